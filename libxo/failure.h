@@ -1,0 +1,51 @@
+/* failure.h - why a request got no result: the body of an XO_ERROR message (contract 4).
+ *
+ * On the wire it is a msgpack map with str keys; what is empty is left out:
+ *   code       one of XO_CODE_*
+ *   message    a sentence for people
+ *   executed   "no" (not sent, or refused before the method ran), "maybe", "ran"
+ *   reason     who died and why: "exit status 1", "signal 9 (Killed)", "lost heartbeats", ...
+ *   address    where it happened
+ *   pid        process in which it happened
+ *   type       the exception's type, "module.Class"
+ *   traceback  the remote traceback, text
+ *   exception  ext XO_EXT_PICKLE, the exception itself, where it can be pickled
+ */
+#ifndef XO_FAILURE_H
+#define XO_FAILURE_H
+
+#include <stdint.h>
+
+#include "libxo/msg.h"
+#include "libxo/pack.h"
+
+#define XO_CODE_METHOD "MethodError"               /* the method raised or failed */
+#define XO_CODE_ACTOR_NOT_EXIST "ActorNotExist"
+#define XO_CODE_ACTOR_EXISTS "ActorAlreadyExist"
+#define XO_CODE_NO_METHOD "NoSuchMethod"
+#define XO_CODE_NO_CLASS "NoSuchClass"
+#define XO_CODE_SERVER_CLOSED "ServerClosed"       /* the process, node or link died, or cannot be reached */
+#define XO_CODE_DEADLINE "DeadlineExceeded"
+#define XO_CODE_CANCELLED "Cancelled"
+#define XO_CODE_SEND_FAILED "SendMessageFailed"    /* what could not be sent, such as an unpicklable result */
+#define XO_CODE_REFUSED "Refused"                  /* bad arguments, not admitted, not supported */
+#define XO_CODE_UNAVAILABLE "Unavailable"          /* needs what is away: the registry, for example */
+#define XO_CODE_AMBIGUOUS "AmbiguousUid"           /* the message lists the candidates */
+
+typedef struct xo_failure {
+    xo_slice_t code, message, executed, reason, address, type, traceback;
+    int64_t pid;
+    xo_slice_t exception; /* the pickle's bytes */
+} xo_failure_t;
+
+/* Appends the map. */
+void xo_failure_pack(const xo_failure_t *failure, xo_buf_t *out);
+/* Reads an XO_ERROR's body; slices point into it. A body that does not read gives EBADMSG. */
+int xo_failure_read(xo_slice_t body, xo_failure_t *failure);
+/* The nearest errno: ENOENT, EEXIST, ENOTCONN, ETIMEDOUT, ECANCELED, EINVAL, EREMOTEIO (a method's error) ... */
+int xo_failure_errno(const xo_failure_t *failure);
+/* Makes an XO_ERROR message that answers `seq`; code, executed: text; message: printf-like. */
+xo_msg_t *xo_failure_msg(uint64_t seq, const char *code, const char *executed, const char *reason,
+                         const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+#endif

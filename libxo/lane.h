@@ -1,0 +1,113 @@
+/* lane.h - transports: one ordered, bidirectional stream of messages between two endpoints.
+ *
+ * A transport is a table of operations (xo_transport_t). libxo has zmq (schemes inproc, ipc, tcp; one
+ * implementation) and fake (scheme mem, in memory, driven by the test's loop). t/lane.c is the
+ * conformance suite that all of them pass.
+ *
+ * A lane carries whole messages: what does not decode closes it (EBADMSG) and is counted, and no
+ * other lane notices. A lane knows nothing of handshakes, credit or answers: that is endpoint.h.
+ *
+ * Threads: a lane and its listener belong to their loop's thread. Nothing here blocks.
+ */
+#ifndef XO_LANE_H
+#define XO_LANE_H
+
+#include <stdint.h>
+
+#include "libxo/ctx.h"
+#include "libxo/error.h"
+#include "libxo/loop.h"
+#include "libxo/msg.h"
+
+typedef struct xo_lane xo_lane_t;
+typedef struct xo_listener xo_listener_t;
+
+typedef struct xo_lane_events {
+    /* A message arrived. Takes *msg over. */
+    void (*message)(xo_lane_t *lane, xo_msg_t **msg, void *arg);
+    /* After xo_lane_send said EAGAIN: there is room again. */
+    void (*writable)(xo_lane_t *lane, void *arg);
+    /* The lane is closed: exactly once, after the last message, never from within a call of the
+     * user's. ECONNREFUSED: nobody there; EACCES: refused by the handshake of CURVE;
+     * ECONNRESET: the peer is gone; EBADMSG: it sent what does not decode. Sends fail with EPIPE from now on;
+     * destroying it here is fine. Not called once the user has called xo_lane_destroy. */
+    void (*closed)(xo_lane_t *lane, const xo_error_t *why, void *arg);
+} xo_lane_events_t;
+
+typedef struct xo_lane_stats {
+    uint64_t messages_in, messages_out;
+    uint64_t bytes_in, bytes_out;
+} xo_lane_stats_t;
+
+typedef struct xo_listener_events {
+    /* A peer came: its first message is delivered to the lane's handlers right after this returns.
+     * The handler must call xo_lane_set_events and owns the lane. */
+    void (*accepted)(xo_listener_t *listener, xo_lane_t *lane, void *arg);
+    /* A frame from nobody's lane was not a message; `why` names the reason. For counting. */
+    void (*refused)(xo_listener_t *listener, const xo_error_t *why, void *arg);
+} xo_listener_events_t;
+
+/* The longest message a peer may send; longer ones close its lane. */
+#define XO_LANE_FRAME_BYTES_MAX ((int64_t)8 << 30)
+
+/* Endpoints: "inproc://NAME", "ipc:///PATH", "tcp://HOST:PORT", "mem://NAME". Port 0 binds any.
+ * EADDRINUSE with a sentence that names it. */
+xo_listener_t *xo_listen(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,
+                         const xo_listener_events_t *events, void *arg, xo_error_t *err);
+/* What it is bound to, with the real port. */
+const char *xo_listener_endpoint(const xo_listener_t *listener);
+/* Lanes that it accepted are closed (their `closed` is called). Removes an ipc socket's file. Takes NULL. */
+void xo_listener_destroy(xo_listener_t *listener);
+
+/* Starts to connect; messages may be sent at once and are kept until the peer is there. A peer
+ * that is not there closes the lane (no retry: who dials decides about that). */
+xo_lane_t *xo_dial(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,
+                   const xo_lane_events_t *events, void *arg, xo_error_t *err);
+void xo_lane_set_events(xo_lane_t *lane, const xo_lane_events_t *events, void *arg);
+
+/* 0: the lane took *msg over (NULLed) and delivers it in order or closes. -1 and *msg untouched: EAGAIN (full;
+ * `writable` follows), EPIPE (closed). */
+int xo_lane_send(xo_lane_t *lane, xo_msg_t **msg);
+/* Stops or resumes the delivery of messages to the user, for pushing back. */
+void xo_lane_pause(xo_lane_t *lane, bool paused);
+/* What was sent before still leaves, as far as the peer takes it. Takes NULL. */
+void xo_lane_destroy(xo_lane_t *lane);
+
+const char *xo_lane_scheme(const xo_lane_t *lane); /* "inproc", "ipc", "tcp", "mem" */
+const xo_lane_stats_t *xo_lane_stats(const xo_lane_t *lane);
+
+/* ---- for transports ---- */
+
+typedef struct xo_transport {
+    const char *const *schemes; /* NULL at the end */
+    xo_listener_t *(*listen)(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,
+                             const xo_listener_events_t *events, void *arg, xo_error_t *err);
+    void (*listener_destroy)(xo_listener_t *listener);
+    xo_lane_t *(*dial)(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,
+                       const xo_lane_events_t *events, void *arg, xo_error_t *err);
+    int (*send)(xo_lane_t *lane, xo_msg_t **msg);
+    void (*pause)(xo_lane_t *lane, bool paused);
+    void (*destroy)(xo_lane_t *lane);
+} xo_transport_t;
+
+extern const xo_transport_t xo_transport_zmq;
+extern const xo_transport_t xo_transport_fake;
+
+/* What every transport's lane and listener begin with. */
+struct xo_lane {
+    const xo_transport_t *transport;
+    const char *scheme;
+    xo_loop_t *loop;
+    xo_lane_events_t events;
+    void *arg;
+    xo_lane_stats_t stats;
+};
+struct xo_listener {
+    const xo_transport_t *transport;
+    xo_loop_t *loop;
+    xo_listener_events_t events;
+    void *arg;
+    char endpoint[320];
+};
+
+#endif

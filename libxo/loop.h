@@ -1,0 +1,135 @@
+/* loop.h - the one event loop type: libev underneath, plus ZeroMQ sockets, a clock that tests can
+ * set, and one file descriptor through which another loop (asyncio) can drive it.
+ *
+ * A loop and everything attached to it belong to the thread that runs it. Watchers are embedded in the objects
+ * that use them: init once, start and stop at will, stop before the memory goes away.
+ * All callbacks may start, stop and destroy any watcher, their own included.
+ */
+#ifndef XO_LOOP_H
+#define XO_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "libxo/error.h"
+
+struct ev_loop;
+typedef struct xo_loop xo_loop_t;
+
+xo_loop_t *xo_loop_create(xo_error_t *err);
+void xo_loop_destroy(xo_loop_t *loop); /* takes NULL */
+
+/* Runs until xo_loop_stop. Returns 0. */
+int xo_loop_run(xo_loop_t *loop);
+/* Makes xo_loop_run return after the callbacks under way. Same thread only. */
+void xo_loop_stop(xo_loop_t *loop);
+/* One pass that waits at most `timeout_ms` (-1: until something happens; 0: not at all). Returns 1 when work
+ * is left that needs another pass at once, else 0. */
+int xo_loop_once(xo_loop_t *loop, int timeout_ms);
+
+/* A descriptor that polls readable whenever xo_loop_once(loop, 0) has something to do. Made on
+ * the first call, owned by the loop. -1 with errno. After each xo_loop_once that returned 1 the
+ * driver calls again without waiting for it. */
+int xo_loop_fd(xo_loop_t *loop, xo_error_t *err);
+
+/* Nanoseconds of a monotonic clock, as of the beginning of the current pass; xo_loop_update reads
+ * the clock anew. */
+int64_t xo_loop_now(const xo_loop_t *loop);
+void xo_loop_update(xo_loop_t *loop);
+/* For tests: time stands still from now on and moves by xo_loop_advance only, which runs the timers
+ * that come due, in order. */
+void xo_loop_freeze(xo_loop_t *loop, int64_t now_ns);
+void xo_loop_advance(xo_loop_t *loop, int64_t by_ns);
+
+/* For libraries that bring a libev adapter. Not reflected in xo_loop_fd. */
+struct ev_loop *xo_loop_ev(xo_loop_t *loop);
+
+#define XO_MS ((int64_t)1000000) /* nanoseconds in a millisecond */
+
+/* ---- timers: one shot; start again in the callback to repeat ---- */
+typedef struct xo_timer xo_timer_t;
+typedef void (*xo_timer_f)(xo_timer_t *timer, void *arg);
+struct xo_timer {
+    xo_loop_t *loop;
+    xo_timer_f callback;
+    void *arg;
+    int64_t due_ns;
+    size_t slot; /* place in the loop's heap, from 1; 0: not running */
+};
+void xo_timer_init(xo_timer_t *timer, xo_loop_t *loop, xo_timer_f callback, void *arg);
+int xo_timer_start(xo_timer_t *timer, int64_t after_ns); /* from now; restarts; -1 ENOMEM */
+void xo_timer_stop(xo_timer_t *timer);
+bool xo_timer_active(const xo_timer_t *timer);
+
+/* ---- file descriptors (pidfds too) ---- */
+enum { XO_READ = 1, XO_WRITE = 2 };
+typedef struct xo_io xo_io_t;
+typedef void (*xo_io_f)(xo_io_t *io, int revents, void *arg);
+struct xo_io {
+    xo_loop_t *loop;
+    xo_io_f callback;
+    void *arg;
+    int fd;
+    int events;
+    bool active;
+    void *impl; /* libev's watcher, owned by the loop while active */
+};
+void xo_io_init(xo_io_t *io, xo_loop_t *loop, int fd, int events, xo_io_f callback, void *arg);
+int xo_io_start(xo_io_t *io);
+void xo_io_stop(xo_io_t *io);
+
+/* ---- signals (only in programs of ours that own the process; uses signalfd or libev) ---- */
+typedef struct xo_signal xo_signal_t;
+typedef void (*xo_signal_f)(xo_signal_t *signal, int signum, void *arg);
+struct xo_signal {
+    xo_loop_t *loop;
+    xo_signal_f callback;
+    void *arg;
+    int signum;
+    bool active;
+    void *impl;
+};
+void xo_signal_init(xo_signal_t *signal, xo_loop_t *loop, int signum, xo_signal_f callback,
+                    void *arg);
+int xo_signal_start(xo_signal_t *signal);
+void xo_signal_stop(xo_signal_t *signal);
+
+/* ---- deferred work: runs once, in this pass or the next, before the loop sleeps ---- */
+typedef struct xo_defer xo_defer_t;
+typedef void (*xo_defer_f)(xo_defer_t *defer, void *arg);
+struct xo_defer {
+    xo_loop_t *loop;
+    xo_defer_f callback;
+    void *arg;
+    xo_defer_t *next;
+    xo_defer_t *prev;
+    bool active;
+};
+void xo_defer_init(xo_defer_t *defer, xo_loop_t *loop, xo_defer_f callback, void *arg);
+void xo_defer_start(xo_defer_t *defer); /* idempotent; work started by a deferred callback runs in the next pass */
+void xo_defer_stop(xo_defer_t *defer);
+
+/* ---- ZeroMQ sockets ----
+ * The socket's descriptor is edge-triggered, so ZMQ_EVENTS is read again before each sleep and whenever
+ * xo_zmq_touch says that the socket was used outside of the callback. The callback is called while the socket
+ * is ready for any of `events` and is expected to do a bounded amount of work. */
+typedef struct xo_zmq xo_zmq_t;
+typedef void (*xo_zmq_f)(xo_zmq_t *zmq, int revents, void *arg);
+struct xo_zmq {
+    xo_loop_t *loop;
+    xo_zmq_f callback;
+    void *arg;
+    void *socket;
+    int events; /* XO_READ | XO_WRITE */
+    bool active;
+    xo_io_t io;
+    xo_defer_t again;
+};
+void xo_zmq_init(xo_zmq_t *zmq, xo_loop_t *loop, void *socket, int events, xo_zmq_f callback,
+                 void *arg);
+int xo_zmq_start(xo_zmq_t *zmq);
+void xo_zmq_stop(xo_zmq_t *zmq);
+void xo_zmq_set_events(xo_zmq_t *zmq, int events);
+void xo_zmq_touch(xo_zmq_t *zmq);
+
+#endif

@@ -1,0 +1,134 @@
+/* msg.h - messages: the codec between a message and its frames. doc/wire.md is its specification.
+ *
+ * A message is one or more frames. Frame 0 is the header (a msgpack array of fixed order)
+ * followed at once by the body (one msgpack value, or nothing); frames 1..n are buffers that the body
+ * refers to by index. Header and body share a frame since each ZeroMQ frame costs an
+ * allocation and a queue operation, more than copying a small body does.
+ *
+ * The codec is pure: bytes in, message out. Decoding checks every length, count and range, and refuses what is not
+ * well formed with EBADMSG and a sentence.
+ */
+#ifndef XO_MSG_H
+#define XO_MSG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <zmq.h>
+
+#include "libxo/error.h"
+#include "libxo/pack.h"
+
+#define XO_WIRE_VERSION 1
+#define XO_UID_BYTES_MAX 255      /* contract 1 */
+#define XO_METHOD_BYTES_MAX 1024  /* a method's, or for create a class's, name */
+#define XO_TRACE_BYTES_MAX 64
+#define XO_BUFFERS_MAX 65536      /* frames after the first */
+#define XO_MESSAGE_BYTES_MAX ((size_t)16 << 30)
+/* Values of this size and more travel as buffers of their own, see DESIGN "bulk data". */
+#define XO_INLINE_BYTES_MAX ((size_t)64 << 10)
+
+typedef enum {
+    XO_HELLO = 1,
+    XO_WELCOME = 2,
+    XO_CALL = 3,
+    XO_TELL = 4,
+    XO_BATCH = 5,  /* one method, many argument lists */
+    XO_RESULT = 6, /* answers by sequence */
+    XO_ERROR = 7,  /* answers by sequence; body: see failure.h */
+    XO_CANCEL = 8, /* cancels the request with the same sender and sequence */
+    XO_CREDIT = 9,
+    XO_CREATE = 10, /* method: the class's name */
+    XO_DESTROY = 11,
+    XO_REF = 12, /* asks for an actor's identity */
+    XO_HAS = 13,
+    XO_HEARTBEAT = 14,
+    XO_EVENT = 15,
+    XO_GOODBYE = 16
+} xo_kind_t;
+
+const char *xo_kind_name(xo_kind_t kind); /* "call", "tell", ...; "?" for an unknown one */
+
+/* Kinds that a peer answers or acts upon, and which use up credit. */
+bool xo_kind_is_request(xo_kind_t kind); /* call tell batch create destroy ref has */
+
+enum {
+    XO_F_IDEMPOTENT = 1 << 0, /* may be sent again; the receiver drops duplicates by (sender, seq) */
+    XO_F_NO_ANSWER = 1 << 1   /* a batch of tells: like TELL, gets no answer */
+};
+
+typedef struct xo_header {
+    xo_kind_t kind;
+    uint16_t flags;
+    uint64_t seq;          /* grows per sender; 0 where no answer is expected */
+    uint64_t target_id;    /* endpoint that it is for; 0: whoever is at the lane's other end */
+    xo_slice_t target_uid; /* actor; empty where the endpoint itself is meant */
+    uint64_t incarnation;  /* of the target actor; 0: any */
+    uint64_t sender_id;    /* endpoint that it comes from, and that an answer goes to */
+    xo_slice_t sender_uid; /* actor; empty for a client */
+    xo_slice_t method;
+    uint64_t deadline_ms; /* time left when it was sent; 0: none */
+    xo_slice_t trace;     /* opaque, at most XO_TRACE_BYTES_MAX */
+} xo_header_t;
+
+typedef struct xo_msg xo_msg_t;
+
+/* Makes a message with `header` and `body` (one msgpack value or empty), both copied. */
+xo_msg_t *xo_msg_create(const xo_header_t *header, xo_slice_t body);
+
+/* Makes a message that never leaves this thread: `payload` replaces the body and is given to
+ * `payload_free` on destruction, unless taken. `bytes` is what it counts for in a bounded queue. */
+xo_msg_t *xo_msg_create_local(const xo_header_t *header, void *payload,
+                              void (*payload_free)(void *payload), size_t bytes);
+
+void xo_msg_destroy(xo_msg_t **msg); /* takes NULL and a pointer to NULL; keeps errno */
+
+/* The header's slices point into the message. */
+const xo_header_t *xo_msg_header(const xo_msg_t *msg);
+xo_slice_t xo_msg_body(const xo_msg_t *msg);
+void *xo_msg_payload(const xo_msg_t *msg); /* NULL unless local */
+void *xo_msg_take_payload(xo_msg_t *msg);  /* the caller owns it from now on */
+size_t xo_msg_bytes(const xo_msg_t *msg);  /* all frames */
+
+/* Sets what only the sending endpoint knows, in the encoded header too. */
+void xo_msg_set_seq(xo_msg_t *msg, uint64_t seq);
+void xo_msg_set_sender_id(xo_msg_t *msg, uint64_t sender_id);
+void xo_msg_set_target_id(xo_msg_t *msg, uint64_t target_id);
+
+/* Buffers. Adding moves `buffer` (a zmq_msg_t as zmq_msg_move does) into the message. */
+int xo_msg_add_buffer(xo_msg_t *msg, zmq_msg_t *buffer);
+int xo_msg_add_buffer_copy(xo_msg_t *msg, const void *data, size_t size);
+size_t xo_msg_buffer_count(const xo_msg_t *msg);
+xo_slice_t xo_msg_buffer(const xo_msg_t *msg, size_t index); /* {NULL, 0} if out of range */
+/* Hands buffer `index` out as a zmq_msg_t of its own (zmq_msg_copy: shares the memory, no copy);
+ * the caller closes it. */
+int xo_msg_copy_buffer(xo_msg_t *msg, size_t index, zmq_msg_t *out);
+
+/* To frames: gives 1 + buffer count frames, taking the message apart (*msg becomes NULL).
+ * `frames` is an array of at least that many that the caller provides uninitialised. */
+size_t xo_msg_frame_count(const xo_msg_t *msg);
+void xo_msg_to_frames(xo_msg_t **msg, zmq_msg_t *frames);
+
+/* From frames: takes all of them over, also when it fails (they are closed then). */
+xo_msg_t *xo_msg_from_frames(zmq_msg_t *frames, size_t count, xo_error_t *err);
+
+/* The pure core of it: decodes a header from the front of frame 0. *body is what follows it. */
+int xo_header_decode(xo_slice_t frame, xo_header_t *header, xo_slice_t *body, xo_error_t *err);
+int xo_header_encode(const xo_header_t *header, xo_buf_t *out);
+
+/* An intrusive first-in first-out queue of messages: no allocation to push. Zero-initialise. */
+typedef struct xo_msgq {
+    xo_msg_t *head;
+    xo_msg_t *tail;
+    size_t count;
+    size_t bytes;
+} xo_msgq_t;
+
+void xo_msgq_push(xo_msgq_t *queue, xo_msg_t **msg);
+xo_msg_t *xo_msgq_pop(xo_msgq_t *queue); /* NULL when empty */
+xo_msg_t *xo_msgq_peek(const xo_msgq_t *queue);
+xo_msg_t *xo_msgq_next(const xo_msg_t *msg);            /* to walk the queue */
+bool xo_msgq_remove(xo_msgq_t *queue, xo_msg_t *msg);   /* false: was not in it */
+void xo_msgq_clear(xo_msgq_t *queue);                   /* destroys all */
+
+#endif

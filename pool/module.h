@@ -1,0 +1,69 @@
+/* module.h - actors in C. A module is a shared object with one exported symbol, `xo_module`:
+ *
+ *     static const xo_method_t methods[] = {{"add", counter_add, 0, "add N, returns the sum"}, {0}};
+ *     static const xo_class_t counter = {.name = "Counter", .create = ..., .methods = methods};
+ *     static const xo_class_t *const classes[] = {&counter, NULL};
+ *     XO_MODULE("counter", classes);
+ *
+ * xo-pool --module counter.so hosts it. All functions are called on the pool's thread and must not
+ * block: to wait for another actor, call it with xo_request_call and answer in the callback.
+ */
+#ifndef XO_MODULE_H
+#define XO_MODULE_H
+
+#include "pool/pool.h"
+
+#define XO_MODULE_ABI 1
+
+enum { XO_METHOD_NO_LOCK = 1 << 0 }; /* runs while another method of the actor is under way */
+enum { XO_CLASS_STATELESS = 1 << 0 };
+
+typedef struct xo_method {
+    const char *name; /* NULL ends the table */
+    /* Handles one request and ends it (xo_request_respond ... below), now or later. */
+    void (*run)(void *self, xo_request_t *request);
+    unsigned flags;
+    const char *doc; /* one line, shown by xo-pool --list */
+} xo_method_t;
+
+typedef struct xo_class {
+    const char *name;
+    unsigned flags;
+    /* Makes the object from `args`, a msgpack array. -1 with a sentence refuses. NULL: an object that is NULL. */
+    int (*create)(xo_actor_t *actor, xo_slice_t args, void **self, xo_error_t *err);
+    /* After creation; ends the request as a method does. NULL: nothing to do. */
+    void (*post_create)(void *self, xo_request_t *request);
+    /* Before destruction; ends the request as a method does. NULL: nothing to do. */
+    void (*pre_destroy)(void *self, xo_request_t *request);
+    void (*destroy)(void *self);
+    const xo_method_t *methods;
+    const char *doc;
+} xo_class_t;
+
+typedef struct xo_module {
+    unsigned abi; /* XO_MODULE_ABI */
+    const char *name;
+    const xo_class_t *const *classes; /* NULL at the end */
+} xo_module_t;
+
+#define XO_MODULE(name_, classes_)                                                      \
+    __attribute__((visibility("default"))) const xo_module_t xo_module = {XO_MODULE_ABI, name_, \
+                                                                          classes_}
+
+/* The positional arguments, a msgpack array; read them with xo_unpack(xo_request_args(r), &err, "[i s]", ...). An
+ * argument list that is a Python pickle gives an empty slice; xo_request_unpack refuses it for you. */
+xo_slice_t xo_request_args(const xo_request_t *request);
+xo_slice_t xo_request_kwargs(const xo_request_t *request); /* a msgpack map or empty */
+
+/* Reads the arguments; when they do not fit, ends the request with a Refused error that names the method and the
+ * mistake, and returns -1: the method just returns. */
+int xo_request_unpack(xo_request_t *request, const char *format, ...);
+/* Ends the request with the value that `format` writes (pack.h). */
+void xo_request_reply(xo_request_t *request, const char *format, ...);
+
+/* Calls another actor on behalf of this request's actor; nothing waits. `done` gets the future when it is answered, and
+ * destroys it. -1: errno as xo_ref_call; the request is still the caller's to end. */
+int xo_request_call(xo_request_t *request, xo_error_t *err, const char *address, const char *uid,
+                    xo_future_f done, void *arg, const char *method, const char *format, ...);
+
+#endif
