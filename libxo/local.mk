@@ -1,0 +1,39 @@
+# libxo.so holds libxo/ and pool/, as two archives that respect the layers.
+lib_LTLIBRARIES += libxo.la
+libxo_la_SOURCES =
+libxo_la_LIBADD = \
+	libxo/libxo-core.la \
+	pool/libxo-pool.la
+# current:revision:age (libtool manual, "Updating library version information").
+libxo_la_LDFLAGS = $(AM_LDFLAGS) \
+	-version-info 0:0:0 \
+	-no-undefined \
+	-Wl,-z,defs \
+	-Wl,--version-script=$(srcdir)/libxo/libxo.map
+EXTRA_libxo_la_DEPENDENCIES = $(srcdir)/libxo/libxo.map
+EXTRA_DIST += libxo/libxo.map
+pkgconfig_DATA += libxo/libxo.pc
+
+noinst_LTLIBRARIES += libxo/libxo-core.la
+libxo_libxo_core_la_CPPFLAGS = $(AM_CPPFLAGS) \
+	$(ZMQ_CFLAGS) $(CZMQ_CFLAGS) $(MSGPACK_CFLAGS) $(HWLOC_CFLAGS) $(CUDA_CFLAGS)
+libxo_libxo_core_la_LIBADD = \
+	$(ZMQ_LIBS) $(CZMQ_LIBS) $(MSGPACK_LIBS) $(HWLOC_LIBS) $(EV_LIBS) $(SYSTEM_LIBS)
+# Sources, and headers that are not installed. One file a line, sorted.
+libxo_libxo_core_la_SOURCES =
+
+# The public headers, installed as $(includedir)/xo/libxo/NAME.h.
+libxoincludedir = $(includedir)/xo/libxo
+libxoinclude_HEADERS = \
+	libxo/address.h \
+	libxo/client.h \
+	libxo/ctx.h \
+	libxo/endpoint.h \
+	libxo/error.h \
+	libxo/failure.h \
+	libxo/keys.h \
+	libxo/lane.h \
+	libxo/loop.h \
+	libxo/msg.h \
+	libxo/pack.h \
+	libxo/xo.h

@@ -1,0 +1,7 @@
+# Used by xo-broker, xo and the tests. Whoever links it links libxo.la too.
+noinst_LTLIBRARIES += registry/libxo-registry.la
+registry_libxo_registry_la_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
+registry_libxo_registry_la_LIBADD = $(HIREDIS_LIBS) $(EV_LIBS)
+# One file a line, sorted.
+registry_libxo_registry_la_SOURCES = \
+	registry/registry.h
