@@ -9,7 +9,11 @@
 # One file a line, sorted.
 unit_tests =
 
-system_tests =
+# Those that start threads: a subset, run under ThreadSanitizer too.
+threaded_tests =
+
+system_tests = \
+	t/0001-layers.t
 
 python_tests =
 
@@ -54,4 +58,33 @@ tap_driver = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver
 LOG_DRIVER = $(tap_driver)
 T_LOG_DRIVER = $(tap_driver)
 PY_LOG_DRIVER = $(tap_driver)
-PY_LOG_COMPILER = $(PYTHON) $(srcdir)/t/tap/pytest-tap.py
+
+# t/tap/run gives each a throwaway place and a time limit, and lets none leave a process behind.
+run_test = $(SHELL) $(srcdir)/t/tap/run
+LOG_COMPILER = $(run_test)
+T_LOG_COMPILER = $(run_test)
+PY_LOG_COMPILER = $(run_test) $(PYTHON) $(srcdir)/t/tap/pytest-tap.py
+
+# `make check-full`: what takes minutes. `./quickstart check --full` and CI run it after check.
+full_tests = \
+	t/full-asan.t \
+	t/full-distcheck.t \
+	t/full-fuzz.t \
+	t/full-pip.t \
+	t/full-tsan.t \
+	t/full-valgrind.t
+EXTRA_DIST += $(full_tests) t/tap/full.sh t/tap/run t/tap/tsan.supp t/tap/valgrind.supp
+check-full: all
+	$(MAKE) $(AM_MAKEFLAGS) check check_PROGRAMS= TESTS='$(full_tests)'
+
+# For the scripts of check-full, which run the unit tests of another tree.
+unit-tests: $(unit_tests)
+print-unit-tests:
+	@echo $(unit_tests)
+print-threaded-tests:
+	@echo $(threaded_tests)
+print-fuzz-targets:
+	@echo $(fuzz_targets)
+.PHONY: check-full unit-tests print-unit-tests print-threaded-tests print-fuzz-targets
+
+AM_DISTCHECK_CONFIGURE_FLAGS = --enable-werror PYTHON='$(PYTHON)'

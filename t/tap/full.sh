@@ -1,0 +1,50 @@
+# full.sh: what the scripts of `make check-full` share. Each step is one TAP test.
+set -u
+count=0
+work=$(mktemp -d "${TMPDIR:-/tmp}/xo-full.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+jobs=$(nproc)
+export XO_TEST_LIMIT_S=120
+
+# try NAME COMMAND...: a test that passes when COMMAND does; a failure shows the end of its output.
+try() {
+    local name=$1
+    shift
+    count=$((count + 1))
+    if "$@" >"$work/log" 2>&1 </dev/null; then
+        echo "ok $count - $name"
+    else
+        echo "not ok $count - $name"
+        tail -n 60 "$work/log" | sed 's/^/# /'
+        return 1
+    fi
+}
+
+skip_all() {
+    echo "1..0 # SKIP $*"
+    exit 0
+}
+
+finish() {
+    echo "1..$count"
+    exit 0
+}
+
+# other_tree NAME FLAGS...: configures another tree, $XO_BUILDDIR/full/NAME, kept from run to run.
+# The environment of the tests is not that of a build.
+other_tree() {
+    tree=$XO_BUILDDIR/full/$1
+    shift
+    unset LD_LIBRARY_PATH PYTHONPATH MAKEFLAGS MFLAGS MAKELEVEL TESTS check_PROGRAMS
+    mkdir -p "$tree" && cd "$tree" || exit 1
+    [ -f Makefile ] || "$XO_SRCDIR/configure" --enable-werror --without-python "$@"
+}
+
+# run_each_test TITLE LIST COMMAND...: runs each program that `make print-LIST` names, by COMMAND.
+run_each_test() {
+    local title=$1 list=$2 test
+    shift 2
+    for test in $(make -s "print-$list"); do
+        try "$test $title" sh "$XO_SRCDIR/t/tap/run" "$@" "./$test"
+    done
+}
