@@ -1,0 +1,375 @@
+/* pack_format.c - values by a format string, both ways. */
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "libxo/pack.h"
+
+/* ---- the format string ---- */
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == ',';
+}
+
+static bool is_open(char c)
+{
+    return c == '[' || c == '{';
+}
+
+static bool is_close(char c)
+{
+    return c == ']' || c == '}';
+}
+
+/* Counts the values of the container that `at` is inside of, up to its end; '*' is none. */
+static uint32_t count_values(const char *at, bool *star)
+{
+    uint32_t count = 0;
+    unsigned depth = 0;
+    *star = false;
+    for (; *at; at++) {
+        if (is_close(*at) && depth-- == 0)
+            break;
+        if (depth == 0 && *at == '*')
+            *star = true;
+        else if (depth == 0 && !is_blank(*at) && !is_close(*at))
+            count++;
+        depth += is_open(*at);
+    }
+    return count;
+}
+
+static bool ends_container(const char *at)
+{
+    while (is_blank(*at))
+        at++;
+    return *at == '\0' || is_close(*at);
+}
+
+static bool pairs_up(const char *open)
+{
+    bool star;
+    return *open == '[' || count_values(open + 1, &star) % 2 == 0;
+}
+
+/* Is `format` made of `letters`, with brackets that match? Before anything is written or read. */
+static bool is_format(const char *format, const char *letters)
+{
+    char open[XO_DEPTH_MAX];
+    unsigned depth = 0;
+    for (const char *at = format; *at; at++) {
+        if (is_blank(*at))
+            continue;
+        if (!strchr(letters, *at) || (*at == '*' && !ends_container(at + 1)))
+            return false;
+        if (is_open(*at)) {
+            if (depth == XO_DEPTH_MAX || !pairs_up(at))
+                return false;
+            open[depth++] = *at;
+        } else if (is_close(*at)) {
+            if (depth == 0 || open[--depth] != (*at == ']' ? '[' : '{'))
+                return false;
+        }
+    }
+    return depth == 0;
+}
+
+/* ---- writing ---- */
+
+static void pack_open(xo_buf_t *buf, const char *open)
+{
+    bool star;
+    uint32_t count = count_values(open + 1, &star);
+    if (*open == '[')
+        xo_pack_array(buf, count);
+    else
+        xo_pack_map(buf, count / 2);
+}
+
+static void pack_slice(xo_buf_t *buf, char letter, xo_slice_t slice)
+{
+    if (letter == 'S')
+        xo_pack_str(buf, slice.data, slice.size);
+    else if (letter == 'B')
+        xo_pack_bin(buf, slice.data, slice.size);
+    else
+        xo_pack_raw(buf, slice);
+}
+
+typedef struct arguments {
+    va_list list; /* in a struct, so that its address can be given on */
+} arguments_t;
+
+static void pack_value(xo_buf_t *buf, const char *at, arguments_t *args)
+{
+    switch (*at) {
+    case 'i':
+        return xo_pack_int(buf, va_arg(args->list, int));
+    case 'I':
+        return xo_pack_int(buf, va_arg(args->list, int64_t));
+    case 'u':
+        return xo_pack_uint(buf, va_arg(args->list, unsigned));
+    case 'U':
+        return xo_pack_uint(buf, va_arg(args->list, uint64_t));
+    case 'f':
+        return xo_pack_double(buf, va_arg(args->list, double));
+    case '?':
+        return xo_pack_bool(buf, va_arg(args->list, int) != 0);
+    case 'n':
+        return xo_pack_nil(buf);
+    case 's':
+        return xo_pack_cstr(buf, va_arg(args->list, const char *));
+    case 'S':
+    case 'B':
+    case 'V':
+        return pack_slice(buf, *at, va_arg(args->list, xo_slice_t));
+    case '[':
+    case '{':
+        return pack_open(buf, at);
+    }
+}
+
+int xo_pack_vformat(xo_buf_t *buf, const char *format, va_list list)
+{
+    arguments_t args;
+    if (!is_format(format, "iIuUf?nsSBV[]{}")) {
+        errno = EINVAL;
+        return -1;
+    }
+    va_copy(args.list, list);
+    for (const char *at = format; *at; at++)
+        pack_value(buf, at, &args);
+    va_end(args.list);
+    return xo_buf_ok(buf);
+}
+
+int xo_pack_format(xo_buf_t *buf, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int rc = xo_pack_vformat(buf, format, args);
+    va_end(args);
+    return rc;
+}
+
+/* ---- reading ---- */
+
+typedef struct unpack {
+    xo_reader_t reader;
+    xo_error_t *err;
+    unsigned depth;
+    uint32_t index[XO_DEPTH_MAX + 1]; /* of the value that comes next, per open array */
+    uint32_t left[XO_DEPTH_MAX + 1];  /* values of the array that are still to come */
+    arguments_t args;
+} unpack_t;
+
+static int read_i(xo_reader_t *reader, int *value)
+{
+    xo_reader_t ahead = *reader;
+    int64_t wide;
+    if (xo_read_int(&ahead, &wide) < 0 || wide < INT_MIN || wide > INT_MAX)
+        return -1;
+    *value = (int)wide;
+    *reader = ahead;
+    return 0;
+}
+
+static int read_u(xo_reader_t *reader, unsigned *value)
+{
+    xo_reader_t ahead = *reader;
+    uint64_t wide;
+    if (xo_read_uint(&ahead, &wide) < 0 || wide > UINT_MAX)
+        return -1;
+    *value = (unsigned)wide;
+    *reader = ahead;
+    return 0;
+}
+
+static int read_letter(unpack_t *u, char letter)
+{
+    switch (letter) {
+    case 'i':
+        return read_i(&u->reader, va_arg(u->args.list, int *));
+    case 'I':
+        return xo_read_int(&u->reader, va_arg(u->args.list, int64_t *));
+    case 'u':
+        return read_u(&u->reader, va_arg(u->args.list, unsigned *));
+    case 'U':
+        return xo_read_uint(&u->reader, va_arg(u->args.list, uint64_t *));
+    case 'f':
+        return xo_read_double(&u->reader, va_arg(u->args.list, double *));
+    case '?':
+        return xo_read_bool(&u->reader, va_arg(u->args.list, bool *));
+    case 'n':
+        return xo_read_nil(&u->reader);
+    case 's':
+        return xo_read_bytes(&u->reader, va_arg(u->args.list, xo_slice_t *));
+    case 'S':
+        return xo_read_str(&u->reader, va_arg(u->args.list, xo_slice_t *));
+    case 'B':
+        return xo_read_bin(&u->reader, va_arg(u->args.list, xo_slice_t *));
+    case 'V':
+        return xo_read_raw(&u->reader, va_arg(u->args.list, xo_slice_t *));
+    default:
+        return xo_read_skip(&u->reader);
+    }
+}
+
+static const char *wanted(char letter)
+{
+    switch (letter) {
+    case 'i':
+    case 'I':
+        return "an integer";
+    case 'u':
+    case 'U':
+        return "an integer from 0 up";
+    case 'f':
+        return "a number";
+    case '?':
+        return "a bool";
+    case 'n':
+        return "nil";
+    case 's':
+        return "a str or bin";
+    case 'S':
+        return "a str";
+    case 'B':
+        return "a bin";
+    case '[':
+        return "an array";
+    default:
+        return "a value";
+    }
+}
+
+static const char *found(const xo_reader_t *reader, char letter)
+{
+    static const char *const names[] = {
+        [XO_T_NIL] = "nil",         [XO_T_BOOL] = "a bool",    [XO_T_INT] = "an integer",
+        [XO_T_UINT] = "an integer", [XO_T_DOUBLE] = "a float", [XO_T_STR] = "a str",
+        [XO_T_BIN] = "a bin",       [XO_T_ARRAY] = "an array", [XO_T_MAP] = "a map",
+        [XO_T_EXT] = "an ext",
+    };
+    xo_type_t type = xo_read_type(reader);
+    if (xo_reader_done(reader))
+        return "missing";
+    if (type == XO_T_NONE || strchr("V_", letter))
+        return "malformed";
+    if ((type == XO_T_INT || type == XO_T_UINT) && strchr("iIuU", letter))
+        return "out of range";
+    return names[type];
+}
+
+#define PLACE_BYTES 128
+
+/* "value [0][2]": where in the arrays the next value is; cut where nothing more fits. */
+static const char *place(const unpack_t *u, char *text)
+{
+    size_t used = (size_t)snprintf(text, PLACE_BYTES, "value ");
+    if (u->depth == 0)
+        used += (size_t)snprintf(text + used, PLACE_BYTES - used, "%u", u->index[0] + 1);
+    for (unsigned i = 1; i <= u->depth && used < PLACE_BYTES; i++)
+        used += (size_t)snprintf(text + used, PLACE_BYTES - used, "[%u]", u->index[i]);
+    return text;
+}
+
+static int mismatch(unpack_t *u, char letter)
+{
+    char where[PLACE_BYTES];
+    return xo_error_set(u->err, EBADMSG, "%s is %s, expected %s", place(u, where),
+                        found(&u->reader, letter), wanted(letter));
+}
+
+static int miscount(unpack_t *u, uint32_t count, uint32_t want, bool star)
+{
+    char where[PLACE_BYTES];
+    return xo_error_set(u->err, EBADMSG, "%s is an array of %u, expected %s%u", place(u, where),
+                        count, star ? "at least " : "", want);
+}
+
+static int unpack_open(unpack_t *u, const char *open)
+{
+    uint32_t count;
+    bool star;
+    uint32_t want = count_values(open + 1, &star);
+    if (xo_read_array(&u->reader, &count) < 0)
+        return mismatch(u, '[');
+    if (count < want || (count > want && !star))
+        return miscount(u, count, want, star);
+    u->depth++;
+    u->index[u->depth] = 0;
+    u->left[u->depth] = count;
+    return 0;
+}
+
+static void pass_value(unpack_t *u)
+{
+    u->index[u->depth]++;
+    u->left[u->depth]--;
+}
+
+/* '*': what is left of the array, or at the top everything. */
+static int unpack_rest(unpack_t *u)
+{
+    while (u->depth ? u->left[u->depth] > 0 : !xo_reader_done(&u->reader)) {
+        if (xo_read_skip(&u->reader) < 0)
+            return mismatch(u, '_');
+        pass_value(u);
+    }
+    return 0;
+}
+
+static int unpack_step(unpack_t *u, const char *at)
+{
+    if (is_blank(*at))
+        return 0;
+    if (*at == '[')
+        return unpack_open(u, at);
+    if (*at == '*')
+        return unpack_rest(u);
+    if (*at == ']')
+        u->depth--;
+    else if (read_letter(u, *at) < 0)
+        return mismatch(u, *at);
+    pass_value(u);
+    return 0;
+}
+
+static int unpack_all(unpack_t *u, const char *format)
+{
+    for (const char *at = format; *at; at++) {
+        if (unpack_step(u, at) < 0)
+            return -1;
+    }
+    if (xo_reader_done(&u->reader))
+        return 0;
+    return xo_error_set(u->err, EBADMSG, "more follows the %u values expected", u->index[0]);
+}
+
+int xo_vunpack(xo_slice_t bytes, xo_error_t *err, const char *format, va_list list)
+{
+    unpack_t u;
+    if (!is_format(format, "iIuUf?nsSBV_[]*"))
+        return xo_error_set(err, EINVAL, "bad format \"%s\"", format);
+    u.reader = xo_reader(bytes);
+    u.err = err;
+    u.depth = 0;
+    u.index[0] = u.left[0] = 0;
+    va_copy(u.args.list, list);
+    int rc = unpack_all(&u, format);
+    va_end(u.args.list);
+    return rc;
+}
+
+int xo_unpack(xo_slice_t bytes, xo_error_t *err, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int rc = xo_vunpack(bytes, err, format, args);
+    va_end(args);
+    return rc;
+}
