@@ -44,6 +44,9 @@ void xo_failure_pack(const xo_failure_t *failure, xo_buf_t *out);
 int xo_failure_read(xo_slice_t body, xo_failure_t *failure);
 /* The nearest errno: ENOENT, EEXIST, ENOTCONN, ETIMEDOUT, ECANCELED, EINVAL, EREMOTEIO (a method's error) ... */
 int xo_failure_errno(const xo_failure_t *failure);
+/* Fills `err` with this errno and a sentence: "ServerClosed: pool 1 died (signal 9 (Killed))
+ * [127.0.0.1:7000]; the method may have run". Returns -1. */
+int xo_failure_set_error(const xo_failure_t *failure, xo_error_t *err);
 /* Makes an XO_ERROR message that answers `seq`; code, executed: text; message: printf-like. */
 xo_msg_t *xo_failure_msg(uint64_t seq, const char *code, const char *executed, const char *reason,
                          const char *format, ...) __attribute__((format(printf, 5, 6)));

@@ -20,7 +20,19 @@ libxo_libxo_core_la_CPPFLAGS = $(AM_CPPFLAGS) \
 libxo_libxo_core_la_LIBADD = \
 	$(ZMQ_LIBS) $(CZMQ_LIBS) $(MSGPACK_LIBS) $(HWLOC_LIBS) $(EV_LIBS) $(SYSTEM_LIBS)
 # Sources, and headers that are not installed. One file a line, sorted.
-libxo_libxo_core_la_SOURCES =
+libxo_libxo_core_la_SOURCES = \
+	libxo/address.c \
+	libxo/bytes.h \
+	libxo/error.c \
+	libxo/failure.c \
+	libxo/header.c \
+	libxo/header.h \
+	libxo/msg.c \
+	libxo/pack_dump.c \
+	libxo/pack_format.c \
+	libxo/pack_map.c \
+	libxo/pack_read.c \
+	libxo/pack_write.c
 
 # The public headers, installed as $(includedir)/xo/libxo/NAME.h.
 libxoincludedir = $(includedir)/xo/libxo

@@ -1,0 +1,124 @@
+/* address.c - "host:port" apart and together. */
+
+#include "libxo/address.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PORT_MAX        65535
+#define PORT_DIGITS_MAX 5
+
+#define HOST_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_"
+
+static int refuse(const char *text, xo_error_t *err, const char *why)
+{
+    return xo_error_set(err, EINVAL, "\"%.300s\" is no address: %s", text, why);
+}
+
+/* `why` is NULL, or set to what is wrong. */
+static const char *read_port(const char *text, int *port)
+{
+    static const char why[] = "the port must be a number from 0 to 65535";
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > PORT_DIGITS_MAX || text[digits] != '\0')
+        return why;
+    *port = 0;
+    for (size_t i = 0; i < digits; i++)
+        *port = *port * 10 + (text[i] - '0');
+    return *port > PORT_MAX ? why : NULL;
+}
+
+static const char *copy_host(const char *host, size_t length, xo_address_t *address)
+{
+    if (length == 0)
+        return "the host is missing";
+    if (length >= XO_HOST_BYTES)
+        return "the host is too long";
+    memcpy(address->host, host, length);
+    address->host[length] = '\0';
+    return NULL;
+}
+
+static const char *read_v6(const char *host, size_t length, xo_address_t *address)
+{
+    struct in6_addr v6;
+    const char *why = copy_host(host, length, address);
+    if (why)
+        return why;
+    return inet_pton(AF_INET6, address->host, &v6) == 1 ? NULL : "this is no IPv6 address";
+}
+
+static const char *read_name(const char *host, size_t length, xo_address_t *address)
+{
+    struct in_addr v4;
+    const char *why = copy_host(host, length, address);
+    if (why)
+        return why;
+    if (strspn(address->host, HOST_CHARS) != length)
+        return "the host may hold letters, digits, dots and hyphens";
+    if (strspn(address->host, "0123456789.") == length &&
+        inet_pton(AF_INET, address->host, &v4) != 1)
+        return "this is no IPv4 address";
+    return NULL;
+}
+
+/* "[v6]" or "[v6]:port" */
+static const char *read_bracketed(const char *text, xo_address_t *address)
+{
+    const char *close = strchr(text, ']');
+    if (!close)
+        return "a bracket is not closed";
+    const char *why = read_v6(text + 1, (size_t)(close - text - 1), address);
+    if (why || close[1] == '\0')
+        return why;
+    return close[1] == ':' ? read_port(close + 2, &address->port)
+                           : "only :PORT may follow the bracket";
+}
+
+static const char *read_any(const char *text, xo_address_t *address)
+{
+    const char *colon = strchr(text, ':');
+    if (text[0] == '[')
+        return read_bracketed(text, address);
+    if (!colon)
+        return read_name(text, strlen(text), address);
+    if (strchr(colon + 1, ':'))
+        return read_v6(text, strlen(text), address);
+    const char *why = read_name(text, (size_t)(colon - text), address);
+    return why ? why : read_port(colon + 1, &address->port);
+}
+
+int xo_address_parse(const char *text, xo_address_t *address, xo_error_t *err)
+{
+    memset(address, 0, sizeof *address);
+    if (!text)
+        return xo_error_set(err, EINVAL, "an address is missing");
+    const char *why = read_any(text, address);
+    return why ? refuse(text, err, why) : 0;
+}
+
+int xo_address_format(const xo_address_t *address, char *text, size_t size)
+{
+    const char *format = xo_address_is_v6(address) ? "[%s]:%d" : "%s:%d";
+    int length = snprintf(text, size, format, address->host, address->port);
+    if (length >= 0 && (size_t)length < size)
+        return 0;
+    errno = ENOBUFS;
+    return -1;
+}
+
+bool xo_address_is_any(const xo_address_t *address)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, address->host, &v4) == 1)
+        return v4.s_addr == INADDR_ANY;
+    return inet_pton(AF_INET6, address->host, &v6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&v6);
+}
+
+bool xo_address_is_v6(const xo_address_t *address)
+{
+    return strchr(address->host, ':') != NULL;
+}
