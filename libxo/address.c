@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PORT_MAX        65535
+#define PORT_MAX 65535
 #define PORT_DIGITS_MAX 5
 
 #define HOST_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_"

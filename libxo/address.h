@@ -17,11 +17,12 @@ typedef struct xo_address {
 } xo_address_t;
 
 /* Parses "host", "host:port", "v6", "[v6]", "[v6]:port". Without a port it is 0. EINVAL with a
- * sentence that names the text for anything else. */
+ * sentence that names the text for anything else. Hosts are names of letters, digits, '.', '-' and
+ * '_', or IPv4 or IPv6 addresses; nothing is looked up. */
 int xo_address_parse(const char *text, xo_address_t *address, xo_error_t *err);
 /* "host:port" or "[v6]:port" into text[size]; ENOBUFS. */
 int xo_address_format(const xo_address_t *address, char *text, size_t size);
-bool xo_address_is_any(const xo_address_t *address);  /* 0.0.0.0 or :: */
+bool xo_address_is_any(const xo_address_t *address); /* 0.0.0.0 or :: */
 bool xo_address_is_v6(const xo_address_t *address);
 
 #endif

@@ -14,10 +14,12 @@
 
 typedef struct xo_error {
     int errnum;                     /* an errno value; 0: no error */
-    char text[XO_ERROR_TEXT_BYTES]; /* one sentence, no newline at its end */
+    char text[XO_ERROR_TEXT_BYTES]; /* one sentence, no newline at its end, "..." where cut */
 } xo_error_t;
 
-/* Fills `err` (may be NULL), sets errno to `errnum`; returns -1, so that callers can return it. */
+/* Fills `err` (may be NULL), sets errno to `errnum`; returns -1, so that callers can return it. %m
+ * in `format` says what `errnum` means, and err->text may be among the arguments. Control
+ * characters come out as '?', since sentences quote what came off a wire. */
 int xo_error_set(xo_error_t *err, int errnum, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -25,8 +27,7 @@ int xo_error_set(xo_error_t *err, int errnum, const char *format, ...)
 void *xo_error_null(xo_error_t *err, int errnum, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts "prefix: " in front of the sentence and keeps the errno; returns -1. */
-int xo_error_prefix(xo_error_t *err, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+/* Puts "prefix: " in front of the sentence and keeps the errno (sets errno to it); returns -1. */
+int xo_error_prefix(xo_error_t *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

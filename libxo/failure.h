@@ -19,18 +19,20 @@
 #include "libxo/msg.h"
 #include "libxo/pack.h"
 
-#define XO_CODE_METHOD "MethodError"               /* the method raised or failed */
+#define XO_CODE_METHOD "MethodError" /* the method raised or failed */
 #define XO_CODE_ACTOR_NOT_EXIST "ActorNotExist"
 #define XO_CODE_ACTOR_EXISTS "ActorAlreadyExist"
 #define XO_CODE_NO_METHOD "NoSuchMethod"
 #define XO_CODE_NO_CLASS "NoSuchClass"
-#define XO_CODE_SERVER_CLOSED "ServerClosed"       /* the process, node or link died, or cannot be reached */
+#define XO_CODE_SERVER_CLOSED                                                                      \
+    "ServerClosed" /* the process, node or link died, or cannot be reached */
 #define XO_CODE_DEADLINE "DeadlineExceeded"
 #define XO_CODE_CANCELLED "Cancelled"
-#define XO_CODE_SEND_FAILED "SendMessageFailed"    /* what could not be sent, such as an unpicklable result */
-#define XO_CODE_REFUSED "Refused"                  /* bad arguments, not admitted, not supported */
-#define XO_CODE_UNAVAILABLE "Unavailable"          /* needs what is away: the registry, for example */
-#define XO_CODE_AMBIGUOUS "AmbiguousUid"           /* the message lists the candidates */
+#define XO_CODE_SEND_FAILED                                                                        \
+    "SendMessageFailed"           /* what could not be sent, such as an unpicklable result */
+#define XO_CODE_REFUSED "Refused" /* bad arguments, not admitted, not supported */
+#define XO_CODE_UNAVAILABLE "Unavailable" /* needs what is away: the registry, for example */
+#define XO_CODE_AMBIGUOUS "AmbiguousUid"  /* the message lists the candidates */
 
 typedef struct xo_failure {
     xo_slice_t code, message, executed, reason, address, type, traceback;
@@ -40,14 +42,19 @@ typedef struct xo_failure {
 
 /* Appends the map. */
 void xo_failure_pack(const xo_failure_t *failure, xo_buf_t *out);
-/* Reads an XO_ERROR's body; slices point into it. A body that does not read gives EBADMSG. */
+/* Reads an XO_ERROR's body; slices point into it. A body that does not read, or has no code, gives
+ * EBADMSG. Keys that are not known are passed over. */
 int xo_failure_read(xo_slice_t body, xo_failure_t *failure);
-/* The nearest errno: ENOENT, EEXIST, ENOTCONN, ETIMEDOUT, ECANCELED, EINVAL, EREMOTEIO (a method's error) ... */
+/* The nearest errno. By code: MethodError EREMOTEIO, ActorNotExist and NoSuchClass ENOENT,
+ * ActorAlreadyExist EEXIST, NoSuchMethod ENOSYS, ServerClosed ENOTCONN, DeadlineExceeded ETIMEDOUT,
+ * Cancelled ECANCELED, SendMessageFailed ECOMM, Refused EINVAL, Unavailable EHOSTDOWN,
+ * AmbiguousUid ENOTUNIQ; EREMOTEIO for others. */
 int xo_failure_errno(const xo_failure_t *failure);
 /* Fills `err` with this errno and a sentence: "ServerClosed: pool 1 died (signal 9 (Killed))
  * [127.0.0.1:7000]; the method may have run". Returns -1. */
 int xo_failure_set_error(const xo_failure_t *failure, xo_error_t *err);
-/* Makes an XO_ERROR message that answers `seq`; code, executed: text; message: printf-like. */
+/* Makes an XO_ERROR message that answers `seq`; code, executed, reason: text, NULL for none;
+ * message: printf-like. NULL: ENOMEM. */
 xo_msg_t *xo_failure_msg(uint64_t seq, const char *code, const char *executed, const char *reason,
                          const char *format, ...) __attribute__((format(printf, 5, 6)));
 

@@ -8,20 +8,21 @@
 
 #include "libxo/bytes.h"
 
-#define FIELDS        9
+#define FIELDS 9
 #define TARGET_FIELDS 3
 #define SENDER_FIELDS 2
 
-#define LEAD_ARRAY  0x90
-#define LEAD_NIL    0xc0
-#define LEAD_BIN8   0xc4
-#define LEAD_UINT8  0xcc
+#define LEAD_MAP 0x80 /* the first that is not an integer of one byte */
+#define LEAD_ARRAY 0x90
+#define LEAD_NIL 0xc0
+#define LEAD_BIN8 0xc4
+#define LEAD_UINT8 0xcc
 #define LEAD_UINT16 0xcd
 #define LEAD_UINT32 0xce
 #define LEAD_UINT64 0xcf
 #define LEAD_FIXSTR 0xa0
-#define LEAD_STR8   0xd9
-#define LEAD_STR16  0xda
+#define LEAD_STR8 0xd9
+#define LEAD_STR16 0xda
 
 static const char *const kind_names[] = {
     [XO_HELLO] = "hello",     [XO_WELCOME] = "welcome", [XO_CALL] = "call",
@@ -210,44 +211,73 @@ static int wrong(parse_t *p, const char *what)
     return xo_error_set(p->err, EBADMSG, "header: %s", what);
 }
 
-static int read_limited(xo_reader_t *reader, uint64_t max, uint64_t *value)
-{
-    return xo_read_uint(reader, value) < 0 || *value > max ? -1 : 0;
-}
+/* What the encoder writes most often is read here in a few instructions; everything else, and
+ * whatever does not fit, by the pull reader. */
 
-static int read_id(parse_t *p, uint64_t *value, uint16_t *offset)
+static inline int read_uint(xo_reader_t *reader, uint64_t *value)
 {
-    const uint8_t *lead = p->reader.at;
-    if (xo_read_uint(&p->reader, value) < 0)
-        return -1;
-    *offset = *lead == LEAD_UINT64 ? (uint16_t)(lead + 1 - p->base) : 0;
+    if (reader->at == reader->end || *reader->at >= LEAD_MAP)
+        return xo_read_uint(reader, value);
+    *value = *reader->at++;
     return 0;
 }
 
-static int read_bin(xo_reader_t *reader, size_t max, xo_slice_t *value)
+static inline int read_limited(xo_reader_t *reader, uint64_t max, uint64_t *value)
 {
-    return xo_read_bin(reader, value) < 0 || value->size > max ? -1 : 0;
+    return read_uint(reader, value) < 0 || *value > max ? -1 : 0;
 }
 
-static bool skip_nil(xo_reader_t *reader)
+static inline int read_id(parse_t *p, uint64_t *value, uint16_t *offset)
 {
-    return !xo_reader_done(reader) && *reader->at == LEAD_NIL && xo_read_nil(reader) == 0;
+    xo_reader_t *reader = &p->reader;
+    if (reader->end - reader->at < 9 || *reader->at != LEAD_UINT64)
+        return xo_read_uint(reader, value);
+    *offset = (uint16_t)(reader->at + 1 - p->base);
+    *value = xoi_load_be64(reader->at + 1);
+    reader->at += 9;
+    return 0;
+}
+
+static inline int read_bin(xo_reader_t *reader, size_t max, xo_slice_t *value)
+{
+    size_t left = (size_t)(reader->end - reader->at);
+    if (left < 2 || *reader->at != LEAD_BIN8 || reader->at[1] > left - 2)
+        return xo_read_bin(reader, value) < 0 || value->size > max ? -1 : 0;
+    *value = xo_slice(reader->at + 2, reader->at[1]);
+    reader->at += 2 + value->size;
+    return value->size > max ? -1 : 0;
+}
+
+static inline int read_array(xo_reader_t *reader, uint32_t *count)
+{
+    if (reader->at == reader->end || (*reader->at & 0xf0) != LEAD_ARRAY)
+        return xo_read_array(reader, count);
+    *count = *reader->at++ & 0x0f;
+    return 0;
+}
+
+static inline bool skip_nil(xo_reader_t *reader)
+{
+    if (reader->at == reader->end || *reader->at != LEAD_NIL)
+        return false;
+    reader->at++;
+    return true;
 }
 
 static int read_start(parse_t *p)
 {
     uint32_t count;
     uint64_t version, kind, flags;
-    if (xo_read_array(&p->reader, &count) < 0 || count == 0)
+    if (read_array(&p->reader, &count) < 0 || count == 0)
         return wrong(p, "not an array");
-    if (xo_read_uint(&p->reader, &version) < 0)
+    if (read_uint(&p->reader, &version) < 0)
         return wrong(p, "the version is not a number");
     if (version != XO_WIRE_VERSION)
         return xo_error_set(p->err, EBADMSG, "header: version %llu, this is version %d",
                             (unsigned long long)version, XO_WIRE_VERSION);
     if (count != FIELDS)
         return wrong(p, "not an array of nine");
-    if (xo_read_uint(&p->reader, &kind) < 0 || !is_kind(kind))
+    if (read_uint(&p->reader, &kind) < 0 || !is_kind(kind))
         return wrong(p, "the kind is unknown");
     if (read_limited(&p->reader, UINT16_MAX, &flags) < 0)
         return wrong(p, "the flags are not a uint16");
@@ -262,13 +292,13 @@ static int read_target(parse_t *p)
     xo_header_t *header = p->header;
     if (skip_nil(&p->reader))
         return 0;
-    if (xo_read_array(&p->reader, &count) < 0 || count != TARGET_FIELDS)
+    if (read_array(&p->reader, &count) < 0 || count != TARGET_FIELDS)
         return wrong(p, "the target is neither nil nor an array of three");
     if (read_id(p, &header->target_id, &p->layout->target_id) < 0)
         return wrong(p, "the target's id is not a uint64");
     if (read_bin(&p->reader, XO_UID_BYTES_MAX, &header->target_uid) < 0)
         return wrong(p, "the target's uid is not a bin of at most 255 bytes");
-    if (xo_read_uint(&p->reader, &header->incarnation) < 0)
+    if (read_uint(&p->reader, &header->incarnation) < 0)
         return wrong(p, "the incarnation is not a uint64");
     return 0;
 }
@@ -279,7 +309,7 @@ static int read_sender(parse_t *p)
     xo_header_t *header = p->header;
     if (skip_nil(&p->reader))
         return 0;
-    if (xo_read_array(&p->reader, &count) < 0 || count != SENDER_FIELDS)
+    if (read_array(&p->reader, &count) < 0 || count != SENDER_FIELDS)
         return wrong(p, "the sender is neither nil nor an array of two");
     if (read_id(p, &header->sender_id, &p->layout->sender_id) < 0)
         return wrong(p, "the sender's id is not a uint64");
@@ -315,7 +345,7 @@ static int read_fields(parse_t *p)
         return wrong(p, "the sequence is not a uint64");
     if (read_target(p) < 0 || read_sender(p) < 0 || read_method(p) < 0)
         return -1;
-    if (xo_read_uint(&p->reader, &p->header->deadline_ms) < 0)
+    if (read_uint(&p->reader, &p->header->deadline_ms) < 0)
         return wrong(p, "the deadline is not a uint64");
     return read_trace(p);
 }

@@ -14,7 +14,7 @@ struct xo_msg {
     xo_msg_t *next; /* in an xo_msgq_t */
     xo_header_t header;
     xo_slice_t body;
-    size_t bytes; /* all frames; for a local one what its maker said, and the buffers */
+    size_t bytes; /* see xo_msg_bytes */
     xoi_layout_t layout;
     bool local;
     size_t buffer_count;
@@ -298,7 +298,6 @@ static int widen(xo_msg_t *msg, xo_error_t *err)
     int rc = xo_header_decode(frame, &header, &body, err);
     if (rc == 0 && build_frame(msg, &header, body) < 0)
         rc = xo_error_set(err, ENOMEM, "no memory for a message");
-    msg->bytes += zmq_msg_size(&msg->frame) - frame.size;
     zmq_msg_close(&narrow);
     return rc;
 }
@@ -343,8 +342,12 @@ static int take_frames(xo_msg_t *msg, zmq_msg_t *frames, size_t count, xo_error_
 {
     if (!msg)
         return xo_error_set(err, ENOMEM, "no memory for a message");
-    if (check_frames(frames, count, &msg->bytes, err) < 0 || take_head(msg, frames, err) < 0)
+    if (check_frames(frames, count, &msg->bytes, err) < 0)
         return -1;
+    msg->bytes -= zmq_msg_size(frames);
+    if (take_head(msg, frames, err) < 0)
+        return -1;
+    msg->bytes += xoi_header_size(&msg->header) + msg->body.size;
     return take_buffers(msg, frames + 1, count - 1, err);
 }
 

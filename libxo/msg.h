@@ -1,12 +1,12 @@
 /* msg.h - messages: the codec between a message and its frames. doc/wire.md is its specification.
  *
  * A message is one or more frames. Frame 0 is the header (a msgpack array of fixed order)
- * followed at once by the body (one msgpack value, or nothing); frames 1..n are buffers that the body
- * refers to by index. Header and body share a frame since each ZeroMQ frame costs an
+ * followed at once by the body (one msgpack value, or nothing); frames 1..n are buffers that the
+ * body refers to by index. Header and body share a frame since each ZeroMQ frame costs an
  * allocation and a queue operation, more than copying a small body does.
  *
- * The codec is pure: bytes in, message out. Decoding checks every length, count and range, and refuses what is not
- * well formed with EBADMSG and a sentence.
+ * The codec is pure: bytes in, message out. Decoding checks every length, count and range, and
+ * refuses what is not well formed with EBADMSG and a sentence.
  */
 #ifndef XO_MSG_H
 #define XO_MSG_H
@@ -20,10 +20,10 @@
 #include "libxo/pack.h"
 
 #define XO_WIRE_VERSION 1
-#define XO_UID_BYTES_MAX 255      /* contract 1 */
-#define XO_METHOD_BYTES_MAX 1024  /* a method's, or for create a class's, name */
+#define XO_UID_BYTES_MAX 255     /* contract 1 */
+#define XO_METHOD_BYTES_MAX 1024 /* a method's, or for create a class's, name */
 #define XO_TRACE_BYTES_MAX 64
-#define XO_BUFFERS_MAX 65536      /* frames after the first */
+#define XO_BUFFERS_MAX 65536 /* frames after the first */
 #define XO_MESSAGE_BYTES_MAX ((size_t)16 << 30)
 /* Values of this size and more travel as buffers of their own, see DESIGN "bulk data". */
 #define XO_INLINE_BYTES_MAX ((size_t)64 << 10)
@@ -53,8 +53,9 @@ const char *xo_kind_name(xo_kind_t kind); /* "call", "tell", ...; "?" for an unk
 bool xo_kind_is_request(xo_kind_t kind); /* call tell batch create destroy ref has */
 
 enum {
-    XO_F_IDEMPOTENT = 1 << 0, /* may be sent again; the receiver drops duplicates by (sender, seq) */
-    XO_F_NO_ANSWER = 1 << 1   /* a batch of tells: like TELL, gets no answer */
+    XO_F_IDEMPOTENT =
+        1 << 0,             /* may be sent again; the receiver drops duplicates by (sender, seq) */
+    XO_F_NO_ANSWER = 1 << 1 /* a batch of tells: like TELL, gets no answer */
 };
 
 typedef struct xo_header {
@@ -73,11 +74,14 @@ typedef struct xo_header {
 
 typedef struct xo_msg xo_msg_t;
 
-/* Makes a message with `header` and `body` (one msgpack value or empty), both copied. */
+/* Makes a message with `header` and `body` (one msgpack value or empty; it is not checked), both
+ * copied. NULL: EINVAL (unknown kind, or a uid, method or trace that is too long), EMSGSIZE,
+ * ENOMEM. */
 xo_msg_t *xo_msg_create(const xo_header_t *header, xo_slice_t body);
 
 /* Makes a message that never leaves this thread: `payload` replaces the body and is given to
- * `payload_free` on destruction, unless taken. `bytes` is what it counts for in a bounded queue. */
+ * `payload_free` (may be NULL) on destruction, unless taken. `bytes` is what it counts for in a
+ * bounded queue. NULL: EINVAL, ENOMEM; the payload then stays the caller's. */
 xo_msg_t *xo_msg_create_local(const xo_header_t *header, void *payload,
                               void (*payload_free)(void *payload), size_t bytes);
 
@@ -88,35 +92,44 @@ const xo_header_t *xo_msg_header(const xo_msg_t *msg);
 xo_slice_t xo_msg_body(const xo_msg_t *msg);
 void *xo_msg_payload(const xo_msg_t *msg); /* NULL unless local */
 void *xo_msg_take_payload(xo_msg_t *msg);  /* the caller owns it from now on */
-size_t xo_msg_bytes(const xo_msg_t *msg);  /* all frames */
+/* What it counts for in queues and credit: the bytes of all frames, the header in the form in which
+ * it is encoded here, so that both ends of a lane count the same. */
+size_t xo_msg_bytes(const xo_msg_t *msg);
 
-/* Sets what only the sending endpoint knows, in the encoded header too. */
+/* Sets what only the sending endpoint knows, in the encoded header too. Cannot fail, also where
+ * the header came without a target or a sender. */
 void xo_msg_set_seq(xo_msg_t *msg, uint64_t seq);
 void xo_msg_set_sender_id(xo_msg_t *msg, uint64_t sender_id);
 void xo_msg_set_target_id(xo_msg_t *msg, uint64_t target_id);
 
-/* Buffers. Adding moves `buffer` (a zmq_msg_t as zmq_msg_move does) into the message. */
+/* Buffers. Adding moves `buffer` (a zmq_msg_t as zmq_msg_move does) into the message; slices of
+ * buffers got before are then void. -1 and `buffer` untouched: EMSGSIZE (XO_BUFFERS_MAX,
+ * XO_MESSAGE_BYTES_MAX), ENOMEM. */
 int xo_msg_add_buffer(xo_msg_t *msg, zmq_msg_t *buffer);
 int xo_msg_add_buffer_copy(xo_msg_t *msg, const void *data, size_t size);
 size_t xo_msg_buffer_count(const xo_msg_t *msg);
 xo_slice_t xo_msg_buffer(const xo_msg_t *msg, size_t index); /* {NULL, 0} if out of range */
 /* Hands buffer `index` out as a zmq_msg_t of its own (zmq_msg_copy: shares the memory, no copy);
- * the caller closes it. */
+ * the caller closes it. -1: ENOENT if out of range; `out` is then untouched. */
 int xo_msg_copy_buffer(xo_msg_t *msg, size_t index, zmq_msg_t *out);
 
 /* To frames: gives 1 + buffer count frames, taking the message apart (*msg becomes NULL).
- * `frames` is an array of at least that many that the caller provides uninitialised. */
+ * `frames` is an array of at least that many that the caller provides uninitialised. A local
+ * message has 0 frames, and is left as it is. */
 size_t xo_msg_frame_count(const xo_msg_t *msg);
 void xo_msg_to_frames(xo_msg_t **msg, zmq_msg_t *frames);
 
-/* From frames: takes all of them over, also when it fails (they are closed then). */
+/* From frames: takes all of them over, also when it fails (they are closed then). The body is
+ * checked: nothing, or exactly one well-formed value (xo_read_skip). NULL: EBADMSG, ENOMEM. */
 xo_msg_t *xo_msg_from_frames(zmq_msg_t *frames, size_t count, xo_error_t *err);
 
-/* The pure core of it: decodes a header from the front of frame 0. *body is what follows it. */
+/* The pure core of it: decodes a header from the front of frame 0. *body is what follows it,
+ * unchecked. -1 with EBADMSG. Encoding appends to `out`: -1 with EINVAL or ENOMEM. */
 int xo_header_decode(xo_slice_t frame, xo_header_t *header, xo_slice_t *body, xo_error_t *err);
 int xo_header_encode(const xo_header_t *header, xo_buf_t *out);
 
-/* An intrusive first-in first-out queue of messages: no allocation to push. Zero-initialise. */
+/* An intrusive first-in first-out queue of messages: no allocation to push. A message is in one
+ * queue at most, and nothing is added to it there. Zero-initialise. Removing walks the queue. */
 typedef struct xo_msgq {
     xo_msg_t *head;
     xo_msg_t *tail;
@@ -127,8 +140,8 @@ typedef struct xo_msgq {
 void xo_msgq_push(xo_msgq_t *queue, xo_msg_t **msg);
 xo_msg_t *xo_msgq_pop(xo_msgq_t *queue); /* NULL when empty */
 xo_msg_t *xo_msgq_peek(const xo_msgq_t *queue);
-xo_msg_t *xo_msgq_next(const xo_msg_t *msg);            /* to walk the queue */
-bool xo_msgq_remove(xo_msgq_t *queue, xo_msg_t *msg);   /* false: was not in it */
-void xo_msgq_clear(xo_msgq_t *queue);                   /* destroys all */
+xo_msg_t *xo_msgq_next(const xo_msg_t *msg);          /* to walk the queue */
+bool xo_msgq_remove(xo_msgq_t *queue, xo_msg_t *msg); /* false: was not in it */
+void xo_msgq_clear(xo_msgq_t *queue);                 /* destroys all */
 
 #endif
