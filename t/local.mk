@@ -70,7 +70,7 @@ full_tests = \
 	t/full-asan.t \
 	t/full-distcheck.t \
 	t/full-fuzz.t \
-	t/full-pip.t \
+	t/full-install.t \
 	t/full-tsan.t \
 	t/full-valgrind.t
 EXTRA_DIST += $(full_tests) t/tap/full.sh t/tap/run t/tap/tsan.supp t/tap/valgrind.supp
