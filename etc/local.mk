@@ -1,2 +1,4 @@
 # Samples that are installed: dist_xoconf_DATA to $(sysconfdir)/xo, dist_systemdunit_DATA for
 # systemd, dist_completion_DATA for bash. One file a line, sorted.
+dist_completion_DATA += \
+	etc/completion/xo
