@@ -4,4 +4,14 @@ registry_libxo_registry_la_CPPFLAGS = $(AM_CPPFLAGS) $(HIREDIS_CFLAGS)
 registry_libxo_registry_la_LIBADD = $(HIREDIS_LIBS) $(EV_LIBS)
 # One file a line, sorted.
 registry_libxo_registry_la_SOURCES = \
-	registry/registry.h
+	registry/base.c \
+	registry/base.h \
+	registry/memory.c \
+	registry/records.c \
+	registry/records.h \
+	registry/registry.c \
+	registry/registry.h \
+	registry/text.c \
+	registry/text.h \
+	registry/url.c \
+	registry/url.h

@@ -1,9 +1,10 @@
 /* registry.h - where things live: nodes, pools, actors, names, and the stream of events.
  *
- * An ops table with two implementations, Redis (hiredis, asynchronous and pipelined) and memory (one
- * process); t/registry.c is the conformance suite of both. doc/registry.md describes the keys.
- * It is soft state: leases lapse, and the owner publishes all of its own again (`up` tells when). Nothing here blocks. Every
- * function that takes a callback calls it exactly once, never from within the function, with ECANCELED when the registry is closed before.
+ * An ops table with two implementations, Redis (hiredis, asynchronous and pipelined) and memory
+ * (one process); t/registry.c is the conformance suite of both. doc/registry.md describes the keys.
+ * It is soft state: leases lapse, and the owner publishes all of its own again (`up` tells when).
+ * Nothing here blocks. Every function that takes a callback calls it exactly once, never from
+ * within the function, with ECANCELED when the registry is closed before.
  */
 #ifndef XO_REGISTRY_H
 #define XO_REGISTRY_H
@@ -18,10 +19,12 @@ typedef enum { XO_REG_NODE, XO_REG_POOL, XO_REG_ACTOR } xo_reg_kind_t;
 
 typedef struct xo_field {
     const char *name;
-    xo_slice_t value; /* text that a person can read */
+    xo_slice_t value; /* text that a person can read: UTF-8 */
 } xo_field_t;
 
-/* One thing: a node "ID", a pool "ID", an actor "UID@POOLID" (a uid that is no plain text is percent-encoded). */
+/* One thing: a node "ID", a pool "ID", an actor "UID@POOLID" (xo_registry_actor_id). What is read
+ * also has the fields `owner` and, for a lease, `lease_ms`; these two cannot be put. An actor whose
+ * pool has no record (it lapsed) reads with `state` "lost", whatever was put. */
 typedef struct xo_record {
     const char *id;
     const xo_field_t *fields;
@@ -33,41 +36,79 @@ typedef struct xo_registry_events {
      * published anew; after a reconnect the owner publishes anyway. */
     void (*up)(xo_registry_t *registry, bool empty, void *arg);
     /* Away; the sentence names the URL without its password, and says what to do. Called at every
-     * change of the reason, and for refusals while connected: wrong password (EACCES), read-only (EROFS), full (ENOSPC), another schema (EPROTO). */
+     * change of the reason, and for refusals while connected: wrong password (EACCES), read-only
+     * (EROFS), full (ENOSPC), another schema (EPROTO). */
     void (*down)(xo_registry_t *registry, const xo_error_t *why, void *arg);
 } xo_registry_events_t;
 
-typedef void (*xo_reg_done_f)(int errnum, const char *text, void *arg); /* 0, or an errno and a sentence */
-/* The records (valid in the callback only) or an errno. For events: id is the stream id, the first
- * field is "type". */
+/* 0, or an errno and a sentence. */
+typedef void (*xo_reg_done_f)(int errnum, const char *text, void *arg);
+/* The records (valid in the callback only), sorted by id, or an errno. For events: in order, id is
+ * the stream id, the first field is "type". Values have a NUL behind them. */
 typedef void (*xo_reg_records_f)(int errnum, const char *text, const xo_record_t *records,
                                  size_t count, void *arg);
 
-/* "memory:", "unix:///path[?db=N]", "redis://[user:password@]host[:port][/db]". Starts to connect and keeps at it (backoff
- * 50 ms to 2 s). Operations wait while it has never been up; later, while it is down, they fail at once with ENOTCONN. EINVAL
- * names the URL without the password. */
+/* "memory:", "unix://[user:password@]/path[?db=N]", "redis://[user:password@]host[:port][/db]";
+ * what is special in user and password is percent-encoded. Starts to connect and keeps at it
+ * (backoff 50 ms to 2 s; on a unix socket the first tries come every 5 ms). EINVAL names the URL
+ * without the password.
+ *
+ * Operations wait, at most 5 s (ETIMEDOUT), while it has never been up; later, while it is down,
+ * they fail at once with ENOTCONN, or with the errno of the refusal if there is one. While it is
+ * read-only or full, reading goes on. Above 65 536 operations or 64 MiB that wait for Redis further
+ * ones fail with ENOBUFS.
+ *
+ * hiredis writes without MSG_NOSIGNAL, so this sets SIGPIPE to be ignored where it has its default
+ * action. Only one thread may be in here, the loop's. */
 xo_registry_t *xo_registry_open(xo_loop_t *loop, const char *url, const char *cluster,
                                 const xo_registry_events_t *events, void *arg, xo_error_t *err);
-void xo_registry_close(xo_registry_t *registry); /* takes NULL; sends what is queued, briefly */
+/* Sends what is queued (at most 200 ms, the one place that may block), then calls back what has not
+ * ended, with ECANCELED. May be called in any callback. Takes NULL. */
+void xo_registry_close(xo_registry_t *registry);
 bool xo_registry_is_up(const xo_registry_t *registry);
 const char *xo_registry_url(const xo_registry_t *registry); /* without the password */
 
-/* Writes the whole record (fields it had and has no more go). ttl_ms > 0 makes it a lease of `owner`: EPERM if
- * another owner holds it. An actor put also adds it to its uid's set. done may be NULL. */
+typedef struct xo_registry_stats {
+    uint64_t operations;     /* begun */
+    uint64_t failed;         /* ended with an errno */
+    uint64_t dropped_events; /* xo_registry_event has no callback to tell it */
+    uint64_t connections;    /* that came up */
+    uint64_t waiting;        /* now */
+    uint64_t waiting_bytes;
+} xo_registry_stats_t;
+void xo_registry_get_stats(const xo_registry_t *registry, xo_registry_stats_t *stats);
+
+/* An actor's record id, "UID@POOL". Bytes of the uid that are no plain text (controls, blank, %,
+ * what is not UTF-8) are percent-encoded, so that a person can type the key. EINVAL: no uid or no
+ * pool; ENOBUFS. */
+#define XO_RECORD_ID_BYTES 1024
+int xo_registry_actor_id(xo_slice_t uid, const char *pool, char *id, size_t size);
+/* The reverse: the uid's bytes into uid[size] and their number into *uid_size. `id` may also be an
+ * encoded uid alone. */
+int xo_registry_actor_uid(const char *id, char *uid, size_t size, size_t *uid_size);
+
+/* Writes the whole record (fields it had and has no more go). ttl_ms > 0 makes it a lease of
+ * `owner`; 0: it stays. EPERM if another owner holds a lease on it. An actor put also adds it to
+ * its uid's set. done may be NULL. EINVAL: no fields or above 1000, a value that is no text, a bad
+ * id. */
 void xo_registry_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_record_t *record,
                      const char *owner, int64_t ttl_ms, xo_reg_done_f done, void *arg);
-/* Extends a lease that `owner` holds (Lua, checks the owner): ENOENT lapsed, EPERM another's. */
+/* Extends a lease that `owner` holds: ENOENT lapsed, EPERM another's. If the lease is gone because
+ * Redis was emptied, `up` is called again with empty = true. */
 void xo_registry_renew(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
                        const char *owner, int64_t ttl_ms, xo_reg_done_f done, void *arg);
-/* Removes it if `owner` holds it (NULL: whoever); an actor leaves its uid's set. */
+/* Removes it if `owner` put it (NULL: whoever), else EPERM; an actor leaves its uid's set. No error
+ * if there is none. */
 void xo_registry_del(xo_registry_t *registry, xo_reg_kind_t kind, const char *id, const char *owner,
                      xo_reg_done_f done, void *arg);
 void xo_registry_get(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
                      xo_reg_records_f done, void *arg); /* one record, or ENOENT */
-void xo_registry_list(xo_registry_t *registry, xo_reg_kind_t kind, xo_reg_records_f done, void *arg);
-/* All actors with this uid. Empty: none. */
+void xo_registry_list(xo_registry_t *registry, xo_reg_kind_t kind, xo_reg_records_f done,
+                      void *arg);
+/* All actors with this uid; those that are lost only if all are. Empty: none. */
 void xo_registry_lookup(xo_registry_t *registry, xo_slice_t uid, xo_reg_records_f done, void *arg);
-/* Appends an event ("pool.up", "actor.failed", ...); the stream is trimmed to about 10 000. */
+/* Appends an event ("pool.up", "actor.failed", ...); the stream is trimmed to about 10 000. What is
+ * no text in a value is percent-encoded. */
 void xo_registry_event(xo_registry_t *registry, const char *type, const xo_field_t *fields,
                        size_t count);
 /* Events after `after` (a stream id; "0" all; "$-N" the last N), oldest first, at most `max`. */
@@ -75,11 +116,15 @@ void xo_registry_events(xo_registry_t *registry, const char *after, size_t max,
                         xo_reg_records_f done, void *arg);
 
 /* ---- for implementations ---- */
+struct xo_url;
+struct xo_completion;
+
 typedef struct xo_registry_ops {
-    const char *const *schemes;
-    xo_registry_t *(*open)(xo_loop_t *loop, const char *url, const char *cluster,
+    const char *const *schemes; /* NULL at the end */
+    xo_registry_t *(*open)(xo_loop_t *loop, const struct xo_url *url, const char *cluster,
                            const xo_registry_events_t *events, void *arg, xo_error_t *err);
-    void (*close)(xo_registry_t *);
+    void (*close)(xo_registry_t *); /* xo_registry_close frees it afterwards through release */
+    void (*release)(xo_registry_t *);
     bool (*is_up)(const xo_registry_t *);
     void (*put)(xo_registry_t *, xo_reg_kind_t, const xo_record_t *, const char *owner,
                 int64_t ttl_ms, xo_reg_done_f, void *);
@@ -89,12 +134,12 @@ typedef struct xo_registry_ops {
                 void *);
     void (*get)(xo_registry_t *, xo_reg_kind_t, const char *id, xo_reg_records_f, void *);
     void (*list)(xo_registry_t *, xo_reg_kind_t, xo_reg_records_f, void *);
-    void (*lookup)(xo_registry_t *, xo_slice_t uid, xo_reg_records_f, void *);
+    void (*lookup)(xo_registry_t *, const char *uid, xo_reg_records_f, void *); /* encoded */
     void (*event)(xo_registry_t *, const char *type, const xo_field_t *, size_t);
     void (*events)(xo_registry_t *, const char *after, size_t max, xo_reg_records_f, void *);
 } xo_registry_ops_t;
 
-/* What every implementation's registry begins with. */
+/* What every implementation's registry begins with; registry/base.h has what they share. */
 struct xo_registry {
     const xo_registry_ops_t *ops;
     xo_loop_t *loop;
@@ -102,6 +147,11 @@ struct xo_registry {
     void *arg;
     char url[512]; /* without the password */
     char cluster[64];
+    xo_registry_stats_t stats;
+    struct xo_completion *completions; /* to be called back in the loop's next pass */
+    xo_defer_t later;
+    unsigned holds; /* callbacks under way */
+    bool closed;
 };
 
 #endif

@@ -1,0 +1,119 @@
+#include "registry/text.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The first byte says the length and the least code point that needs it. */
+static size_t sequence_length(unsigned char lead, unsigned *least, unsigned *code)
+{
+    if (lead < 0x80)
+        return *least = 0, *code = lead, 1;
+    if (lead >= 0xc2 && lead < 0xe0)
+        return *least = 0x80, *code = lead & 0x1f, 2;
+    if (lead >= 0xe0 && lead < 0xf0)
+        return *least = 0x800, *code = lead & 0x0f, 3;
+    if (lead >= 0xf0 && lead < 0xf5)
+        return *least = 0x10000, *code = lead & 0x07, 4;
+    return 0;
+}
+
+size_t xoi_utf8_length(const char *at, size_t left)
+{
+    unsigned least, code;
+    size_t length = left ? sequence_length((unsigned char)at[0], &least, &code) : 0;
+    if (length == 0 || length > left)
+        return 0;
+    for (size_t i = 1; i < length; i++) {
+        unsigned char byte = (unsigned char)at[i];
+        if ((byte & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (byte & 0x3f);
+    }
+    bool surrogate = code >= 0xd800 && code < 0xe000;
+    return code < least || surrogate || code > 0x10ffff ? 0 : length;
+}
+
+/* How many bytes at `at` can be taken as they are. */
+static size_t plain_length(const char *at, size_t left, bool key)
+{
+    size_t length = xoi_utf8_length(at, left);
+    if (length != 1)
+        return length;
+    unsigned char byte = (unsigned char)at[0];
+    if (byte == '\t' || byte == '\n' || byte == ' ')
+        return key ? 0 : 1;
+    return byte > ' ' && byte != 0x7f ? 1 : 0;
+}
+
+static bool is_plain(const char *at, size_t left, bool key)
+{
+    while (left) {
+        size_t length = plain_length(at, left, key);
+        if (length == 0)
+            return false;
+        at += length;
+        left -= length;
+    }
+    return true;
+}
+
+bool xoi_is_text(xo_slice_t value)
+{
+    return is_plain(value.data, value.size, false);
+}
+
+bool xoi_is_key(const char *id)
+{
+    return id && *id && is_plain(id, strlen(id), true);
+}
+
+static void encode_byte(xo_buf_t *out, unsigned char byte)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    char text[3] = {'%', digits[byte >> 4], digits[byte & 15]};
+    xo_buf_append(out, text, sizeof(text));
+}
+
+void xoi_encode(xo_buf_t *out, xo_slice_t bytes, bool key)
+{
+    const char *at = bytes.data, *end = bytes.data + bytes.size;
+    while (at < end) {
+        size_t length = plain_length(at, (size_t)(end - at), key);
+        if (length == 0 || (key && *at == '%')) {
+            encode_byte(out, (unsigned char)*at++);
+        } else {
+            xo_buf_append(out, at, length);
+            at += length;
+        }
+    }
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int xoi_decode(xo_slice_t text, char *out, size_t size, size_t *out_size)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        char byte = text.data[i];
+        if (byte == '%') {
+            int high = i + 2 < text.size ? hex_digit(text.data[i + 1]) : -1;
+            int low = high >= 0 ? hex_digit(text.data[i + 2]) : -1;
+            if (low < 0)
+                return errno = EINVAL, -1;
+            byte = (char)(high << 4 | low);
+            i += 2;
+        }
+        if (n == size)
+            return errno = ENOBUFS, -1;
+        out[n++] = byte;
+    }
+    *out_size = n;
+    return 0;
+}

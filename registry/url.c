@@ -1,0 +1,186 @@
+#include "registry/url.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "registry/text.h"
+
+#define REDIS_PORT 6379
+
+/* hiredis copies a path with strncpy into sun_path and needs the NUL. */
+#define PATH_MAX_BYTES 106
+
+static const char *after_scheme(const char *text)
+{
+    const char *colon = strstr(text, "://");
+    return colon ? colon + 3 : text;
+}
+
+/* How much of `text` can be shown: "user:password" without its "@host" is a likely mistake, so
+ * nothing after a colon but a number. */
+static size_t harmless_length(const char *text)
+{
+    const char *colon = strchr(text, ':');
+    size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
+    if (colon && text[0] != '[' && !strchr("/?", colon[1 + digits]))
+        return (size_t)(colon - text);
+    return strcspn(text, "?");
+}
+
+/* A URL that was not understood, with all that might be a password left out. */
+static void redact(const char *text, char *out, size_t size)
+{
+    const char *rest = after_scheme(text);
+    const char *at = strrchr(rest, '@');
+    const char *shown = at ? at + 1 : rest;
+    snprintf(out, size, "%.*s%s%.*s", (int)(rest - text), text, at ? "***@" : "",
+             (int)harmless_length(shown), shown);
+}
+
+static int wrong(const char *text, xo_error_t *err, const char *why)
+{
+    char shown[256];
+    redact(text, shown, sizeof(shown));
+    return xo_error_set(err, EINVAL,
+                        "registry URL '%s': %s; it is memory:, unix:///PATH[?db=N] or "
+                        "redis://[USER:PASSWORD@]HOST[:PORT][/DB]",
+                        shown, why);
+}
+
+/* Percent-decodes into out[size] with a NUL at the end; no NUL may come out of it. */
+static int decode(const char *data, size_t length, char *out, size_t size)
+{
+    size_t n = 0;
+    if (xoi_decode(xo_slice(data, length), out, size - 1, &n) < 0 || memchr(out, 0, n))
+        return -1;
+    out[n] = 0;
+    return 0;
+}
+
+static int copy(const char *data, size_t length, char *out, size_t size)
+{
+    if (length >= size)
+        return -1;
+    memcpy(out, data, length);
+    out[length] = 0;
+    return 0;
+}
+
+/* "user:password" or ":password". */
+static int parse_login(const char *login, size_t length, xo_url_t *url)
+{
+    const char *colon = memchr(login, ':', length);
+    if (!colon || (size_t)(colon - login) == length - 1)
+        return -1;
+    size_t user = (size_t)(colon - login);
+    if (decode(login, user, url->user, sizeof(url->user)) < 0)
+        return -1;
+    return decode(colon + 1, length - user - 1, url->password, sizeof(url->password));
+}
+
+/* All of text[length] is a number in [0, max]. */
+static int parse_number(const char *text, size_t length, int max, int *number)
+{
+    long value = 0;
+    if (length == 0 || length > 9)
+        return -1;
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return -1;
+        value = value * 10 + (text[i] - '0');
+    }
+    *number = (int)value;
+    return value > max ? -1 : 0;
+}
+
+/* "host", "host:port", "[v6]:port". */
+static int parse_host(const char *at, size_t length, xo_url_t *url)
+{
+    const char *end = at + length, *close = NULL;
+    if (length && at[0] == '[') {
+        close = memchr(at, ']', length);
+        if (!close || copy(at + 1, (size_t)(close - at - 1), url->host, sizeof(url->host)) < 0)
+            return -1;
+        at = close + 1;
+    } else {
+        const char *colon = memchr(at, ':', length);
+        size_t host = colon ? (size_t)(colon - at) : length;
+        if (copy(at, host, url->host, sizeof(url->host)) < 0)
+            return -1;
+        at += host;
+    }
+    url->port = REDIS_PORT;
+    if (!xoi_is_key(url->host) || (at < end && *at != ':'))
+        return -1;
+    return at == end ? 0 : parse_number(at + 1, (size_t)(end - at - 1), 65535, &url->port);
+}
+
+static void show_redis(xo_url_t *url)
+{
+    bool v6 = strchr(url->host, ':') != NULL;
+    snprintf(url->display, sizeof(url->display), "redis://%s%s%s%s%s:%d/%d", url->user,
+             url->user[0] ? "@" : "", v6 ? "[" : "", url->host, v6 ? "]" : "", url->port, url->db);
+}
+
+static int parse_redis(const char *text, xo_url_t *url, xo_error_t *err)
+{
+    const char *rest = after_scheme(text);
+    size_t authority = strcspn(rest, "/?#");
+    const char *path = rest + authority;
+    const char *at = memrchr(rest, '@', authority);
+    if (at && parse_login(rest, (size_t)(at - rest), url) < 0)
+        return wrong(text, err, "what is before @ is not USER:PASSWORD or :PASSWORD");
+    const char *host = at ? at + 1 : rest;
+    if (parse_host(host, (size_t)(path - host), url) < 0)
+        return wrong(text, err, "bad host or port");
+    if (strcmp(path, "") != 0 && strcmp(path, "/") != 0 &&
+        (path[0] != '/' || parse_number(path + 1, strlen(path + 1), 1 << 20, &url->db) < 0))
+        return wrong(text, err, "what follows the host is not a database number");
+    show_redis(url);
+    return 0;
+}
+
+static int parse_unix(const char *text, xo_url_t *url, xo_error_t *err)
+{
+    const char *rest = after_scheme(text);
+    const char *path = strchr(rest, '/');
+    const char *query = path ? strchr(path, '?') : NULL;
+    if (!path)
+        return wrong(text, err, "the path is missing, as in unix:///run/redis.sock");
+    if (path > rest && (path[-1] != '@' || parse_login(rest, (size_t)(path - rest - 1), url) < 0))
+        return wrong(text, err, "what is before the path is not USER:PASSWORD@ or :PASSWORD@");
+    size_t length = query ? (size_t)(query - path) : strlen(path);
+    if (decode(path, length, url->path, sizeof(url->path)) < 0 ||
+        strlen(url->path) > PATH_MAX_BYTES)
+        return wrong(text, err, "the path is longer than a socket's name can be (106 bytes)");
+    if (query && (strncmp(query, "?db=", 4) != 0 ||
+                  parse_number(query + 4, strlen(query + 4), 1 << 20, &url->db) < 0))
+        return wrong(text, err, "what follows the path is not ?db=NUMBER");
+    snprintf(url->display, sizeof(url->display), "unix://%s%s%s?db=%d", url->user,
+             url->user[0] ? "@" : "", url->path, url->db);
+    if (url->db == 0)
+        *strrchr(url->display, '?') = 0;
+    return 0;
+}
+
+int xo_url_parse(const char *text, xo_url_t *url, xo_error_t *err)
+{
+    memset(url, 0, sizeof(*url));
+    if (!text || !*text)
+        return xo_error_set(err, EINVAL, "the registry's URL is empty");
+    size_t scheme = strcspn(text, ":");
+    if (text[scheme] == 0 || copy(text, scheme, url->scheme, sizeof(url->scheme)) < 0)
+        return wrong(text, err, "no known scheme");
+    if (strcmp(text, "memory:") == 0)
+        return copy(text, strlen(text), url->display, sizeof(url->display));
+    if (strncmp(text, "redis://", 8) == 0)
+        return parse_redis(text, url, err);
+    if (strncmp(text, "unix://", 7) == 0)
+        return parse_unix(text, url, err);
+    if (strncmp(text, "rediss://", 9) == 0)
+        return wrong(text, err, "TLS is not supported, use a tunnel");
+    return wrong(text, err, "no known scheme");
+}

@@ -1,0 +1,25 @@
+/* url.h - where a registry is: "memory:", "unix:///path?db=1",
+ * "redis://user:password@host:port/db".
+ */
+#ifndef XO_REGISTRY_URL_H
+#define XO_REGISTRY_URL_H
+
+#include "libxo/error.h"
+
+#define XO_URL_DISPLAY_BYTES 512
+
+typedef struct xo_url {
+    char scheme[16];
+    char user[128];     /* "" none */
+    char password[512]; /* "" none. Percent-decoded, as the user is; never to be shown */
+    char host[256];     /* redis: without brackets */
+    int port;
+    char path[108]; /* unix: what sun_path holds */
+    int db;
+    char display[XO_URL_DISPLAY_BYTES]; /* the URL without its password */
+} xo_url_t;
+
+/* EINVAL with a sentence that names the URL without anything before its last '@'. */
+int xo_url_parse(const char *text, xo_url_t *url, xo_error_t *err);
+
+#endif
