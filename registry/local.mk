@@ -9,8 +9,18 @@ registry_libxo_registry_la_SOURCES = \
 	registry/memory.c \
 	registry/records.c \
 	registry/records.h \
+	registry/redis-commands.c \
+	registry/redis-connection.c \
+	registry/redis-queue.c \
+	registry/redis-reply.c \
+	registry/redis-scripts.c \
+	registry/redis-scripts.h \
+	registry/redis.c \
+	registry/redis.h \
 	registry/registry.c \
 	registry/registry.h \
+	registry/resolve.c \
+	registry/resolve.h \
 	registry/text.c \
 	registry/text.h \
 	registry/url.c \

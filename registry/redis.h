@@ -1,0 +1,163 @@
+/* redis.h - the registry on Redis: what its files share.
+ *
+ *   redis.c             life, and what the outside is told: up, down, limited
+ *   redis-connection.c  connecting, with backoff, and the greeting: AUTH, SELECT, scripts, schema
+ *   redis-queue.c       operations from submission to their end: bounds, pipelining, patience
+ *   redis-commands.c    the registry's operations as commands
+ *   redis-reply.c       replies as records and errors
+ *   redis-scripts.c     the Lua
+ */
+#ifndef XO_REGISTRY_REDIS_H
+#define XO_REGISTRY_REDIS_H
+
+#include <hiredis/async.h>
+
+#include "registry/base.h"
+#include "registry/redis-scripts.h"
+#include "registry/resolve.h"
+
+#define REDIS_SCHEMA "1" /* of the keys, doc/registry.md */
+
+#define REDIS_PATIENCE_MS 5000           /* an operation's time, and a connection's to answer */
+#define REDIS_WAITING_MAX 65536          /* operations that wait to be sent or answered */
+#define REDIS_WAITING_BYTES (64ul << 20) /* and their bytes */
+#define REDIS_INFLIGHT_MAX 4096          /* sent at a time: hiredis moves what is left of its */
+#define REDIS_INFLIGHT_BYTES (1ul << 20) /* buffer at each write, so that must not grow large */
+#define REDIS_STEADY_MS 2000             /* up for so long: the next retry is a first one again */
+#define REDIS_QUICK_TRIES 40             /* on a unix socket: a server of ours that is starting */
+#define REDIS_QUICK_MS 5
+#define REDIS_RETRY_MIN_MS 50
+#define REDIS_RETRY_MAX_MS 2000
+
+typedef struct redis redis_t;
+typedef struct redis_op redis_op_t;
+
+/* Handles an answer and ends the operation, or submits it again. An error comes here only if `raw`
+ * is set. */
+typedef void (*redis_reply_f)(redis_t *redis, redis_op_t *op, const redisReply *reply);
+
+struct redis_op {
+    redis_op_t *prev, *next;
+    int script; /* of redis-scripts.h; -1: a plain command */
+    bool eval;  /* the server does not know the script: send its text */
+    bool raw;
+    bool event;   /* counted when dropped, as there is nobody to tell */
+    bool counted; /* among those that wait */
+    int step;     /* of the greeting; or the kind of record that is listed */
+    unsigned argc;
+    xo_buf_t args; /* in Redis' protocol, without the script */
+    int64_t due_ns;
+    redis_reply_f reply;
+    char *what; /* a record's id, for sentences; NULL: none */
+    size_t max; /* events */
+    xo_sink_t sink;
+    xo_order_t order;
+    xo_records_t *records;
+};
+
+typedef enum {
+    REDIS_AWAY,     /* no connection; `retry` runs, or the name is being resolved */
+    REDIS_GREETING, /* connecting, or waiting for the greeting's answers */
+    REDIS_READY,
+    REDIS_LIMITED /* connected, but writing is refused; `retry` runs until it is not */
+} redis_state_t;
+
+typedef struct redis_greeting {
+    bool under_way;
+    bool created; /* the schema key was not there: nothing of ours is */
+    int errnum;   /* of the first refusal */
+    char text[XO_ERROR_TEXT_BYTES];
+} redis_greeting_t;
+
+struct redis {
+    xo_registry_t base;
+    xo_url_t url;
+    redis_state_t state;
+    bool was_up;
+    bool told;      /* `down` has been called for `why` */
+    xo_error_t why; /* what is wrong now; errnum 0: nothing */
+    unsigned tries; /* since it was last up for a while */
+    int64_t up_since_ns;
+    xo_timer_t retry;
+    xo_timer_t patience;
+    xo_resolve_t *resolve;
+    unsigned turn; /* which of the name's addresses comes next */
+    redisAsyncContext *ac;
+    redis_greeting_t greeting;
+    char sha[XO_SCRIPTS][48];
+    redis_op_t *unsent;
+    redis_op_t *inflight; /* in the order in which answers come */
+    redis_op_t *redo;     /* sent again, by their script's text, before anything else */
+    size_t inflight_count, inflight_bytes;
+    xo_buf_t scratch;
+};
+
+/* ---- redis.c: what the outside is told ---- */
+
+/* Writing works. `empty`: nothing of this cluster was there. */
+void xoi_redis_up(redis_t *redis, bool empty);
+/* There is no connection, or not for long: gives it up, ends what needs it, tries again later. */
+void xoi_redis_lost(redis_t *redis, int errnum, const char *text);
+/* Connected, but writing is refused. */
+void xoi_redis_limited(redis_t *redis, int errnum, const char *text);
+/* A refusal that waiting does not cure: someone has to do something. */
+bool xoi_redis_is_refusal(int errnum);
+
+/* ---- redis-connection.c ---- */
+void xoi_redis_connect(redis_t *redis);
+/* Lets go of the connection. No callback of it comes any more. */
+void xoi_redis_detach(redis_t *redis);
+/* Asks again whether writing works and the keys are of this schema; ends in up, limited or lost. */
+void xoi_redis_probe(redis_t *redis);
+void xoi_redis_retry_later(redis_t *redis);
+/* Sends all that waits, and waits until the server has read it, at most `limit_ms`. */
+void xoi_redis_drain(redis_t *redis, int limit_ms);
+/* How long to wait before try number `tries`, from 0. Pure. */
+int64_t xoi_redis_backoff_ms(unsigned tries, bool local, unsigned random);
+
+/* ---- redis-queue.c ---- */
+
+/* An operation without arguments; NULL: `sink` is told ENOMEM. */
+redis_op_t *xoi_redis_op_create(redis_t *redis, int script, redis_reply_f reply, xo_sink_t sink);
+void xoi_redis_op_destroy(redis_op_t *op); /* takes NULL */
+void xoi_redis_op_bytes(redis_op_t *op, const void *data, size_t size);
+void xoi_redis_op_text(redis_op_t *op, const char *text);
+void xoi_redis_op_number(redis_op_t *op, int64_t number);
+/* "xo:{CLUSTER}:" and the parts. */
+void xoi_redis_op_key(redis_t *redis, redis_op_t *op, const char *first, const char *second);
+
+/* Takes it over: it waits, is sent, or ends in the loop's next pass. */
+void xoi_redis_submit(redis_t *redis, redis_op_t *op);
+void xoi_redis_send(redis_t *redis, redis_op_t *op); /* now, ahead of all that waits */
+void xoi_redis_flush(redis_t *redis);                /* sends what may be sent */
+void xoi_redis_end(redis_t *redis, redis_op_t *op, int errnum, const char *text);
+/* Ends a whole list, which may be one of redis' own. */
+void xoi_redis_end_all(redis_t *redis, redis_op_t **list, int errnum, const char *text);
+void xoi_redis_on_reply(redisAsyncContext *ac, void *reply, void *arg);
+void xoi_redis_out_of_patience(xo_timer_t *timer, void *arg);
+
+/* ---- redis-reply.c ---- */
+
+/* An errno for what Redis says in an error reply, and a sentence that begins with the URL. */
+int xoi_redis_error(const redis_t *redis, const char *said, char *text, size_t size);
+/* [id, [name, value, ...]] -> a record; [[id, [...]], ...] -> records. -1: malformed. */
+int xoi_redis_add_record(xo_records_t *records, const redisReply *pair);
+int xoi_redis_add_records(xo_records_t *records, const redisReply *pairs);
+
+/* ---- redis-commands.c: entries of the table of operations ---- */
+void xoi_redis_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_record_t *record,
+                   const char *owner, int64_t ttl_ms, xo_reg_done_f done, void *arg);
+void xoi_redis_renew(xo_registry_t *registry, xo_reg_kind_t kind, const char *id, const char *owner,
+                     int64_t ttl_ms, xo_reg_done_f done, void *arg);
+void xoi_redis_del(xo_registry_t *registry, xo_reg_kind_t kind, const char *id, const char *owner,
+                   xo_reg_done_f done, void *arg);
+void xoi_redis_get(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
+                   xo_reg_records_f done, void *arg);
+void xoi_redis_list(xo_registry_t *registry, xo_reg_kind_t kind, xo_reg_records_f done, void *arg);
+void xoi_redis_lookup(xo_registry_t *registry, const char *uid, xo_reg_records_f done, void *arg);
+void xoi_redis_event(xo_registry_t *registry, const char *type, const xo_field_t *fields,
+                     size_t count);
+void xoi_redis_events(xo_registry_t *registry, const char *after, size_t max, xo_reg_records_f done,
+                      void *arg);
+
+#endif

@@ -1,0 +1,117 @@
+#include "registry/resolve.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* Two own it: the loop and the thread. Who lets go last frees it. The thread writes `status` and
+ * `address` before it makes `fd` readable, the loop reads them after. */
+struct xo_resolve {
+    atomic_int owners; /* acquire-release: whoever frees must see all that the other wrote */
+    int fd;
+    unsigned turn;
+    int status; /* of getaddrinfo */
+    char host[256];
+    char address[NI_MAXHOST];
+    xo_io_t io;
+    xo_resolve_f done;
+    void *arg;
+};
+
+static void let_go(xo_resolve_t *resolve)
+{
+    if (atomic_fetch_sub_explicit(&resolve->owners, 1, memory_order_acq_rel) > 1)
+        return;
+    close(resolve->fd);
+    free(resolve);
+}
+
+static const struct addrinfo *pick(const struct addrinfo *list, unsigned turn)
+{
+    unsigned count = 0;
+    for (const struct addrinfo *each = list; each; each = each->ai_next)
+        count++;
+    for (turn %= count; turn; turn--)
+        list = list->ai_next;
+    return list;
+}
+
+static void *look_up(void *arg)
+{
+    xo_resolve_t *resolve = arg;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
+    uint64_t one = 1;
+    resolve->status = getaddrinfo(resolve->host, NULL, &hints, &list);
+    if (resolve->status == 0) {
+        const struct addrinfo *one_of = pick(list, resolve->turn);
+        resolve->status = getnameinfo(one_of->ai_addr, one_of->ai_addrlen, resolve->address,
+                                      sizeof(resolve->address), NULL, 0, NI_NUMERICHOST);
+        freeaddrinfo(list);
+    }
+    if (write(resolve->fd, &one, sizeof(one)) < 0)
+        resolve->status = EAI_SYSTEM; /* an eventfd takes it */
+    let_go(resolve);
+    return NULL;
+}
+
+static void looked_up(xo_io_t *io, int revents, void *arg)
+{
+    (void)revents;
+    xo_resolve_t *resolve = arg;
+    char why[400];
+    xo_io_stop(io);
+    int status = resolve->status;
+    if (status)
+        snprintf(why, sizeof(why), "the name %s does not resolve: %s", resolve->host,
+                 gai_strerror(status));
+    resolve->done(status ? NULL : resolve->address, status ? why : NULL, resolve->arg);
+    let_go(resolve);
+}
+
+static int start_thread(xo_resolve_t *resolve)
+{
+    pthread_t thread;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    int errnum = pthread_create(&thread, &attributes, look_up, resolve);
+    pthread_attr_destroy(&attributes);
+    return errnum;
+}
+
+xo_resolve_t *xoi_resolve(xo_loop_t *loop, const char *host, unsigned turn, xo_resolve_f done,
+                          void *arg)
+{
+    xo_resolve_t *resolve = calloc(1, sizeof(*resolve));
+    if (!resolve)
+        return NULL;
+    resolve->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    resolve->turn = turn;
+    resolve->done = done;
+    resolve->arg = arg;
+    snprintf(resolve->host, sizeof(resolve->host), "%s", host);
+    xo_io_init(&resolve->io, loop, resolve->fd, XO_READ, looked_up, resolve);
+    atomic_init(&resolve->owners, 2);
+    int errnum = resolve->fd < 0 || xo_io_start(&resolve->io) < 0 ? errno : start_thread(resolve);
+    if (errnum == 0)
+        return resolve;
+    xo_io_stop(&resolve->io);
+    if (resolve->fd >= 0)
+        close(resolve->fd);
+    free(resolve);
+    return errno = errnum, NULL;
+}
+
+void xoi_resolve_cancel(xo_resolve_t *resolve)
+{
+    if (!resolve)
+        return;
+    xo_io_stop(&resolve->io);
+    let_go(resolve);
+}
