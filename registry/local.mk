@@ -7,6 +7,8 @@ registry_libxo_registry_la_SOURCES = \
 	registry/base.c \
 	registry/base.h \
 	registry/memory.c \
+	registry/private.c \
+	registry/private.h \
 	registry/records.c \
 	registry/records.h \
 	registry/redis-commands.c \

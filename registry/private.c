@@ -1,0 +1,397 @@
+#include "registry/private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PROGRAM "redis-server"
+#define FILE_BYTES 107     /* what sun_path holds, and hiredis takes */
+#define KILL_AFTER_MS 1000 /* it has nothing to save */
+
+struct xo_private_redis {
+    xo_loop_t *loop;
+    xo_private_redis_exit_f on_exit;
+    void *arg;
+    pid_t pid; /* 0: gone */
+    int pidfd;
+    bool stopping;
+    bool told;
+    xo_io_t gone;
+    xo_timer_t kill;
+    xo_defer_t tell;
+    xo_error_t why;
+    char socket[FILE_BYTES];
+    char log[FILE_BYTES];
+    char url[3 * FILE_BYTES + 8];
+};
+
+/* ---- the program ---- */
+
+static bool is_program(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
+static int search_path(char *path, size_t size)
+{
+    const char *at = getenv("PATH");
+    if (!at)
+        at = "/usr/local/bin:/usr/bin:/bin";
+    for (;;) {
+        int length = (int)strcspn(at, ":");
+        snprintf(path, size, "%.*s/" PROGRAM, length, at);
+        if (length && is_program(path))
+            return 0;
+        if (at[length] == 0)
+            return -1;
+        at += length + 1;
+    }
+}
+
+static int find_program(char *path, size_t size, xo_error_t *err)
+{
+    const char *set = getenv("XO_REDIS_SERVER");
+    if (set && *set) {
+        snprintf(path, size, "%s", set);
+        return is_program(path)
+                   ? 0
+                   : xo_error_set(err, ENOENT, "XO_REDIS_SERVER is '%s', which is no program", set);
+    }
+    if (search_path(path, size) == 0)
+        return 0;
+    return xo_error_set(err, ENOENT,
+                        PROGRAM " is not in PATH: install it (apt-get install redis-server), set "
+                                "XO_REDIS_SERVER, or configure a registry");
+}
+
+/* ---- the child: only async-signal-safe calls from here to execv ---- */
+
+typedef struct launch {
+    const char *program;
+    char *const *argv;
+    const char *log;
+    pid_t parent;
+    int status_fd; /* takes the errno of what failed; closed by a good exec */
+} launch_t;
+
+static void reset_signals(void)
+{
+    sigset_t none;
+    for (int signum = 1; signum < NSIG; signum++)
+        signal(signum, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int redirect(const char *log)
+{
+    int in = open("/dev/null", O_RDONLY), out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    if (in < 0 || out < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
+        return -1;
+    return 0;
+}
+
+/* Everything but 0 to 2 and the status pipe; a listener of ours that a child kept would outlive us.
+ */
+static void close_others(int keep)
+{
+    if (keep > 3)
+        close_range(3, (unsigned)keep - 1, 0);
+    close_range((unsigned)keep + 1, ~0u, 0);
+}
+
+static void run_child(const launch_t *launch)
+{
+    setpgid(0, 0);
+    reset_signals();
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == launch->parent &&
+        redirect(launch->log) == 0) {
+        close_others(launch->status_fd);
+        execv(launch->program, launch->argv);
+    }
+    int errnum = errno ? errno : ESRCH;
+    if (write(launch->status_fd, &errnum, sizeof(errnum)) < 0)
+        _exit(126);
+    _exit(127);
+}
+
+/* ---- starting ---- */
+
+/* Waits for the exec, which takes about a millisecond. 0, or its errno. */
+static int read_status(int fd)
+{
+    int errnum = 0;
+    ssize_t n;
+    do
+        n = read(fd, &errnum, sizeof(errnum));
+    while (n < 0 && errno == EINTR);
+    return n == sizeof(errnum) ? errnum : 0;
+}
+
+static pid_t spawn(launch_t *launch, xo_error_t *err)
+{
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return xo_error_set(err, errno, "cannot make a pipe: %s", strerror(errno));
+    launch->status_fd = fds[1];
+    launch->parent = getpid();
+    pid_t pid = fork();
+    if (pid == 0)
+        run_child(launch);
+    int errnum = errno;
+    close(fds[1]);
+    if (pid > 0 && (errnum = read_status(fds[0]))) {
+        waitpid(pid, NULL, 0);
+        pid = -1;
+    }
+    close(fds[0]);
+    if (pid > 0)
+        return pid;
+    return xo_error_set(err, errnum, "cannot start %s: %s", launch->program, strerror(errnum));
+}
+
+static pid_t spawn_server(xo_private_redis_t *redis, const char *program, xo_error_t *err)
+{
+    const char *const argv[] = {
+        program,
+        "--port",
+        "0",
+        "--unixsocket",
+        redis->socket,
+        "--daemonize",
+        "no",
+        "--dir",
+        "--unixsocketperm",
+        "600",
+        "--save",
+        "",
+        "--logfile",
+        redis->log,
+        "--appendonly",
+        "no",
+        "--databases",
+        "1",
+        "--supervised",
+        "no",
+        "--maxmemory",
+        "0",
+        NULL,
+    };
+    launch_t launch = {program, (char *const *)argv, redis->log, 0, -1};
+    return spawn(&launch, err);
+}
+
+/* ---- its end ---- */
+
+static void last_line(const char *path, char *line, size_t size)
+{
+    char tail[600];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+    off_t from = end > (off_t)sizeof(tail) ? end - (off_t)sizeof(tail) : 0;
+    ssize_t n = fd < 0 ? 0 : pread(fd, tail, sizeof(tail), from);
+    while (n > 0 && (tail[n - 1] == '\n' || tail[n - 1] == '\r'))
+        n--;
+    const char *before = n > 0 ? memrchr(tail, '\n', (size_t)n) : NULL;
+    const char *start = before ? before + 1 : tail;
+    snprintf(line, size, "%.*s", n > 0 ? (int)(tail + n - start) : 0, start);
+    if (fd >= 0)
+        close(fd);
+}
+
+static void describe_exit(xo_private_redis_t *redis, pid_t pid, const siginfo_t *info)
+{
+    char line[200], how[64];
+    last_line(redis->log, line, sizeof(line));
+    if (info->si_pid == 0)
+        snprintf(how, sizeof(how), "ended");
+    else if (info->si_code == CLD_EXITED)
+        snprintf(how, sizeof(how), "exited with status %d", info->si_status);
+    else
+        snprintf(how, sizeof(how), "was killed by signal %d", info->si_status);
+    xo_error_set(&redis->why, redis->stopping ? 0 : ECHILD,
+                 "the private redis-server (pid %d) %s; its log ends with '%s'", (int)pid, how,
+                 line);
+}
+
+static void reap(xo_private_redis_t *redis, int options)
+{
+    siginfo_t info = {0};
+    pid_t pid = redis->pid;
+    int rc;
+    do
+        rc = waitid(P_PID, (id_t)pid, &info, WEXITED | options);
+    while (rc < 0 && errno == EINTR);
+    if (rc == 0 && info.si_pid == 0)
+        return;     /* still there */
+    redis->pid = 0; /* ECHILD: somebody else has reaped it */
+    xo_timer_stop(&redis->kill);
+    xo_io_stop(&redis->gone);
+    unlink(redis->socket);
+    describe_exit(redis, pid, &info);
+}
+
+static void tell(xo_defer_t *defer, void *arg)
+{
+    (void)defer;
+    xo_private_redis_t *redis = arg;
+    xo_error_t why = redis->why;
+    if (redis->told)
+        return;
+    redis->told = true;
+    if (redis->on_exit)
+        redis->on_exit(redis, &why, redis->arg);
+}
+
+static void on_gone(xo_io_t *io, int revents, void *arg)
+{
+    (void)io;
+    (void)revents;
+    xo_private_redis_t *redis = arg;
+    reap(redis, WNOHANG);
+    if (redis->pid == 0)
+        tell(&redis->tell, redis);
+}
+
+static void on_kill(xo_timer_t *timer, void *arg)
+{
+    (void)timer;
+    xo_private_redis_t *redis = arg;
+    if (redis->pid)
+        kill(redis->pid, SIGKILL);
+}
+
+/* ---- life ---- */
+
+static int name_files(xo_private_redis_t *redis, const char *run_dir, xo_error_t *err)
+{
+    char path[4096];
+    char *full = realpath(run_dir, path);
+    if (!full)
+        return xo_error_set(err, errno, "cannot use the directory %s: %s", run_dir,
+                            strerror(errno));
+    if (strlen(full) + strlen("/redis.sock") >= FILE_BYTES)
+        return xo_error_set(
+            err, ENAMETOOLONG,
+            "the path %s is too long for a socket in it: set XO_RUN_DIR to a shorter "
+            "one",
+            full);
+    snprintf(redis->socket, sizeof(redis->socket), "%.95s/redis.sock", full);
+    snprintf(redis->log, sizeof(redis->log), "%.95s/redis.log", full);
+    return 0;
+}
+
+/* The path as a URL: what ends a path there is percent-encoded. */
+static void make_url(xo_private_redis_t *redis)
+{
+    char *at = stpcpy(redis->url, "unix://");
+    for (const char *path = redis->socket; *path; path++) {
+        if (*path == '%' || *path == '?')
+            at += sprintf(at, "%%%02X", (unsigned char)*path);
+        else
+            *at++ = *path;
+    }
+    *at = 0;
+}
+
+static int watch(xo_private_redis_t *redis, xo_error_t *err)
+{
+    redis->pidfd = (int)syscall(SYS_pidfd_open, redis->pid, 0);
+    if (redis->pidfd < 0)
+        return xo_error_set(err, errno, "cannot watch the private redis-server: %s",
+                            strerror(errno));
+    xo_io_init(&redis->gone, redis->loop, redis->pidfd, XO_READ, on_gone, redis);
+    if (xo_io_start(&redis->gone) < 0)
+        return xo_error_set(err, errno, "cannot watch the private redis-server: %s",
+                            strerror(errno));
+    return 0;
+}
+
+static int start(xo_private_redis_t *redis, const char *run_dir, xo_error_t *err)
+{
+    char program[4096];
+    if (name_files(redis, run_dir, err) < 0 || find_program(program, sizeof(program), err) < 0)
+        return -1;
+    make_url(redis);
+    unlink(redis->socket);
+    pid_t pid = spawn_server(redis, program, err);
+    if (pid < 0)
+        return -1;
+    redis->pid = pid;
+    return watch(redis, err);
+}
+
+xo_private_redis_t *xo_private_redis_start(xo_loop_t *loop, const char *run_dir,
+                                           xo_private_redis_exit_f on_exit, void *arg,
+                                           xo_error_t *err)
+{
+    xo_private_redis_t *redis = calloc(1, sizeof(*redis));
+    if (!redis)
+        return xo_error_null(err, ENOMEM, "out of memory for the private redis-server");
+    redis->loop = loop;
+    redis->on_exit = on_exit;
+    redis->arg = arg;
+    redis->pidfd = -1;
+    xo_timer_init(&redis->kill, loop, on_kill, redis);
+    xo_defer_init(&redis->tell, loop, tell, redis);
+    xo_io_init(&redis->gone, loop, -1, XO_READ, on_gone, redis);
+    if (start(redis, run_dir, err) == 0)
+        return redis;
+    int saved = errno;
+    xo_private_redis_destroy(redis);
+    return errno = saved, NULL;
+}
+
+const char *xo_private_redis_url(const xo_private_redis_t *redis)
+{
+    return redis->url;
+}
+
+pid_t xo_private_redis_pid(const xo_private_redis_t *redis)
+{
+    return redis->pid;
+}
+
+void xo_private_redis_stop(xo_private_redis_t *redis)
+{
+    if (redis->pid == 0) {
+        xo_defer_start(&redis->tell);
+        return;
+    }
+    if (redis->stopping)
+        return;
+    redis->stopping = true;
+    kill(redis->pid, SIGTERM);
+    xo_timer_start(&redis->kill, KILL_AFTER_MS * XO_MS);
+}
+
+void xo_private_redis_destroy(xo_private_redis_t *redis)
+{
+    if (!redis)
+        return;
+    int saved = errno;
+    if (redis->pid) {
+        kill(redis->pid, SIGKILL);
+        reap(redis, 0);
+    }
+    xo_io_stop(&redis->gone);
+    xo_timer_stop(&redis->kill);
+    xo_defer_stop(&redis->tell);
+    if (redis->pidfd >= 0)
+        close(redis->pidfd);
+    if (redis->socket[0])
+        unlink(redis->socket);
+    if (redis->log[0])
+        unlink(redis->log);
+    free(redis);
+    errno = saved;
+}

@@ -1,0 +1,37 @@
+/* private.h - a redis-server of one's own, on a unix socket in a run directory: what a broker uses
+ * when no registry is configured.
+ *
+ * Nothing is kept on disk. The server dies with the thread that started it, however that ends, and
+ * is in a process group of its own, so that a terminal's ^C does not reach it first.
+ */
+#ifndef XO_REGISTRY_PRIVATE_H
+#define XO_REGISTRY_PRIVATE_H
+
+#include <sys/types.h>
+
+#include "libxo/loop.h"
+
+typedef struct xo_private_redis xo_private_redis_t;
+
+/* The server is gone; `why` says how it ended and what its log said last, errnum 0 if it was asked
+ * to. Called once, from the loop. xo_private_redis_destroy may be called in it. */
+typedef void (*xo_private_redis_exit_f)(xo_private_redis_t *redis, const xo_error_t *why,
+                                        void *arg);
+
+/* Starts redis-server ($XO_REDIS_SERVER, else the one in PATH) with its socket and log in
+ * `run_dir`, which is the caller's and must be 0700. Returns at once; xo_registry_open on the URL
+ * goes on trying until the server answers. ENOENT: no such program (the caller takes "memory:" and
+ * says so); ENAMETOOLONG: run_dir. */
+xo_private_redis_t *xo_private_redis_start(xo_loop_t *loop, const char *run_dir,
+                                           xo_private_redis_exit_f on_exit, void *arg,
+                                           xo_error_t *err);
+const char *xo_private_redis_url(const xo_private_redis_t *redis); /* "unix:///..." */
+pid_t xo_private_redis_pid(const xo_private_redis_t *redis);       /* 0: gone */
+
+/* SIGTERM, and SIGKILL a second later; on_exit tells the end, also if it had come before (then in
+ * the loop's next pass). */
+void xo_private_redis_stop(xo_private_redis_t *redis);
+/* Kills it if it is still there, waits for that, removes its files. Takes NULL. */
+void xo_private_redis_destroy(xo_private_redis_t *redis);
+
+#endif
