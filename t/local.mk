@@ -71,6 +71,7 @@ full_tests = \
 	t/full-distcheck.t \
 	t/full-fuzz.t \
 	t/full-install.t \
+	t/full-quickstart.t \
 	t/full-tsan.t \
 	t/full-valgrind.t
 EXTRA_DIST += $(full_tests) t/tap/full.sh t/tap/run t/tap/tsan.supp t/tap/valgrind.supp
