@@ -3,6 +3,7 @@ bench_programs = \
 	bench/micro
 
 EXTRA_PROGRAMS += $(bench_programs)
+CLEANFILES += $(bench_programs)
 bench_micro_SOURCES = bench/micro.c
 bench_micro_LDADD = libxo/libxo-core.la
 

@@ -4,10 +4,21 @@
 #                   is t/NAME.c unless t_NAME_SOURCES says otherwise.
 #   t/NNNN-NAME.t   a system test, an executable script (sh, bash, python): add it to system_tests.
 #   t/test_NAME.py  tests in Python for pytest: add it to python_tests.
-#   t/fuzz-NAME.c   a libFuzzer target: add t/fuzz-NAME to fuzz_targets.
+#   t/fuzz-NAME.c   a libFuzzer target: add t/fuzz-NAME to fuzz_targets, and t/replay-NAME, which runs
+#                   it over t/corpus/NAME/ without libFuzzer, to unit_tests.
 #
 # One file a line, sorted.
-unit_tests =
+unit_tests = \
+	t/address \
+	t/error \
+	t/failure \
+	t/format \
+	t/msg \
+	t/msgq \
+	t/oom \
+	t/pack \
+	t/replay-codec \
+	t/vectors
 
 # Those that start threads: a subset, run under ThreadSanitizer too.
 threaded_tests =
@@ -17,7 +28,8 @@ system_tests = \
 
 python_tests =
 
-fuzz_targets =
+fuzz_targets = \
+	t/fuzz-codec
 
 LDADD += $(unit_test_libs)
 unit_test_libs = \
@@ -25,6 +37,20 @@ unit_test_libs = \
 	pool/libxo-pool.la \
 	libxo/libxo-core.la \
 	$(CMOCKA_LIBS)
+
+noinst_HEADERS += \
+	t/transcode.h \
+	t/unit.h
+EXTRA_DIST += \
+	t/corpus \
+	t/vectors.txt
+
+t_fuzz_codec_SOURCES = t/fuzz-codec.c t/transcode.c
+t_fuzz_codec_LDFLAGS = $(libfuzzer_flags)
+t_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free \
+	-Wl,--wrap=zmq_msg_init_size,--wrap=vasprintf
+t_replay_codec_SOURCES = t/fuzz-codec.c t/replay.c t/transcode.c
+t_vectors_SOURCES = t/transcode.c t/vectors.c
 
 if CMOCKA
 check_PROGRAMS += $(unit_tests)

@@ -1,0 +1,286 @@
+/* oom.c - a failing allocator walks through each call of the codec that allocates: whichever
+ * allocation fails, the call says ENOMEM, changes nothing it must not, and leaks nothing.
+ *
+ * The linker's --wrap leads the codec's allocations here; what is allocated inside of libraries
+ * is let through.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "libxo/failure.h"
+#include "libxo/msg.h"
+#include "t/unit.h"
+
+/* ---- the allocator ---- */
+
+static int allowed = -1; /* allocations until the one that fails; below 0: none does */
+static int live;         /* what the codec allocated and has not freed */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void __real_free(void *old);
+int __real_zmq_msg_init_size(zmq_msg_t *msg, size_t size);
+int __real_vasprintf(char **text, const char *format, va_list args);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+void __wrap_free(void *old);
+int __wrap_zmq_msg_init_size(zmq_msg_t *msg, size_t size);
+int __wrap_vasprintf(char **text, const char *format, va_list args);
+
+static bool fails(void)
+{
+    if (allowed < 0 || allowed-- > 0)
+        return false;
+    errno = ENOMEM;
+    return true;
+}
+
+static void *count_new(void *memory)
+{
+    live += memory != NULL;
+    return memory;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : count_new(__real_malloc(size));
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails() ? NULL : count_new(__real_calloc(count, size));
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    if (fails())
+        return NULL;
+    void *memory = __real_realloc(old, size);
+    live += old == NULL && memory != NULL;
+    return memory;
+}
+
+void __wrap_free(void *old)
+{
+    live -= old != NULL;
+    __real_free(old);
+}
+
+int __wrap_zmq_msg_init_size(zmq_msg_t *msg, size_t size)
+{
+    return fails() ? -1 : __real_zmq_msg_init_size(msg, size);
+}
+
+int __wrap_vasprintf(char **text, const char *format, va_list args)
+{
+    if (fails())
+        return -1;
+    int length = __real_vasprintf(text, format, args);
+    live += length >= 0;
+    return length;
+}
+
+/* ---- walking ---- */
+
+#define ALLOCATIONS_MAX 100
+
+/* Runs `attempt` with its first, second, ... allocation failing until it does without. */
+static void walk(int (*attempt)(void), int at_least)
+{
+    int failures = 0;
+    for (;; failures++) {
+        assert_in_range(failures, 0, ALLOCATIONS_MAX);
+        int before = live;
+        allowed = failures;
+        errno = 0;
+        int rc = attempt();
+        int error = errno;
+        bool all_allowed = allowed >= 0;
+        allowed = -1;
+        assert_int_equal(live, before);
+        assert_int_equal(rc, all_allowed ? 0 : -1);
+        if (all_allowed)
+            break;
+        assert_int_equal(error, ENOMEM);
+    }
+    assert_in_range(failures, at_least, ALLOCATIONS_MAX);
+}
+
+static const xo_header_t header = {
+    .kind = XO_CALL,
+    .target_uid = {"counter", 7},
+    .method = {"add", 3},
+};
+
+/* ---- attempts ---- */
+
+static int append(void)
+{
+    xo_buf_t buf = XO_BUF_INIT;
+    char block[100] = "";
+    int rc = 0;
+    for (int i = 0; i < 10 && rc == 0; i++)
+        rc = xo_buf_append(&buf, block, sizeof block);
+    assert_int_equal(xo_buf_ok(&buf), rc);
+    xo_buf_free(&buf);
+    return rc;
+}
+
+static int format(void)
+{
+    xo_buf_t buf = XO_BUF_INIT;
+    char text[1000] = "";
+    int rc = xo_pack_format(&buf, "[i {s B}]", 1, "k", xo_slice(text, sizeof text));
+    xo_buf_free(&buf);
+    return rc;
+}
+
+static int dump(void)
+{
+    static const char value[] = "\x92\xa1x\xc0";
+    xo_buf_t out = XO_BUF_INIT;
+    int rc = xo_pack_dump(xo_slice(value, 4), &out, 100);
+    xo_buf_free(&out);
+    return rc;
+}
+
+static int encode(void)
+{
+    xo_buf_t buf = XO_BUF_INIT;
+    int rc = xo_header_encode(&header, &buf);
+    xo_buf_free(&buf);
+    return rc;
+}
+
+static int create(void)
+{
+    xo_msg_t *msg = xo_msg_create(&header, xo_slice("\xc0", 1));
+    int rc = msg ? 0 : -1;
+    xo_msg_destroy(&msg);
+    return rc;
+}
+
+static void freed(void *payload)
+{
+    ++*(int *)payload;
+}
+
+static int create_local(void)
+{
+    int times = 0;
+    xo_msg_t *msg = xo_msg_create_local(&header, &times, freed, 0);
+    int rc = msg ? 0 : -1;
+    xo_msg_destroy(&msg);
+    assert_int_equal(times, rc + 1); /* a failure leaves the payload with the caller */
+    return rc;
+}
+
+/* A message that nothing of failed. */
+static xo_msg_t *make(void)
+{
+    int saved = allowed;
+    allowed = -1;
+    xo_msg_t *msg = xo_msg_create(&header, xo_slice("\xc0", 1));
+    assert_non_null(msg);
+    allowed = saved;
+    return msg;
+}
+
+static int add_buffers(void)
+{
+    xo_msg_t *msg = make();
+    size_t added = 0;
+    int rc = 0;
+    for (; added < 5 && rc == 0; added += rc == 0)
+        rc = xo_msg_add_buffer_copy(msg, "0123456789", 10);
+    assert_int_equal(xo_msg_buffer_count(msg), added);
+    for (size_t i = 0; i < added; i++)
+        assert_true(xo_slice_eq_str(xo_msg_buffer(msg, i), "0123456789"));
+    xo_msg_destroy(&msg);
+    return rc;
+}
+
+/* Frames of another encoder, so that the header is written anew, and two buffers. */
+static int receive(void)
+{
+    static const char narrow[] = "\x99\x01\x06\x00\x05\xc0\xc0\xc0\x00\xc0\xa1x";
+    zmq_msg_t frames[3];
+    for (int i = 0; i < 3; i++)
+        __real_zmq_msg_init_size(&frames[i], i ? 1000 : sizeof narrow - 1);
+    memcpy(zmq_msg_data(&frames[0]), narrow, sizeof narrow - 1);
+    memset(zmq_msg_data(&frames[1]), 0, 1000);
+    xo_error_t err = {.errnum = 0};
+    xo_msg_t *msg = xo_msg_from_frames(frames, 3, &err);
+    int rc = msg ? 0 : -1;
+    assert_int_equal(err.errnum, msg ? 0 : ENOMEM);
+    xo_msg_destroy(&msg);
+    return rc;
+}
+
+static int fail_with(void)
+{
+    xo_msg_t *msg = xo_failure_msg(1, XO_CODE_SERVER_CLOSED, "no", "exit status 1", "pool %d", 3);
+    int rc = msg ? 0 : -1;
+    xo_msg_destroy(&msg);
+    return rc;
+}
+
+/* Reading allocates nothing. */
+static int read_only(void)
+{
+    xo_header_t back;
+    xo_slice_t body, text;
+    xo_error_t err;
+    xo_failure_t failure;
+    static const char frame[] = "\x99\x01\x06\x00\x05\xc0\xc0\xc0\x00\xc0\xa1x";
+    int rc = xo_header_decode(xo_slice(frame, sizeof frame - 1), &back, &body, &err);
+    assert_int_equal(xo_unpack(body, &err, "S", &text), 0);
+    assert_int_equal(xo_failure_read(body, &failure), -1);
+    assert_int_equal(xo_map_get(body, "k", &text), -1);
+    errno = 0;
+    return rc;
+}
+
+/* ---- tests ---- */
+
+static void walks_packing(void **state)
+{
+    (void)state;
+    walk(append, 4);
+    walk(format, 2);
+    walk(dump, 1);
+    walk(encode, 1);
+}
+
+static void walks_messages(void **state)
+{
+    (void)state;
+    walk(create, 2);
+    walk(create_local, 1);
+    walk(add_buffers, 8);
+    walk(receive, 3);
+    walk(fail_with, 4);
+}
+
+static void reading_allocates_nothing(void **state)
+{
+    (void)state;
+    walk(read_only, 0);
+    allowed = 0;
+    assert_int_equal(read_only(), 0);
+    assert_int_equal(allowed, 0);
+    allowed = -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(walks_packing),
+        cmocka_unit_test(walks_messages),
+        cmocka_unit_test(reading_allocates_nothing),
+    };
+    return run_tap(tests);
+}
