@@ -1,0 +1,37 @@
+/* Liveness: when silence makes a pool suspect. */
+
+#include "broker/liveness.h"
+#include "t/unit.h"
+
+#define SECOND ((int64_t)1000000000)
+
+static void a_heartbeat_in_time_is_alive(void **unused)
+{
+    (void)unused;
+    assert_int_equal(xo_liveness(10 * SECOND, 10 * SECOND, SECOND), XO_ALIVE);
+    assert_int_equal(xo_liveness(10 * SECOND, 11 * SECOND, SECOND), XO_ALIVE);
+}
+
+static void three_may_be_missing(void **unused)
+{
+    (void)unused;
+    assert_int_equal(xo_liveness(10 * SECOND, 13 * SECOND, SECOND), XO_ALIVE);
+    assert_int_equal(xo_liveness(10 * SECOND, 13 * SECOND + 1, SECOND), XO_SUSPECT);
+}
+
+static void the_bound_follows_the_heartbeat(void **unused)
+{
+    (void)unused;
+    assert_int_equal(xo_liveness(0, SECOND, SECOND / 10), XO_SUSPECT);
+    assert_int_equal(xo_liveness(0, 30 * SECOND, 10 * SECOND), XO_ALIVE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_heartbeat_in_time_is_alive),
+        cmocka_unit_test(three_may_be_missing),
+        cmocka_unit_test(the_bound_follows_the_heartbeat),
+    };
+    return run_tap(tests);
+}

@@ -1,0 +1,161 @@
+/* Restart policy: what is decided when a pool's process ends. No process, no clock. */
+
+#include "broker/policy.h"
+#include "t/unit.h"
+
+#define MS ((int64_t)1000000)
+#define SECOND (1000 * MS)
+
+static xo_decide_t action(const xo_policy_t *policy, xo_policy_state_t *state, bool normal,
+                          int64_t now)
+{
+    return xo_policy_ended(policy, state, normal, now, 0).action;
+}
+
+static void permanent_is_always_restarted(void **unused)
+{
+    xo_policy_t policy = xo_policy_default();
+    xo_policy_state_t state = {0};
+    (void)unused;
+    assert_int_equal(action(&policy, &state, true, SECOND), XO_DECIDE_RESTART);
+    assert_int_equal(action(&policy, &state, false, SECOND), XO_DECIDE_RESTART);
+}
+
+static void transient_is_restarted_after_a_failure_only(void **unused)
+{
+    xo_policy_t policy = xo_policy_default();
+    xo_policy_state_t state = {0};
+    (void)unused;
+    policy.restart = XO_RESTART_TRANSIENT;
+    assert_int_equal(action(&policy, &state, false, SECOND), XO_DECIDE_RESTART);
+    assert_int_equal(action(&policy, &state, true, SECOND), XO_DECIDE_REMOVE);
+}
+
+static void temporary_is_never_restarted(void **unused)
+{
+    xo_policy_t policy = xo_policy_default();
+    xo_policy_state_t state = {0};
+    (void)unused;
+    policy.restart = XO_RESTART_TEMPORARY;
+    assert_int_equal(action(&policy, &state, false, SECOND), XO_DECIDE_REMOVE);
+}
+
+static void intensity_within_the_period_gives_up(void **unused)
+{
+    xo_policy_t policy = xo_policy_default();
+    xo_policy_state_t state = {0};
+    (void)unused;
+    policy.intensity = 3;
+    policy.period_ns = 10 * SECOND;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(action(&policy, &state, false, (100 + i) * SECOND), XO_DECIDE_RESTART);
+    assert_int_equal(action(&policy, &state, false, 103 * SECOND), XO_DECIDE_FAIL);
+}
+
+static void restarts_before_the_period_do_not_count(void **unused)
+{
+    xo_policy_t policy = xo_policy_default();
+    xo_policy_state_t state = {0};
+    (void)unused;
+    policy.intensity = 2;
+    policy.period_ns = 10 * SECOND;
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(action(&policy, &state, false, i * 6 * SECOND), XO_DECIDE_RESTART);
+}
+
+static void no_intensity_is_no_restart(void **unused)
+{
+    xo_policy_t policy = xo_policy_default();
+    xo_policy_state_t state = {0};
+    (void)unused;
+    policy.intensity = 0;
+    assert_int_equal(action(&policy, &state, false, SECOND), XO_DECIDE_FAIL);
+}
+
+static void greatest_intensity_gives_up_too(void **unused)
+{
+    xo_policy_t policy = xo_policy_default();
+    xo_policy_state_t state = {0};
+    (void)unused;
+    policy.intensity = XO_INTENSITY_MAX;
+    for (int i = 0; i < XO_INTENSITY_MAX; i++)
+        assert_int_equal(action(&policy, &state, false, SECOND + i), XO_DECIDE_RESTART);
+    assert_int_equal(action(&policy, &state, false, 2 * SECOND), XO_DECIDE_FAIL);
+}
+
+/* Without jitter's random part the delay is half of the backoff. */
+static void backoff_doubles_up_to_its_limit(void **unused)
+{
+    xo_policy_t policy = xo_policy_default();
+    xo_policy_state_t state = {0};
+    static const int64_t expected_ms[] = {5, 10, 20, 40, 50, 50};
+    (void)unused;
+    policy.intensity = 10;
+    policy.backoff_ns = 10 * MS;
+    policy.backoff_max_ns = 100 * MS;
+    for (size_t i = 0; i < sizeof(expected_ms) / sizeof(*expected_ms); i++) {
+        xo_decision_t decision = xo_policy_ended(&policy, &state, false, SECOND, 0);
+        assert_int_equal(decision.action, XO_DECIDE_RESTART);
+        assert_int_equal(decision.delay_ns, expected_ms[i] * MS);
+    }
+}
+
+static void backoff_begins_anew_after_a_quiet_period(void **unused)
+{
+    xo_policy_t policy = xo_policy_default();
+    xo_policy_state_t state = {0};
+    (void)unused;
+    policy.period_ns = 10 * SECOND;
+    int64_t first = xo_policy_ended(&policy, &state, false, SECOND, 0).delay_ns;
+    assert_true(xo_policy_ended(&policy, &state, false, 2 * SECOND, 0).delay_ns > first);
+    assert_int_equal(xo_policy_ended(&policy, &state, false, 20 * SECOND, 0).delay_ns, first);
+}
+
+static void jitter_is_between_half_and_all(void **unused)
+{
+    xo_policy_t policy = xo_policy_default();
+    static const uint32_t randoms[] = {0, 1, UINT32_MAX / 3, UINT32_MAX / 2, UINT32_MAX};
+    int64_t last = 0;
+    (void)unused;
+    policy.backoff_ns = 100 * MS;
+    for (size_t i = 0; i < sizeof(randoms) / sizeof(*randoms); i++) {
+        xo_policy_state_t state = {0};
+        int64_t delay = xo_policy_ended(&policy, &state, false, SECOND, randoms[i]).delay_ns;
+        assert_in_range(delay, 50 * MS, 100 * MS);
+        assert_true(delay >= last);
+        last = delay;
+    }
+    assert_int_equal(last, 100 * MS);
+}
+
+static void names_are_read_and_written(void **unused)
+{
+    static const char *const names[] = {"permanent", "transient", "temporary"};
+    xo_restart_t restart;
+    xo_error_t err;
+    (void)unused;
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(xo_restart_parse(names[i], &restart, &err), 0);
+        assert_string_equal(xo_restart_name(restart), names[i]);
+    }
+    assert_int_equal(xo_restart_parse("sometimes", &restart, &err), -1);
+    assert_non_null(strstr(err.text, "'sometimes'"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(permanent_is_always_restarted),
+        cmocka_unit_test(transient_is_restarted_after_a_failure_only),
+        cmocka_unit_test(temporary_is_never_restarted),
+        cmocka_unit_test(intensity_within_the_period_gives_up),
+        cmocka_unit_test(restarts_before_the_period_do_not_count),
+        cmocka_unit_test(no_intensity_is_no_restart),
+        cmocka_unit_test(greatest_intensity_gives_up_too),
+        cmocka_unit_test(backoff_doubles_up_to_its_limit),
+        cmocka_unit_test(backoff_begins_anew_after_a_quiet_period),
+        cmocka_unit_test(jitter_is_between_half_and_all),
+        cmocka_unit_test(names_are_read_and_written),
+    };
+    return run_tap(tests);
+}
