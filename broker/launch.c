@@ -1,0 +1,132 @@
+#include "broker/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define VARIABLES_MAX 16
+
+/* "NAME=VALUE" strings; those of the spec come after ours, so ours cannot be replaced by mistake.
+ */
+typedef struct xo_environment {
+    const char **list; /* ends with NULL */
+    size_t count;
+    char *owned[VARIABLES_MAX];
+    size_t owned_count;
+    bool failed;
+} xo_environment_t;
+
+static void add(xo_environment_t *environment, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void add(xo_environment_t *environment, const char *format, ...)
+{
+    char *text = NULL;
+    va_list args;
+    va_start(args, format);
+    if (vasprintf(&text, format, args) < 0)
+        text = NULL;
+    va_end(args);
+    if (text == NULL) {
+        environment->failed = true;
+        return;
+    }
+    environment->owned[environment->owned_count++] = text;
+    environment->list[environment->count++] = text;
+}
+
+static int begin(xo_environment_t *environment, const xo_pool_spec_t *spec)
+{
+    size_t count = 0;
+    while (spec->env != NULL && spec->env[count] != NULL)
+        count++;
+    *environment = (xo_environment_t){0};
+    environment->list = calloc(count + VARIABLES_MAX + 1, sizeof(*environment->list));
+    if (environment->list == NULL)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        environment->list[environment->count++] = spec->env[i];
+    return 0;
+}
+
+static void end(xo_environment_t *environment)
+{
+    while (environment->owned_count > 0)
+        free(environment->owned[--environment->owned_count]);
+    free(environment->list);
+}
+
+static void describe(xo_environment_t *environment, const xo_pool_spec_t *spec,
+                     const xo_member_t *member, const xo_supervisor_options_t *options,
+                     uint64_t node_id)
+{
+    add(environment, "XO_CLUSTER=%s", options->cluster);
+    add(environment, "XO_RUN_DIR=%s", options->run_dir);
+    add(environment, "XO_BROKER=%s", options->broker);
+    add(environment, "XO_NODE_ID=%016" PRIx64, node_id);
+    add(environment, "XO_POOL_ID=%016" PRIx64, member->id);
+    add(environment, "XO_POOL_INDEX=%d", member->index);
+    add(environment, "XO_POOL_GENERATION=%" PRIu32, member->generation);
+    add(environment, "XO_POOL_LABEL=%s", member->label);
+    add(environment, "XO_POOL_ADDRESS=%s", member->address);
+    add(environment, "XO_HEARTBEAT_MS=%" PRIu32, options->heartbeat_ms);
+    if (spec->bind[0] != 0)
+        add(environment, "XO_POOL_BIND=%s", spec->bind);
+    if (options->owner > 0)
+        add(environment, "XO_OWNER_PID=%d", (int)options->owner);
+}
+
+xo_process_t *xo_launch(xo_loop_t *loop, const xo_pool_spec_t *spec, const xo_member_t *member,
+                        const xo_supervisor_options_t *options, uint64_t node_id,
+                        xo_process_ended_f ended, void *arg, xo_error_t *err)
+{
+    xo_environment_t environment;
+    if (begin(&environment, spec) < 0)
+        return xo_error_null(err, ENOMEM, "out of memory");
+    describe(&environment, spec, member, options, node_id);
+    xo_process_t *process = NULL;
+    if (environment.failed)
+        xo_error_set(err, ENOMEM, "out of memory");
+    else
+        process =
+            xo_process_spawn(loop, spec->argv, environment.list, spec->output, ended, arg, err);
+    end(&environment);
+    return process;
+}
+
+/* ---- what it said last ---- */
+
+off_t xo_file_size(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 ? info.st_size : 0;
+}
+
+static ssize_t read_end(const char *path, off_t offset, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    off_t from = lseek(fd, 0, SEEK_END) - (off_t)(size - 1);
+    ssize_t got = pread(fd, text, size - 1, from > offset ? from : offset);
+    close(fd);
+    return got;
+}
+
+void xo_last_line(const char *path, off_t offset, char *text, size_t size)
+{
+    ssize_t got = read_end(path, offset, text, size);
+    text[got > 0 ? got : 0] = 0;
+    size_t length = strlen(text);
+    while (length > 0 && strchr(" \t\r\n", text[length - 1]) != NULL)
+        text[--length] = 0;
+    const char *line = strrchr(text, '\n');
+    if (line != NULL)
+        memmove(text, line + 1, strlen(line + 1) + 1);
+}

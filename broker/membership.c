@@ -1,0 +1,132 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "broker/liveness.h"
+#include "broker/supervisor_impl.h"
+
+#define COMPONENT "supervisor"
+
+/* The process itself, or one that it started (a shell script that runs the pool, for example). */
+static bool is_of_process(const xo_run_t *run, int64_t pid)
+{
+    pid_t leader = xo_process_pid(run->process);
+    return pid == leader || getpgid((pid_t)pid) == leader;
+}
+
+static int admit_known(const xo_member_t *member, const xo_identity_t *peer, xo_error_t *why)
+{
+    const xo_run_t *run = member->run;
+    if (peer->generation != member->generation)
+        return xo_error_set(why, EPERM,
+                            "pool %016" PRIx64 " is in generation %u, not %u: another process "
+                            "took its place",
+                            member->id, member->generation, peer->generation);
+    bool right = run == NULL            ? peer->pid == member->pid
+                 : run->process == NULL ? false
+                                        : is_of_process(run, peer->pid);
+    if (right)
+        return 0;
+    return xo_error_set(why, EPERM, "process %d is not the one that runs pool %016" PRIx64,
+                        (int)peer->pid, member->id);
+}
+
+int xo_supervisor_admit(xo_supervisor_t *supervisor, const xo_identity_t *peer, xo_error_t *why)
+{
+    if (supervisor->stopping)
+        return xo_error_set(why, ESHUTDOWN, "the node is stopping");
+    if (peer->pool_id == 0)
+        return xo_error_set(why, EINVAL, "a pool needs an id");
+    const xo_member_t *member = xo_pools_find(supervisor->pools, peer->pool_id);
+    return member != NULL ? admit_known(member, peer, why) : 0;
+}
+
+/* A pool that the broker did not start. */
+static xo_member_t *join(xo_supervisor_t *supervisor, const xo_identity_t *peer)
+{
+    xo_pools_t *pools = supervisor->pools;
+    bool taken = peer->index < 0 || xo_pools_by_index(pools, peer->index) != NULL;
+    int index = taken ? xo_pools_free_index(pools) : peer->index;
+    xo_member_t *member = xo_supervisor_add(supervisor, peer->pool_id);
+    if (member == NULL)
+        return NULL;
+    member->index = index;
+    member->generation = peer->generation;
+    member->started = time(NULL);
+    return member;
+}
+
+void xo_supervisor_linked(xo_supervisor_t *supervisor, xo_link_t *link)
+{
+    const xo_identity_t *peer = xo_link_peer(link);
+    xo_member_t *member = xo_pools_find(supervisor->pools, peer->pool_id);
+    if (member == NULL)
+        member = join(supervisor, peer);
+    if (member == NULL)
+        return;
+    xo_member_set_link(member, link);
+    member->endpoint = peer->id;
+    member->pid = peer->pid;
+    member->heard_ns = xo_loop_now(supervisor->loop);
+    memcpy(member->label, peer->label, sizeof(member->label));
+    memcpy(member->address, peer->address, sizeof(member->address));
+    if (member->state == XO_POOL_STOPPING)
+        return;
+    xo_member_set_state(member, XO_POOL_READY);
+    xo_timer_stop(&member->timer);
+    if (member->run != NULL)
+        member->run->was_ready = true;
+    xo_supervisor_tell(supervisor, member, XO_FACT_UP, NULL);
+    xo_member_wake(member, false, NULL);
+}
+
+void xo_supervisor_unlinked(xo_supervisor_t *supervisor, xo_link_t *link, const xo_error_t *why)
+{
+    xo_member_t *member = xo_pools_by_link(supervisor->pools, link);
+    if (member == NULL)
+        return;
+    if (member->run == NULL) {
+        xo_supervisor_mark_down(supervisor, member, why->text);
+        xo_member_wake(member, true, NULL);
+        xo_supervisor_remove(supervisor, member, why->text);
+        return;
+    }
+    xo_member_set_link(member, NULL);
+    if (member->state == XO_POOL_STOPPING || supervisor->stopping)
+        return;
+    xo_log(supervisor->options.log, XO_LOG_DEBUG, COMPONENT, "pool %d: no link any more: %s",
+           member->index, why->text);
+    xo_member_set_state(member, XO_POOL_SUSPECT);
+    xo_timer_start(&member->timer, XO_MISSED_HEARTBEATS * supervisor->options.heartbeat_ms * XO_MS);
+    xo_supervisor_tell(supervisor, member, XO_FACT_STATE, why->text);
+}
+
+void xo_supervisor_heartbeat(xo_supervisor_t *supervisor, xo_member_t *member, xo_slice_t body)
+{
+    member->heard_ns = xo_loop_now(supervisor->loop);
+    xo_member_heartbeat(member, body);
+    if (member->state != XO_POOL_SUSPECT || member->link == NULL)
+        return;
+    xo_member_set_state(member, XO_POOL_READY);
+    xo_supervisor_tell(supervisor, member, XO_FACT_STATE, "its heartbeats came again");
+}
+
+static void check_liveness(xo_supervisor_t *supervisor, xo_member_t *member)
+{
+    int64_t heartbeat_ns = supervisor->options.heartbeat_ms * XO_MS;
+    if (member->state != XO_POOL_READY || member->link == NULL ||
+        xo_liveness(member->heard_ns, xo_loop_now(supervisor->loop), heartbeat_ns) == XO_ALIVE)
+        return;
+    xo_member_set_state(member, XO_POOL_SUSPECT);
+    xo_supervisor_tell(supervisor, member, XO_FACT_STATE, "lost heartbeats");
+}
+
+void xo_supervisor_tick(xo_timer_t *timer, void *arg)
+{
+    xo_supervisor_t *supervisor = arg;
+    for (xo_member_t *m = xo_pools_first(supervisor->pools); m != NULL; m = xo_pools_next(m))
+        check_liveness(supervisor, m);
+    xo_timer_start(timer, supervisor->options.heartbeat_ms * XO_MS);
+}

@@ -1,0 +1,224 @@
+#include "broker/node_dir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "libxo/ctx.h"
+
+/* A socket that nobody listens on may be about to be listened on (bind(2) comes before listen(2)),
+ * and a directory that nobody locks about to be locked. Older ones are dead. */
+#define FRESH_S 5
+#define OPEN_FILES_MAX 8 /* for nftw(3) */
+#define DEFAULT_NAME "default"
+#define UNNAMED_PREFIX "new-" /* a directory that is being made */
+
+struct xo_node_dir {
+    char run_dir[PATH_MAX];
+    char path[PATH_MAX];
+    char name[32]; /* "n-NODEID" */
+    int lock_fd;
+    bool is_default;
+};
+
+/* ---- locks ---- */
+
+static int open_lock(const char *directory, int flags)
+{
+    char path[PATH_MAX];
+    if ((size_t)snprintf(path, sizeof(path), "%s/lock", directory) >= sizeof(path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    return open(path, O_RDWR | O_CLOEXEC | flags, 0600);
+}
+
+/* Does a broker live in the directory? */
+static bool is_alive(const char *directory)
+{
+    int fd = open_lock(directory, 0);
+    if (fd < 0)
+        return false;
+    bool held = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    close(fd);
+    return held;
+}
+
+/* ---- what the dead left ---- */
+
+static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *where)
+{
+    (void)info, (void)type, (void)where;
+    remove(path);
+    return 0;
+}
+
+static void remove_tree(const char *path)
+{
+    nftw(path, remove_entry, OPEN_FILES_MAX, FTW_DEPTH | FTW_PHYS);
+}
+
+static bool nobody_listens(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(address.sun_path))
+        return false;
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return false;
+    int rc = connect(fd, (struct sockaddr *)&address, sizeof(address));
+    bool refused = rc < 0 && errno == ECONNREFUSED;
+    close(fd);
+    return refused;
+}
+
+static bool is_old(const struct stat *info)
+{
+    return info->st_mtime + FRESH_S < time(NULL);
+}
+
+static bool is_dead_socket(const char *path, const struct stat *info)
+{
+    return S_ISSOCK(info->st_mode) && is_old(info) && nobody_listens(path);
+}
+
+static bool is_dead_node(const char *path, const char *name, const struct stat *info)
+{
+    if (!S_ISDIR(info->st_mode))
+        return false;
+    bool unnamed = strncmp(name, UNNAMED_PREFIX, strlen(UNNAMED_PREFIX)) == 0;
+    return (strncmp(name, "n-", 2) == 0 || (unnamed && is_old(info))) && !is_alive(path);
+}
+
+static void clean_entry(const char *run_dir, const char *name)
+{
+    char path[PATH_MAX];
+    struct stat info;
+    if ((size_t)snprintf(path, sizeof(path), "%s/%s", run_dir, name) >= sizeof(path) ||
+        lstat(path, &info) < 0)
+        return;
+    if (is_dead_node(path, name, &info))
+        remove_tree(path);
+    else if (is_dead_socket(path, &info))
+        unlink(path);
+}
+
+static void clean(const char *run_dir)
+{
+    DIR *entries = opendir(run_dir);
+    if (entries == NULL)
+        return;
+    for (struct dirent *entry; (entry = readdir(entries)) != NULL;)
+        clean_entry(run_dir, entry->d_name);
+    closedir(entries);
+}
+
+/* ---- the default ---- */
+
+static void default_path(const xo_node_dir_t *dir, char path[PATH_MAX])
+{
+    int size = snprintf(path, PATH_MAX, "%s/" DEFAULT_NAME, dir->run_dir);
+    if (size >= PATH_MAX)
+        path[0] = 0;
+}
+
+/* Of two nodes that do this at once the later one wins. */
+static void become_default(xo_node_dir_t *dir)
+{
+    char path[PATH_MAX];
+    default_path(dir, path);
+    if (is_alive(path))
+        return;
+    unlink(path);
+    dir->is_default = symlink(dir->name, path) == 0;
+}
+
+static void resign_default(const xo_node_dir_t *dir)
+{
+    char path[PATH_MAX], target[sizeof(dir->name)] = "";
+    default_path(dir, path);
+    ssize_t size = readlink(path, target, sizeof(target) - 1);
+    if (size > 0 && strcmp(target, dir->name) == 0)
+        unlink(path);
+}
+
+/* ---- the directory ---- */
+
+/* It is locked before it gets its name, so that nobody can take it for a dead node's. */
+static int make(xo_node_dir_t *dir, xo_error_t *err)
+{
+    char unnamed[PATH_MAX];
+    if ((size_t)snprintf(unnamed, PATH_MAX, "%s/" UNNAMED_PREFIX "%s", dir->run_dir, dir->name) >=
+        PATH_MAX)
+        return xo_error_set(err, ENAMETOOLONG, "the path of the run directory is too long");
+    if (mkdir(unnamed, 0700) < 0)
+        return xo_error_set(err, errno, "cannot make %s: %s", unnamed, strerror(errno));
+    dir->lock_fd = open_lock(unnamed, O_CREAT);
+    if (dir->lock_fd >= 0 && flock(dir->lock_fd, LOCK_EX | LOCK_NB) == 0 &&
+        rename(unnamed, dir->path) == 0)
+        return 0;
+    int saved = errno;
+    remove_tree(unnamed);
+    return xo_error_set(err, saved, "cannot make %s: %s", dir->path, strerror(saved));
+}
+
+xo_node_dir_t *xo_node_dir_create(const char *run_dir, uint64_t node_id, bool want_default,
+                                  xo_error_t *err)
+{
+    xo_node_dir_t *dir = calloc(1, sizeof(*dir));
+    if (dir == NULL)
+        return xo_error_null(err, ENOMEM, "out of memory");
+    dir->lock_fd = -1;
+    snprintf(dir->name, sizeof(dir->name), "n-%016" PRIx64, node_id);
+    if ((size_t)snprintf(dir->run_dir, PATH_MAX, "%s", run_dir) >= PATH_MAX ||
+        (size_t)snprintf(dir->path, PATH_MAX, "%s/%s", run_dir, dir->name) >= PATH_MAX) {
+        free(dir);
+        return xo_error_null(err, ENAMETOOLONG, "the path of the run directory is too long");
+    }
+    clean(dir->run_dir);
+    if (make(dir, err) < 0) {
+        int saved = errno;
+        xo_node_dir_destroy(dir);
+        errno = saved;
+        return NULL;
+    }
+    if (want_default)
+        become_default(dir);
+    return dir;
+}
+
+void xo_node_dir_destroy(xo_node_dir_t *dir)
+{
+    if (dir == NULL)
+        return;
+    if (dir->is_default)
+        resign_default(dir);
+    if (dir->lock_fd >= 0) {
+        remove_tree(dir->path);
+        close(dir->lock_fd);
+    }
+    free(dir);
+}
+
+const char *xo_node_dir_path(const xo_node_dir_t *dir)
+{
+    return dir->path;
+}
+
+bool xo_node_dir_is_default(const xo_node_dir_t *dir)
+{
+    return dir->is_default;
+}

@@ -1,0 +1,175 @@
+#include "broker/pools.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const state_names[] = {"starting",   "ready",    "suspect",
+                                          "restarting", "stopping", "failed"};
+
+const char *xo_pool_state_name(xo_pool_state_t state)
+{
+    return state_names[state];
+}
+
+/* ---- the table ---- */
+
+xo_member_t *xo_pools_add(xo_pools_t *pools, uint64_t id)
+{
+    xo_member_t *member = calloc(1, sizeof(*member));
+    if (member == NULL)
+        return NULL;
+    member->id = id;
+    member->node_id = pools->node_id;
+    member->generation = 1;
+    member->index = -1;
+    HASH_ADD(hh, pools->table, id, sizeof(member->id), member);
+    return member;
+}
+
+void xo_pools_remove(xo_pools_t *pools, xo_member_t *member)
+{
+    HASH_DEL(pools->table, member);
+    xo_link_decref(member->link);
+    xo_buf_free(&member->lanes);
+    free(member);
+}
+
+xo_member_t *xo_pools_first(const xo_pools_t *pools)
+{
+    return pools->table;
+}
+
+xo_member_t *xo_pools_last(const xo_pools_t *pools)
+{
+    if (pools->table == NULL)
+        return NULL;
+    UT_hash_table *table = pools->table->hh.tbl;
+    return ELMT_FROM_HH(table, table->tail);
+}
+
+xo_member_t *xo_pools_next(const xo_member_t *member)
+{
+    return member->hh.next;
+}
+
+xo_member_t *xo_pools_previous(const xo_member_t *member)
+{
+    return member->hh.prev;
+}
+
+size_t xo_pools_count(const xo_pools_t *pools)
+{
+    return HASH_COUNT(pools->table);
+}
+
+xo_member_t *xo_pools_find(const xo_pools_t *pools, uint64_t id)
+{
+    xo_member_t *member;
+    HASH_FIND(hh, pools->table, &id, sizeof(id), member);
+    return member;
+}
+
+xo_member_t *xo_pools_by_link(const xo_pools_t *pools, const xo_link_t *link)
+{
+    xo_member_t *member = pools->table;
+    while (member != NULL && member->link != link)
+        member = xo_pools_next(member);
+    return member;
+}
+
+xo_member_t *xo_pools_by_index(const xo_pools_t *pools, int index)
+{
+    xo_member_t *member = pools->table;
+    while (member != NULL && member->index != index)
+        member = xo_pools_next(member);
+    return member;
+}
+
+xo_member_t *xo_pools_by_name(const xo_pools_t *pools, xo_slice_t name)
+{
+    uint64_t id;
+    xo_member_t *member = pools->table;
+    while (member != NULL && !xo_slice_eq_str(name, member->address))
+        member = xo_pools_next(member);
+    if (member == NULL && xo_id_parse(name, &id) == 0)
+        member = xo_pools_find(pools, id);
+    return member;
+}
+
+int xo_pools_free_index(const xo_pools_t *pools)
+{
+    int index = 0;
+    while (xo_pools_by_index(pools, index) != NULL)
+        index++;
+    return index;
+}
+
+/* ---- one of them ---- */
+
+void xo_member_set_state(xo_member_t *member, xo_pool_state_t state)
+{
+    member->state = state;
+    member->changed = true;
+}
+
+void xo_member_set_link(xo_member_t *member, xo_link_t *link)
+{
+    xo_link_t *old = member->link;
+    member->link = link ? xo_link_incref(link) : NULL;
+    xo_link_decref(old);
+}
+
+static void take_count(xo_member_t *member, xo_slice_t body, const char *key, int64_t *count)
+{
+    int64_t value;
+    if (xo_map_get_int(body, key, &value) < 0 || value == *count)
+        return;
+    *count = value;
+    member->changed = true;
+}
+
+static void take_lanes(xo_member_t *member, xo_slice_t body)
+{
+    xo_slice_t lanes;
+    if (xo_map_get(body, "lanes", &lanes) < 0 || lanes.size > XO_POOL_LANES_BYTES_MAX)
+        return;
+    xo_buf_clear(&member->lanes);
+    xo_buf_append(&member->lanes, lanes.data, lanes.size);
+}
+
+void xo_member_heartbeat(xo_member_t *member, xo_slice_t body)
+{
+    char language[XO_LANGUAGE_BYTES];
+    if (xo_map_get_str(body, "language", language, sizeof(language)) == 0)
+        memcpy(member->language, language, sizeof(language));
+    take_count(member, body, "waiting", &member->waiting);
+    take_count(member, body, "handled", &member->handled);
+    take_lanes(member, body);
+}
+
+void xo_member_describe(const xo_member_t *member, char *text, size_t size)
+{
+    const char *label = member->label;
+    snprintf(text, size, "pool %d%s%s%s at %s", member->index, label[0] ? " (" : "", label,
+             label[0] ? ")" : "", member->address);
+}
+
+void xo_member_record(const xo_member_t *member, xo_rec_t *rec)
+{
+    xo_rec_id(rec, "id", member->id);
+    xo_rec_id(rec, "node", member->node_id);
+    xo_rec_int(rec, "index", member->index);
+    xo_rec_text(rec, "label", member->label);
+    xo_rec_text(rec, "address", member->address);
+    xo_rec_int(rec, "pid", member->pid);
+    xo_rec_int(rec, "generation", member->generation);
+    xo_rec_text(rec, "state", xo_pool_state_name(member->state));
+    xo_rec_text(rec, "language", member->language);
+    xo_rec_int(rec, "actors", (int64_t)member->entry_count);
+    xo_rec_int(rec, "waiting", member->waiting);
+    xo_rec_int(rec, "handled", member->handled);
+    xo_rec_int(rec, "restarts", (int64_t)member->restarts);
+    xo_rec_int(rec, "started", member->started);
+    xo_rec_raw(rec, "lanes", xo_buf_slice(&member->lanes));
+}

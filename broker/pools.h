@@ -1,0 +1,94 @@
+/* pools.h - the pools of this node, as its broker sees them.
+ */
+#ifndef XO_BROKER_POOLS_H
+#define XO_BROKER_POOLS_H
+
+#include <uthash.h>
+
+#include "broker/record.h"
+#include "libxo/endpoint.h"
+
+typedef enum {
+    XO_POOL_STARTING, /* its process runs and has not said hello */
+    XO_POOL_READY,
+    XO_POOL_SUSPECT,    /* silent for too long, or its link is lost while its process lives */
+    XO_POOL_RESTARTING, /* its process ended; the next one waits for the backoff */
+    XO_POOL_STOPPING,
+    XO_POOL_FAILED /* given up */
+} xo_pool_state_t;
+
+#define XO_LANGUAGE_BYTES 16
+#define XO_POOL_LANES_BYTES_MAX 1024
+
+typedef struct xo_actor_entry xo_actor_entry_t; /* directory.h */
+typedef struct xo_run xo_run_t;                 /* supervisor_impl.h: how its process is run */
+typedef struct xo_waiter xo_waiter_t;           /* supervisor_impl.h */
+typedef struct xo_supervisor xo_supervisor_t;
+
+typedef struct xo_member {
+    uint64_t id; /* of the pool, over restarts */
+    uint64_t node_id;
+    uint64_t endpoint; /* of its process; 0: none now */
+    uint32_t generation;
+    int index;
+    char label[XO_LABEL_BYTES];
+    char address[XO_ADDRESS_BYTES]; /* advertised; "host:0" before the first hello */
+    xo_pool_state_t state;
+    int64_t pid;     /* 0: no process */
+    int64_t started; /* Unix seconds, this generation */
+    uint64_t restarts;
+    xo_link_t *link;  /* a reference; NULL: none */
+    int64_t heard_ns; /* the last heartbeat or hello, the loop's clock */
+    bool changed;     /* since it was last published */
+
+    /* What its last heartbeat said. */
+    char language[XO_LANGUAGE_BYTES];
+    int64_t waiting, handled;
+    xo_buf_t lanes; /* a msgpack map or empty */
+
+    xo_actor_entry_t *entries; /* the directory's */
+    size_t entry_count;
+
+    /* The supervisor's. */
+    xo_supervisor_t *supervisor;
+    xo_run_t *run;        /* NULL: it joined by itself */
+    xo_timer_t timer;     /* what for follows from the state */
+    xo_waiter_t *waiters; /* for it to be ready, or gone */
+    UT_hash_handle hh;
+} xo_member_t;
+
+typedef struct xo_pools {
+    uint64_t node_id;
+    xo_member_t *table; /* by id; in the order in which they came */
+} xo_pools_t;
+
+const char *xo_pool_state_name(xo_pool_state_t state);
+
+/* NULL: ENOMEM. */
+xo_member_t *xo_pools_add(xo_pools_t *pools, uint64_t id);
+/* Frees it; its run and entries must be gone. */
+void xo_pools_remove(xo_pools_t *pools, xo_member_t *member);
+xo_member_t *xo_pools_first(const xo_pools_t *pools);
+xo_member_t *xo_pools_last(const xo_pools_t *pools);
+xo_member_t *xo_pools_next(const xo_member_t *member);
+xo_member_t *xo_pools_previous(const xo_member_t *member);
+size_t xo_pools_count(const xo_pools_t *pools);
+
+xo_member_t *xo_pools_find(const xo_pools_t *pools, uint64_t id);
+xo_member_t *xo_pools_by_link(const xo_pools_t *pools, const xo_link_t *link);
+xo_member_t *xo_pools_by_index(const xo_pools_t *pools, int index);
+/* By address or by id in hex. */
+xo_member_t *xo_pools_by_name(const xo_pools_t *pools, xo_slice_t name);
+int xo_pools_free_index(const xo_pools_t *pools); /* the smallest */
+
+void xo_member_set_state(xo_member_t *member, xo_pool_state_t state);
+/* Replaces the link; NULL: none. */
+void xo_member_set_link(xo_member_t *member, xo_link_t *link);
+/* Takes in what a heartbeat says: language, waiting, handled, lanes. */
+void xo_member_heartbeat(xo_member_t *member, xo_slice_t body);
+/* "pool 2 (label) at host:port" for people, into text[size]. */
+void xo_member_describe(const xo_member_t *member, char *text, size_t size);
+/* The pool's record (doc/wire.md). Valid as long as the member does not change. */
+void xo_member_record(const xo_member_t *member, xo_rec_t *rec);
+
+#endif

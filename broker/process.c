@@ -1,0 +1,215 @@
+#include "broker/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+struct xo_process {
+    pid_t pid;
+    int pidfd;
+    bool ended;
+    xo_io_t watch;
+    xo_process_ended_f callback;
+    void *arg;
+};
+
+void xo_process_sentence(int status, char *text, size_t size)
+{
+    if (WIFSIGNALED(status))
+        snprintf(text, size, "signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else
+        snprintf(text, size, "exit status %d", WEXITSTATUS(status));
+}
+
+/* ---- the environment ---- */
+
+static bool same_name(const char *a, const char *b)
+{
+    size_t length = strcspn(a, "=");
+    return length == strcspn(b, "=") && strncmp(a, b, length) == 0;
+}
+
+static bool replaced(const char *entry, const char *const *env)
+{
+    for (; *env != NULL; env++) {
+        if (same_name(entry, *env))
+            return true;
+    }
+    return false;
+}
+
+static size_t count_strings(const char *const *strings)
+{
+    size_t count = 0;
+    while (strings[count] != NULL)
+        count++;
+    return count;
+}
+
+/* The array is the caller's, the strings are not. */
+static char **merge_environment(const char *const *env)
+{
+    size_t ours = count_strings((const char *const *)environ);
+    char **merged = calloc(ours + count_strings(env) + 1, sizeof(*merged));
+    size_t count = 0;
+    if (merged == NULL)
+        return NULL;
+    for (char **entry = environ; *entry != NULL; entry++) {
+        if (!replaced(*entry, env))
+            merged[count++] = *entry;
+    }
+    for (; *env != NULL; env++)
+        merged[count++] = (char *)*env;
+    return merged;
+}
+
+/* ---- starting ---- */
+
+static int set_actions(posix_spawn_file_actions_t *actions, const char *output)
+{
+    int rc = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (rc == 0 && output != NULL) {
+        rc = posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, output,
+                                              O_WRONLY | O_CREAT | O_APPEND, 0600);
+        if (rc == 0)
+            rc = posix_spawn_file_actions_adddup2(actions, STDOUT_FILENO, STDERR_FILENO);
+    }
+    if (rc == 0)
+        rc = posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
+    return rc;
+}
+
+/* A group of its own, and no signal blocked or ignored as the broker has it. */
+static int set_attributes(posix_spawnattr_t *attributes)
+{
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    int rc = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+                                                      POSIX_SPAWN_SETSIGDEF);
+    if (rc == 0)
+        rc = posix_spawnattr_setpgroup(attributes, 0);
+    if (rc == 0)
+        rc = posix_spawnattr_setsigmask(attributes, &none);
+    if (rc == 0)
+        rc = posix_spawnattr_setsigdefault(attributes, &all);
+    return rc;
+}
+
+static int spawn(pid_t *pid, char *const *argv, char **env, const char *output)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    int rc = posix_spawn_file_actions_init(&actions);
+    if (rc != 0)
+        return rc;
+    rc = posix_spawnattr_init(&attributes);
+    if (rc == 0) {
+        rc = set_actions(&actions, output);
+        if (rc == 0)
+            rc = set_attributes(&attributes);
+        if (rc == 0)
+            rc = posix_spawnp(pid, argv[0], &actions, &attributes, argv, env);
+        posix_spawnattr_destroy(&attributes);
+    }
+    posix_spawn_file_actions_destroy(&actions);
+    return rc;
+}
+
+/* ---- watching ---- */
+
+/* The group goes while its leader is a zombie, so that the number cannot be another's already. */
+static int reap(xo_process_t *process)
+{
+    int status = 0;
+    kill(-process->pid, SIGKILL);
+    while (waitpid(process->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    process->ended = true;
+    return status;
+}
+
+static void on_pidfd(xo_io_t *io, int revents, void *arg)
+{
+    xo_process_t *process = arg;
+    (void)revents;
+    xo_io_stop(io);
+    int status = reap(process);
+    process->callback(process, status, process->arg);
+}
+
+static int watch(xo_process_t *process, xo_loop_t *loop, xo_error_t *err)
+{
+    process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
+    if (process->pidfd < 0)
+        return xo_error_set(err, errno, "pidfd_open: %s", strerror(errno));
+    xo_io_init(&process->watch, loop, process->pidfd, XO_READ, on_pidfd, process);
+    if (xo_io_start(&process->watch) < 0)
+        return xo_error_set(err, errno, "watching process %d: %s", (int)process->pid,
+                            strerror(errno));
+    return 0;
+}
+
+xo_process_t *xo_process_spawn(xo_loop_t *loop, char *const *argv, const char *const *env,
+                               const char *output, xo_process_ended_f ended, void *arg,
+                               xo_error_t *err)
+{
+    xo_process_t *process = calloc(1, sizeof(*process));
+    char **merged = merge_environment(env);
+    int rc = ENOMEM;
+    if (process != NULL && merged != NULL) {
+        *process = (xo_process_t){.pidfd = -1, .callback = ended, .arg = arg};
+        rc = spawn(&process->pid, argv, merged, output);
+    }
+    free(merged);
+    if (rc != 0) {
+        free(process);
+        return xo_error_null(err, rc, "%s: %s", argv[0], strerror(rc));
+    }
+    if (watch(process, loop, err) < 0) {
+        xo_process_destroy(process);
+        return NULL;
+    }
+    return process;
+}
+
+pid_t xo_process_pid(const xo_process_t *process)
+{
+    return process->pid;
+}
+
+void xo_process_signal(xo_process_t *process, int signum)
+{
+    if (!process->ended)
+        kill(process->pid, signum);
+}
+
+void xo_process_kill_group(xo_process_t *process)
+{
+    if (!process->ended)
+        kill(-process->pid, SIGKILL);
+}
+
+void xo_process_destroy(xo_process_t *process)
+{
+    if (process == NULL)
+        return;
+    int saved = errno;
+    if (process->watch.active)
+        xo_io_stop(&process->watch);
+    if (!process->ended)
+        reap(process);
+    if (process->pidfd >= 0)
+        close(process->pidfd);
+    free(process);
+    errno = saved;
+}

@@ -1,0 +1,443 @@
+#include "broker/supervisor.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "broker/launch.h"
+#include "broker/supervisor_impl.h"
+
+#define LAST_LINE_BYTES 256
+
+void xo_supervisor_tell(xo_supervisor_t *supervisor, xo_member_t *member, xo_fact_t fact,
+                        const char *reason)
+{
+    supervisor->events.fact(supervisor, member, fact, reason, supervisor->arg);
+}
+
+/* ---- waiters ---- */
+
+static int add_waiter(xo_member_t *member, bool for_stop, xo_supervisor_done_f done, void *arg)
+{
+    if (done == NULL)
+        return 0;
+    xo_waiter_t *waiter = calloc(1, sizeof(*waiter));
+    if (waiter == NULL)
+        return -1;
+    *waiter = (xo_waiter_t){.done = done, .arg = arg, .for_stop = for_stop};
+    DL_APPEND(member->waiters, waiter);
+    return 0;
+}
+
+void xo_member_wake(xo_member_t *member, bool for_stop, const xo_error_t *why)
+{
+    xo_waiter_t *waiter, *next;
+    DL_FOREACH_SAFE(member->waiters, waiter, next)
+    {
+        if (waiter->for_stop != for_stop)
+            continue;
+        DL_DELETE(member->waiters, waiter);
+        waiter->done(member, why, waiter->arg);
+        free(waiter);
+    }
+}
+
+/* NULL: all. */
+static void drop_waiters(xo_member_t *member, const void *arg)
+{
+    xo_waiter_t *waiter, *next;
+    DL_FOREACH_SAFE(member->waiters, waiter, next)
+    {
+        if (arg != NULL && waiter->arg != arg)
+            continue;
+        DL_DELETE(member->waiters, waiter);
+        free(waiter);
+    }
+}
+
+void xo_supervisor_forget(xo_supervisor_t *supervisor, const void *arg)
+{
+    for (xo_member_t *m = xo_pools_first(supervisor->pools); m != NULL; m = xo_pools_next(m))
+        drop_waiters(m, arg);
+}
+
+/* ---- leaving ---- */
+
+static void destroy_run(xo_run_t *run)
+{
+    if (run == NULL)
+        return;
+    xo_process_destroy(run->process);
+    xo_pool_spec_destroy(run->spec);
+    free(run);
+}
+
+/* Lets go of all that is the supervisor's in it. */
+static void release(xo_member_t *member)
+{
+    xo_timer_stop(&member->timer);
+    drop_waiters(member, NULL);
+    destroy_run(member->run);
+    member->run = NULL;
+}
+
+void xo_supervisor_remove(xo_supervisor_t *supervisor, xo_member_t *member, const char *reason)
+{
+    xo_supervisor_tell(supervisor, member, XO_FACT_GONE, reason);
+    release(member);
+    xo_pools_remove(supervisor->pools, member);
+}
+
+static void check_stopped(xo_supervisor_t *supervisor)
+{
+    if (!supervisor->stopping || supervisor->processes > 0)
+        return;
+    xo_timer_stop(&supervisor->limit);
+    if (supervisor->events.stopped != NULL)
+        supervisor->events.stopped(supervisor, supervisor->arg);
+    supervisor->events.stopped = NULL;
+}
+
+/* A pool that was killed leaves its socket's file behind. */
+static void remove_socket(const xo_supervisor_t *supervisor, const xo_member_t *member)
+{
+    char path[XO_PATH_BYTES + XO_ADDRESS_BYTES];
+    struct stat info;
+    snprintf(path, sizeof(path), "%s/%s/%s", supervisor->options.run_dir,
+             supervisor->options.cluster, member->address);
+    if (lstat(path, &info) == 0 && S_ISSOCK(info.st_mode))
+        unlink(path);
+}
+
+/* The process is gone; whoever has calls under way to it must hear of it at once. */
+void xo_supervisor_mark_down(xo_supervisor_t *supervisor, xo_member_t *member, const char *reason)
+{
+    remove_socket(supervisor, member);
+    xo_member_set_link(member, NULL);
+    xo_supervisor_tell(supervisor, member, XO_FACT_DOWN, reason);
+    member->endpoint = 0;
+    member->pid = 0;
+    member->changed = true;
+}
+
+/* ---- starting ---- */
+
+static void launch(xo_run_t *run);
+
+static uint32_t random_bits(void)
+{
+    uint32_t bits = 0;
+    if (getrandom(&bits, sizeof(bits), GRND_NONBLOCK) != (ssize_t)sizeof(bits))
+        bits = (uint32_t)getpid(); /* jitter needs no more than to differ */
+    return bits;
+}
+
+static void restart_later(xo_run_t *run, int64_t delay_ns, const char *reason)
+{
+    xo_member_t *member = run->member;
+    xo_member_set_state(member, XO_POOL_RESTARTING);
+    member->restarts++;
+    member->generation++;
+    xo_supervisor_tell(run->member->supervisor, member, XO_FACT_RESTART, reason);
+    xo_timer_start(&run->member->timer, delay_ns);
+}
+
+static void give_up(xo_run_t *run, const char *reason)
+{
+    const xo_policy_t *policy = &run->spec->policy;
+    char text[XO_ERROR_TEXT_BYTES];
+    snprintf(text, sizeof(text), "%.256s; given up after %u restarts within %" PRId64 " s", reason,
+             policy->intensity, policy->period_ns / (1000 * XO_MS));
+    xo_member_set_state(run->member, XO_POOL_FAILED);
+    xo_supervisor_tell(run->member->supervisor, run->member, XO_FACT_FAILED, text);
+}
+
+static void follow_policy(xo_run_t *run, bool normal, const char *reason)
+{
+    xo_loop_update(run->member->supervisor->loop);
+    xo_decision_t decision =
+        xo_policy_ended(&run->spec->policy, &run->history, normal,
+                        xo_loop_now(run->member->supervisor->loop), random_bits());
+    if (decision.action == XO_DECIDE_RESTART)
+        restart_later(run, decision.delay_ns, reason);
+    else if (decision.action == XO_DECIDE_FAIL)
+        give_up(run, reason);
+    else
+        xo_supervisor_remove(run->member->supervisor, run->member, reason);
+}
+
+/* Nothing of it runs any more: what now? The run may be gone when this returns. */
+static void after_end(xo_run_t *run, bool normal, const char *reason)
+{
+    xo_supervisor_t *supervisor = run->member->supervisor;
+    xo_error_t why;
+    xo_error_set(&why, ECHILD, "%s", reason);
+    if (run->member->state == XO_POOL_STOPPING || supervisor->stopping) {
+        xo_member_wake(run->member, false, &why);
+        xo_member_wake(run->member, true, NULL);
+        xo_supervisor_remove(supervisor, run->member, reason);
+    } else if (!run->keep && !run->was_ready) {
+        xo_member_wake(run->member, false, &why);
+        xo_supervisor_remove(supervisor, run->member, reason);
+    } else {
+        follow_policy(run, normal, reason);
+    }
+}
+
+static void explain_end(const xo_run_t *run, int status, char *text, size_t size)
+{
+    char sentence[64], line[LAST_LINE_BYTES] = "";
+    xo_process_sentence(status, sentence, sizeof(sentence));
+    if (run->spec->output != NULL && !run->was_ready)
+        xo_last_line(run->spec->output, run->output_start, line, sizeof(line));
+    bool early = run->member->state == XO_POOL_STARTING;
+    if (run->cause[0] != 0)
+        snprintf(text, size, "%s", run->cause);
+    else
+        snprintf(text, size, "%s%s%s%s", sentence, early ? " before it was ready" : "",
+                 line[0] ? ": " : "", line);
+}
+
+static void on_ended(xo_process_t *process, int status, void *arg)
+{
+    xo_run_t *run = arg;
+    xo_supervisor_t *supervisor = run->member->supervisor;
+    char reason[XO_ERROR_TEXT_BYTES];
+    explain_end(run, status, reason, sizeof(reason));
+    xo_process_destroy(process);
+    run->process = NULL;
+    run->cause[0] = 0;
+    supervisor->processes--;
+    xo_timer_stop(&run->member->timer);
+    xo_supervisor_mark_down(supervisor, run->member, reason);
+    after_end(run, status == 0, reason);
+    check_stopped(supervisor);
+}
+
+static int try_launch(xo_run_t *run, xo_error_t *err)
+{
+    xo_supervisor_t *supervisor = run->member->supervisor;
+    xo_member_t *member = run->member;
+    if (run->spec->output != NULL)
+        run->output_start = xo_file_size(run->spec->output);
+    run->process = xo_launch(supervisor->loop, run->spec, member, &supervisor->options,
+                             supervisor->pools->node_id, on_ended, run, err);
+    if (run->process == NULL)
+        return -1;
+    supervisor->processes++;
+    member->pid = xo_process_pid(run->process);
+    member->started = time(NULL);
+    xo_member_set_state(member, XO_POOL_STARTING);
+    xo_timer_start(&run->member->timer, run->spec->ready_ms * XO_MS);
+    xo_supervisor_tell(supervisor, member, XO_FACT_START, NULL);
+    return 0;
+}
+
+static void launch(xo_run_t *run)
+{
+    xo_error_t err;
+    if (try_launch(run, &err) < 0)
+        after_end(run, false, err.text);
+}
+
+static void kill_because(xo_run_t *run, const char *cause)
+{
+    snprintf(run->cause, sizeof(run->cause), "%s", cause);
+    xo_process_kill_group(run->process);
+}
+
+static void on_stop_timeout(xo_member_t *member)
+{
+    xo_error_t why;
+    if (member->run != NULL) {
+        kill_because(member->run, "signal 9 (Killed): it did not stop in time");
+        return;
+    }
+    xo_error_set(&why, ETIMEDOUT,
+                 "it did not stop in time; process %d was not started by this node",
+                 (int)member->pid);
+    xo_member_set_state(member, XO_POOL_READY);
+    xo_member_wake(member, true, &why);
+}
+
+static void on_timer(xo_timer_t *timer, void *arg)
+{
+    xo_member_t *member = arg;
+    char cause[64];
+    (void)timer;
+    switch (member->state) {
+    case XO_POOL_STARTING:
+        snprintf(cause, sizeof(cause), "not ready within %" PRId64 " ms",
+                 member->run->spec->ready_ms);
+        kill_because(member->run, cause);
+        break;
+    case XO_POOL_RESTARTING:
+        launch(member->run);
+        break;
+    case XO_POOL_SUSPECT:
+        kill_because(member->run, "its link to the broker was lost");
+        break;
+    case XO_POOL_STOPPING:
+        on_stop_timeout(member);
+        break;
+    default:
+        break;
+    }
+}
+
+xo_member_t *xo_supervisor_add(xo_supervisor_t *supervisor, uint64_t id)
+{
+    xo_member_t *member = xo_pools_add(supervisor->pools, id);
+    if (member == NULL)
+        return NULL;
+    member->supervisor = supervisor;
+    xo_timer_init(&member->timer, supervisor->loop, on_timer, member);
+    return member;
+}
+
+static xo_run_t *create_run(xo_supervisor_t *supervisor, xo_pool_spec_t *spec, bool keep)
+{
+    xo_run_t *run = calloc(1, sizeof(*run));
+    int index = spec->index >= 0 ? spec->index : xo_pools_free_index(supervisor->pools);
+    xo_member_t *member = run ? xo_supervisor_add(supervisor, xo_random_id()) : NULL;
+    if (member == NULL) {
+        free(run);
+        return NULL;
+    }
+    *run = (xo_run_t){.member = member, .spec = spec, .keep = keep};
+    member->run = run;
+    member->index = index;
+    memcpy(member->label, spec->label, sizeof(member->label));
+    memcpy(member->address, spec->address, sizeof(member->address));
+    return run;
+}
+
+static int check_start(const xo_supervisor_t *supervisor, const xo_pool_spec_t *spec,
+                       xo_error_t *err)
+{
+    if (supervisor->stopping)
+        return xo_error_set(err, ESHUTDOWN, "the node is stopping");
+    if (spec->index >= 0 && xo_pools_by_index(supervisor->pools, spec->index) != NULL)
+        return xo_error_set(err, EEXIST, "the node has a pool with index %d already", spec->index);
+    return 0;
+}
+
+static void discard(xo_run_t *run)
+{
+    xo_member_t *member = run->member;
+    run->spec = NULL; /* the caller's still */
+    release(member);
+    xo_pools_remove(member->supervisor->pools, member);
+}
+
+int xo_supervisor_start(xo_supervisor_t *supervisor, xo_pool_spec_t **spec, bool keep,
+                        xo_supervisor_done_f done, void *arg, xo_error_t *err)
+{
+    if (check_start(supervisor, *spec, err) < 0)
+        return -1;
+    xo_run_t *run = create_run(supervisor, *spec, keep);
+    if (run == NULL)
+        return xo_error_set(err, ENOMEM, "out of memory");
+    if (add_waiter(run->member, false, done, arg) < 0) {
+        discard(run);
+        return xo_error_set(err, ENOMEM, "out of memory");
+    }
+    if (keep) {
+        *spec = NULL;
+        launch(run);
+    } else if (try_launch(run, err) < 0) {
+        discard(run);
+        return -1;
+    }
+    *spec = NULL;
+    return 0;
+}
+
+/* ---- stopping ---- */
+
+void xo_supervisor_stop_pool(xo_supervisor_t *supervisor, xo_member_t *member, int64_t timeout_ms,
+                             xo_supervisor_done_f done, void *arg)
+{
+    xo_run_t *run = member->run;
+    xo_error_t why;
+    if (add_waiter(member, true, done, arg) < 0) {
+        xo_error_set(&why, ENOMEM, "out of memory");
+        done(member, &why, arg);
+        return;
+    }
+    if (run != NULL && run->process == NULL) {
+        xo_member_wake(member, true, NULL);
+        xo_supervisor_remove(supervisor, member, "stopped");
+        return;
+    }
+    xo_member_set_state(member, XO_POOL_STOPPING);
+    xo_supervisor_tell(supervisor, member, XO_FACT_STATE, "stopping");
+    if (run != NULL)
+        xo_process_signal(run->process, SIGTERM);
+    else
+        supervisor->events.ask_to_end(supervisor, member, supervisor->arg);
+    xo_timer_start(&member->timer, timeout_ms * XO_MS);
+}
+
+static void on_limit(xo_timer_t *timer, void *arg)
+{
+    xo_supervisor_t *supervisor = arg;
+    (void)timer;
+    for (xo_member_t *m = xo_pools_first(supervisor->pools); m != NULL; m = xo_pools_next(m)) {
+        if (m->run != NULL && m->run->process != NULL)
+            kill_because(m->run, "signal 9 (Killed): it did not stop in time");
+    }
+}
+
+void xo_supervisor_stop(xo_supervisor_t *supervisor, int64_t limit_ms)
+{
+    if (supervisor->stopping)
+        return;
+    supervisor->stopping = true;
+    xo_timer_stop(&supervisor->tick);
+    xo_timer_start(&supervisor->limit, limit_ms * XO_MS);
+    for (xo_member_t *member = xo_pools_last(supervisor->pools), *previous; member != NULL;
+         member = previous) {
+        previous = xo_pools_previous(member);
+        if (member->run != NULL)
+            xo_supervisor_stop_pool(supervisor, member, limit_ms, NULL, NULL);
+    }
+    check_stopped(supervisor);
+}
+
+/* ---- the whole ---- */
+
+xo_supervisor_t *xo_supervisor_create(xo_loop_t *loop, xo_pools_t *pools,
+                                      const xo_supervisor_options_t *options,
+                                      const xo_supervisor_events_t *events, void *arg,
+                                      xo_error_t *err)
+{
+    xo_supervisor_t *supervisor = calloc(1, sizeof(*supervisor));
+    if (supervisor == NULL)
+        return xo_error_null(err, ENOMEM, "out of memory");
+    *supervisor = (xo_supervisor_t){
+        .loop = loop, .pools = pools, .options = *options, .events = *events, .arg = arg};
+    xo_timer_init(&supervisor->tick, loop, xo_supervisor_tick, supervisor);
+    xo_timer_init(&supervisor->limit, loop, on_limit, supervisor);
+    xo_timer_start(&supervisor->tick, options->heartbeat_ms * XO_MS);
+    return supervisor;
+}
+
+void xo_supervisor_destroy(xo_supervisor_t *supervisor)
+{
+    if (supervisor == NULL)
+        return;
+    xo_timer_stop(&supervisor->tick);
+    xo_timer_stop(&supervisor->limit);
+    for (xo_member_t *m = xo_pools_first(supervisor->pools); m != NULL; m = xo_pools_next(m))
+        release(m);
+    free(supervisor);
+}
