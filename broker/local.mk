@@ -1,11 +1,52 @@
-# Uncomment when broker/main.c is there. The objects besides main.c go into the archive, so that
-# unit tests can link them (add broker/libxo-broker.la to the test's _LDADD).
-#noinst_LTLIBRARIES += broker/libxo-broker.la
-#broker_libxo_broker_la_CPPFLAGS = $(AM_CPPFLAGS) $(INIH_CFLAGS)
-#broker_libxo_broker_la_LIBADD = $(INIH_LIBS)
-#broker_libxo_broker_la_SOURCES =
-
-#bin_PROGRAMS += xo-broker
-#xo_broker_LDADD = broker/libxo-broker.la registry/libxo-registry.la libxo.la
-#xo_broker_SOURCES = \
-#	broker/main.c
+# The objects besides main.c are in an archive, so that unit tests can link them: add
+# broker/libxo-broker.la to the test's _LDADD.
+noinst_LTLIBRARIES += broker/libxo-broker.la
+broker_libxo_broker_la_CPPFLAGS = $(AM_CPPFLAGS) $(INIH_CFLAGS)
+broker_libxo_broker_la_LIBADD = $(INIH_LIBS)
+# One file a line, sorted.
+broker_libxo_broker_la_SOURCES = \
+	broker/ask.c \
+	broker/ask.h \
+	broker/broker.c \
+	broker/broker.h \
+	broker/broker_impl.h \
+	broker/command.c \
+	broker/command.h \
+	broker/directory.c \
+	broker/directory.h \
+	broker/facts.c \
+	broker/launch.c \
+	broker/launch.h \
+	broker/lists.c \
+	broker/liveness.c \
+	broker/liveness.h \
+	broker/log.c \
+	broker/log.h \
+	broker/lookup.c \
+	broker/membership.c \
+	broker/methods.c \
+	broker/node.c \
+	broker/node.h \
+	broker/node_dir.c \
+	broker/node_dir.h \
+	broker/own_registry.c \
+	broker/own_registry.h \
+	broker/policy.c \
+	broker/policy.h \
+	broker/pools.c \
+	broker/pools.h \
+	broker/process.c \
+	broker/process.h \
+	broker/publish.c \
+	broker/publish.h \
+	broker/record.c \
+	broker/record.h \
+	broker/relay.c \
+	broker/settings.c \
+	broker/settings.h \
+	broker/spec.c \
+	broker/spec.h \
+	broker/starts.c \
+	broker/supervisor.c \
+	broker/supervisor.h \
+	broker/supervisor_impl.h

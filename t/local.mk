@@ -13,11 +13,14 @@ unit_tests = \
 	t/error \
 	t/failure \
 	t/format \
+	t/liveness \
 	t/msg \
 	t/msgq \
 	t/oom \
 	t/pack \
+	t/policy \
 	t/replay-codec \
+	t/settings \
 	t/vectors
 
 # Those that start threads: a subset, run under ThreadSanitizer too.
@@ -38,6 +41,8 @@ unit_test_libs = \
 	libxo/libxo-core.la \
 	$(CMOCKA_LIBS)
 
+broker_test_libs = broker/libxo-broker.la $(unit_test_libs)
+
 noinst_HEADERS += \
 	t/transcode.h \
 	t/unit.h
@@ -47,9 +52,12 @@ EXTRA_DIST += \
 
 t_fuzz_codec_SOURCES = t/fuzz-codec.c t/transcode.c
 t_fuzz_codec_LDFLAGS = $(libfuzzer_flags)
+t_liveness_LDADD = $(broker_test_libs)
 t_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free \
 	-Wl,--wrap=zmq_msg_init_size,--wrap=vasprintf
+t_policy_LDADD = $(broker_test_libs)
 t_replay_codec_SOURCES = t/fuzz-codec.c t/replay.c t/transcode.c
+t_settings_LDADD = $(broker_test_libs)
 t_vectors_SOURCES = t/transcode.c t/vectors.c
 
 if CMOCKA

@@ -1,0 +1,317 @@
+#include "broker/broker_impl.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define COMPONENT "node"
+#define HEARTBEAT_MS 1000
+/* A lease outlives this many renewals that are late or lost. */
+#define LEASE_HEARTBEATS 5
+
+/* ---- what the endpoint hears ---- */
+
+static void refuse_kind(xo_ask_t *ask)
+{
+    const xo_header_t *header = xo_msg_header(xo_ask_msg(ask));
+    xo_slice_t uid = header->target_uid;
+    if (xo_slice_eq_str(uid, XO_BROKER_UID))
+        xo_ask_fail(ask, XO_CODE_REFUSED, "%s: a %s is not possible", XO_BROKER_UID,
+                    xo_kind_name(header->kind));
+    else if (header->kind == XO_CREATE || uid.size == 0)
+        xo_ask_fail(ask, XO_CODE_REFUSED, "a broker hosts no actors; address one of its pools");
+    else
+        xo_ask_fail(ask, XO_CODE_ACTOR_NOT_EXIST, "a broker has no actor '%.*s'", (int)uid.size,
+                    uid.data);
+}
+
+static void on_request(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *arg)
+{
+    xo_broker_t *broker = arg;
+    const xo_header_t *header = xo_msg_header(*msg);
+    if (header->kind == XO_CANCEL) {
+        xo_asks_cancel(&broker->asks, *msg);
+        xo_msg_destroy(msg);
+        return;
+    }
+    bool ours = xo_slice_eq_str(header->target_uid, XO_BROKER_UID);
+    xo_ask_t *ask = xo_ask_create(&broker->asks, from, msg);
+    if (ask == NULL)
+        return;
+    header = xo_msg_header(xo_ask_msg(ask));
+    broker->handled++;
+    if (ours && (header->kind == XO_CALL || header->kind == XO_TELL))
+        xo_broker_dispatch(broker, ask);
+    else if (header->kind == XO_HAS)
+        xo_ask_reply(ask, "?", ours);
+    else if (ours && header->kind == XO_REF)
+        xo_ask_reply(ask, "[s s U]", "", XO_BROKER_UID, (uint64_t)1);
+    else
+        refuse_kind(ask);
+    (void)endpoint;
+}
+
+static int on_admit(xo_endpoint_t *endpoint, const xo_identity_t *peer, xo_error_t *why, void *arg)
+{
+    xo_broker_t *broker = arg;
+    (void)endpoint;
+    int rc = peer->role == XO_ROLE_POOL ? xo_supervisor_admit(broker->supervisor, peer, why) : 0;
+    if (rc < 0)
+        xo_log(broker->options.log, XO_LOG_WARN, COMPONENT, "process %d was refused: %s",
+               (int)peer->pid, why->text);
+    return rc;
+}
+
+static void on_linked(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
+{
+    xo_broker_t *broker = arg;
+    const xo_identity_t *peer = xo_link_peer(link);
+    (void)endpoint;
+    /* A pool of another node is one that a relayed call was dialled to. */
+    bool is_ours = peer->role == XO_ROLE_POOL &&
+                   (peer->node_id == broker->options.node_id || peer->node_id == 0);
+    if (is_ours)
+        xo_supervisor_linked(broker->supervisor, link);
+}
+
+static void on_unlinked(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error_t *why, void *arg)
+{
+    xo_broker_t *broker = arg;
+    (void)endpoint;
+    if (broker->supervisor != NULL)
+        xo_supervisor_unlinked(broker->supervisor, link, why);
+}
+
+static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *msg, void *arg)
+{
+    xo_broker_t *broker = arg;
+    xo_member_t *member = xo_pools_by_link(&broker->pools, link);
+    (void)endpoint;
+    if (member != NULL && xo_msg_header(msg)->kind == XO_HEARTBEAT)
+        xo_supervisor_heartbeat(broker->supervisor, member, xo_msg_body(msg));
+}
+
+/* ---- what the registry says ---- */
+
+static void on_registry_again(xo_publish_t *publish, void *arg)
+{
+    xo_broker_t *broker = arg;
+    broker->publish = publish; /* in case it is up before create has returned */
+    xo_broker_publish_node(broker);
+    for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
+        xo_broker_publish_pool(broker, m);
+        for (xo_actor_entry_t *entry = m->entries; entry != NULL; entry = entry->next)
+            xo_publish_actor(publish, entry);
+    }
+    xo_publish_reconcile(publish, &broker->pools, &broker->directory);
+}
+
+static void on_registry_state(xo_publish_t *publish, const xo_error_t *why, void *arg)
+{
+    xo_broker_t *broker = arg;
+    xo_rec_t rec = {0};
+    xo_rec_id(&rec, "node", broker->options.node_id);
+    xo_rec_text(&rec, "registry", xo_registry_url(xo_publish_registry(publish)));
+    if (why != NULL)
+        xo_rec_text(&rec, "reason", why->text);
+    xo_broker_broadcast(broker, why ? "registry.down" : "registry.up", &rec);
+}
+
+static void on_tick(xo_timer_t *timer, void *arg)
+{
+    xo_broker_t *broker = arg;
+    xo_broker_publish_node(broker);
+    for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
+        if (m->changed)
+            xo_broker_publish_pool(broker, m);
+        else
+            xo_publish_renew(broker->publish, XO_REG_POOL, m->id);
+    }
+    xo_timer_start(timer, broker->options.heartbeat_ms * XO_MS);
+}
+
+/* ---- stopping ---- */
+
+static void note_node(xo_broker_t *broker, const char *event, const char *reason)
+{
+    xo_rec_t rec = {0};
+    xo_rec_id(&rec, "node", broker->options.node_id);
+    xo_rec_text(&rec, "host", broker->host);
+    xo_rec_int(&rec, "pid", xo_endpoint_self(broker->endpoint)->pid);
+    if (reason != NULL)
+        xo_rec_text(&rec, "reason", reason);
+    xo_broker_broadcast(broker, event, &rec);
+}
+
+/* A registry of our own ends with us. */
+static void leave_registry(xo_broker_t *broker)
+{
+    if (!xo_publish_is_shared(broker->publish))
+        return;
+    for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
+        while (m->entries != NULL)
+            xo_broker_actor_down(broker, m->entries, "its node has stopped");
+        xo_publish_remove(broker->publish, XO_REG_POOL, m->id);
+    }
+    xo_publish_remove(broker->publish, XO_REG_NODE, broker->options.node_id);
+}
+
+static void on_stopped(xo_supervisor_t *supervisor, void *arg)
+{
+    xo_broker_t *broker = arg;
+    (void)supervisor;
+    note_node(broker, "node.down", broker->why_stopping);
+    leave_registry(broker);
+    xo_asks_fail(&broker->asks, "the node is stopping");
+    xo_defer_start(&broker->stop_defer);
+}
+
+/* The answers above leave in this pass of the loop. */
+static void on_stop_defer(xo_defer_t *defer, void *arg)
+{
+    xo_broker_t *broker = arg;
+    (void)defer;
+    xo_log(broker->options.log, XO_LOG_INFO, COMPONENT, "stopped");
+    broker->stopped(broker, broker->arg);
+}
+
+void xo_broker_stop(xo_broker_t *broker, const char *why)
+{
+    if (broker->stopping)
+        return;
+    broker->stopping = true;
+    snprintf(broker->why_stopping, sizeof(broker->why_stopping), "%s", why);
+    xo_log(broker->options.log, XO_LOG_INFO, COMPONENT, "stopping: %s", why);
+    xo_timer_stop(&broker->tick);
+    xo_broker_publish_node(broker);
+    xo_supervisor_stop(broker->supervisor, XO_STOP_MS);
+}
+
+static void on_ask_to_end(xo_supervisor_t *supervisor, xo_member_t *member, void *arg)
+{
+    static const xo_rec_t nothing = {0};
+    xo_broker_t *broker = arg;
+    (void)supervisor;
+    if (member->link != NULL)
+        xo_broker_send_event(broker, member->link, "stop", &nothing);
+}
+
+/* ---- starting ---- */
+
+int xo_broker_start_pool(xo_broker_t *broker, const xo_pool_spec_t *spec, xo_error_t *err)
+{
+    xo_pool_spec_t *copy = xo_pool_spec_copy(spec);
+    if (copy == NULL)
+        return xo_error_set(err, ENOMEM, "out of memory");
+    int rc = xo_supervisor_start(broker->supervisor, &copy, true, NULL, NULL, err);
+    xo_pool_spec_destroy(copy);
+    return rc;
+}
+
+static int create_supervisor(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err)
+{
+    static const xo_supervisor_events_t events = {xo_broker_on_fact, on_ask_to_end, on_stopped};
+    xo_supervisor_options_t options = {
+        .cluster = xo_ctx_cluster(ctx),
+        .run_dir = broker->options.run_dir,
+        .broker = broker->options.listen,
+        .owner = broker->options.owner,
+        .heartbeat_ms = broker->options.heartbeat_ms,
+        .log = broker->options.log,
+    };
+    broker->supervisor =
+        xo_supervisor_create(broker->loop, &broker->pools, &options, &events, broker, err);
+    return broker->supervisor ? 0 : -1;
+}
+
+static int create_endpoint(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err)
+{
+    static const xo_endpoint_ops_t ops = {
+        .request = on_request,
+        .admit = on_admit,
+        .linked = on_linked,
+        .unlinked = on_unlinked,
+        .event = on_event,
+    };
+    xo_endpoint_options_t options = {.relay = true};
+    xo_identity_t self = {.role = XO_ROLE_BROKER, .node_id = broker->options.node_id, .index = -1};
+    snprintf(self.label, sizeof(self.label), "%.*s", XO_LABEL_BYTES - 1, broker->host);
+    broker->endpoint = xo_endpoint_create(ctx, broker->loop, &self, &ops, broker, &options, err);
+    if (broker->endpoint == NULL)
+        return -1;
+    broker->asks.endpoint = broker->endpoint;
+    return xo_endpoint_listen_on(broker->endpoint, broker->options.listen, err);
+}
+
+static int create_publish(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err)
+{
+    static const xo_publish_events_t events = {on_registry_again, on_registry_state};
+    xo_publish_options_t options = {
+        .cluster = xo_ctx_cluster(ctx),
+        .node_id = broker->options.node_id,
+        .lease_ms = (int64_t)LEASE_HEARTBEATS * broker->options.heartbeat_ms,
+        .shared = broker->options.shared_registry,
+        .log = broker->options.log,
+    };
+    broker->publish =
+        xo_publish_create(broker->loop, broker->options.registry, &options, &events, broker, err);
+    return broker->publish ? 0 : -1;
+}
+
+static void begin(xo_broker_t *broker)
+{
+    broker->started = time(NULL);
+    xo_timer_start(&broker->tick, broker->options.heartbeat_ms * XO_MS);
+    xo_log(broker->options.log, XO_LOG_INFO, COMPONENT, "%016llx listens at %s",
+           (unsigned long long)broker->options.node_id, broker->options.listen);
+    note_node(broker, "node.up", NULL);
+}
+
+xo_broker_t *xo_broker_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_broker_options_t *options,
+                              xo_broker_stopped_f stopped, void *arg, xo_error_t *err)
+{
+    xo_broker_t *broker = calloc(1, sizeof(*broker));
+    if (broker == NULL)
+        return xo_error_null(err, ENOMEM, "out of memory");
+    *broker = (xo_broker_t){.loop = loop, .options = *options, .stopped = stopped, .arg = arg};
+    if (options->node_id == 0)
+        broker->options.node_id = xo_random_id();
+    if (options->heartbeat_ms == 0)
+        broker->options.heartbeat_ms = HEARTBEAT_MS;
+    broker->pools.node_id = broker->options.node_id;
+    gethostname(broker->host, sizeof(broker->host) - 1);
+    xo_timer_init(&broker->tick, loop, on_tick, broker);
+    xo_defer_init(&broker->stop_defer, loop, on_stop_defer, broker);
+    if (create_supervisor(broker, ctx, err) < 0 || create_publish(broker, ctx, err) < 0 ||
+        create_endpoint(broker, ctx, err) < 0) {
+        int saved = errno;
+        xo_broker_destroy(broker);
+        errno = saved;
+        return NULL;
+    }
+    begin(broker);
+    return broker;
+}
+
+/* What is under way ends first, then those who could call back, then what they talked about. */
+void xo_broker_destroy(xo_broker_t *broker)
+{
+    if (broker == NULL)
+        return;
+    xo_timer_stop(&broker->tick);
+    xo_defer_stop(&broker->stop_defer);
+    xo_asks_fail(&broker->asks, "the node has stopped");
+    xo_supervisor_destroy(broker->supervisor);
+    broker->supervisor = NULL;
+    xo_publish_destroy(broker->publish);
+    broker->publish = NULL;
+    for (xo_member_t *m; (m = xo_pools_first(&broker->pools)) != NULL;) {
+        xo_directory_remove_pool(&broker->directory, m);
+        xo_pools_remove(&broker->pools, m);
+    }
+    xo_endpoint_destroy(broker->endpoint);
+    free(broker);
+}

@@ -1,0 +1,44 @@
+/* broker.h - the broker of a node: an endpoint that knows its pools, its clients and where actors
+ * live, and the actor `xo.broker` whose methods are in doc/wire.md.
+ *
+ * It is wired from: supervisor (processes), pools and directory (what there is), publish (the
+ * registry).
+ */
+#ifndef XO_BROKER_BROKER_H
+#define XO_BROKER_BROKER_H
+
+#include "broker/log.h"
+#include "broker/spec.h"
+#include "libxo/endpoint.h"
+
+typedef struct xo_broker xo_broker_t;
+
+typedef struct xo_broker_options {
+    uint64_t node_id;      /* 0: drawn */
+    const char *listen;    /* lane endpoint, for example "ipc:///run/.../broker.sock" */
+    const char *registry;  /* URL */
+    bool shared_registry;  /* other nodes may be in it */
+    const char *run_dir;   /* $XO_RUN_DIR for the pools: without the cluster's name */
+    pid_t owner;           /* whom the pools must not survive; 0: nobody */
+    uint32_t heartbeat_ms; /* 0: 1000 */
+    const xo_log_t *log;   /* NULL: silent */
+    const char *version;
+} xo_broker_options_t;
+
+/* Why it stops ("SIGTERM", "asked by a client"), and that nothing of it runs any more. */
+typedef void (*xo_broker_stopped_f)(xo_broker_t *broker, void *arg);
+
+/* Listens at once; the registry comes in parallel. The options' strings must outlive it. */
+xo_broker_t *xo_broker_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_broker_options_t *options,
+                              xo_broker_stopped_f stopped, void *arg, xo_error_t *err);
+/* After it has stopped, or to end all at once: kills what is left. Takes NULL. */
+void xo_broker_destroy(xo_broker_t *broker);
+
+/* Starts a pool of the configuration, which is restarted as its policy says from the first start
+ * on. */
+int xo_broker_start_pool(xo_broker_t *broker, const xo_pool_spec_t *spec, xo_error_t *err);
+/* Stops the pools in the reverse order of their start, takes the node out of the registry and calls
+ * `stopped`, within XO_STOP_MS and a little. Idempotent. */
+void xo_broker_stop(xo_broker_t *broker, const char *why);
+
+#endif

@@ -1,0 +1,70 @@
+/* broker_impl.h - what the files of the broker share; nobody else includes it.
+ *
+ * broker.c    the wiring: endpoint, supervisor, registry
+ * facts.c     what happens to pools and actors, told to the registry, the links and the log
+ * methods.c   the table of xo.broker's methods, and short ones
+ * lists.c     nodes, pools, actors, events        lookup.c   where an actor lives
+ * starts.c    pool.start, pool.stop               relay.c    calls passed on
+ */
+#ifndef XO_BROKER_BROKER_IMPL_H
+#define XO_BROKER_BROKER_IMPL_H
+
+#include "broker/ask.h"
+#include "broker/broker.h"
+#include "broker/directory.h"
+#include "broker/publish.h"
+#include "broker/supervisor.h"
+
+struct xo_broker {
+    xo_loop_t *loop;
+    xo_broker_options_t options;
+    xo_broker_stopped_f stopped;
+    void *arg;
+    xo_endpoint_t *endpoint;
+    xo_supervisor_t *supervisor;
+    xo_publish_t *publish;
+    xo_pools_t pools;
+    xo_directory_t directory;
+    xo_asks_t asks;
+    xo_timer_t tick; /* renews leases */
+    xo_defer_t stop_defer;
+    int64_t started; /* Unix seconds */
+    char host[XO_HOST_BYTES];
+    bool stopping;
+    char why_stopping[64];
+    uint64_t handled; /* asks */
+};
+
+/* ---- facts.c ---- */
+void xo_broker_on_fact(xo_supervisor_t *supervisor, xo_member_t *member, xo_fact_t fact,
+                       const char *reason, void *arg);
+/* Adds or removes what a pool told, in the directory, the registry and the stream. */
+void xo_broker_actor_up(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid,
+                        uint64_t incarnation, xo_slice_t class_name, bool stateless);
+void xo_broker_actor_down(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason);
+/* An event for all links, and for the stream. */
+void xo_broker_broadcast(xo_broker_t *broker, const char *type, const xo_rec_t *rec);
+void xo_broker_send_event(xo_broker_t *broker, xo_link_t *link, const char *type,
+                          const xo_rec_t *rec);
+/* The node's record. */
+void xo_broker_node_record(const xo_broker_t *broker, xo_rec_t *rec);
+void xo_broker_publish_node(xo_broker_t *broker);
+void xo_broker_publish_pool(xo_broker_t *broker, xo_member_t *member);
+
+/* ---- methods.c ---- */
+/* A call or tell for xo.broker. Ends the ask, now or later. */
+void xo_broker_dispatch(xo_broker_t *broker, xo_ask_t *ask);
+
+typedef void (*xo_broker_method_f)(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_refuse(xo_ask_t *ask, const char *format, ...)
+    __attribute__((format(printf, 2, 3))); /* names the method */
+void xo_broker_list_nodes(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_list_pools(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_list_actors(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_list_events(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_lookup(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_pool_start(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_pool_stop(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_relay(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+
+#endif

@@ -1,0 +1,124 @@
+#include "broker/directory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+static const char *const state_names[] = {"running", "recovering", "failed"};
+
+const char *xo_actor_state_name(xo_actor_state_t state)
+{
+    return state_names[state];
+}
+
+xo_slice_t xo_actor_entry_uid(const xo_actor_entry_t *entry)
+{
+    return xo_slice(entry->name->uid, entry->name->size);
+}
+
+static xo_actor_name_t *find_name(const xo_directory_t *directory, xo_slice_t uid)
+{
+    xo_actor_name_t *name;
+    HASH_FIND(hh, directory->names, uid.data, uid.size, name);
+    return name;
+}
+
+static xo_actor_name_t *need_name(xo_directory_t *directory, xo_slice_t uid)
+{
+    xo_actor_name_t *name = find_name(directory, uid);
+    if (name != NULL)
+        return name;
+    name = malloc(sizeof(*name) + uid.size);
+    if (name == NULL)
+        return NULL;
+    name->entries = NULL;
+    name->size = uid.size;
+    if (uid.size > 0)
+        memcpy(name->uid, uid.data, uid.size);
+    HASH_ADD_KEYPTR(hh, directory->names, name->uid, name->size, name);
+    return name;
+}
+
+static void drop_name_if_empty(xo_directory_t *directory, xo_actor_name_t *name)
+{
+    if (name->entries != NULL)
+        return;
+    HASH_DEL(directory->names, name);
+    free(name);
+}
+
+static xo_actor_entry_t *create_entry(xo_slice_t class_name)
+{
+    xo_actor_entry_t *entry = calloc(1, sizeof(*entry) + class_name.size + 1);
+    if (entry != NULL && class_name.size > 0)
+        memcpy(entry->class_name, class_name.data, class_name.size);
+    return entry;
+}
+
+xo_actor_entry_t *xo_directory_put(xo_directory_t *directory, xo_member_t *member, xo_slice_t uid,
+                                   uint64_t incarnation, xo_slice_t class_name, bool stateless)
+{
+    xo_actor_entry_t *old = xo_directory_get(directory, member, uid);
+    xo_actor_entry_t *entry = create_entry(class_name);
+    xo_actor_name_t *name = entry ? need_name(directory, uid) : NULL;
+    if (name == NULL) {
+        free(entry);
+        return NULL;
+    }
+    entry->name = name;
+    entry->member = member;
+    entry->incarnation = incarnation;
+    entry->stateless = stateless;
+    DL_APPEND2(name->entries, entry, prev_in_name, next_in_name);
+    DL_APPEND(member->entries, entry);
+    member->entry_count++;
+    member->changed = true;
+    directory->count++;
+    if (old != NULL)
+        xo_directory_remove(directory, old);
+    return entry;
+}
+
+xo_actor_entry_t *xo_directory_find(const xo_directory_t *directory, xo_slice_t uid)
+{
+    xo_actor_name_t *name = find_name(directory, uid);
+    return name ? name->entries : NULL;
+}
+
+xo_actor_entry_t *xo_directory_get(const xo_directory_t *directory, const xo_member_t *member,
+                                   xo_slice_t uid)
+{
+    xo_actor_entry_t *entry = xo_directory_find(directory, uid);
+    while (entry != NULL && entry->member != member)
+        entry = entry->next_in_name;
+    return entry;
+}
+
+void xo_directory_remove(xo_directory_t *directory, xo_actor_entry_t *entry)
+{
+    xo_actor_name_t *name = entry->name;
+    DL_DELETE2(name->entries, entry, prev_in_name, next_in_name);
+    DL_DELETE(entry->member->entries, entry);
+    entry->member->entry_count--;
+    entry->member->changed = true;
+    directory->count--;
+    free(entry);
+    drop_name_if_empty(directory, name);
+}
+
+void xo_directory_remove_pool(xo_directory_t *directory, xo_member_t *member)
+{
+    while (member->entries != NULL)
+        xo_directory_remove(directory, member->entries);
+}
+
+void xo_actor_record(const xo_actor_entry_t *entry, uint64_t node_id, xo_rec_t *rec)
+{
+    xo_rec_bytes(rec, "uid", xo_actor_entry_uid(entry));
+    xo_rec_id(rec, "pool", entry->member->id);
+    xo_rec_id(rec, "node", node_id);
+    xo_rec_text(rec, "address", entry->member->address);
+    xo_rec_text(rec, "class", entry->class_name);
+    xo_rec_int(rec, "incarnation", (int64_t)entry->incarnation);
+    xo_rec_text(rec, "state", xo_actor_state_name(entry->state));
+}

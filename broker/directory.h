@@ -1,0 +1,50 @@
+/* directory.h - which actors live in this node's pools: what the pools said, by uid and by pool.
+ */
+#ifndef XO_BROKER_DIRECTORY_H
+#define XO_BROKER_DIRECTORY_H
+
+#include "broker/pools.h"
+
+typedef enum { XO_ACTOR_RUNNING, XO_ACTOR_RECOVERING, XO_ACTOR_FAILED } xo_actor_state_t;
+
+/* All actors with one uid, in whichever pools. */
+typedef struct xo_actor_name {
+    xo_actor_entry_t *entries;
+    UT_hash_handle hh;
+    size_t size;
+    char uid[];
+} xo_actor_name_t;
+
+struct xo_actor_entry {
+    xo_actor_name_t *name;
+    xo_member_t *member;
+    uint64_t incarnation;
+    xo_actor_state_t state;
+    bool stateless;
+    struct xo_actor_entry *next_in_name, *prev_in_name;
+    struct xo_actor_entry *next, *prev; /* in the pool */
+    char class_name[];
+};
+
+typedef struct xo_directory {
+    xo_actor_name_t *names;
+    size_t count; /* of entries */
+} xo_directory_t;
+
+const char *xo_actor_state_name(xo_actor_state_t state);
+xo_slice_t xo_actor_entry_uid(const xo_actor_entry_t *entry);
+
+/* Adds the actor, or replaces what was known of it. NULL: ENOMEM. */
+xo_actor_entry_t *xo_directory_put(xo_directory_t *directory, xo_member_t *member, xo_slice_t uid,
+                                   uint64_t incarnation, xo_slice_t class_name, bool stateless);
+xo_actor_entry_t *xo_directory_get(const xo_directory_t *directory, const xo_member_t *member,
+                                   xo_slice_t uid);
+/* The first with the uid; go on with next_in_name. */
+xo_actor_entry_t *xo_directory_find(const xo_directory_t *directory, xo_slice_t uid);
+void xo_directory_remove(xo_directory_t *directory, xo_actor_entry_t *entry);
+/* Removes all of the pool's. */
+void xo_directory_remove_pool(xo_directory_t *directory, xo_member_t *member);
+/* The actor's record (doc/wire.md). Valid as long as the entry. */
+void xo_actor_record(const xo_actor_entry_t *entry, uint64_t node_id, xo_rec_t *rec);
+
+#endif

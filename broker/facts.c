@@ -1,0 +1,241 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/broker_impl.h"
+
+#define COMPONENT "node"
+
+/* ---- events ---- */
+
+void xo_broker_send_event(xo_broker_t *broker, xo_link_t *link, const char *type,
+                          const xo_rec_t *rec)
+{
+    xo_buf_t body = XO_BUF_INIT;
+    xo_header_t header = {.kind = XO_EVENT, .method = xo_slice_str(type)};
+    xo_rec_pack(rec, 0, &body);
+    xo_msg_t *msg = xo_buf_ok(&body) == 0 ? xo_msg_create(&header, xo_buf_slice(&body)) : NULL;
+    if (msg != NULL)
+        xo_endpoint_tell(broker->endpoint, link, &msg, 0, NULL, NULL, NULL);
+    xo_msg_destroy(&msg);
+    xo_buf_free(&body);
+}
+
+void xo_broker_broadcast(xo_broker_t *broker, const char *type, const xo_rec_t *rec)
+{
+    xo_link_t *link = NULL;
+    while ((link = xo_endpoint_next_link(broker->endpoint, link)) != NULL) {
+        if (xo_link_up(link))
+            xo_broker_send_event(broker, link, type, rec);
+    }
+    if (broker->publish != NULL)
+        xo_publish_event(broker->publish, type, rec);
+}
+
+/* ---- the node ---- */
+
+static const char *node_address(const xo_broker_t *broker)
+{
+    for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
+        if (m->endpoint != 0)
+            return m->address; /* host:port of any pool reaches the broker */
+    }
+    return "";
+}
+
+void xo_broker_node_record(const xo_broker_t *broker, xo_rec_t *rec)
+{
+    xo_rec_id(rec, "id", broker->options.node_id);
+    xo_rec_text(rec, "state", broker->stopping ? "stopping" : "ready");
+    xo_rec_int(rec, "pid", xo_endpoint_self(broker->endpoint)->pid);
+    xo_rec_text(rec, "host", broker->host);
+    xo_rec_text(rec, "address", node_address(broker));
+    xo_rec_int(rec, "pools", (int64_t)xo_pools_count(&broker->pools));
+    xo_rec_int(rec, "actors", (int64_t)broker->directory.count);
+    xo_rec_int(rec, "started", broker->started);
+    xo_rec_text(rec, "version", broker->options.version);
+    xo_rec_text(rec, "registry", xo_registry_url(xo_publish_registry(broker->publish)));
+}
+
+void xo_broker_publish_node(xo_broker_t *broker)
+{
+    xo_rec_t rec = {0};
+    if (broker->publish == NULL)
+        return;
+    xo_broker_node_record(broker, &rec);
+    xo_publish_record(broker->publish, XO_REG_NODE, broker->options.node_id, &rec);
+}
+
+void xo_broker_publish_pool(xo_broker_t *broker, xo_member_t *member)
+{
+    xo_rec_t rec = {0};
+    if (broker->publish == NULL)
+        return;
+    xo_member_record(member, &rec);
+    xo_publish_record(broker->publish, XO_REG_POOL, member->id, &rec);
+    member->changed = false;
+}
+
+/* ---- actors ---- */
+
+static void describe_actor(const xo_broker_t *broker, const xo_actor_entry_t *entry,
+                           const char *reason, xo_rec_t *rec)
+{
+    xo_actor_record(entry, broker->options.node_id, rec);
+    if (reason != NULL)
+        xo_rec_text(rec, "reason", reason);
+}
+
+/* To the stream only: a node may have very many actors. */
+static void note_actor(xo_broker_t *broker, const char *type, const xo_actor_entry_t *entry,
+                       const char *reason)
+{
+    xo_rec_t rec = {0};
+    describe_actor(broker, entry, reason, &rec);
+    xo_publish_event(broker->publish, type, &rec);
+}
+
+void xo_broker_actor_up(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid,
+                        uint64_t incarnation, xo_slice_t class_name, bool stateless)
+{
+    xo_actor_entry_t *entry =
+        xo_directory_put(&broker->directory, member, uid, incarnation, class_name, stateless);
+    if (entry == NULL) {
+        xo_log(broker->options.log, XO_LOG_ERROR, COMPONENT,
+               "out of memory: an actor of pool %d "
+               "cannot be looked up",
+               member->index);
+        return;
+    }
+    xo_publish_actor(broker->publish, entry);
+    note_actor(broker, "actor.up", entry, NULL);
+}
+
+void xo_broker_actor_down(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason)
+{
+    note_actor(broker, "actor.down", entry, reason);
+    xo_publish_remove_actor(broker->publish, entry);
+    xo_directory_remove(&broker->directory, entry);
+}
+
+static void drop_actors(xo_broker_t *broker, xo_member_t *member, const char *reason)
+{
+    while (member->entries != NULL)
+        xo_broker_actor_down(broker, member->entries, reason);
+}
+
+static void set_actors(xo_broker_t *broker, xo_member_t *member, xo_actor_state_t state,
+                       const char *event, const char *reason)
+{
+    for (xo_actor_entry_t *entry = member->entries; entry != NULL; entry = entry->next) {
+        entry->state = state;
+        xo_publish_actor(broker->publish, entry);
+        if (event != NULL)
+            note_actor(broker, event, entry, reason);
+    }
+}
+
+/* ---- pools ---- */
+
+static const char *fact_event(xo_fact_t fact)
+{
+    static const char *const events[] = {
+        [XO_FACT_START] = "pool.start",
+        [XO_FACT_UP] = "pool.up",
+        [XO_FACT_STATE] = NULL,
+        [XO_FACT_DOWN] = "pool.down",
+        [XO_FACT_RESTART] = "pool.restart",
+        [XO_FACT_FAILED] = "pool.failed",
+        [XO_FACT_GONE] = NULL,
+    };
+    return events[fact];
+}
+
+static void broadcast_pool(xo_broker_t *broker, const xo_member_t *member, const char *event,
+                           const char *reason)
+{
+    xo_rec_t rec = {0};
+    if (member->endpoint != 0)
+        xo_rec_endpoint(&rec, "endpoint", member->endpoint);
+    xo_rec_id(&rec, "pool", member->id);
+    xo_rec_id(&rec, "node", broker->options.node_id);
+    xo_rec_int(&rec, "index", member->index);
+    xo_rec_text(&rec, "label", member->label);
+    xo_rec_text(&rec, "address", member->address);
+    xo_rec_int(&rec, "generation", member->generation);
+    xo_rec_int(&rec, "pid", member->pid);
+    xo_rec_text(&rec, "state", xo_pool_state_name(member->state));
+    if (reason != NULL)
+        xo_rec_text(&rec, "reason", reason);
+    xo_broker_broadcast(broker, event, &rec);
+}
+
+static void log_fact(const xo_broker_t *broker, const xo_member_t *member, xo_fact_t fact,
+                     const char *reason)
+{
+    const xo_log_t *log = broker->options.log;
+    char who[XO_ADDRESS_BYTES + XO_LABEL_BYTES + 32];
+    xo_member_describe(member, who, sizeof(who));
+    switch (fact) {
+    case XO_FACT_START:
+        xo_log(log, XO_LOG_INFO, COMPONENT, "%s: started as process %d, generation %u", who,
+               (int)member->pid, member->generation);
+        break;
+    case XO_FACT_UP:
+        xo_log(log, XO_LOG_INFO, COMPONENT, "%s: ready, process %d", who, (int)member->pid);
+        break;
+    case XO_FACT_STATE:
+        xo_log(log, member->state == XO_POOL_SUSPECT ? XO_LOG_WARN : XO_LOG_INFO, COMPONENT,
+               "%s: %s: %s", who, xo_pool_state_name(member->state), reason);
+        break;
+    case XO_FACT_DOWN:
+        xo_log(log, member->state == XO_POOL_STOPPING ? XO_LOG_INFO : XO_LOG_WARN, COMPONENT,
+               "%s: process %d ended: %s", who, (int)member->pid, reason);
+        break;
+    case XO_FACT_RESTART:
+        xo_log(log, XO_LOG_WARN, COMPONENT, "%s: will be started again", who);
+        break;
+    case XO_FACT_FAILED:
+        xo_log(log, XO_LOG_ERROR, COMPONENT, "%s: failed: %s", who, reason);
+        break;
+    case XO_FACT_GONE:
+        xo_log(log, XO_LOG_DEBUG, COMPONENT, "%s: gone", who);
+        break;
+    }
+}
+
+/* Calls to it are answered before anything else is done: somebody waits. */
+static void on_down(xo_broker_t *broker, xo_member_t *member, const char *reason)
+{
+    if (member->endpoint == 0)
+        return; /* it never was there for anybody */
+    broadcast_pool(broker, member, "pool.down", reason);
+    xo_endpoint_peer_down(broker->endpoint, member->endpoint, reason);
+    set_actors(broker, member, XO_ACTOR_RECOVERING, NULL, NULL);
+}
+
+static void on_gone(xo_broker_t *broker, xo_member_t *member, const char *reason)
+{
+    drop_actors(broker, member, reason ? reason : "its pool is gone");
+    xo_publish_remove(broker->publish, XO_REG_POOL, member->id);
+}
+
+void xo_broker_on_fact(xo_supervisor_t *supervisor, xo_member_t *member, xo_fact_t fact,
+                       const char *reason, void *arg)
+{
+    xo_broker_t *broker = arg;
+    (void)supervisor;
+    if (fact == XO_FACT_DOWN)
+        on_down(broker, member, reason);
+    log_fact(broker, member, fact, reason);
+    if (fact == XO_FACT_UP) /* what was there before is not any more, or will be named again */
+        drop_actors(broker, member, "its pool was started again");
+    if (fact == XO_FACT_FAILED)
+        set_actors(broker, member, XO_ACTOR_FAILED, "actor.failed", reason);
+    if (fact == XO_FACT_GONE) {
+        on_gone(broker, member, reason);
+        return;
+    }
+    if (fact != XO_FACT_DOWN && fact_event(fact) != NULL)
+        broadcast_pool(broker, member, fact_event(fact), reason);
+    xo_broker_publish_pool(broker, member);
+}

@@ -1,0 +1,173 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/broker_impl.h"
+
+/* A pool that does not answer the barrier holds nobody up for longer. */
+#define BARRIER_MS 1000
+
+/* One lookup: at a miss it waits for a barrier with the node's pools (design.md, "A lookup that
+ * misses waits for a barrier"), then asks the registry for other nodes. */
+typedef struct xo_lookup {
+    xo_broker_t *broker;
+    xo_ask_t *ask; /* NULL: ended before */
+    size_t pings;  /* under way */
+    bool asking;   /* the registry */
+    size_t size;
+    char uid[XO_UID_BYTES_MAX];
+} xo_lookup_t;
+
+static xo_slice_t uid_of(const xo_lookup_t *lookup)
+{
+    return xo_slice(lookup->uid, lookup->size);
+}
+
+static void free_if_idle(xo_lookup_t *lookup)
+{
+    if (lookup->ask == NULL && lookup->pings == 0 && !lookup->asking)
+        free(lookup);
+}
+
+static void let_go(xo_ask_t *ask, void *arg)
+{
+    xo_lookup_t *lookup = arg;
+    (void)ask;
+    lookup->ask = NULL;
+    free_if_idle(lookup);
+}
+
+static xo_ask_t *take_ask(xo_lookup_t *lookup)
+{
+    xo_ask_t *ask = lookup->ask;
+    lookup->ask = NULL;
+    xo_ask_on_stop(ask, NULL, NULL);
+    return ask;
+}
+
+/* ---- the answer ---- */
+
+static bool is_own(const xo_broker_t *broker, const xo_record_t *record)
+{
+    char own[XO_ID_TEXT_BYTES];
+    xo_id_format(broker->options.node_id, own);
+    return xo_slice_eq_str(xo_rec_find(record, "node"), own);
+}
+
+static xo_actor_entry_t *find_own(const xo_lookup_t *lookup)
+{
+    return xo_directory_find(&lookup->broker->directory, uid_of(lookup));
+}
+
+/* The directory knows our own better than the registry does. */
+static void answer(xo_lookup_t *lookup, const xo_record_t *records, size_t count)
+{
+    const xo_broker_t *broker = lookup->broker;
+    xo_buf_t out = XO_BUF_INIT;
+    uint32_t found = 0;
+    for (xo_actor_entry_t *entry = find_own(lookup); entry; entry = entry->next_in_name)
+        found++;
+    for (size_t i = 0; i < count; i++)
+        found += !is_own(broker, &records[i]);
+    xo_pack_array(&out, found);
+    for (xo_actor_entry_t *entry = find_own(lookup); entry; entry = entry->next_in_name) {
+        xo_rec_t rec = {0};
+        xo_actor_record(entry, broker->options.node_id, &rec);
+        xo_rec_pack(&rec, 0, &out);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!is_own(broker, &records[i]))
+            xo_rec_pack_registry(&records[i], false, &out);
+    }
+    xo_ask_reply_value(take_ask(lookup), &out);
+}
+
+/* ---- other nodes ---- */
+
+static void on_records(int errnum, const char *text, const xo_record_t *records, size_t count,
+                       void *arg)
+{
+    xo_lookup_t *lookup = arg;
+    lookup->asking = false;
+    if (lookup->ask != NULL) {
+        if (errnum == 0)
+            answer(lookup, records, count);
+        else if (find_own(lookup) != NULL)
+            answer(lookup, NULL, 0);
+        else
+            xo_ask_fail(take_ask(lookup), XO_CODE_UNAVAILABLE,
+                        "this node has no actor '%.*s', and the registry, which knows the others, "
+                        "is away: %s",
+                        (int)lookup->size, lookup->uid, text);
+    }
+    free_if_idle(lookup);
+}
+
+static void ask_registry(xo_lookup_t *lookup)
+{
+    xo_publish_t *publish = lookup->broker->publish;
+    if (!xo_publish_is_shared(publish)) {
+        answer(lookup, NULL, 0);
+        free_if_idle(lookup);
+        return;
+    }
+    lookup->asking = true;
+    xo_registry_lookup(xo_publish_registry(publish), uid_of(lookup), on_records, lookup);
+}
+
+/* ---- the barrier ---- */
+
+static void on_pong(xo_call_t *call, xo_msg_t **reply, void *arg)
+{
+    xo_lookup_t *lookup = arg;
+    (void)call, (void)reply;
+    if (--lookup->pings == 0 && lookup->ask != NULL)
+        ask_registry(lookup);
+    else
+        free_if_idle(lookup);
+}
+
+static void ping_pool(xo_lookup_t *lookup, xo_link_t *link)
+{
+    xo_header_t header = {.kind = XO_HAS};
+    xo_msg_t *msg = xo_msg_create(&header, (xo_slice_t){NULL, 0});
+    if (msg != NULL && xo_endpoint_call(lookup->broker->endpoint, link, &msg, XO_SEND_QUEUE,
+                                        BARRIER_MS * XO_MS, on_pong, lookup, NULL) != NULL)
+        lookup->pings++;
+    xo_msg_destroy(&msg);
+}
+
+static void begin(xo_lookup_t *lookup)
+{
+    xo_pools_t *pools = &lookup->broker->pools;
+    if (find_own(lookup) == NULL) {
+        for (xo_member_t *m = xo_pools_first(pools); m != NULL; m = xo_pools_next(m)) {
+            if (m->link != NULL)
+                ping_pool(lookup, m->link);
+        }
+    }
+    if (lookup->pings == 0)
+        ask_registry(lookup);
+}
+
+void xo_broker_lookup(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
+{
+    xo_slice_t uid;
+    xo_error_t err;
+    if (xo_unpack(args, &err, "[s]", &uid) < 0) {
+        xo_broker_refuse(ask, "%s", err.text);
+        return;
+    }
+    if (uid.size == 0 || uid.size > XO_UID_BYTES_MAX) {
+        xo_broker_refuse(ask, "a uid has 1 to %d bytes", XO_UID_BYTES_MAX);
+        return;
+    }
+    xo_lookup_t *lookup = calloc(1, sizeof(*lookup));
+    if (lookup == NULL) {
+        xo_broker_refuse(ask, "out of memory");
+        return;
+    }
+    *lookup = (xo_lookup_t){.broker = broker, .ask = ask, .size = uid.size};
+    memcpy(lookup->uid, uid.data, uid.size);
+    xo_ask_on_stop(ask, let_go, lookup);
+    begin(lookup);
+}

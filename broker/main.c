@@ -1,0 +1,187 @@
+/* xo-broker: one node of a cluster. doc/man/xo-broker.1 describes the options.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/node.h"
+#include "config.h"
+
+enum { EXIT_USAGE = 2 };
+
+typedef struct xo_arguments {
+    const char *config, *cluster, *registry, *log;
+    int64_t owner;
+    int64_t ready_fd;
+} xo_arguments_t;
+
+static void print_help(void)
+{
+    puts("Usage: xo-broker [OPTION]...\n"
+         "Runs one node: routes messages, resolves actors, starts and supervises pools.\n"
+         "\n"
+         "      --config FILE    settings and pools (INI); see xo-broker(1)\n"
+         "      --cluster NAME   the cluster [$XO_CLUSTER, else default]\n"
+         "      --registry URL   redis://[user:password@]host[:port][/db], unix:///path, memory:\n"
+         "                       [$XO_REGISTRY, else a private redis-server]\n"
+         "      --owner PID      stop when this process is gone, and take the pools along\n"
+         "      --ready-fd N     write the broker's endpoint to descriptor N when it listens\n"
+         "      --log LEVEL      error, warn, info or debug [info; warn with --owner]\n"
+         "      --help           this text\n"
+         "      --version        the version\n"
+         "\n"
+         "SIGTERM or SIGINT stops the node and its pools. Exit status: 0 stopped in order,\n"
+         "1 it could not start, 2 wrong usage.");
+}
+
+static int usage_error(const char *format, const char *what)
+{
+    fprintf(stderr, "xo-broker: ");
+    fprintf(stderr, format, what);
+    fprintf(stderr, "\nTry 'xo-broker --help'.\n");
+    return -1;
+}
+
+static int read_number(const char *option, const char *text, int64_t max, int64_t *number)
+{
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (errno == 0 && end != text && *end == 0 && value >= 0 && value <= max) {
+        *number = value;
+        return 0;
+    }
+    fprintf(stderr, "xo-broker: --%s: '%s' is not a number from 0 to %lld\n", option, text,
+            (long long)max);
+    return -1;
+}
+
+enum {
+    OPT_CONFIG = 256,
+    OPT_CLUSTER,
+    OPT_REGISTRY,
+    OPT_OWNER,
+    OPT_READY_FD,
+    OPT_LOG,
+    OPT_HELP,
+    OPT_VERSION
+};
+
+static const struct option long_options[] = {
+    {"config", required_argument, NULL, OPT_CONFIG},
+    {"cluster", required_argument, NULL, OPT_CLUSTER},
+    {"registry", required_argument, NULL, OPT_REGISTRY},
+    {"owner", required_argument, NULL, OPT_OWNER},
+    {"ready-fd", required_argument, NULL, OPT_READY_FD},
+    {"log", required_argument, NULL, OPT_LOG},
+    {"help", no_argument, NULL, OPT_HELP},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+static int set_option(xo_arguments_t *arguments, int option)
+{
+    switch (option) {
+    case OPT_CONFIG:
+        arguments->config = optarg;
+        return 0;
+    case OPT_CLUSTER:
+        arguments->cluster = optarg;
+        return 0;
+    case OPT_REGISTRY:
+        arguments->registry = optarg;
+        return 0;
+    case OPT_OWNER:
+        return read_number("owner", optarg, INT32_MAX, &arguments->owner);
+    case OPT_READY_FD:
+        return read_number("ready-fd", optarg, INT32_MAX, &arguments->ready_fd);
+    case OPT_LOG:
+        arguments->log = optarg;
+        return 0;
+    case OPT_HELP:
+        print_help();
+        exit(0);
+    case OPT_VERSION:
+        puts("xo-broker " PACKAGE_VERSION);
+        exit(0);
+    default:
+        return usage_error("%s", "wrong usage");
+    }
+}
+
+static int read_arguments(int argc, char **argv, xo_arguments_t *arguments)
+{
+    int option;
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        if (set_option(arguments, option) < 0)
+            return -1;
+    }
+    if (optind < argc)
+        return usage_error("unexpected argument '%s'", argv[optind]);
+    if (arguments->ready_fd >= 0 && fcntl((int)arguments->ready_fd, F_SETFD, FD_CLOEXEC) < 0)
+        return usage_error("--ready-fd: %s", strerror(errno));
+    return 0;
+}
+
+/* An option comes before the environment, and that before the file. */
+static const char *choose(const char *option, const char *variable, const char *setting)
+{
+    const char *value = variable ? getenv(variable) : NULL;
+    if (option != NULL)
+        return option;
+    return value != NULL && value[0] != 0 ? value : setting;
+}
+
+static int choose_log(const xo_arguments_t *arguments, const xo_settings_t *settings, xo_log_t *log,
+                      xo_error_t *err)
+{
+    log->fd = STDERR_FILENO;
+    log->level = arguments->owner > 0 ? XO_LOG_WARN : XO_LOG_INFO;
+    if (settings != NULL && settings->log_is_set)
+        log->level = settings->log;
+    const char *text = choose(arguments->log, "XO_LOG", NULL);
+    return text != NULL ? xo_log_parse(text, &log->level, err) : 0;
+}
+
+static int run(const xo_arguments_t *arguments, const xo_settings_t *settings, xo_error_t *err)
+{
+    xo_log_t log;
+    if (choose_log(arguments, settings, &log, err) < 0)
+        return EXIT_USAGE;
+    if (settings != NULL && settings->run_dir != NULL)
+        setenv("XO_RUN_DIR", settings->run_dir, 0);
+    xo_node_options_t options = {
+        .cluster = choose(arguments->cluster, "XO_CLUSTER", settings ? settings->cluster : NULL),
+        .registry =
+            choose(arguments->registry, "XO_REGISTRY", settings ? settings->registry : NULL),
+        .settings = settings,
+        .heartbeat_ms = settings ? (uint32_t)settings->heartbeat_ms : 0,
+        .owner = (pid_t)arguments->owner,
+        .ready_fd = (int)arguments->ready_fd,
+        .version = PACKAGE_VERSION,
+        .log = &log,
+    };
+    return xo_node_run(&options, err) < 0 ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+    xo_arguments_t arguments = {.ready_fd = -1};
+    xo_settings_t *settings = NULL;
+    xo_error_t err = {0};
+    if (read_arguments(argc, argv, &arguments) < 0)
+        return EXIT_USAGE;
+    if (arguments.config != NULL && (settings = xo_settings_load(arguments.config, &err)) == NULL) {
+        fprintf(stderr, "xo-broker: %s\n", err.text);
+        return EXIT_USAGE;
+    }
+    int rc = run(&arguments, settings, &err);
+    if (rc != 0)
+        fprintf(stderr, "xo-broker: %s\n", err.text);
+    xo_settings_destroy(settings);
+    return rc;
+}

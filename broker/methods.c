@@ -1,0 +1,201 @@
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "broker/broker_impl.h"
+
+#define LANE_SCHEMES_MAX 8
+
+void xo_broker_refuse(xo_ask_t *ask, const char *format, ...)
+{
+    char text[XO_ERROR_TEXT_BYTES];
+    xo_slice_t method = xo_msg_header(xo_ask_msg(ask))->method;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    xo_ask_fail(ask, XO_CODE_REFUSED, "%.*s: %s", (int)method.size, method.data, text);
+}
+
+/* ---- about the node ---- */
+
+static void ping(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
+{
+    (void)broker, (void)args;
+    xo_ask_reply(ask, "s", "pong");
+}
+
+static void pack_lanes(const xo_broker_t *broker, xo_buf_t *out)
+{
+    xo_lane_total_t rows[LANE_SCHEMES_MAX];
+    size_t count = xo_endpoint_lane_totals(broker->endpoint, rows, LANE_SCHEMES_MAX);
+    xo_pack_cstr(out, "lanes");
+    xo_pack_map(out, (uint32_t)count);
+    for (size_t i = 0; i < count; i++)
+        xo_pack_format(out, "s [U U U U]", rows[i].scheme, rows[i].stats.messages_in,
+                       rows[i].stats.messages_out, rows[i].stats.bytes_in, rows[i].stats.bytes_out);
+}
+
+static void pack_drops(const xo_broker_t *broker, xo_buf_t *out)
+{
+    const uint64_t *drops = xo_endpoint_drops(broker->endpoint);
+    xo_pack_cstr(out, "drops");
+    xo_pack_map(out, XO_DROP_REASONS);
+    for (int i = 0; i < XO_DROP_REASONS; i++)
+        xo_pack_format(out, "s U", xo_drop_name((xo_drop_t)i), drops[i]);
+}
+
+static int64_t count_links(const xo_broker_t *broker)
+{
+    int64_t count = 0;
+    xo_link_t *link = NULL;
+    while ((link = xo_endpoint_next_link(broker->endpoint, link)) != NULL)
+        count += xo_link_up(link);
+    return count;
+}
+
+static void status(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
+{
+    xo_rec_t rec = {0};
+    xo_buf_t out = XO_BUF_INIT;
+    const xo_error_t *why = xo_publish_why_down(broker->publish);
+    bool is_up = xo_registry_is_up(xo_publish_registry(broker->publish));
+    (void)args;
+    xo_broker_node_record(broker, &rec);
+    xo_rec_text(&rec, "registry_state", why ? why->text : is_up ? "up" : "connecting");
+    xo_rec_text(&rec, "endpoint", broker->options.listen);
+    xo_rec_int(&rec, "links", count_links(broker));
+    xo_rec_int(&rec, "handled", (int64_t)broker->handled);
+    xo_rec_int(&rec, "refused", (int64_t)xo_ctx_refused(xo_endpoint_ctx(broker->endpoint)));
+    xo_rec_pack(&rec, 2, &out);
+    pack_lanes(broker, &out);
+    pack_drops(broker, &out);
+    xo_ask_reply_value(ask, &out);
+}
+
+static void node_stop(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
+{
+    (void)args;
+    xo_ask_reply(ask, "n");
+    xo_broker_stop(broker, "asked to");
+}
+
+/* ---- what pools tell ---- */
+
+static xo_member_t *need_pool(xo_broker_t *broker, xo_ask_t *ask)
+{
+    const xo_link_t *from = xo_ask_from(ask);
+    xo_member_t *member = from ? xo_pools_by_link(&broker->pools, from) : NULL;
+    if (member == NULL)
+        xo_broker_refuse(ask, "only a pool of this node may say that");
+    return member;
+}
+
+static bool is_uid(xo_ask_t *ask, xo_slice_t uid)
+{
+    if (uid.size > 0 && uid.size <= XO_UID_BYTES_MAX)
+        return true;
+    xo_broker_refuse(ask, "a uid has 1 to %d bytes", XO_UID_BYTES_MAX);
+    return false;
+}
+
+static void actor_up(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
+{
+    xo_error_t err;
+    xo_slice_t uid, class_name;
+    uint64_t incarnation;
+    bool stateless;
+    xo_member_t *member = need_pool(broker, ask);
+    if (member == NULL)
+        return;
+    if (xo_unpack(args, &err, "[s U s ? *]", &uid, &incarnation, &class_name, &stateless) < 0) {
+        xo_broker_refuse(ask, "%s", err.text);
+        return;
+    }
+    if (!is_uid(ask, uid))
+        return;
+    xo_broker_actor_up(broker, member, uid, incarnation, class_name, stateless);
+    xo_ask_reply(ask, "n");
+}
+
+static void actor_down(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
+{
+    xo_error_t err;
+    xo_slice_t uid, reason;
+    uint64_t incarnation;
+    char text[XO_ERROR_TEXT_BYTES];
+    xo_member_t *member = need_pool(broker, ask);
+    if (member == NULL)
+        return;
+    if (xo_unpack(args, &err, "[s U s *]", &uid, &incarnation, &reason) < 0) {
+        xo_broker_refuse(ask, "%s", err.text);
+        return;
+    }
+    snprintf(text, sizeof(text), "%.*s", (int)reason.size, reason.size ? reason.data : "");
+    xo_actor_entry_t *entry = xo_directory_get(&broker->directory, member, uid);
+    if (entry != NULL && entry->incarnation <= incarnation)
+        xo_broker_actor_down(broker, entry, text);
+    xo_ask_reply(ask, "n");
+}
+
+/* ---- the table ---- */
+
+static const struct xo_broker_method {
+    const char *name;
+    xo_broker_method_f run;
+    int min_args, max_args;
+    const char *usage;
+} methods[] = {
+    {"ping", ping, 0, 0, ""},
+    {"status", status, 0, 0, ""},
+    {"nodes", xo_broker_list_nodes, 0, 0, ""},
+    {"pools", xo_broker_list_pools, 0, 0, ""},
+    {"actors", xo_broker_list_actors, 0, 0, ""},
+    {"lookup", xo_broker_lookup, 1, 1, "UID"},
+    {"pool.start", xo_broker_pool_start, 1, 1, "{argv, env, label, address, ...}"},
+    {"pool.stop", xo_broker_pool_stop, 1, 2, "ADDRESS or ID[, TIMEOUT_MS]"},
+    {"node.stop", node_stop, 0, 0, ""},
+    {"events", xo_broker_list_events, 0, 2, "[AFTER[, MAX]]"},
+    {"relay", xo_broker_relay, 5, 5, "ADDRESS, KIND, UID, METHOD, BODY"},
+    {"actor.up", actor_up, 4, 4, "UID, INCARNATION, CLASS, STATELESS"},
+    {"actor.down", actor_down, 3, 3, "UID, INCARNATION, REASON"},
+};
+
+#define METHOD_COUNT (sizeof(methods) / sizeof(*methods))
+
+static void no_such_method(xo_ask_t *ask, xo_slice_t name)
+{
+    char known[256];
+    size_t used = 0;
+    for (size_t i = 0; i < METHOD_COUNT && used < sizeof(known); i++)
+        used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", i > 0 ? ", " : "",
+                                 methods[i].name);
+    xo_ask_fail(ask, XO_CODE_NO_METHOD, XO_BROKER_UID " has no method '%.*s'; it has %s",
+                (int)name.size, name.data, known);
+}
+
+static void run(xo_broker_t *broker, xo_ask_t *ask, const struct xo_broker_method *method)
+{
+    xo_slice_t args;
+    uint32_t count;
+    if (xo_ask_args(ask, &args) < 0)
+        return;
+    xo_reader_t reader = xo_reader(args);
+    if (xo_read_array(&reader, &count) < 0)
+        count = 0;
+    if ((int)count < method->min_args || (int)count > method->max_args)
+        xo_broker_refuse(ask, "takes (%s), not %u arguments", method->usage, count);
+    else
+        method->run(broker, ask, args);
+}
+
+void xo_broker_dispatch(xo_broker_t *broker, xo_ask_t *ask)
+{
+    xo_slice_t name = xo_msg_header(xo_ask_msg(ask))->method;
+    for (size_t i = 0; i < METHOD_COUNT; i++) {
+        if (xo_slice_eq_str(name, methods[i].name)) {
+            run(broker, ask, &methods[i]);
+            return;
+        }
+    }
+    no_such_method(ask, name);
+}

@@ -1,0 +1,233 @@
+#include "broker/node.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "broker/broker.h"
+#include "broker/node_dir.h"
+#include "broker/own_registry.h"
+#include "libxo/ctx.h"
+
+#define COMPONENT "node"
+#define LANE_ENDPOINT_BYTES (XO_PATH_BYTES + 16)
+
+static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
+#define STOP_SIGNALS (sizeof(stop_signals) / sizeof(*stop_signals))
+
+typedef struct xo_node {
+    const xo_node_options_t *options;
+    uint64_t id;
+    xo_ctx_t *ctx;
+    xo_loop_t *loop;
+    xo_node_dir_t *dir;
+    xo_own_registry_t *own_registry; /* NULL: one was given */
+    xo_broker_t *broker;
+    xo_signal_t signals[STOP_SIGNALS];
+    xo_io_t owner;
+    int owner_fd;
+    bool told_to_stop;
+    char endpoint[LANE_ENDPOINT_BYTES];
+    char run_dir[XO_PATH_BYTES]; /* without the cluster */
+} xo_node_t;
+
+/* ---- what ends it ---- */
+
+static void on_stopped(xo_broker_t *broker, void *arg)
+{
+    xo_node_t *node = arg;
+    (void)broker;
+    xo_loop_stop(node->loop);
+}
+
+/* Told a second time, it does not wait for anybody any more. */
+static void on_signal(xo_signal_t *watcher, int signum, void *arg)
+{
+    xo_node_t *node = arg;
+    (void)watcher;
+    if (node->told_to_stop) {
+        xo_log(node->options->log, XO_LOG_WARN, COMPONENT, "told again to stop: at once");
+        xo_loop_stop(node->loop);
+        return;
+    }
+    node->told_to_stop = true;
+    xo_broker_stop(node->broker, strsignal(signum));
+}
+
+static void on_owner_gone(xo_io_t *io, int revents, void *arg)
+{
+    xo_node_t *node = arg;
+    (void)revents;
+    xo_io_stop(io);
+    xo_broker_stop(node->broker, "the process that owns this node is gone");
+}
+
+static bool is_ignored(int signum)
+{
+    struct sigaction action;
+    return sigaction(signum, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+/* What was ignored when we were started (nohup, a job in the background of a script) stays so. */
+static int watch_signals(xo_node_t *node, xo_error_t *err)
+{
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < STOP_SIGNALS; i++) {
+        int signum = stop_signals[i];
+        bool owners = signum == SIGINT && node->options->owner > 0;
+        if (owners)
+            signal(signum, SIG_IGN);
+        if (owners || is_ignored(signum))
+            continue;
+        xo_signal_init(&node->signals[i], node->loop, signum, on_signal, node);
+        if (xo_signal_start(&node->signals[i]) < 0)
+            return xo_error_set(err, errno, "watching signal %d: %s", signum, strerror(errno));
+    }
+    return 0;
+}
+
+static int watch_owner(xo_node_t *node, xo_error_t *err)
+{
+    pid_t owner = node->options->owner;
+    if (owner == 0)
+        return 0;
+    node->owner_fd = (int)syscall(SYS_pidfd_open, owner, 0);
+    if (node->owner_fd < 0)
+        return xo_error_set(err, errno, "--owner %d: %s", (int)owner, strerror(errno));
+    xo_io_init(&node->owner, node->loop, node->owner_fd, XO_READ, on_owner_gone, node);
+    if (xo_io_start(&node->owner) < 0)
+        return xo_error_set(err, errno, "watching process %d: %s", (int)owner, strerror(errno));
+    return 0;
+}
+
+/* ---- what it is made of ---- */
+
+static int name_places(xo_node_t *node, xo_error_t *err)
+{
+    const char *run_dir = xo_ctx_run_dir(node->ctx);
+    const char *slash = strrchr(run_dir, '/');
+    int size = snprintf(node->endpoint, sizeof(node->endpoint),
+                        "ipc://%s/n-%016" PRIx64 "/broker.sock", run_dir, node->id);
+    snprintf(node->run_dir, sizeof(node->run_dir), "%.*s", (int)(slash - run_dir), run_dir);
+    if (size >= (int)sizeof("ipc://") - 1 + XO_PATH_BYTES)
+        return xo_error_set(
+            err, ENAMETOOLONG,
+            "the run directory %s is too long for a socket in it; set XO_RUN_DIR to "
+            "a shorter one",
+            run_dir);
+    return 0;
+}
+
+static int make_registry(xo_node_t *node, xo_error_t *err)
+{
+    if (node->options->registry != NULL)
+        return 0;
+    node->own_registry =
+        xo_own_registry_create(node->loop, xo_node_dir_path(node->dir), node->options->log, err);
+    return node->own_registry ? 0 : -1;
+}
+
+static int make_broker(xo_node_t *node, xo_error_t *err)
+{
+    const xo_node_options_t *options = node->options;
+    xo_broker_options_t broker = {
+        .node_id = node->id,
+        .listen = node->endpoint,
+        .registry = options->registry ? options->registry : xo_own_registry_url(node->own_registry),
+        .shared_registry = options->registry && strcmp(options->registry, "memory:") != 0,
+        .run_dir = node->run_dir,
+        .owner = options->owner,
+        .heartbeat_ms = options->heartbeat_ms,
+        .log = options->log,
+        .version = options->version,
+    };
+    node->broker = xo_broker_create(node->ctx, node->loop, &broker, on_stopped, node, err);
+    return node->broker ? 0 : -1;
+}
+
+static int make_node(xo_node_t *node, xo_error_t *err)
+{
+    node->ctx = xo_ctx_create(node->options->cluster, err);
+    if (node->ctx == NULL || name_places(node, err) < 0)
+        return -1;
+    node->loop = xo_loop_create(err);
+    if (node->loop == NULL || watch_signals(node, err) < 0 || watch_owner(node, err) < 0)
+        return -1;
+    node->dir =
+        xo_node_dir_create(xo_ctx_run_dir(node->ctx), node->id, node->options->owner == 0, err);
+    if (node->dir == NULL || make_registry(node, err) < 0)
+        return -1;
+    return make_broker(node, err);
+}
+
+static int start_pools_of(xo_node_t *node, const xo_pool_settings_t *pools, xo_error_t *err)
+{
+    for (int i = 0; i < pools->count; i++) {
+        xo_pool_spec_t *spec = xo_pool_spec_copy(pools->spec);
+        int rc = spec ? xo_pool_spec_shift_ports(spec, i, err)
+                      : xo_error_set(err, ENOMEM, "out of memory");
+        if (rc == 0)
+            rc = xo_broker_start_pool(node->broker, spec, err);
+        xo_pool_spec_destroy(spec);
+        if (rc < 0)
+            return xo_error_prefix(err, "[pool %s]", pools->name);
+    }
+    return 0;
+}
+
+static int start_pools(xo_node_t *node, xo_error_t *err)
+{
+    const xo_settings_t *settings = node->options->settings;
+    for (size_t i = 0; settings != NULL && i < settings->pool_count; i++) {
+        if (start_pools_of(node, &settings->pools[i], err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void say_ready(xo_node_t *node)
+{
+    int fd = node->options->ready_fd;
+    if (fd < 0)
+        return;
+    if (dprintf(fd, "%s\n", node->endpoint) < 0)
+        xo_log(node->options->log, XO_LOG_WARN, COMPONENT, "--ready-fd %d: %s", fd,
+               strerror(errno));
+    close(fd);
+}
+
+static void unmake_node(xo_node_t *node)
+{
+    xo_broker_destroy(node->broker);
+    xo_own_registry_destroy(node->own_registry);
+    xo_node_dir_destroy(node->dir);
+    for (size_t i = 0; i < STOP_SIGNALS; i++) {
+        if (node->signals[i].active)
+            xo_signal_stop(&node->signals[i]);
+    }
+    if (node->owner.active)
+        xo_io_stop(&node->owner);
+    if (node->owner_fd >= 0)
+        close(node->owner_fd);
+    xo_loop_destroy(node->loop);
+    xo_ctx_destroy(node->ctx);
+}
+
+int xo_node_run(const xo_node_options_t *options, xo_error_t *err)
+{
+    xo_node_t node = {.options = options, .id = xo_random_id(), .owner_fd = -1};
+    int rc = make_node(&node, err);
+    if (rc == 0) {
+        say_ready(&node);
+        rc = start_pools(&node, err);
+    }
+    if (rc == 0)
+        xo_loop_run(node.loop);
+    unmake_node(&node);
+    return rc;
+}

@@ -1,0 +1,28 @@
+/* node.h - one node from start to end: its directory, its registry, its broker, its pools; who owns
+ * it, and which signals stop it.
+ */
+#ifndef XO_BROKER_NODE_H
+#define XO_BROKER_NODE_H
+
+#include <sys/types.h>
+
+#include "broker/log.h"
+#include "broker/settings.h"
+
+typedef struct xo_node_options {
+    const char *cluster;           /* NULL: $XO_CLUSTER, else "default" */
+    const char *registry;          /* URL; NULL: one of its own */
+    const xo_settings_t *settings; /* whose pools are started; NULL: none */
+    uint32_t heartbeat_ms;         /* 0: 1000 */
+    pid_t owner;                   /* ends when this process is gone; 0: nobody's */
+    int ready_fd; /* gets the broker's lane endpoint and a newline, and is closed; -1: none */
+    const char *version;
+    const xo_log_t *log;
+} xo_node_options_t;
+
+/* Runs until SIGTERM, SIGINT, SIGHUP, node.stop or the owner's end, then stops all in order. Of an
+ * owned node SIGINT is left to the owner, which a terminal sends it to as well. -1: it could not
+ * start. */
+int xo_node_run(const xo_node_options_t *options, xo_error_t *err);
+
+#endif

@@ -1,0 +1,88 @@
+#include "broker/own_registry.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "registry/private.h"
+
+#define COMPONENT "registry"
+#define RESTART_MS 500
+#define URL_BYTES 256
+
+struct xo_own_registry {
+    xo_loop_t *loop;
+    const char *directory;
+    const xo_log_t *log;
+    xo_private_redis_t *redis; /* NULL: memory, or between two servers */
+    xo_timer_t restart;
+    char url[URL_BYTES];
+};
+
+static int start(xo_own_registry_t *own, xo_error_t *err);
+
+static void on_exit_of_server(xo_private_redis_t *redis, const xo_error_t *why, void *arg)
+{
+    xo_own_registry_t *own = arg;
+    xo_log(own->log, XO_LOG_ERROR, COMPONENT,
+           "the private redis-server ended and is started again: %s", why->text);
+    xo_private_redis_destroy(redis);
+    own->redis = NULL;
+    xo_timer_start(&own->restart, RESTART_MS * XO_MS);
+}
+
+static void on_restart(xo_timer_t *timer, void *arg)
+{
+    xo_own_registry_t *own = arg;
+    xo_error_t err;
+    if (start(own, &err) == 0)
+        return;
+    xo_log(own->log, XO_LOG_ERROR, COMPONENT, "%s", err.text);
+    xo_timer_start(timer, RESTART_MS * XO_MS);
+}
+
+static int start(xo_own_registry_t *own, xo_error_t *err)
+{
+    own->redis = xo_private_redis_start(own->loop, own->directory, on_exit_of_server, own, err);
+    if (own->redis == NULL)
+        return -1;
+    snprintf(own->url, sizeof(own->url), "%s", xo_private_redis_url(own->redis));
+    return 0;
+}
+
+xo_own_registry_t *xo_own_registry_create(xo_loop_t *loop, const char *directory,
+                                          const xo_log_t *log, xo_error_t *err)
+{
+    xo_own_registry_t *own = calloc(1, sizeof(*own));
+    if (own == NULL)
+        return xo_error_null(err, ENOMEM, "out of memory");
+    own->loop = loop;
+    own->directory = directory;
+    own->log = log;
+    xo_timer_init(&own->restart, loop, on_restart, own);
+    if (start(own, err) == 0)
+        return own;
+    if (errno == ENOENT) {
+        snprintf(own->url, sizeof(own->url), "memory:");
+        xo_log(log, XO_LOG_WARN, COMPONENT,
+               "there is no redis-server here, so this node keeps its registry in memory: "
+               "redis-cli will not show it, and no other node can join");
+        return own;
+    }
+    free(own);
+    return NULL;
+}
+
+const char *xo_own_registry_url(const xo_own_registry_t *own)
+{
+    return own->url;
+}
+
+void xo_own_registry_destroy(xo_own_registry_t *own)
+{
+    if (own == NULL)
+        return;
+    xo_timer_stop(&own->restart);
+    xo_private_redis_destroy(own->redis);
+    free(own);
+}

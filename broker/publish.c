@@ -1,0 +1,259 @@
+#include "broker/publish.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COMPONENT "registry"
+
+struct xo_publish {
+    xo_registry_t *registry;
+    xo_publish_options_t options;
+    xo_publish_events_t events;
+    void *arg;
+    char owner[XO_ID_TEXT_BYTES];
+    bool is_up;
+    bool was_up; /* ever */
+    xo_error_t why_down;
+    xo_defer_t again;
+    const xo_pools_t *pools; /* what xo_publish_reconcile compares with */
+    const xo_directory_t *directory;
+};
+
+/* ---- up and down ---- */
+
+static void on_up(xo_registry_t *registry, bool empty, void *arg)
+{
+    xo_publish_t *publish = arg;
+    bool was_down = !publish->is_up;
+    (void)empty;
+    publish->is_up = true;
+    publish->why_down.errnum = 0;
+    publish->events.again(publish, publish->arg);
+    if (was_down) {
+        xo_log(publish->options.log, XO_LOG_INFO, COMPONENT, "up at %s", xo_registry_url(registry));
+        publish->events.state(publish, NULL, publish->arg);
+    }
+    publish->was_up = true;
+}
+
+static void on_down(xo_registry_t *registry, const xo_error_t *why, void *arg)
+{
+    xo_publish_t *publish = arg;
+    (void)registry;
+    publish->is_up = false;
+    publish->why_down = *why;
+    xo_log(publish->options.log, XO_LOG_ERROR, COMPONENT, "%s", why->text);
+    publish->events.state(publish, why, publish->arg);
+}
+
+static void on_again(xo_defer_t *defer, void *arg)
+{
+    xo_publish_t *publish = arg;
+    (void)defer;
+    publish->events.again(publish, publish->arg);
+}
+
+xo_publish_t *xo_publish_create(xo_loop_t *loop, const char *url,
+                                const xo_publish_options_t *options,
+                                const xo_publish_events_t *events, void *arg, xo_error_t *err)
+{
+    static const xo_registry_events_t registry_events = {on_up, on_down};
+    xo_publish_t *publish = calloc(1, sizeof(*publish));
+    if (publish == NULL)
+        return xo_error_null(err, ENOMEM, "out of memory");
+    publish->options = *options;
+    publish->events = *events;
+    publish->arg = arg;
+    xo_id_format(options->node_id, publish->owner);
+    xo_defer_init(&publish->again, loop, on_again, publish);
+    publish->registry =
+        xo_registry_open(loop, url, options->cluster, &registry_events, publish, err);
+    if (publish->registry == NULL) {
+        free(publish);
+        return NULL;
+    }
+    return publish;
+}
+
+void xo_publish_destroy(xo_publish_t *publish)
+{
+    if (publish == NULL)
+        return;
+    xo_registry_close(publish->registry);
+    xo_defer_stop(&publish->again);
+    free(publish);
+}
+
+xo_registry_t *xo_publish_registry(xo_publish_t *publish)
+{
+    return publish->registry;
+}
+
+bool xo_publish_is_shared(const xo_publish_t *publish)
+{
+    return publish->options.shared;
+}
+
+const xo_error_t *xo_publish_why_down(const xo_publish_t *publish)
+{
+    return publish->why_down.errnum != 0 ? &publish->why_down : NULL;
+}
+
+/* ---- leases ---- */
+
+/* What goes wrong while it is up is worth a line; that it is away has been said. */
+static void on_written(int errnum, const char *text, void *arg)
+{
+    xo_publish_t *publish = arg;
+    if (errnum == 0 || errnum == ECANCELED || !publish->is_up)
+        return;
+    xo_log(publish->options.log, XO_LOG_WARN, COMPONENT, "%s", text);
+}
+
+static void on_renewed(int errnum, const char *text, void *arg)
+{
+    xo_publish_t *publish = arg;
+    if (errnum == ENOENT)
+        xo_defer_start(&publish->again);
+    else
+        on_written(errnum, text, arg);
+}
+
+static void put(xo_publish_t *publish, xo_reg_kind_t kind, const char *id, const xo_rec_t *rec,
+                int64_t ttl_ms)
+{
+    xo_field_t fields[XO_RECORD_FIELDS];
+    xo_record_t record = {.id = id, .fields = fields};
+    record.count = xo_rec_fields(rec, fields);
+    xo_registry_put(publish->registry, kind, &record, publish->owner, ttl_ms, on_written, publish);
+}
+
+void xo_publish_record(xo_publish_t *publish, xo_reg_kind_t kind, uint64_t id, const xo_rec_t *rec)
+{
+    char text[XO_ID_TEXT_BYTES];
+    if (!publish->is_up)
+        return;
+    xo_id_format(id, text);
+    put(publish, kind, text, rec, publish->options.lease_ms);
+}
+
+void xo_publish_renew(xo_publish_t *publish, xo_reg_kind_t kind, uint64_t id)
+{
+    char text[XO_ID_TEXT_BYTES];
+    if (!publish->is_up)
+        return;
+    xo_id_format(id, text);
+    xo_registry_renew(publish->registry, kind, text, publish->owner, publish->options.lease_ms,
+                      on_renewed, publish);
+}
+
+void xo_publish_remove(xo_publish_t *publish, xo_reg_kind_t kind, uint64_t id)
+{
+    char text[XO_ID_TEXT_BYTES];
+    if (!publish->is_up)
+        return;
+    xo_id_format(id, text);
+    xo_registry_del(publish->registry, kind, text, publish->owner, on_written, publish);
+}
+
+/* ---- actors ---- */
+
+static int actor_id(const xo_actor_entry_t *entry, char id[XO_RECORD_ID_BYTES])
+{
+    char pool[XO_ID_TEXT_BYTES];
+    xo_id_format(entry->member->id, pool);
+    return xo_registry_actor_id(xo_actor_entry_uid(entry), pool, id, XO_RECORD_ID_BYTES);
+}
+
+/* The registry's uid is the encoded one, which a person can type. */
+static void encode_uid(xo_rec_t *rec, const char *id)
+{
+    for (size_t i = 0; i < rec->count; i++) {
+        if (rec->fields[i].kind == XO_REC_BYTES)
+            rec->fields[i].value = xo_slice(id, (size_t)(strrchr(id, '@') - id));
+    }
+}
+
+void xo_publish_actor(xo_publish_t *publish, const xo_actor_entry_t *entry)
+{
+    char id[XO_RECORD_ID_BYTES];
+    xo_rec_t rec = {0};
+    if (!publish->is_up || actor_id(entry, id) < 0)
+        return;
+    xo_actor_record(entry, publish->options.node_id, &rec);
+    encode_uid(&rec, id);
+    put(publish, XO_REG_ACTOR, id, &rec, 0);
+}
+
+void xo_publish_remove_actor(xo_publish_t *publish, const xo_actor_entry_t *entry)
+{
+    char id[XO_RECORD_ID_BYTES];
+    if (publish->is_up && actor_id(entry, id) == 0)
+        xo_registry_del(publish->registry, XO_REG_ACTOR, id, publish->owner, on_written, publish);
+}
+
+void xo_publish_event(xo_publish_t *publish, const char *type, const xo_rec_t *rec)
+{
+    xo_field_t fields[XO_RECORD_FIELDS];
+    if (publish->is_up || !publish->was_up) /* before it is up for the first time, they wait */
+        xo_registry_event(publish->registry, type, fields, xo_rec_fields(rec, fields));
+}
+
+/* ---- after it was away ---- */
+
+static bool is_ours(const xo_publish_t *publish, const xo_record_t *record)
+{
+    return xo_slice_eq_str(xo_rec_find(record, "node"), publish->owner);
+}
+
+static bool has_actor(const xo_publish_t *publish, const xo_record_t *record)
+{
+    char uid[XO_UID_BYTES_MAX];
+    size_t size;
+    uint64_t pool;
+    const char *at = strrchr(record->id, '@');
+    if (at == NULL || xo_id_parse(xo_slice_str(at + 1), &pool) < 0 ||
+        xo_registry_actor_uid(record->id, uid, sizeof(uid), &size) < 0)
+        return false;
+    const xo_member_t *member = xo_pools_find(publish->pools, pool);
+    return member != NULL &&
+           xo_directory_get(publish->directory, member, xo_slice(uid, size)) != NULL;
+}
+
+static void on_actors(int errnum, const char *text, const xo_record_t *records, size_t count,
+                      void *arg)
+{
+    xo_publish_t *publish = arg;
+    (void)text;
+    for (size_t i = 0; errnum == 0 && i < count; i++) {
+        if (is_ours(publish, &records[i]) && !has_actor(publish, &records[i]))
+            xo_registry_del(publish->registry, XO_REG_ACTOR, records[i].id, publish->owner,
+                            on_written, publish);
+    }
+}
+
+static void on_pools(int errnum, const char *text, const xo_record_t *records, size_t count,
+                     void *arg)
+{
+    xo_publish_t *publish = arg;
+    uint64_t id;
+    (void)text;
+    for (size_t i = 0; errnum == 0 && i < count; i++) {
+        if (is_ours(publish, &records[i]) && xo_id_parse(xo_slice_str(records[i].id), &id) == 0 &&
+            xo_pools_find(publish->pools, id) == NULL)
+            xo_publish_remove(publish, XO_REG_POOL, id);
+    }
+}
+
+void xo_publish_reconcile(xo_publish_t *publish, const xo_pools_t *pools,
+                          const xo_directory_t *directory)
+{
+    if (!publish->was_up) /* nothing of this node can be in it yet */
+        return;
+    publish->pools = pools;
+    publish->directory = directory;
+    xo_registry_list(publish->registry, XO_REG_ACTOR, on_actors, publish);
+    xo_registry_list(publish->registry, XO_REG_POOL, on_pools, publish);
+}

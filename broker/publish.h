@@ -1,0 +1,56 @@
+/* publish.h - the broker's side of the registry: leases of the node and its pools, its actors,
+ * events.
+ *
+ * Nothing waits for it. While the registry is away, what is said gets lost, and all of it is said
+ * again when it is back (`again`).
+ */
+#ifndef XO_BROKER_PUBLISH_H
+#define XO_BROKER_PUBLISH_H
+
+#include "broker/directory.h"
+#include "broker/log.h"
+#include "broker/record.h"
+
+typedef struct xo_publish xo_publish_t;
+
+typedef struct xo_publish_events {
+    /* Everything must be published: the registry is there (again), or a lease has lapsed. */
+    void (*again)(xo_publish_t *publish, void *arg);
+    /* It came or went; `why` NULL: it is up. */
+    void (*state)(xo_publish_t *publish, const xo_error_t *why, void *arg);
+} xo_publish_events_t;
+
+typedef struct xo_publish_options {
+    const char *cluster;
+    uint64_t node_id;
+    int64_t lease_ms;
+    bool shared; /* other nodes may be in it */
+    const xo_log_t *log;
+} xo_publish_options_t;
+
+/* `options` and what they point to are copied or outlive it (log). NULL: EINVAL names the URL
+ * without the password. */
+xo_publish_t *xo_publish_create(xo_loop_t *loop, const char *url,
+                                const xo_publish_options_t *options,
+                                const xo_publish_events_t *events, void *arg, xo_error_t *err);
+void xo_publish_destroy(xo_publish_t *publish); /* sends what is queued, briefly. Takes NULL */
+
+xo_registry_t *xo_publish_registry(xo_publish_t *publish);
+bool xo_publish_is_shared(const xo_publish_t *publish);
+/* Why it is away; NULL: it is up, or has not said yet. */
+const xo_error_t *xo_publish_why_down(const xo_publish_t *publish);
+
+/* Writes the node's or a pool's record as a lease, or only renews the lease. */
+void xo_publish_record(xo_publish_t *publish, xo_reg_kind_t kind, uint64_t id, const xo_rec_t *rec);
+void xo_publish_renew(xo_publish_t *publish, xo_reg_kind_t kind, uint64_t id);
+void xo_publish_remove(xo_publish_t *publish, xo_reg_kind_t kind, uint64_t id);
+void xo_publish_actor(xo_publish_t *publish, const xo_actor_entry_t *entry);
+void xo_publish_remove_actor(xo_publish_t *publish, const xo_actor_entry_t *entry);
+void xo_publish_event(xo_publish_t *publish, const char *type, const xo_rec_t *rec);
+
+/* After the registry was away: removes the actors and pools of this node that it still has and
+ * `pools` and `directory` have not. */
+void xo_publish_reconcile(xo_publish_t *publish, const xo_pools_t *pools,
+                          const xo_directory_t *directory);
+
+#endif

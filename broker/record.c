@@ -1,0 +1,259 @@
+#include "broker/record.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libxo/msg.h"
+
+/* Fields of the registry's records that are numbers on the wire. */
+static const char *const number_names[] = {
+    "actors", "generation", "handled",  "incarnation", "index",   "lease_ms", "pid",
+    "pools",  "port",       "restarts", "started",     "waiting", NULL,
+};
+
+void xo_id_format(uint64_t id, char text[XO_ID_TEXT_BYTES])
+{
+    snprintf(text, XO_ID_TEXT_BYTES, "%016" PRIx64, id);
+}
+
+int xo_id_parse(xo_slice_t text, uint64_t *id)
+{
+    char copy[XO_ID_TEXT_BYTES] = "";
+    if (text.size == sizeof(copy) - 1)
+        memcpy(copy, text.data, text.size);
+    if (copy[0] == 0 || strspn(copy, "0123456789abcdefABCDEF") != sizeof(copy) - 1) {
+        errno = EINVAL;
+        return -1;
+    }
+    *id = strtoull(copy, NULL, 16);
+    return 0;
+}
+
+/* ---- building ---- */
+
+static struct xo_rec_field *add(xo_rec_t *rec, const char *name, xo_rec_kind_t kind)
+{
+    if (rec->count == XO_RECORD_FIELDS)
+        return NULL;
+    struct xo_rec_field *field = &rec->fields[rec->count++];
+    field->name = name;
+    field->kind = kind;
+    return field;
+}
+
+static void add_value(xo_rec_t *rec, const char *name, xo_rec_kind_t kind, xo_slice_t value)
+{
+    struct xo_rec_field *field = add(rec, name, kind);
+    if (field != NULL)
+        field->value = value;
+}
+
+static void add_number(xo_rec_t *rec, const char *name, xo_rec_kind_t kind, int64_t number,
+                       const char *digits)
+{
+    struct xo_rec_field *field = add(rec, name, kind);
+    if (field == NULL)
+        return;
+    field->number = number;
+    snprintf(field->digits, sizeof(field->digits), "%s", digits);
+    field->value = xo_slice_str(field->digits);
+}
+
+void xo_rec_text(xo_rec_t *rec, const char *name, const char *value)
+{
+    add_value(rec, name, XO_REC_TEXT, xo_slice_str(value));
+}
+
+void xo_rec_slice(xo_rec_t *rec, const char *name, xo_slice_t text)
+{
+    add_value(rec, name, XO_REC_TEXT, text);
+}
+
+void xo_rec_bytes(xo_rec_t *rec, const char *name, xo_slice_t value)
+{
+    add_value(rec, name, XO_REC_BYTES, value);
+}
+
+void xo_rec_raw(xo_rec_t *rec, const char *name, xo_slice_t value)
+{
+    if (value.size > 0)
+        add_value(rec, name, XO_REC_RAW, value);
+}
+
+void xo_rec_int(xo_rec_t *rec, const char *name, int64_t value)
+{
+    char digits[24];
+    snprintf(digits, sizeof(digits), "%" PRId64, value);
+    add_number(rec, name, XO_REC_INT, value, digits);
+}
+
+void xo_rec_id(xo_rec_t *rec, const char *name, uint64_t id)
+{
+    char digits[XO_ID_TEXT_BYTES];
+    xo_id_format(id, digits);
+    add_number(rec, name, XO_REC_TEXT, 0, digits);
+}
+
+void xo_rec_endpoint(xo_rec_t *rec, const char *name, uint64_t id)
+{
+    char digits[XO_ID_TEXT_BYTES];
+    xo_id_format(id, digits);
+    add_number(rec, name, XO_REC_ENDPOINT, (int64_t)id, digits);
+}
+
+/* ---- writing ---- */
+
+/* Length of the UTF-8 sequence that begins with `lead`, 0 if none does (RFC 3629). */
+static size_t sequence_length(unsigned char lead)
+{
+    if (lead < 0x80)
+        return lead >= 0x20 && lead != 0x7f ? 1 : 0;
+    if (lead >= 0xc2 && lead < 0xe0)
+        return 2;
+    if (lead >= 0xe0 && lead < 0xf0)
+        return 3;
+    return lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
+}
+
+static bool well_formed(const unsigned char *at, size_t length)
+{
+    for (size_t i = 1; i < length; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            return false;
+    }
+    if (length == 3 && ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] >= 0xa0)))
+        return false;
+    return !(length == 4 && ((at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] >= 0x90)));
+}
+
+/* Printable UTF-8: what a person can read. */
+static bool is_text(xo_slice_t bytes)
+{
+    const unsigned char *at = (const unsigned char *)bytes.data;
+    const unsigned char *end = at + bytes.size;
+    while (at < end) {
+        size_t length = sequence_length(*at);
+        if (length == 0 || length > (size_t)(end - at) || !well_formed(at, length))
+            return false;
+        at += length;
+    }
+    return true;
+}
+
+static void pack_bytes(xo_slice_t value, xo_buf_t *out)
+{
+    if (is_text(value))
+        xo_pack_str(out, value.data, value.size);
+    else
+        xo_pack_bin(out, value.data, value.size);
+}
+
+static void pack_field(const struct xo_rec_field *field, xo_buf_t *out)
+{
+    switch (field->kind) {
+    case XO_REC_TEXT:
+        xo_pack_str(out, field->value.data, field->value.size);
+        break;
+    case XO_REC_BYTES:
+        pack_bytes(field->value, out);
+        break;
+    case XO_REC_INT:
+        xo_pack_int(out, field->number);
+        break;
+    case XO_REC_ENDPOINT:
+        xo_pack_uint(out, (uint64_t)field->number);
+        break;
+    case XO_REC_RAW:
+        xo_pack_raw(out, field->value);
+        break;
+    }
+}
+
+void xo_rec_pack(const xo_rec_t *rec, uint32_t more, xo_buf_t *out)
+{
+    xo_pack_map(out, (uint32_t)rec->count + more);
+    for (size_t i = 0; i < rec->count; i++) {
+        xo_pack_cstr(out, rec->fields[i].name);
+        pack_field(&rec->fields[i], out);
+    }
+}
+
+size_t xo_rec_fields(const xo_rec_t *rec, xo_field_t *fields)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < rec->count; i++) {
+        const struct xo_rec_field *field = &rec->fields[i];
+        if (field->kind != XO_REC_RAW)
+            fields[count++] = (xo_field_t){field->name, field->value};
+    }
+    return count;
+}
+
+/* ---- what the registry holds ---- */
+
+static bool is_number(const char *name)
+{
+    for (const char *const *number = number_names; *number != NULL; number++) {
+        if (strcmp(*number, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int parse_number(xo_slice_t text, int64_t *number)
+{
+    char copy[24] = "";
+    char *end = copy;
+    if (text.size > 0 && text.size < sizeof(copy)) {
+        memcpy(copy, text.data, text.size);
+        *number = strtoll(copy, &end, 10);
+    }
+    return end != copy && *end == 0 ? 0 : -1;
+}
+
+/* The registry holds uids percent-encoded. */
+static void pack_uid(const xo_field_t *field, xo_buf_t *out)
+{
+    char encoded[XO_RECORD_ID_BYTES], uid[XO_UID_BYTES_MAX];
+    size_t size;
+    snprintf(encoded, sizeof(encoded), "%.*s", (int)field->value.size, field->value.data);
+    if (xo_registry_actor_uid(encoded, uid, sizeof(uid), &size) == 0)
+        pack_bytes(xo_slice(uid, size), out);
+    else
+        pack_bytes(field->value, out);
+}
+
+static void pack_registry_field(const xo_field_t *field, xo_buf_t *out)
+{
+    int64_t number;
+    xo_pack_cstr(out, field->name);
+    if (is_number(field->name) && parse_number(field->value, &number) == 0)
+        xo_pack_int(out, number);
+    else if (strcmp(field->name, "uid") == 0)
+        pack_uid(field, out);
+    else
+        pack_bytes(field->value, out);
+}
+
+void xo_rec_pack_registry(const xo_record_t *record, bool with_id, xo_buf_t *out)
+{
+    xo_pack_map(out, (uint32_t)record->count + (with_id ? 1 : 0));
+    if (with_id) {
+        xo_pack_cstr(out, "id");
+        xo_pack_cstr(out, record->id);
+    }
+    for (size_t i = 0; i < record->count; i++)
+        pack_registry_field(&record->fields[i], out);
+}
+
+xo_slice_t xo_rec_find(const xo_record_t *record, const char *name)
+{
+    for (size_t i = 0; i < record->count; i++) {
+        if (strcmp(record->fields[i].name, name) == 0)
+            return record->fields[i].value;
+    }
+    return (xo_slice_t){NULL, 0};
+}

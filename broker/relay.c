@@ -1,0 +1,113 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "broker/broker_impl.h"
+
+/* A call passed on for somebody who can reach only this broker. */
+typedef struct xo_passed {
+    xo_ask_t *ask;
+    xo_call_t *call;
+} xo_passed_t;
+
+static void on_answer(xo_call_t *call, xo_msg_t **reply, void *arg)
+{
+    xo_passed_t *passed = arg;
+    xo_ask_t *ask = passed->ask;
+    (void)call;
+    free(passed);
+    xo_ask_reply_msg(ask, reply);
+}
+
+static void abandon(xo_ask_t *ask, void *arg)
+{
+    xo_passed_t *passed = arg;
+    (void)ask;
+    xo_call_abandon(passed->call);
+    free(passed);
+}
+
+static bool is_answered(int64_t kind)
+{
+    return kind == XO_CALL || kind == XO_BATCH || kind == XO_CREATE || kind == XO_DESTROY ||
+           kind == XO_REF || kind == XO_HAS;
+}
+
+static int share_buffers(xo_msg_t *from, xo_msg_t *to)
+{
+    for (size_t i = 0; i < xo_msg_buffer_count(from); i++) {
+        zmq_msg_t buffer;
+        zmq_msg_init(&buffer);
+        if (xo_msg_copy_buffer(from, i, &buffer) < 0 || xo_msg_add_buffer(to, &buffer) < 0) {
+            zmq_msg_close(&buffer);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* What is asked for, as a message of ours. */
+static xo_msg_t *make_request(xo_ask_t *ask, int64_t kind, xo_slice_t uid, xo_slice_t method,
+                              xo_slice_t body)
+{
+    const xo_header_t *original = xo_msg_header(xo_ask_msg(ask));
+    xo_header_t header = {
+        .kind = (xo_kind_t)kind,
+        .flags = original->flags & XO_F_IDEMPOTENT,
+        .target_uid = uid,
+        .sender_uid = original->sender_uid,
+        .method = method,
+        .deadline_ms = original->deadline_ms,
+        .trace = original->trace,
+    };
+    xo_msg_t *msg = xo_msg_create(&header, body);
+    if (msg != NULL && share_buffers(xo_ask_msg_mut(ask), msg) < 0)
+        xo_msg_destroy(&msg);
+    return msg;
+}
+
+static void pass_on(xo_broker_t *broker, xo_ask_t *ask, xo_link_t *link, xo_msg_t **msg)
+{
+    xo_error_t err;
+    int64_t deadline_ms = (int64_t)xo_msg_header(*msg)->deadline_ms;
+    xo_passed_t *passed = calloc(1, sizeof(*passed));
+    if (passed == NULL) {
+        xo_broker_refuse(ask, "out of memory");
+        return;
+    }
+    passed->ask = ask;
+    passed->call = xo_endpoint_call(broker->endpoint, link, msg, XO_SEND_QUEUE, deadline_ms * XO_MS,
+                                    on_answer, passed, &err);
+    if (passed->call == NULL) {
+        free(passed);
+        xo_broker_refuse(ask, "%s", err.text);
+        return;
+    }
+    xo_ask_on_stop(ask, abandon, passed);
+}
+
+void xo_broker_relay(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
+{
+    xo_error_t err;
+    xo_slice_t address, uid, method, body;
+    int64_t kind;
+    char text[XO_ADDRESS_BYTES];
+    if (xo_unpack(args, &err, "[s I s s V]", &address, &kind, &uid, &method, &body) < 0) {
+        xo_broker_refuse(ask, "%s", err.text);
+        return;
+    }
+    if (!is_answered(kind) || address.size >= sizeof(text)) {
+        xo_broker_refuse(ask, "kind must be one that is answered, and address a host:port");
+        return;
+    }
+    xo_reader_t reader = xo_reader(body);
+    if (xo_read_type(&reader) == XO_T_NIL) /* ref, has and destroy have none */
+        body.size = 0;
+    snprintf(text, sizeof(text), "%.*s", (int)address.size, address.data);
+    xo_link_t *link = xo_endpoint_link(broker->endpoint, text, &err);
+    xo_msg_t *msg = link ? make_request(ask, kind, uid, method, body) : NULL;
+    if (msg != NULL)
+        pass_on(broker, ask, link, &msg);
+    else
+        xo_broker_refuse(ask, "%s", link ? "a request that cannot be encoded" : err.text);
+    xo_msg_destroy(&msg);
+}
