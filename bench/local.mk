@@ -1,12 +1,21 @@
-# Measurements: `make bench` builds and runs them. Nothing here is a test. One file a line, sorted.
+# Measurements: `make bench` builds and runs them, `make bench ARGS=--quick` a little of each.
+# Nothing here is a test. One file a line, sorted.
 bench_programs = \
-	bench/micro
+	bench/micro \
+	bench/raw
 
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
 bench_micro_SOURCES = bench/micro.c
 bench_micro_LDADD = libxo/libxo-core.la
+bench_raw_SOURCES = bench/raw.c
+bench_raw_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS)
+bench_raw_LDADD = $(ZMQ_LIBS)
 
-bench: $(bench_programs)
-	bench/micro
+EXTRA_DIST += \
+	bench/python.py \
+	bench/run
+
+bench: all $(bench_programs)
+	$(AM_TESTS_ENVIRONMENT) '$(PYTHON)' $(srcdir)/bench/run $(ARGS)
 .PHONY: bench
