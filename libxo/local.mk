@@ -23,16 +23,39 @@ libxo_libxo_core_la_LIBADD = \
 libxo_libxo_core_la_SOURCES = \
 	libxo/address.c \
 	libxo/bytes.h \
+	libxo/ctx.c \
+	libxo/ctx_internal.h \
 	libxo/error.c \
 	libxo/failure.c \
 	libxo/header.c \
 	libxo/header.h \
+	libxo/keys.c \
+	libxo/lane.c \
+	libxo/lane_fake.c \
+	libxo/lane_fake.h \
+	libxo/lane_inbox.c \
+	libxo/lane_inbox.h \
+	libxo/lane_zmq.c \
+	libxo/lane_zmq.h \
+	libxo/lane_zmq_bind.c \
+	libxo/lane_zmq_dial.c \
+	libxo/lane_zmq_listen.c \
+	libxo/lane_zmq_listen.h \
+	libxo/lane_zmq_peer.c \
+	libxo/loop.c \
+	libxo/loop_drive.c \
+	libxo/loop_internal.h \
+	libxo/loop_timer.c \
+	libxo/loop_zmq.c \
 	libxo/msg.c \
 	libxo/pack_dump.c \
 	libxo/pack_format.c \
 	libxo/pack_map.c \
 	libxo/pack_read.c \
-	libxo/pack_write.c
+	libxo/pack_write.c \
+	libxo/rundir.c \
+	libxo/tsan.h \
+	libxo/zap.c
 
 # The public headers, installed as $(includedir)/xo/libxo/NAME.h.
 libxoincludedir = $(includedir)/xo/libxo

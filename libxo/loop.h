@@ -131,5 +131,7 @@ int xo_zmq_start(xo_zmq_t *zmq);
 void xo_zmq_stop(xo_zmq_t *zmq);
 void xo_zmq_set_events(xo_zmq_t *zmq, int events);
 void xo_zmq_touch(xo_zmq_t *zmq);
+/* For the end of a callback whose last use of the socket was a receive that gave EAGAIN: saves looking again. */
+void xo_zmq_drained(xo_zmq_t *zmq);
 
 #endif

@@ -1,0 +1,61 @@
+/* ctx_internal.h - the inside of xo_ctx_t, for ctx.c, rundir.c, zap.c and the lanes.
+ */
+#ifndef XO_CTX_INTERNAL_H
+#define XO_CTX_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "libxo/ctx.h"
+
+struct xoi_local; /* an address of this process, in a hash */
+struct xoi_fake_listener;
+
+/* The run directory, held by a shared lock, so that the last process that uses it can remove it. */
+typedef struct xoi_rundir {
+    char base[XO_PATH_BYTES];
+    char path[XO_PATH_BYTES];
+    int fd; /* -1: none */
+} xoi_rundir_t;
+
+struct xo_ctx {
+    pid_t pid; /* the process that made it: a context does not outlive fork(2) */
+    char cluster[XO_CLUSTER_BYTES];
+    xo_keys_t keys;
+    xoi_rundir_t rundir;
+    atomic_uint_fast64_t refused;
+    atomic_uint serial; /* makes names unique */
+    char sync;          /* an address for annotations, see tsan.h */
+
+    pthread_mutex_t lock; /* guards what follows */
+    void *zmq;
+    int io_threads;
+    int *cpus;
+    size_t cpu_count;
+    void *zap_socket; /* NULL: the ZAP handler does not run */
+    pthread_t zap_thread;
+    struct xoi_local *locals;
+    struct xoi_fake_listener *fakes; /* libxo/lane_fake.c */
+};
+
+/* rundir.c */
+int xoi_rundir_open(xoi_rundir_t *rundir, const char *cluster, xo_error_t *err);
+void xoi_rundir_close(xoi_rundir_t *rundir); /* removes it if nobody else uses it */
+/* Makes `path` (0700) unless it is there; checks that it is a directory of ours. EPERM, and more. `strict`: nobody
+ * else may look into it; otherwise nobody else may write to it. */
+int xoi_private_dir(const char *path, bool strict, xo_error_t *err);
+
+/* zap.c: serves `socket`, a bound REP, until the context shuts down; `arg` is the xo_ctx_t. */
+void *xoi_zap_main(void *arg);
+
+/* Inproc names, which ZeroMQ would let anybody connect to before they are bound. All with the
+ * context's lock held, so that a dial meets either a listener that will serve it or none:
+ * ECONNREFUSED. Connecting sends the lane's first frame too, so that whoever unbinds finds everybody who
+ * has connected by receiving until there is no more. */
+int xoi_ctx_bind_inproc(xo_ctx_t *ctx, void *socket, const char *endpoint, xo_error_t *err);
+int xoi_ctx_connect_inproc(xo_ctx_t *ctx, void *socket, const char *endpoint, xo_error_t *err);
+void xoi_ctx_unbind_inproc(xo_ctx_t *ctx, void *socket, const char *endpoint);
+
+#endif

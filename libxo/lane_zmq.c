@@ -1,0 +1,323 @@
+/* lane_zmq.c - what both sides of the ZeroMQ lanes share: frames, sockets, monitors. */
+#include "libxo/lane_zmq.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libxo/ctx_internal.h"
+#include "libxo/tsan.h"
+
+/* A reconnected lane would be another lane, perhaps to another process, so none may reconnect. But
+ * with ZMQ_RECONNECT_IVL -1 ("never") libzmq 4.3 drops what it received and the user has not read
+ * (socket_base_t::term_endpoint), and says nothing when a dial fails. So the interval is the longest there is, 24 days,
+ * and the lane is closed as soon as libzmq begins to wait for it. */
+#define RECONNECT_NEVER_MS INT_MAX
+
+#define HANDSHAKE_MS 5000 /* also for connect(2), which can take minutes */
+#define HEARTBEAT_MS 1000 /* contract 3: silence is noticed within 3 heartbeats */
+#define HEARTBEAT_TIMEOUT_MS 3000
+#define BACKLOG 4096 /* of listen(2); a full one refuses unix sockets at once */
+
+static const char *const schemes[] = {
+    [XOI_INPROC] = "inproc", [XOI_IPC] = "ipc", [XOI_TCP] = "tcp", [XOI_SCHEMES] = NULL};
+
+xoi_scheme_t xoi_scheme_of(const char *endpoint)
+{
+    for (xoi_scheme_t scheme = XOI_INPROC; scheme < XOI_SCHEMES; scheme++)
+        if (strncmp(endpoint, schemes[scheme], strlen(schemes[scheme])) == 0)
+            return scheme;
+    return XOI_SCHEMES;
+}
+
+const char *xoi_scheme_name(xoi_scheme_t scheme)
+{
+    return schemes[scheme];
+}
+
+/* ---- frames ---- */
+
+void xoi_frames_init(xoi_frames_t *frames)
+{
+    frames->frames = frames->first;
+    frames->count = 0;
+    frames->capacity = XOI_FRAMES_FIRST;
+}
+
+void xoi_frames_free(xoi_frames_t *frames)
+{
+    xoi_frames_close(frames);
+    if (frames->frames != frames->first)
+        free(frames->frames);
+}
+
+void xoi_frames_close(xoi_frames_t *frames)
+{
+    while (frames->count > 0)
+        zmq_msg_close(&frames->frames[--frames->count]);
+}
+
+static int grow(xoi_frames_t *frames)
+{
+    size_t capacity = frames->capacity * 2;
+    zmq_msg_t *more;
+
+    if (frames->count < frames->capacity)
+        return 0;
+    more = malloc(capacity * sizeof *more);
+    if (!more)
+        return -1;
+    for (size_t i = 0; i < frames->count; i++) {
+        zmq_msg_init(&more[i]);
+        zmq_msg_move(&more[i], &frames->frames[i]);
+        zmq_msg_close(&frames->frames[i]);
+    }
+    if (frames->frames != frames->first)
+        free(frames->frames);
+    frames->frames = more;
+    frames->capacity = capacity;
+    return 0;
+}
+
+static int recv_frame(zmq_msg_t *frame, void *socket)
+{
+    int n;
+
+    do
+        n = zmq_msg_recv(frame, socket, ZMQ_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -1 : 0;
+}
+
+/* Reads what is left of a message that is too much, and drops it all. */
+static int drop_rest(xoi_frames_t *frames, void *socket, int errnum)
+{
+    zmq_msg_t frame;
+    int more = 1;
+
+    xoi_frames_close(frames);
+    zmq_msg_init(&frame);
+    while (more && recv_frame(&frame, socket) == 0)
+        more = zmq_msg_more(&frame);
+    zmq_msg_close(&frame);
+    errno = errnum;
+    return -1;
+}
+
+int xoi_frames_recv(xoi_frames_t *frames, void *socket)
+{
+    int more = 1;
+
+    while (more) {
+        zmq_msg_t *frame;
+        if (frames->count > XO_BUFFERS_MAX)
+            return drop_rest(frames, socket, EMSGSIZE);
+        if (grow(frames) < 0)
+            return drop_rest(frames, socket, ENOMEM);
+        frame = &frames->frames[frames->count];
+        zmq_msg_init(frame);
+        if (recv_frame(frame, socket) < 0) {
+            xoi_frames_close(frames);
+            return -1;
+        }
+        frames->count++;
+        more = zmq_msg_more(frame);
+    }
+    return 0;
+}
+
+xoi_got_t xoi_frames_kind(const xoi_frames_t *frames)
+{
+    zmq_msg_t *frame = &frames->frames[0];
+
+    if (frames->count != 1 || zmq_msg_size(frame) > 1)
+        return XOI_GOT_MESSAGE;
+    if (zmq_msg_size(frame) == 0)
+        return XOI_GOT_GOODBYE;
+    return memcmp(zmq_msg_data(frame), XOI_FRAME_NOTHING, 1) == 0 ? XOI_GOT_NOTHING
+                                                                  : XOI_GOT_MESSAGE;
+}
+
+static int send_zmq(void *socket, zmq_msg_t *frame, int flags)
+{
+    int n;
+
+    do
+        n = zmq_msg_send(frame, socket, ZMQ_DONTWAIT | flags);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -1 : 0;
+}
+
+static int send_frames(void *socket, zmq_msg_t *frames, size_t count)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (rc == 0)
+            rc = send_zmq(socket, &frames[i], i + 1 < count ? ZMQ_SNDMORE : 0);
+        if (rc < 0)
+            zmq_msg_close(&frames[i]); /* a frame that was sent is libzmq's */
+    }
+    return rc;
+}
+
+int xoi_send_msg(void *socket, xo_msg_t **msg)
+{
+    size_t count = xo_msg_frame_count(*msg);
+    zmq_msg_t first[XOI_FRAMES_FIRST];
+    zmq_msg_t *frames = count <= XOI_FRAMES_FIRST ? first : malloc(count * sizeof *frames);
+    int rc;
+
+    if (!frames)
+        return -1;
+    xo_msg_to_frames(msg, frames);
+    rc = send_frames(socket, frames, count);
+    if (frames != first)
+        free(frames);
+    return rc;
+}
+
+int xoi_send_frame(void *socket, const char *frame)
+{
+    return zmq_send(socket, frame, strlen(frame), ZMQ_DONTWAIT) < 0 ? -1 : 0;
+}
+
+/* ---- sockets ---- */
+
+int xoi_set_int(void *socket, int option, int value)
+{
+    return zmq_setsockopt(socket, option, &value, sizeof value);
+}
+
+static int set_common(void *socket, const char *endpoint)
+{
+    int64_t max = XO_LANE_FRAME_BYTES_MAX;
+
+    if (xoi_set_int(socket, ZMQ_SNDHWM, 0) < 0 || xoi_set_int(socket, ZMQ_RCVHWM, 0) < 0 ||
+        xoi_set_int(socket, ZMQ_LINGER, XOI_LINGER_MS) < 0 ||
+        xoi_set_int(socket, ZMQ_BACKLOG, BACKLOG) < 0 ||
+        xoi_set_int(socket, ZMQ_RECONNECT_IVL, RECONNECT_NEVER_MS) < 0 ||
+        xoi_set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) < 0 ||
+        xoi_set_int(socket, ZMQ_IPV6, strchr(endpoint, '[') != NULL) < 0)
+        return -1;
+    return zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof max);
+}
+
+static int set_tcp(void *socket, const xo_keys_t *keys, int type)
+{
+    if (xoi_set_int(socket, ZMQ_CONNECT_TIMEOUT, HANDSHAKE_MS) < 0 ||
+        xoi_set_int(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) < 0 ||
+        xoi_set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS) < 0 ||
+        zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, keys->public_text, XO_KEY_TEXT_BYTES) < 0 ||
+        zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, keys->secret_text, XO_KEY_TEXT_BYTES) < 0)
+        return -1;
+    if (type == ZMQ_DEALER)
+        return zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, keys->public_text,
+                              XO_KEY_TEXT_BYTES);
+    return xoi_set_int(socket, ZMQ_CURVE_SERVER, 1) < 0 ||
+                   zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, "xo", 2) < 0
+               ? -1
+               : 0;
+}
+
+void *xoi_lane_socket(xo_ctx_t *ctx, int type, xoi_scheme_t scheme, const char *endpoint,
+                      xo_error_t *err)
+{
+    void *zmq = xo_ctx_zmq(ctx, err);
+    void *socket = zmq ? zmq_socket(zmq, type) : NULL;
+
+    if (!zmq)
+        return NULL;
+    if (!socket)
+        return xo_error_null(err, errno, "cannot make a socket for %s: %s", endpoint,
+                             zmq_strerror(errno));
+    if (set_common(socket, endpoint) < 0 ||
+        (scheme == XOI_TCP && set_tcp(socket, xo_ctx_keys(ctx), type) < 0)) {
+        int saved = errno;
+        xoi_lane_socket_close(&socket, 0);
+        return xo_error_null(err, saved, "cannot set up a socket for %s: %s", endpoint,
+                             zmq_strerror(saved));
+    }
+    return socket;
+}
+
+void xoi_lane_socket_close(void **socket, int linger_ms)
+{
+    if (!*socket)
+        return;
+    xoi_set_int(*socket, ZMQ_LINGER, linger_ms);
+    zmq_close(*socket);
+    *socket = NULL;
+}
+
+/* ---- monitors ---- */
+
+void *xoi_monitor_open(xo_ctx_t *ctx, void *socket, int events, xo_error_t *err)
+{
+    char name[64];
+    void *monitor;
+    int saved;
+
+    snprintf(name, sizeof name, "inproc://xo-monitor-%u",
+             atomic_fetch_add_explicit(&ctx->serial, 1, memory_order_relaxed));
+    monitor = zmq_socket(xo_ctx_zmq(ctx, NULL), ZMQ_PAIR);
+    if (monitor && xoi_set_int(monitor, ZMQ_RCVHWM, 0) == 0 &&
+        zmq_socket_monitor(socket, name, events) == 0 && zmq_connect(monitor, name) == 0)
+        return monitor;
+    saved = errno;
+    if (monitor)
+        zmq_close(monitor);
+    return xo_error_null(err, saved, "cannot watch a socket's connections: %s",
+                         zmq_strerror(saved));
+}
+
+/* An event is two frames: a number (16 bits) with a value (32 bits), and the endpoint. */
+int xoi_monitor_read(void *monitor, int *event, int *value)
+{
+    unsigned char frame[6];
+    char endpoint[1];
+    uint16_t number;
+    int32_t content;
+    int n;
+
+    do
+        n = zmq_recv(monitor, frame, sizeof frame, ZMQ_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n < (int)sizeof frame)
+        return 0;
+    zmq_recv(monitor, endpoint, sizeof endpoint, ZMQ_DONTWAIT);
+    memcpy(&number, frame, sizeof number);
+    memcpy(&content, frame + sizeof number, sizeof content);
+    *event = number;
+    *value = content;
+    return 1;
+}
+
+/* ---- the transport ---- */
+
+static int zmq_lane_send(xo_lane_t *lane, xo_msg_t **msg)
+{
+    return ((xoi_zmq_lane_t *)lane)->side->send(lane, msg);
+}
+
+static void zmq_lane_pause(xo_lane_t *lane, bool paused)
+{
+    ((xoi_zmq_lane_t *)lane)->side->pause(lane, paused);
+}
+
+static void zmq_lane_destroy(xo_lane_t *lane)
+{
+    ((xoi_zmq_lane_t *)lane)->side->destroy(lane);
+}
+
+const xo_transport_t xo_transport_zmq = {
+    .schemes = schemes,
+    .listen = xoi_zmq_listen,
+    .listener_destroy = xoi_zmq_listener_destroy,
+    .dial = xoi_zmq_dial,
+    .send = zmq_lane_send,
+    .pause = zmq_lane_pause,
+    .destroy = zmq_lane_destroy,
+};

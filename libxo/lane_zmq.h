@@ -1,0 +1,85 @@
+/* lane_zmq.h - what the listening and the dialling side of the ZeroMQ lanes share.
+ *
+ * A listener is one ROUTER for all its lanes, a dialled lane is one DEALER. Besides messages, two frames
+ * travel alone (doc/wire.md, "Lanes"): the empty one is the last that its sender sends on a lane; the one that holds
+ * XOI_FRAME_NOTHING says nothing, and is the first on each dialled lane.
+ */
+#ifndef XO_LANE_ZMQ_H
+#define XO_LANE_ZMQ_H
+
+#include <zmq.h>
+
+#include "libxo/ctx.h"
+#include "libxo/lane.h"
+
+#define XOI_FRAME_NOTHING "\xc1" /* a byte that msgpack never uses */
+
+/* How long a closed socket goes on delivering. */
+#define XOI_LINGER_MS 1000
+
+typedef enum { XOI_INPROC, XOI_IPC, XOI_TCP, XOI_SCHEMES } xoi_scheme_t;
+xoi_scheme_t xoi_scheme_of(const char *endpoint);
+const char *xoi_scheme_name(xoi_scheme_t scheme);
+
+/* A message as it comes in. What it holds is initialised zmq_msg_t's, `count` of them. */
+#define XOI_FRAMES_FIRST 16
+typedef struct xoi_frames {
+    zmq_msg_t *frames; /* `first`, or from malloc */
+    size_t count;
+    size_t capacity;
+    zmq_msg_t first[XOI_FRAMES_FIRST];
+} xoi_frames_t;
+
+void xoi_frames_init(xoi_frames_t *frames);
+void xoi_frames_free(xoi_frames_t *frames);
+void xoi_frames_close(xoi_frames_t *frames); /* empties it */
+/* Receives one message, never waiting. EAGAIN; EMSGSIZE: too many frames, all read and dropped. */
+int xoi_frames_recv(xoi_frames_t *frames, void *socket);
+
+typedef enum { XOI_GOT_MESSAGE, XOI_GOT_GOODBYE, XOI_GOT_NOTHING } xoi_got_t;
+xoi_got_t xoi_frames_kind(const xoi_frames_t *frames);
+
+/* Sends *msg, taking it apart and over. -1: the socket refused its first frame. */
+int xoi_send_msg(void *socket, xo_msg_t **msg);
+/* Sends a frame that travels alone: the empty one, or XOI_FRAME_NOTHING. */
+int xoi_send_frame(void *socket, const char *frame);
+
+/* A socket with all options that do not depend on the side, in *socket; NULL after an error. */
+void *xoi_lane_socket(xo_ctx_t *ctx, int type, xoi_scheme_t scheme, const char *endpoint,
+                      xo_error_t *err);
+int xoi_set_int(void *socket, int option, int value);
+/* Closes it (takes NULL); what was sent has `linger_ms` to leave. */
+void xoi_lane_socket_close(void **socket, int linger_ms);
+
+/* Opens the stream of a socket's events (zmq_socket_monitor(3)). */
+void *xoi_monitor_open(xo_ctx_t *ctx, void *socket, int events, xo_error_t *err);
+/* The next event: 1; 0: none. */
+int xoi_monitor_read(void *monitor, int *event, int *value);
+
+/* lane_zmq_dial.c */
+xo_lane_t *xoi_zmq_dial(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,
+                        const xo_lane_events_t *events, void *arg, xo_error_t *err);
+/* lane_zmq_listen.c */
+xo_listener_t *xoi_zmq_listen(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,
+                              const xo_listener_events_t *events, void *arg, xo_error_t *err);
+void xoi_zmq_listener_destroy(xo_listener_t *listener);
+/* lane_zmq_bind.c: binds and writes the endpoint, with the real port, to text[size]. */
+int xoi_zmq_bind(xo_ctx_t *ctx, void *socket, const char *endpoint, char *text, size_t size,
+                 xo_error_t *err);
+/* Undoes it: nobody new comes in; an ipc socket's file goes. `ino` as xoi_socket_inode gave it. */
+void xoi_zmq_unbind(xo_ctx_t *ctx, void *socket, const char *endpoint, uint64_t inode);
+uint64_t xoi_socket_inode(const char *endpoint); /* 0: none */
+
+/* A lane's operations differ by side; both begin with a xo_lane_t and this. */
+typedef struct xoi_lane_side {
+    int (*send)(xo_lane_t *lane, xo_msg_t **msg);
+    void (*pause)(xo_lane_t *lane, bool paused);
+    void (*destroy)(xo_lane_t *lane);
+} xoi_lane_side_t;
+
+typedef struct xoi_zmq_lane {
+    xo_lane_t base;
+    const xoi_lane_side_t *side;
+} xoi_zmq_lane_t;
+
+#endif

@@ -1,0 +1,310 @@
+/* lane_zmq_dial.c - the dialling side of the ZeroMQ lanes: one DEALER for each lane.
+ *
+ * How a lane ends, as the socket's monitor tells it (inproc has none; there the peer's goodbye is all that is needed, since both
+ * live and die together):
+ *
+ *   nobody there       CONNECT_RETRIED without a connection before
+ *   refused by CURVE   HANDSHAKE_FAILED_*, DISCONNECTED
+ *   peer gone          DISCONNECTED, then CONNECT_RETRIED
+ *
+ * DISCONNECTED comes before the I/O thread has handed over the last messages; CONNECT_RETRIED
+ * comes after (stream_engine_base_t::error, session_base_t::reconnect in libzmq 4.3). So the lane waits for the latter,
+ * receives until there is no more, and closes. Where libzmq does not retry, after a breach of its protocol, a timer
+ * ends the wait.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "libxo/ctx_internal.h"
+#include "libxo/lane_inbox.h"
+#include "libxo/lane_zmq.h"
+#include "libxo/tsan.h"
+
+#define EVENTS                                                                                  \
+    (ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED |                 \
+     ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |                     \
+     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+#define NO_RETRY_MS 100
+
+typedef struct dialled {
+    xoi_zmq_lane_t lane; /* first */
+    xo_ctx_t *ctx;
+    void *socket;  /* NULL: closed */
+    void *monitor; /* NULL: inproc, or closed */
+    xo_zmq_t in;
+    xo_zmq_t events;
+    xo_timer_t no_retry;
+    xoi_inbox_t inbox;
+    xoi_scheme_t scheme;
+    bool connected;
+    bool handshaken;
+    bool ending; /* nothing comes any more but what has been received */
+    xoi_frames_t frames;
+    char endpoint[]; /* for sentences */
+} dialled_t;
+
+static void close_sockets(dialled_t *dialled, int linger_ms)
+{
+    xo_zmq_stop(&dialled->in);
+    xo_timer_stop(&dialled->no_retry);
+    if (dialled->monitor) {
+        xo_zmq_stop(&dialled->events);
+        zmq_socket_monitor(dialled->socket, NULL, 0);
+        xoi_lane_socket_close(&dialled->monitor, 0);
+    }
+    xoi_lane_socket_close(&dialled->socket, linger_ms);
+}
+
+/* Leaves a peer that is still there. */
+static void leave(dialled_t *dialled)
+{
+    if (!dialled->socket)
+        return;
+    xoi_send_frame(dialled->socket, "");
+    close_sockets(dialled, XOI_LINGER_MS);
+}
+
+static void close_ended(dialled_t *dialled)
+{
+    const char *endpoint = dialled->endpoint;
+
+    close_sockets(dialled, 0);
+    if (!dialled->connected)
+        xoi_inbox_close(&dialled->inbox, ECONNREFUSED, "nobody answers at %s", endpoint);
+    else if (!dialled->handshaken && dialled->scheme == XOI_TCP)
+        xoi_inbox_close(&dialled->inbox, EACCES,
+                        "%s refused the encrypted handshake: is it of the same cluster, with "
+                        "the same key (xo keys)?",
+                        endpoint);
+    else
+        xoi_inbox_close(&dialled->inbox, ECONNRESET, "the connection to %s is gone", endpoint);
+}
+
+/* Handles the received frames. False: there is nothing left to receive from, or the lane's memory is gone. */
+static bool take_frames(dialled_t *dialled)
+{
+    xo_error_t err = {0};
+    xo_msg_t *msg;
+
+    switch (xoi_frames_kind(&dialled->frames)) {
+    case XOI_GOT_NOTHING:
+        xoi_frames_close(&dialled->frames);
+        return true;
+    case XOI_GOT_GOODBYE:
+        xoi_frames_close(&dialled->frames);
+        leave(dialled);
+        xoi_inbox_close(&dialled->inbox, ECONNRESET, "%s closed the lane", dialled->endpoint);
+        return false;
+    default:
+        break;
+    }
+    msg = xo_msg_from_frames(dialled->frames.frames, dialled->frames.count, &err);
+    dialled->frames.count = 0;
+    if (msg)
+        return xoi_inbox_push(&dialled->inbox, &msg) && dialled->socket;
+    leave(dialled);
+    xoi_inbox_close(&dialled->inbox, EBADMSG, "%s sent what is no message: %s",
+                    dialled->endpoint, err.text);
+    return false;
+}
+
+static void receive(dialled_t *dialled)
+{
+    for (int n = 0; n < XOI_LANE_BATCH; n++) {
+        if (xoi_frames_recv(&dialled->frames, dialled->socket) == 0) {
+            XOI_ORDER_RECEIVED(&dialled->ctx->sync);
+            if (!take_frames(dialled))
+                return;
+        } else if (errno == EAGAIN) {
+            xo_zmq_drained(&dialled->in);
+            if (dialled->ending)
+                close_ended(dialled);
+            return;
+        } else {
+            leave(dialled);
+            xoi_inbox_close(&dialled->inbox, EBADMSG, "%s sent a message of too many frames",
+                            dialled->endpoint);
+            return;
+        }
+    }
+    xo_zmq_touch(&dialled->in);
+}
+
+static void on_readable(xo_zmq_t *zmq, int revents, void *arg)
+{
+    (void)zmq;
+    (void)revents;
+    receive(arg);
+}
+
+/* True: the lane ends with this event. */
+static bool note_event(dialled_t *dialled, int event)
+{
+    switch (event) {
+    case ZMQ_EVENT_CONNECTED:
+        dialled->connected = true;
+        return false;
+    case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+        dialled->handshaken = true;
+        return false;
+    case ZMQ_EVENT_DISCONNECTED:
+        dialled->connected = true;
+        xo_timer_start(&dialled->no_retry, NO_RETRY_MS * XO_MS);
+        return !dialled->handshaken;
+    case ZMQ_EVENT_CONNECT_RETRIED:
+        return true;
+    default: /* a handshake failed: DISCONNECTED follows */
+        return false;
+    }
+}
+
+static void on_monitor(xo_zmq_t *zmq, int revents, void *arg)
+{
+    dialled_t *dialled = arg;
+    int event, value;
+
+    (void)zmq;
+    (void)revents;
+    while (!dialled->ending && xoi_monitor_read(dialled->monitor, &event, &value))
+        dialled->ending = note_event(dialled, event);
+    if (dialled->ending)
+        receive(dialled); /* may free it */
+}
+
+static void on_no_retry(xo_timer_t *timer, void *arg)
+{
+    dialled_t *dialled = arg;
+
+    (void)timer;
+    dialled->ending = true;
+    receive(dialled);
+}
+
+static int dialled_send(xo_lane_t *lane, xo_msg_t **msg)
+{
+    dialled_t *dialled = (dialled_t *)lane;
+    size_t bytes = xo_msg_bytes(*msg);
+
+    if (!dialled->socket) {
+        errno = EPIPE;
+        return -1;
+    }
+    XOI_ORDER_SENT(&dialled->ctx->sync);
+    if (xoi_send_msg(dialled->socket, msg) < 0) {
+        if (*msg)
+            return -1; /* ENOMEM */
+        /* libzmq has let go of the connection. */
+        xo_timer_start(&dialled->no_retry, 0);
+    } else {
+        lane->stats.messages_out++;
+        lane->stats.bytes_out += bytes;
+    }
+    xo_zmq_touch(&dialled->in);
+    return 0;
+}
+
+static void dialled_pause(xo_lane_t *lane, bool paused)
+{
+    xoi_inbox_pause(&((dialled_t *)lane)->inbox, paused);
+}
+
+static void dialled_destroy(xo_lane_t *lane)
+{
+    dialled_t *dialled = (dialled_t *)lane;
+
+    leave(dialled);
+    xoi_inbox_stop(&dialled->inbox);
+    xoi_frames_free(&dialled->frames);
+    free(dialled);
+}
+
+static const xoi_lane_side_t side = {dialled_send, dialled_pause, dialled_destroy};
+
+static dialled_t *new_lane(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,
+                           const xo_lane_events_t *events, void *arg)
+{
+    dialled_t *dialled = calloc(1, sizeof *dialled + strlen(endpoint) + 1);
+
+    if (!dialled)
+        return NULL;
+    dialled->ctx = ctx;
+    dialled->scheme = xoi_scheme_of(endpoint);
+    dialled->lane = (xoi_zmq_lane_t){.base = {.transport = &xo_transport_zmq,
+                                              .scheme = xoi_scheme_name(dialled->scheme),
+                                              .loop = loop,
+                                              .events = *events,
+                                              .arg = arg},
+                                     .side = &side};
+    strcpy(dialled->endpoint, endpoint);
+    xoi_frames_init(&dialled->frames);
+    xoi_inbox_init(&dialled->inbox, &dialled->lane.base);
+    xo_timer_init(&dialled->no_retry, loop, on_no_retry, dialled);
+    return dialled;
+}
+
+/* Before connecting, so that no event is missed. */
+static int watch(dialled_t *dialled, xo_error_t *err)
+{
+    xo_loop_t *loop = dialled->lane.base.loop;
+
+    xo_zmq_init(&dialled->in, loop, dialled->socket, XO_READ, on_readable, dialled);
+    if (dialled->scheme != XOI_INPROC) {
+        dialled->monitor = xoi_monitor_open(dialled->ctx, dialled->socket, EVENTS, err);
+        if (!dialled->monitor)
+            return -1;
+        xo_zmq_init(&dialled->events, loop, dialled->monitor, XO_READ, on_monitor, dialled);
+        if (xo_zmq_start(&dialled->events) < 0)
+            return xo_error_set(err, errno, "cannot watch the lane to %s", dialled->endpoint);
+    }
+    if (xo_zmq_start(&dialled->in) < 0)
+        return xo_error_set(err, errno, "cannot watch the lane to %s", dialled->endpoint);
+    return 0;
+}
+
+static int connect_inproc(dialled_t *dialled, xo_error_t *err)
+{
+    xo_error_t why = {0};
+
+    if (xoi_ctx_connect_inproc(dialled->ctx, dialled->socket, dialled->endpoint, &why) == 0)
+        return 0;
+    if (why.errnum != ECONNREFUSED)
+        return xo_error_set(err, why.errnum, "%s", why.text);
+    close_sockets(dialled, 0);
+    xoi_inbox_close(&dialled->inbox, why.errnum, "%s", why.text);
+    return 0;
+}
+
+static int connect_any(dialled_t *dialled, xo_error_t *err)
+{
+    const char *endpoint = dialled->endpoint;
+
+    if (dialled->scheme == XOI_INPROC)
+        return connect_inproc(dialled, err);
+    if (dialled->scheme == XOI_IPC &&
+        strlen(endpoint) - strlen("ipc://") >= sizeof((struct sockaddr_un *)0)->sun_path)
+        return xo_error_set(err, ENAMETOOLONG, "the socket's path in %s is too long", endpoint);
+    if (zmq_connect(dialled->socket, endpoint) < 0 ||
+        xoi_send_frame(dialled->socket, XOI_FRAME_NOTHING) < 0)
+        return xo_error_set(err, errno, "cannot dial %s: %s", endpoint, zmq_strerror(errno));
+    return 0;
+}
+
+xo_lane_t *xoi_zmq_dial(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,
+                        const xo_lane_events_t *events, void *arg, xo_error_t *err)
+{
+    dialled_t *dialled = new_lane(ctx, loop, endpoint, events, arg);
+
+    if (!dialled)
+        return xo_error_null(err, ENOMEM, "no memory for a lane to %s", endpoint);
+    dialled->socket = xoi_lane_socket(ctx, ZMQ_DEALER, dialled->scheme, endpoint, err);
+    if (dialled->socket && watch(dialled, err) == 0 && connect_any(dialled, err) == 0)
+        return &dialled->lane.base;
+    int saved = errno;
+    close_sockets(dialled, 0);
+    xoi_inbox_stop(&dialled->inbox);
+    free(dialled);
+    errno = saved;
+    return NULL;
+}

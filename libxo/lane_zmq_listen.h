@@ -1,0 +1,78 @@
+/* lane_zmq_listen.h - the inside of a ZeroMQ listener and of the lanes it accepts, for
+ * lane_zmq_listen.c and lane_zmq_peer.c.
+ */
+#ifndef XO_LANE_ZMQ_LISTEN_H
+#define XO_LANE_ZMQ_LISTEN_H
+
+#include <uthash.h>
+#include <utlist.h>
+
+#include "libxo/ctx_internal.h"
+#include "libxo/lane_inbox.h"
+#include "libxo/lane_zmq.h"
+
+#define XOI_ROUTING_ID_MAX 255
+
+/* What is known of the end of a peer's connection. */
+typedef enum {
+    XOI_ALIVE,
+    XOI_SUSPECT,    /* it has a descriptor whose connection ended before any peer was known by it */
+    XOI_GONE,       /* DISCONNECTED: its last messages may still be on the way to the socket */
+    XOI_UNREACHABLE /* they have arrived: received until there is no more, it is over */
+} xoi_end_t;
+
+/* A connection of the listener's ROUTER; the lane that the user sees is its beginning. It is freed when the listener has
+ * forgotten it (`listener` is NULL) and the user has no lane of it (`released`). */
+typedef struct xoi_peer {
+    xoi_zmq_lane_t lane; /* first */
+    struct xoi_listener *listener;
+    xoi_inbox_t inbox;
+    xoi_end_t end;
+    int fd;        /* -1: none (inproc) */
+    int probes;    /* of a suspect */
+    bool released; /* true until it is accepted, and after it is destroyed */
+    bool shut;     /* what it sends is dropped; it has our goodbye */
+    bool left;     /* it said goodbye */
+    UT_hash_handle hh;
+    struct xoi_peer *next; /* of those whose end is not XOI_ALIVE */
+    struct xoi_peer *prev;
+    size_t id_size;
+    unsigned char id[];
+} xoi_peer_t;
+
+typedef struct xoi_listener {
+    xo_listener_t base; /* first */
+    xo_ctx_t *ctx;
+    xoi_scheme_t scheme;
+    void *socket;
+    void *monitor; /* NULL: inproc */
+    xo_zmq_t in;
+    xo_zmq_t events;
+    xo_timer_t probe;
+    uint64_t inode; /* of an ipc socket's file */
+    int busy;       /* its code runs, further up the stack: it is freed when that ends */
+    bool dead;      /* the user has destroyed it */
+    xoi_peer_t *peers;  /* by routing id */
+    xoi_peer_t *ending; /* list */
+    bool *strays;       /* by descriptor: a connection ended that no peer was known by */
+    size_t stray_count;
+    xoi_frames_t frames;
+} xoi_listener_t;
+
+/* lane_zmq_peer.c */
+xoi_peer_t *xoi_peer_find(xoi_listener_t *listener, zmq_msg_t *id);
+xoi_peer_t *xoi_peer_create(xoi_listener_t *listener, zmq_msg_t *id);
+/* The listener has nothing to do with it any more; frees it if the user has not either. */
+void xoi_peer_forget(xoi_peer_t *peer);
+/* Closes its lane and tells it, so that it goes. */
+void xoi_peer_shut(xoi_peer_t *peer, int errnum, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void xoi_peer_set_end(xoi_peer_t *peer, xoi_end_t end);
+/* Can it still be sent to? Sends a frame that says nothing. */
+bool xoi_peer_reachable(xoi_peer_t *peer);
+
+/* lane_zmq_listen.c */
+bool xoi_listener_stray(const xoi_listener_t *listener, int fd);
+void xoi_listener_probe(xoi_listener_t *listener); /* soon */
+
+#endif

@@ -1,0 +1,78 @@
+/* loop_internal.h - the inside of xo_loop_t, shared by loop.c, loop_timer.c, loop_drive.c and
+ * loop_zmq.c.
+ */
+#ifndef XO_LOOP_INTERNAL_H
+#define XO_LOOP_INTERNAL_H
+
+#include <stddef.h>
+
+#include <ev.h>
+
+#include "libxo/loop.h"
+
+/* What the loop keeps for each active xo_io_t (its `impl`). */
+typedef struct xoi_io {
+    struct ev_io ev; /* first: libev hands it to the callback */
+    xo_io_t *io;
+    struct xoi_io *next;
+    struct xoi_io *prev;
+} xoi_io_t;
+
+/* One place of the timer heap. Equal times run in the order in which they were started. */
+typedef struct xoi_due {
+    int64_t due_ns;
+    uint64_t order;
+    xo_timer_t *timer;
+} xoi_due_t;
+
+typedef struct xoi_timers {
+    xoi_due_t *heap; /* heap[1..count] is a binary heap, the earliest at 1 */
+    size_t count;
+    size_t capacity;
+    uint64_t order; /* of the next timer that starts */
+} xoi_timers_t;
+
+/* How many watchers want a descriptor; epoll knows each descriptor once only. */
+typedef struct xoi_wants {
+    unsigned readers;
+    unsigned writers;
+} xoi_wants_t;
+
+/* What stands behind xo_loop_fd; nothing of it exists before that is called. */
+typedef struct xoi_drive {
+    int epoll_fd; /* -1: not in use */
+    int timer_fd;
+    int event_fd;
+    bool signalled;   /* event_fd is readable */
+    int64_t armed_ns; /* what timer_fd is set to; INT64_MAX: not at all */
+    xoi_wants_t *wants; /* by descriptor */
+    size_t wants_count;
+} xoi_drive_t;
+
+struct xo_loop {
+    struct ev_loop *ev;
+    struct ev_timer sleeper; /* bounds libev's sleep */
+    int64_t now_ns;
+    bool frozen;
+    bool stopped;
+    int depth;           /* passes under way (a callback may run a pass of its own) */
+    xo_defer_t deferred; /* sentinel of a ring */
+    xoi_io_t *ios;
+    xoi_timers_t timers;
+    xoi_drive_t drive;
+};
+
+/* loop_timer.c */
+int64_t xoi_timers_next(const xo_loop_t *loop); /* when the earliest is due; INT64_MAX: none */
+void xoi_timers_run(xo_loop_t *loop);           /* those due by now that ran before this call */
+void xoi_timers_free(xo_loop_t *loop);
+
+/* loop_drive.c. Each does nothing while xo_loop_fd was not called. */
+void xoi_drive_init(xoi_drive_t *drive);
+void xoi_drive_free(xoi_drive_t *drive);
+int xoi_drive_want(xo_loop_t *loop, int fd, int events);
+void xoi_drive_unwant(xo_loop_t *loop, int fd, int events);
+/* Makes the descriptor say whether there is something to do; not needed within a pass. */
+void xoi_drive_sync(xo_loop_t *loop);
+
+#endif
