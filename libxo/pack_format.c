@@ -9,6 +9,15 @@
 
 /* ---- the format string ---- */
 
+enum { PACKS = 1, UNPACKS = 2, BOTH = PACKS | UNPACKS };
+
+/* What each letter is good for. */
+static const uint8_t letters[UCHAR_MAX + 1] = {
+    ['i'] = BOTH, ['I'] = BOTH,  ['u'] = BOTH,  ['U'] = BOTH,    ['f'] = BOTH,    ['?'] = BOTH,
+    ['n'] = BOTH, ['s'] = BOTH,  ['S'] = BOTH,  ['B'] = BOTH,    ['V'] = BOTH,    ['['] = BOTH,
+    [']'] = BOTH, ['{'] = PACKS, ['}'] = PACKS, ['_'] = UNPACKS, ['*'] = UNPACKS,
+};
+
 static bool is_blank(char c)
 {
     return c == ' ' || c == ',';
@@ -55,15 +64,16 @@ static bool pairs_up(const char *open)
     return *open == '[' || count_values(open + 1, &star) % 2 == 0;
 }
 
-/* Is `format` made of `letters`, with brackets that match? Before anything is written or read. */
-static bool is_format(const char *format, const char *letters)
+/* Is `format` made of letters that are good for `use`, with brackets that match? Asked before
+ * anything is written or read. */
+static bool is_format(const char *format, unsigned use)
 {
     char open[XO_DEPTH_MAX];
     unsigned depth = 0;
     for (const char *at = format; *at; at++) {
         if (is_blank(*at))
             continue;
-        if (!strchr(letters, *at) || (*at == '*' && !ends_container(at + 1)))
+        if (!(letters[(unsigned char)*at] & use) || (*at == '*' && !ends_container(at + 1)))
             return false;
         if (is_open(*at)) {
             if (depth == XO_DEPTH_MAX || !pairs_up(at))
@@ -135,7 +145,7 @@ static void pack_value(xo_buf_t *buf, const char *at, arguments_t *args)
 int xo_pack_vformat(xo_buf_t *buf, const char *format, va_list list)
 {
     arguments_t args;
-    if (!is_format(format, "iIuUf?nsSBV[]{}")) {
+    if (!is_format(format, PACKS)) {
         errno = EINVAL;
         return -1;
     }
@@ -353,7 +363,7 @@ static int unpack_all(unpack_t *u, const char *format)
 int xo_vunpack(xo_slice_t bytes, xo_error_t *err, const char *format, va_list list)
 {
     unpack_t u;
-    if (!is_format(format, "iIuUf?nsSBV_[]*"))
+    if (!is_format(format, UNPACKS))
         return xo_error_set(err, EINVAL, "bad format \"%s\"", format);
     u.reader = xo_reader(bytes);
     u.err = err;

@@ -318,9 +318,10 @@ static inline uint64_t values_in(const token_t *token)
 
 int xo_read_skip(xo_reader_t *reader)
 {
-    uint64_t missing[XO_DEPTH_MAX + 1] = {1}; /* values still to come, per open container */
+    uint64_t missing[XO_DEPTH_MAX + 1]; /* values still to come, per open container */
     unsigned depth = 0;
     xo_reader_t ahead = *reader;
+    missing[0] = 1;
     while (missing[depth] > 0) {
         token_t token;
         if (!token_read(&ahead, &token))

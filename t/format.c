@@ -187,6 +187,7 @@ static void dumps_text(void **state)
                 "\"\\ufffda\\ufffd\"");
     assert_dump(xo_slice("\xa3\xed\xa0\x80", 4), "\"\\ufffd\\ufffd\\ufffd\""); /* a surrogate */
     assert_dump(xo_slice("\xa2\xc0\x80", 3), "\"\\ufffd\\ufffd\"");            /* overlong */
+    assert_dump(xo_slice("\xa3\xe0\x9f\xbf", 4), "\"\\ufffd\\ufffd\\ufffd\"");
     assert_dump(xo_slice("\xa4\xf4\x90\x80\x80", 5), "\"\\ufffd\\ufffd\\ufffd\\ufffd\"");
 }
 
@@ -242,6 +243,7 @@ static void survives_depth(void **state)
     xo_buf_t out = XO_BUF_INIT;
     (void)state;
     memset(deep, '\x91', sizeof deep);
+    deep[sizeof deep - 1] = '\xc0'; /* well formed but for its depth */
     assert_errno(xo_pack_dump(xo_slice(deep, sizeof deep), &out, 10000), EBADMSG);
     xo_buf_free(&out);
 }

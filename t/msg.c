@@ -198,6 +198,10 @@ static void sets_in_place(void **state)
     (void)state;
     xo_msg_t *msg = xo_msg_create(&header, xo_slice("\xa1x", 2));
     sets_all(&msg);
+    xo_msg_set_seq(msg, 1);
+    xo_msg_set_sender_id(msg, 2);
+    xo_msg_set_target_id(msg, 3);
+    sets_all(&msg); /* what was received is set in place as well */
     assert_true(xo_slice_eq_str(xo_msg_header(msg)->target_uid, "counter"));
     assert_true(xo_slice_eq_str(xo_msg_header(msg)->sender_uid, "main"));
     xo_msg_destroy(&msg);
@@ -210,9 +214,10 @@ static void sets_what_came_without(void **state)
 {
     /* nil target and sender, a sequence of one byte; body "x" */
     static const char frame[] = "\x99\x01\x06\x00\x05\xc0\xc0\xc0\x00\xc0\xa1x";
-    /* the same with ids of one byte */
+    /* the same with ids of one byte, and long enough to be on the heap */
     static const char narrow[] = "\x99\x01\x06\x00\x05\x93\x01\xc4\x00\x00\x92\x02\xc4\x01"
-                                 "b\xc0\x00\xc0\xa1x";
+                                 "b\xc0\x00\xc0\xbf"
+                                 "0123456789 0123456789 012345678";
     xo_error_t err;
     (void)state;
     xo_msg_t *msg = receive(frame, sizeof frame - 1, &err);
