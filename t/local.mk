@@ -112,6 +112,10 @@ EXTRA_DIST += $(full_tests) t/tap/full.sh t/tap/run t/tap/tsan.supp t/tap/valgri
 check-full: all
 	$(MAKE) $(AM_MAKEFLAGS) check check_PROGRAMS= TESTS='$(full_tests)'
 
+# What `make check` builds before it runs anything.
+check-programs: all
+	$(MAKE) $(AM_MAKEFLAGS) $(check_PROGRAMS) $(check_LTLIBRARIES) $(check_DATA)
+
 # For the scripts of check-full, which run the unit tests of another tree.
 unit-tests: $(unit_tests)
 print-unit-tests:
@@ -120,6 +124,6 @@ print-threaded-tests:
 	@echo $(threaded_tests)
 print-fuzz-targets:
 	@echo $(fuzz_targets)
-.PHONY: check-full unit-tests print-unit-tests print-threaded-tests print-fuzz-targets
+.PHONY: check-full check-programs unit-tests print-unit-tests print-threaded-tests print-fuzz-targets
 
 AM_DISTCHECK_CONFIGURE_FLAGS = --enable-werror PYTHON='$(PYTHON)'
