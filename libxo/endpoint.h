@@ -108,6 +108,8 @@ int xo_endpoint_listen_on(xo_endpoint_t *endpoint, const char *lane_endpoint, xo
 /* The link to the endpoint at `address` ("host:port", or a lane endpoint with "://"); dials if there is none. Messages
  * may be sent at once. Valid until unlinked; xo_link_incref to keep it longer. */
 xo_link_t *xo_endpoint_link(xo_endpoint_t *endpoint, const char *address, xo_error_t *err);
+/* Is it this endpoint's own advertised address? Then `link` is NULL in the calls below. */
+bool xo_endpoint_is_self(const xo_endpoint_t *endpoint, const char *address);
 xo_link_t *xo_endpoint_link_by_id(xo_endpoint_t *endpoint, uint64_t peer_id); /* or NULL */
 /* Makes `link` the one that requests for XO_BROKER_UID go to. NULL: none. */
 void xo_endpoint_set_broker(xo_endpoint_t *endpoint, xo_link_t *link);
@@ -129,7 +131,7 @@ void xo_link_close(xo_link_t *link, const xo_error_t *why);
 typedef struct xo_call xo_call_t;
 
 /* Gets exactly one answer: an XO_RESULT or XO_ERROR, remote or made here. Takes *answer over if it
- * sets it NULL. The call is gone after this returns. Never called from within the function that made the call. */
+ * sets it NULL. NULL itself: out of memory for an error made here. The call is gone after this returns. Never called from within the function that made the call. */
 typedef void (*xo_answer_f)(xo_call_t *call, xo_msg_t **answer, void *arg);
 
 enum {

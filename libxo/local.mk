@@ -23,10 +23,18 @@ libxo_libxo_core_la_LIBADD = \
 libxo_libxo_core_la_SOURCES = \
 	libxo/address.c \
 	libxo/bytes.h \
+	libxo/call.c \
+	libxo/client.c \
 	libxo/ctx.c \
 	libxo/ctx_internal.h \
+	libxo/endpoint.c \
+	libxo/endpoint_impl.h \
 	libxo/error.c \
 	libxo/failure.c \
+	libxo/future.c \
+	libxo/future.h \
+	libxo/greet.c \
+	libxo/handshake.c \
 	libxo/header.c \
 	libxo/header.h \
 	libxo/keys.c \
@@ -42,17 +50,22 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/lane_zmq_listen.c \
 	libxo/lane_zmq_listen.h \
 	libxo/lane_zmq_peer.c \
+	libxo/link.c \
+	libxo/listen.c \
 	libxo/loop.c \
 	libxo/loop_drive.c \
 	libxo/loop_internal.h \
 	libxo/loop_timer.c \
 	libxo/loop_zmq.c \
 	libxo/msg.c \
+	libxo/outbox.c \
 	libxo/pack_dump.c \
 	libxo/pack_format.c \
 	libxo/pack_map.c \
 	libxo/pack_read.c \
 	libxo/pack_write.c \
+	libxo/ref.c \
+	libxo/route.c \
 	libxo/rundir.c \
 	libxo/tsan.h \
 	libxo/zap.c

@@ -1,0 +1,277 @@
+/* call.c - calls under way and their one answer; tells; the answers to others' requests.
+ *
+ * A call is in endpoint->calls (by sequence) and in its link's list until its answer is there, and
+ * then in endpoint->done until the callback has run. Answers that arrive on a lane are delivered
+ * at once; those made here wait for the deferred pass, so that no callback runs inside the
+ * function that caused it.
+ */
+#include <stdlib.h>
+
+#include "libxo/endpoint_impl.h"
+
+static void unlist(xo_call_t *call)
+{
+    xo_endpoint_t *endpoint = call->endpoint;
+    HASH_DEL(endpoint->calls, call);
+    if (call->link)
+        DL_DELETE(call->link->calls, call);
+    if (call->outgoing)
+        xoi_outgoing_drop(call->link, call->outgoing);
+    xo_timer_stop(&call->timer);
+    call->answered = true;
+}
+
+static void deliver(xo_call_t *call, xo_msg_t *reply)
+{
+    xo_link_t *link = call->link;
+    if (call->answer)
+        call->answer(call, &reply, call->arg);
+    xo_msg_destroy(&reply);
+    free(call);
+    xo_link_decref(link);
+}
+
+/* Ends a call with *reply, in the deferred pass. */
+void xoi_call_finish(xo_call_t *call, xo_msg_t **reply)
+{
+    unlist(call);
+    call->reply = *reply;
+    *reply = NULL;
+    DL_APPEND2(call->endpoint->done, call, prev_done, next_done);
+    xo_defer_start(&call->endpoint->defer);
+}
+
+void xoi_call_fail(xo_call_t *call, const char *code, const char *executed, const char *reason,
+                   const char *message)
+{
+    xo_msg_t *reply = xo_failure_msg(call->seq, code, executed, reason, "%s", message);
+    xoi_call_finish(call, &reply);
+}
+
+void xoi_calls_of_link_fail(xo_link_t *link)
+{
+    xo_call_t *call;
+    xo_call_t *next;
+    DL_FOREACH_SAFE (link->calls, call, next)
+        xoi_call_fail(call, XO_CODE_SERVER_CLOSED, call->outgoing ? "no" : "maybe", link->why.text,
+                      link->why.text);
+}
+
+void xoi_notify(xo_endpoint_t *endpoint, xo_accepted_f accepted, void *arg, int errnum)
+{
+    if (!accepted)
+        return;
+    xoi_notice_t *notice = calloc(1, sizeof *notice);
+    if (!notice)
+        return;
+    notice->accepted = accepted;
+    notice->arg = arg;
+    notice->errnum = errnum;
+    DL_APPEND(endpoint->notices, notice);
+    xo_defer_start(&endpoint->defer);
+}
+
+void xoi_run_deferred(xo_defer_t *defer, void *arg)
+{
+    (void)defer;
+    xo_endpoint_t *endpoint = arg;
+    while (endpoint->notices) {
+        xoi_notice_t *notice = endpoint->notices;
+        DL_DELETE(endpoint->notices, notice);
+        notice->accepted(notice->errnum, notice->arg);
+        free(notice);
+    }
+    while (endpoint->done) {
+        xo_call_t *call = endpoint->done;
+        DL_DELETE2(endpoint->done, call, prev_done, next_done);
+        deliver(call, call->reply);
+    }
+}
+
+/* An answer from a lane, or from a request of our own that we handled ourselves. */
+void xoi_answer_arrived(xo_endpoint_t *endpoint, xo_msg_t **msg)
+{
+    xo_call_t *call = NULL;
+    uint64_t seq = xo_msg_header(*msg)->seq;
+    HASH_FIND(hh, endpoint->calls, &seq, sizeof seq, call);
+    if (!call || call->outgoing) {
+        xo_endpoint_count_drop(endpoint, XO_DROP_NO_CALLER);
+        xo_msg_destroy(msg);
+    } else if (call->in_flight_local) {
+        xoi_call_finish(call, msg);
+    } else {
+        unlist(call);
+        xo_msg_t *reply = *msg;
+        *msg = NULL;
+        deliver(call, reply);
+    }
+}
+
+static void deadline_passed(xo_timer_t *timer, void *arg)
+{
+    (void)timer;
+    xo_call_t *call = arg;
+    bool sent = !call->outgoing;
+    if (sent)
+        xoi_cancel_send(call->endpoint, call->link, call->target_id, call->seq);
+    xoi_call_fail(call, XO_CODE_DEADLINE, sent ? "maybe" : "no", "deadline",
+                  "the deadline passed before the answer came");
+}
+
+static xo_call_t *call_create(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t *msg,
+                              xo_answer_f answer, void *arg)
+{
+    xo_call_t *call = calloc(1, sizeof *call);
+    if (!call)
+        return NULL;
+    call->endpoint = endpoint;
+    call->seq = ++endpoint->next_seq;
+    call->target_id = xo_msg_header(msg)->target_id;
+    call->link = link ? xo_link_incref(link) : NULL;
+    call->answer = answer;
+    call->arg = arg;
+    xo_timer_init(&call->timer, endpoint->loop, deadline_passed, call);
+    xo_msg_set_seq(msg, call->seq);
+    xo_msg_set_sender_id(msg, endpoint->self.id);
+    return call;
+}
+
+static void call_list(xo_call_t *call)
+{
+    HASH_ADD(hh, call->endpoint->calls, seq, sizeof call->seq, call);
+    if (call->link)
+        DL_APPEND(call->link->calls, call);
+}
+
+/* A request from this endpoint to itself: straight to the handler, no lane, no credit. */
+static void deliver_local(xo_endpoint_t *endpoint, xo_call_t *call, xo_msg_t **msg)
+{
+    endpoint->local_stats.messages_out++;
+    endpoint->local_stats.messages_in++;
+    endpoint->local_stats.bytes_out += xo_msg_bytes(*msg);
+    endpoint->local_stats.bytes_in += xo_msg_bytes(*msg);
+    if (call)
+        call->in_flight_local = true;
+    endpoint->ops.request(endpoint, NULL, msg, endpoint->arg);
+    xo_msg_destroy(msg);
+    if (call)
+        call->in_flight_local = false;
+}
+
+xo_call_t *xo_endpoint_call(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t **msg,
+                            unsigned flags, int64_t deadline_ns, xo_answer_f answer, void *arg,
+                            xo_error_t *err)
+{
+    xo_call_t *call = call_create(endpoint, link, *msg, answer, arg);
+    if (!call)
+        return xo_error_null(err, ENOMEM, "out of memory for a call");
+    call_list(call);
+    if (deadline_ns > 0)
+        xo_timer_start(&call->timer, deadline_ns);
+    if (!link) {
+        deliver_local(endpoint, call, msg);
+        return call;
+    }
+    if (link->state <= XOI_LINK_UP && xoi_submit(link, msg, flags, call, NULL, NULL, err) < 0) {
+        unlist(call);
+        xo_link_decref(link);
+        free(call);
+        return NULL;
+    }
+    if (*msg) {
+        xo_msg_destroy(msg);
+        xoi_call_fail(call, XO_CODE_SERVER_CLOSED, "no", link->why.text, link->why.text);
+    }
+    return call;
+}
+
+uint64_t xo_call_seq(const xo_call_t *call)
+{
+    return call->seq;
+}
+
+void xoi_cancel_send(xo_endpoint_t *endpoint, xo_link_t *link, uint64_t target_id, uint64_t seq)
+{
+    xo_header_t header = {
+        .kind = XO_CANCEL, .seq = seq, .target_id = target_id, .sender_id = endpoint->self.id};
+    xo_msg_t *msg = xo_msg_create(&header, xo_slice(NULL, 0));
+    if (!msg)
+        return;
+    if (link)
+        xoi_send_urgent(link, &msg);
+    else
+        endpoint->ops.request(endpoint, NULL, &msg, endpoint->arg);
+    xo_msg_destroy(&msg);
+}
+
+void xo_call_cancel(xo_call_t *call)
+{
+    if (call->answered)
+        return;
+    if (call->outgoing)
+        xoi_call_fail(call, XO_CODE_CANCELLED, "no", "cancelled", "cancelled before it was sent");
+    else
+        xoi_cancel_send(call->endpoint, call->link, call->target_id, call->seq);
+}
+
+void xo_call_abandon(xo_call_t *call)
+{
+    call->answer = NULL;
+    xo_call_cancel(call);
+}
+
+int xo_endpoint_tell(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t **msg, unsigned flags,
+                     xo_accepted_f accepted, void *arg, xo_error_t *err)
+{
+    xo_msg_set_sender_id(*msg, endpoint->self.id);
+    if (!link) {
+        deliver_local(endpoint, NULL, msg);
+        xoi_notify(endpoint, accepted, arg, 0);
+        return 0;
+    }
+    if (!xo_kind_is_request(xo_msg_header(*msg)->kind) && link->state <= XOI_LINK_UP) {
+        xoi_send_urgent(link, msg);
+        xoi_notify(endpoint, accepted, arg, 0);
+        return 0;
+    }
+    int rc = xoi_submit(link, msg, flags, NULL, accepted, arg, err);
+    if (rc < 0 && errno == EPIPE)
+        xo_endpoint_count_drop(endpoint, XO_DROP_CLOSED);
+    return rc;
+}
+
+xo_return_t xo_return_of(xo_link_t *from, const xo_msg_t *request)
+{
+    const xo_header_t *header = xo_msg_header(request);
+    return (xo_return_t){from, header->sender_id, header->seq};
+}
+
+void xo_endpoint_answer(xo_endpoint_t *endpoint, const xo_return_t *to, xo_msg_t **answer)
+{
+    if (!*answer)
+        *answer = xo_failure_msg(to->seq, XO_CODE_METHOD, "ran", NULL,
+                                 "out of memory for the answer");
+    if (!*answer)
+        return;
+    xo_msg_set_seq(*answer, to->seq);
+    if (!to->link) {
+        xoi_answer_arrived(endpoint, answer);
+        return;
+    }
+    xo_msg_set_target_id(*answer, to->to_id);
+    xo_msg_set_sender_id(*answer, endpoint->self.id);
+    xoi_send_urgent(to->link, answer);
+}
+
+void xo_endpoint_peer_down(xo_endpoint_t *endpoint, uint64_t peer_id, const char *reason)
+{
+    xo_link_t *link;
+    xo_link_t *next;
+    DL_FOREACH_SAFE (endpoint->links, link, next)
+        if (link->peer.id == peer_id) {
+            xo_error_t why;
+            xo_error_set(&why, ECONNRESET, "%s died: %s",
+                         link->peer.address[0] ? link->peer.address : "the peer", reason);
+            xo_link_close(link, &why);
+        }
+}

@@ -1,0 +1,193 @@
+/* endpoint.c - an endpoint as a whole: its identity, its counters, its beginning and its end. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libxo/endpoint_impl.h"
+
+static void set_options(xo_endpoint_t *endpoint, const xo_endpoint_options_t *options)
+{
+    if (options)
+        endpoint->options = *options;
+    xo_endpoint_options_t *o = &endpoint->options;
+    if (o->window_messages == 0)
+        o->window_messages = XO_WINDOW_MESSAGES;
+    if (o->window_bytes == 0)
+        o->window_bytes = XO_WINDOW_BYTES;
+    if (o->handshake_ms == 0)
+        o->handshake_ms = XOI_HANDSHAKE_MS;
+}
+
+xo_endpoint_t *xo_endpoint_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_identity_t *self,
+                                  const xo_endpoint_ops_t *ops, void *arg,
+                                  const xo_endpoint_options_t *options, xo_error_t *err)
+{
+    if (self->role < XO_ROLE_CLIENT || self->role > XO_ROLE_BROKER)
+        return xo_error_null(err, EINVAL, "an endpoint needs a role");
+    xo_endpoint_t *endpoint = calloc(1, sizeof *endpoint);
+    if (!endpoint)
+        return xo_error_null(err, ENOMEM, "out of memory for an endpoint");
+    endpoint->ctx = ctx;
+    endpoint->loop = loop;
+    endpoint->ops = *ops;
+    endpoint->arg = arg;
+    set_options(endpoint, options);
+    xo_endpoint_set_self(endpoint, self);
+    xoi_machine_id(endpoint->machine, sizeof endpoint->machine);
+    xo_defer_init(&endpoint->defer, loop, xoi_run_deferred, endpoint);
+    return endpoint;
+}
+
+void xo_endpoint_set_self(xo_endpoint_t *endpoint, const xo_identity_t *self)
+{
+    uint64_t id = endpoint->self.id;
+    if (self != &endpoint->self)
+        endpoint->self = *self;
+    if (id)
+        endpoint->self.id = id;
+    else if (self->id == 0)
+        endpoint->self.id = xo_random_id();
+    endpoint->self.pid = getpid();
+    snprintf(endpoint->self.cluster, sizeof endpoint->self.cluster, "%s",
+             xo_ctx_cluster(endpoint->ctx));
+}
+
+static void say_goodbye(xo_link_t *link)
+{
+    xo_msg_t *msg = xo_msg_create(
+        &(xo_header_t){.kind = XO_GOODBYE, .sender_id = link->endpoint->self.id}, xo_slice(NULL, 0));
+    if (msg && link->lane)
+        xo_lane_send(link->lane, &msg);
+    xo_msg_destroy(&msg);
+}
+
+static void close_links(xo_endpoint_t *endpoint)
+{
+    xo_error_t why;
+    xo_error_set(&why, ESHUTDOWN, "this endpoint is closing");
+    while (endpoint->links) {
+        xo_link_t *link = endpoint->links;
+        if (link->state == XOI_LINK_UP)
+            say_goodbye(link);
+        xo_link_close(link, &why);
+    }
+}
+
+void xo_endpoint_destroy(xo_endpoint_t *endpoint)
+{
+    if (!endpoint)
+        return;
+    int saved = errno;
+    endpoint->closing = true;
+    xo_endpoint_set_broker(endpoint, NULL);
+    close_links(endpoint);
+    xo_call_t *call;
+    xo_call_t *next;
+    HASH_ITER (hh, endpoint->calls, call, next)
+        xoi_call_fail(call, XO_CODE_SERVER_CLOSED, "maybe", "closing", "this endpoint is closing");
+    xoi_run_deferred(&endpoint->defer, endpoint);
+    xo_defer_stop(&endpoint->defer);
+    while (endpoint->doors) {
+        xoi_door_t *door = endpoint->doors;
+        LL_DELETE(endpoint->doors, door);
+        xo_listener_destroy(door->listener);
+        free(door);
+    }
+    if (endpoint->local_address[0])
+        xo_ctx_remove_local(endpoint->ctx, endpoint->local_address);
+    free(endpoint);
+    errno = saved;
+}
+
+const xo_identity_t *xo_endpoint_self(const xo_endpoint_t *endpoint)
+{
+    return &endpoint->self;
+}
+
+xo_ctx_t *xo_endpoint_ctx(xo_endpoint_t *endpoint)
+{
+    return endpoint->ctx;
+}
+
+xo_loop_t *xo_endpoint_loop(xo_endpoint_t *endpoint)
+{
+    return endpoint->loop;
+}
+
+bool xo_endpoint_is_self(const xo_endpoint_t *endpoint, const char *address)
+{
+    return endpoint->self.address[0] && strcmp(endpoint->self.address, address) == 0;
+}
+
+void xo_endpoint_set_broker(xo_endpoint_t *endpoint, xo_link_t *link)
+{
+    xo_link_t *old = endpoint->broker;
+    endpoint->broker = link ? xo_link_incref(link) : NULL;
+    xo_link_decref(old);
+}
+
+xo_link_t *xo_endpoint_broker(xo_endpoint_t *endpoint)
+{
+    return endpoint->broker;
+}
+
+/* ---- counters ---- */
+
+const char *xo_drop_name(xo_drop_t reason)
+{
+    static const char *const names[XO_DROP_REASONS] = {
+        [XO_DROP_NO_ACTOR] = "no-actor",   [XO_DROP_STALE] = "stale",
+        [XO_DROP_DEADLINE] = "deadline",   [XO_DROP_CLOSED] = "closed",
+        [XO_DROP_NO_CALLER] = "no-caller", [XO_DROP_NO_ROUTE] = "no-route",
+        [XO_DROP_MALFORMED] = "malformed", [XO_DROP_REFUSED] = "refused",
+        [XO_DROP_OVERRUN] = "overrun",     [XO_DROP_ERROR] = "error",
+    };
+    return reason < XO_DROP_REASONS ? names[reason] : "?";
+}
+
+void xo_endpoint_count_drop(xo_endpoint_t *endpoint, xo_drop_t reason)
+{
+    endpoint->drops[reason]++;
+}
+
+const uint64_t *xo_endpoint_drops(const xo_endpoint_t *endpoint)
+{
+    return endpoint->drops;
+}
+
+static void add(xo_lane_total_t *rows, size_t *count, size_t max, const char *scheme,
+                const xo_lane_stats_t *stats)
+{
+    size_t i = 0;
+    while (i < *count && strcmp(rows[i].scheme, scheme) != 0)
+        i++;
+    if (i == max)
+        return;
+    if (i == *count)
+        rows[(*count)++] = (xo_lane_total_t){.scheme = scheme};
+    rows[i].stats.messages_in += stats->messages_in;
+    rows[i].stats.messages_out += stats->messages_out;
+    rows[i].stats.bytes_in += stats->bytes_in;
+    rows[i].stats.bytes_out += stats->bytes_out;
+}
+
+void xoi_totals_add(xo_endpoint_t *endpoint, const char *scheme, const xo_lane_stats_t *stats)
+{
+    add(endpoint->totals, &endpoint->totals_count,
+        sizeof endpoint->totals / sizeof *endpoint->totals, scheme, stats);
+}
+
+size_t xo_endpoint_lane_totals(const xo_endpoint_t *endpoint, xo_lane_total_t *rows, size_t max)
+{
+    size_t count = 0;
+    const xo_link_t *link;
+    for (size_t i = 0; i < endpoint->totals_count; i++)
+        add(rows, &count, max, endpoint->totals[i].scheme, &endpoint->totals[i].stats);
+    DL_FOREACH (endpoint->links, link)
+        if (link->lane)
+            add(rows, &count, max, link->scheme, xo_lane_stats(link->lane));
+    if (endpoint->local_stats.messages_in)
+        add(rows, &count, max, "local", &endpoint->local_stats);
+    return count;
+}

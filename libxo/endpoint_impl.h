@@ -1,0 +1,214 @@
+/* endpoint_impl.h - what the files of the endpoint share; nobody else includes it.
+ *
+ * endpoint.c   identity, counters, the end        listen.c     where others reach it
+ * link.c       life of a link                     handshake.c  hello and welcome as bytes, pure
+ * greet.c      what hello and welcome do          outbox.c     credit and what waits for it
+ * call.c       calls, tells, answers              route.c      where an incoming message goes
+ */
+#ifndef XO_ENDPOINT_IMPL_H
+#define XO_ENDPOINT_IMPL_H
+
+#include <uthash.h>
+#include <utlist.h>
+
+#include "libxo/endpoint.h"
+
+#define XOI_MACHINE_BYTES 96
+#define XOI_LINK_ADDRESS_BYTES 384 /* "host:port" or a lane endpoint */
+#define XOI_LANE_ENDPOINT_BYTES 640
+#define XOI_HANDSHAKE_MS 5000
+/* How long a lane that broke waits for the broker's word on why the peer died. */
+#define XOI_POST_MORTEM_MS 100
+/* How long a lane may still deliver what a dead process had sent. */
+#define XOI_DRAIN_MS 50
+
+/* Something that waits in a link's outbox for credit, or for the handshake. */
+typedef struct xoi_outgoing {
+    xo_msg_t *msg;
+    xo_call_t *call; /* NULL: a tell */
+    xo_accepted_f accepted;
+    void *arg;
+    struct xoi_outgoing *prev, *next;
+} xoi_outgoing_t;
+
+typedef struct xoi_waiter {
+    xo_room_f room;
+    void *arg;
+    struct xoi_waiter *prev, *next;
+} xoi_waiter_t;
+
+typedef enum {
+    XOI_LINK_DIALING,  /* hello sent, welcome expected */
+    XOI_LINK_ACCEPTED, /* hello expected */
+    XOI_LINK_UP,
+    XOI_LINK_DYING, /* lane gone, calls not answered yet: the reason may come */
+    XOI_LINK_CLOSED
+} xoi_link_state_t;
+
+typedef struct xoi_credit {
+    int64_t messages;
+    int64_t bytes;
+} xoi_credit_t;
+
+struct xo_link {
+    xo_endpoint_t *endpoint;
+    int refs;
+    xoi_link_state_t state;
+    xo_lane_t *lane; /* NULL once closed */
+    const char *scheme;
+    xo_identity_t peer;
+    char address[XOI_LINK_ADDRESS_BYTES]; /* key in by_address; "" : in no table */
+    char lane_endpoint[XOI_LANE_ENDPOINT_BYTES];             /* what was dialled */
+    bool dialled;
+    bool tcp_fallback; /* the ipc socket was stale: tcp is tried next */
+    bool same_machine;
+    xo_error_t why;
+    xo_timer_t timer; /* handshake, later draining and post-mortem */
+    xo_io_t pidfd;
+
+    xoi_credit_t window; /* what the peer granted altogether */
+    xoi_credit_t credit; /* what is left of it */
+    xoi_outgoing_t *outbox;
+    size_t outbox_count;
+    size_t refused_bytes; /* the message last refused with EAGAIN */
+    xo_msgq_t urgent; /* answers and control, when the lane is full or the link not up yet */
+    xoi_waiter_t *waiters;
+
+    xoi_credit_t held;    /* requests received whose credit has not gone back */
+    xoi_credit_t handled; /* of these, handled: to go back next */
+    bool eager;           /* the peer asked for all: goes back at the end of each pass */
+    xo_defer_t credit_defer;
+
+    xo_call_t *calls; /* under way over this link */
+    xo_lane_stats_t last_stats;
+    struct xo_link *prev, *next;
+    bool in_address_table, in_id_table;
+    UT_hash_handle hh_address;
+    UT_hash_handle hh_id; /* by peer.id; of two links to one peer, the first */
+};
+
+struct xo_call {
+    xo_endpoint_t *endpoint;
+    uint64_t seq;
+    uint64_t target_id;
+    xo_link_t *link; /* NULL: to this endpoint itself */
+    xo_answer_f answer;
+    void *arg;
+    xoi_outgoing_t *outgoing; /* while it has not left */
+    bool in_flight_local;     /* its request is being delivered right now */
+    bool answered;            /* out of the table; its answer waits to be delivered */
+    xo_msg_t *reply;
+    xo_timer_t timer;
+    UT_hash_handle hh;
+    struct xo_call *prev, *next;           /* in link->calls */
+    struct xo_call *prev_done, *next_done; /* in endpoint->done */
+};
+
+/* A request passed on for somebody else, so that it can be cancelled by its original name. */
+typedef struct xoi_proxy {
+    struct {
+        uint64_t sender_id;
+        uint64_t seq;
+    } key;
+    xo_endpoint_t *endpoint;
+    xo_return_t to;
+    size_t bytes;
+    xo_call_t *call;
+    UT_hash_handle hh;
+} xoi_proxy_t;
+
+typedef struct xoi_notice {
+    xo_accepted_f accepted;
+    void *arg;
+    int errnum;
+    struct xoi_notice *prev, *next;
+} xoi_notice_t;
+
+typedef struct xoi_door {
+    xo_listener_t *listener;
+    struct xoi_door *next;
+} xoi_door_t;
+
+struct xo_endpoint {
+    xo_ctx_t *ctx;
+    xo_loop_t *loop;
+    xo_identity_t self;
+    xo_endpoint_options_t options;
+    xo_endpoint_ops_t ops;
+    void *arg;
+    char machine[XOI_MACHINE_BYTES];
+    char local_address[XO_ADDRESS_BYTES]; /* registered with the ctx; "" : not */
+    bool closing;
+
+    xoi_door_t *doors;
+    xo_link_t *links;
+    xo_link_t *by_address;
+    xo_link_t *by_id;
+    xo_link_t *broker;
+
+    uint64_t next_seq;
+    xo_call_t *calls; /* by seq */
+    xo_call_t *done;  /* answered, callback to come */
+    xoi_proxy_t *proxies;
+    xoi_notice_t *notices;
+    xo_defer_t defer;
+
+    uint64_t drops[XO_DROP_REASONS];
+    xo_lane_stats_t local_stats;
+    xo_lane_total_t totals[8];
+    size_t totals_count;
+};
+
+/* handshake.c: pure */
+void xoi_machine_id(char *text, size_t size);
+typedef struct xoi_hello {
+    xo_identity_t peer;
+    char machine[XOI_MACHINE_BYTES];
+    char expect[XO_ADDRESS_BYTES];
+    xoi_credit_t window;
+} xoi_hello_t;
+void xoi_hello_pack(const xo_endpoint_t *endpoint, const char *expect, xo_buf_t *out);
+int xoi_hello_read(xo_slice_t body, xoi_hello_t *hello, xo_error_t *err);
+
+/* link.c */
+extern const xo_lane_events_t xoi_link_lane_events;
+xo_link_t *xoi_link_create(xo_endpoint_t *endpoint, const char *address);
+int xoi_link_dial(xo_link_t *link, xo_error_t *err);
+void xoi_link_accept(xo_endpoint_t *endpoint, xo_lane_t *lane);
+void xoi_link_table_add(xo_link_t *link);
+void xoi_link_table_remove(xo_link_t *link);
+void xoi_link_closed(xo_link_t *link, const xo_error_t *why);
+void xoi_link_protocol_error(xo_link_t *link, const char *what);
+
+/* greet.c: the handshake's effects */
+int xoi_greet_send(xo_link_t *link, xo_kind_t kind);
+void xoi_greet(xo_link_t *link, const xo_msg_t *msg);
+
+/* endpoint.c */
+void xoi_totals_add(xo_endpoint_t *endpoint, const char *scheme, const xo_lane_stats_t *stats);
+
+/* outbox.c */
+int xoi_submit(xo_link_t *link, xo_msg_t **msg, unsigned flags, xo_call_t *call,
+               xo_accepted_f accepted, void *arg, xo_error_t *err);
+void xoi_send_urgent(xo_link_t *link, xo_msg_t **msg);
+void xoi_outbox_flush(xo_link_t *link);
+void xoi_outbox_fail(xo_link_t *link);
+void xoi_outgoing_drop(xo_link_t *link, xoi_outgoing_t *outgoing);
+void xoi_credit_arrived(xo_link_t *link, const xo_msg_t *msg);
+void xoi_credit_deferred(xo_defer_t *defer, void *arg);
+int xoi_credit_take(xo_link_t *link, size_t bytes);
+
+/* call.c */
+void xoi_call_finish(xo_call_t *call, xo_msg_t **reply);
+void xoi_call_fail(xo_call_t *call, const char *code, const char *executed, const char *reason,
+                   const char *message);
+void xoi_calls_of_link_fail(xo_link_t *link);
+void xoi_answer_arrived(xo_endpoint_t *endpoint, xo_msg_t **msg);
+void xoi_notify(xo_endpoint_t *endpoint, xo_accepted_f accepted, void *arg, int errnum);
+void xoi_run_deferred(xo_defer_t *defer, void *arg);
+void xoi_cancel_send(xo_endpoint_t *endpoint, xo_link_t *link, uint64_t target_id, uint64_t seq);
+
+/* route.c */
+void xoi_route(xo_link_t *link, xo_msg_t **msg);
+
+#endif

@@ -1,0 +1,136 @@
+/* greet.c - what hello and welcome do to a link: who may come in, and what is known afterwards. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "libxo/endpoint_impl.h"
+
+int xoi_greet_send(xo_link_t *link, xo_kind_t kind)
+{
+    xo_endpoint_t *endpoint = link->endpoint;
+    bool by_address = link->dialled && !strstr(link->address, "://");
+    xo_buf_t body = XO_BUF_INIT;
+    xoi_hello_pack(endpoint, by_address ? link->address : "", &body);
+    xo_msg_t *msg = xo_msg_create(&(xo_header_t){.kind = kind, .sender_id = endpoint->self.id},
+                                  xo_buf_slice(&body));
+    xo_buf_free(&body);
+    int rc = msg ? xo_lane_send(link->lane, &msg) : -1;
+    xo_msg_destroy(&msg);
+    return rc;
+}
+
+static int check_peer(xo_link_t *link, const xoi_hello_t *hello, xo_error_t *why)
+{
+    xo_endpoint_t *endpoint = link->endpoint;
+    const xo_identity_t *self = &endpoint->self;
+    const xo_identity_t *peer = &hello->peer;
+    if (strcmp(peer->cluster, self->cluster) != 0)
+        return xo_error_set(why, EACCES, "this is cluster '%s', not '%s'", self->cluster,
+                            peer->cluster);
+    if (peer->id == self->id)
+        return xo_error_set(why, EINVAL, "that is the endpoint itself");
+    if (!link->dialled && hello->expect[0] && strcmp(hello->expect, self->address) != 0)
+        return xo_error_set(why, EADDRNOTAVAIL, "this is %s, not %s",
+                            self->address[0] ? self->address : "no pool", hello->expect);
+    if (endpoint->ops.admit)
+        return endpoint->ops.admit(endpoint, peer, why, endpoint->arg);
+    return 0;
+}
+
+static void peer_process_ended(xo_io_t *io, int revents, void *arg)
+{
+    (void)revents;
+    xo_link_t *link = arg;
+    xo_io_stop(io);
+    close(io->fd);
+    /* The lane says so itself in most cases, after what was under way has arrived. */
+    xo_timer_start(&link->timer, XOI_DRAIN_MS * XO_MS);
+}
+
+static void watch_peer(xo_link_t *link)
+{
+    const xo_identity_t *peer = &link->peer;
+    if (!link->same_machine || peer->pid <= 0 || peer->pid == link->endpoint->self.pid)
+        return;
+    int fd = (int)syscall(SYS_pidfd_open, (pid_t)peer->pid, 0);
+    if (fd < 0)
+        return;
+    xo_io_init(&link->pidfd, link->endpoint->loop, fd, XO_READ, peer_process_ended, link);
+    if (xo_io_start(&link->pidfd) < 0)
+        close(fd);
+}
+
+static void link_up(xo_link_t *link, const xoi_hello_t *hello)
+{
+    xo_endpoint_t *endpoint = link->endpoint;
+    link->peer = hello->peer;
+    link->same_machine = strcmp(hello->machine, endpoint->machine) == 0;
+    link->window = link->credit = hello->window;
+    link->state = XOI_LINK_UP;
+    xo_timer_stop(&link->timer);
+    if (!link->address[0])
+        snprintf(link->address, sizeof link->address, "%s", link->peer.address);
+    xoi_link_table_add(link);
+    watch_peer(link);
+    if (endpoint->ops.linked)
+        endpoint->ops.linked(endpoint, link, endpoint->arg);
+    xoi_outbox_flush(link);
+}
+
+static void refuse(xo_link_t *link, const xo_error_t *why)
+{
+    xo_endpoint_count_drop(link->endpoint, XO_DROP_REFUSED);
+    if (link->dialled) {
+        xo_link_close(link, why);
+        return;
+    }
+    xo_msg_t *msg = xo_failure_msg(0, XO_CODE_REFUSED, "no", NULL, "%s", why->text);
+    if (msg)
+        xo_lane_send(link->lane, &msg);
+    xo_msg_destroy(&msg);
+    xo_link_close(link, why);
+}
+
+static void refused_by_peer(xo_link_t *link, const xo_msg_t *msg)
+{
+    xo_failure_t failure;
+    xo_error_t why;
+    if (xo_failure_read(xo_msg_body(msg), &failure) < 0)
+        xo_error_set(&why, EPROTO, "%s answered the handshake with a malformed error",
+                     link->address);
+    else
+        xo_error_set(&why, EACCES, "%s refused the link: %.*s", link->address,
+                     (int)failure.message.size, failure.message.data);
+    xo_link_close(link, &why);
+}
+
+void xoi_greet(xo_link_t *link, const xo_msg_t *msg)
+{
+    xo_kind_t kind = xo_msg_header(msg)->kind;
+    xo_kind_t expected = link->dialled ? XO_WELCOME : XO_HELLO;
+    xoi_hello_t hello;
+    xo_error_t why;
+    if (link->dialled && kind == XO_ERROR) {
+        refused_by_peer(link, msg);
+        return;
+    }
+    if (kind != expected) {
+        xoi_link_protocol_error(link, "its first message is not the handshake's");
+        return;
+    }
+    if (xoi_hello_read(xo_msg_body(msg), &hello, &why) < 0) {
+        xoi_link_protocol_error(link, why.text);
+        return;
+    }
+    if (check_peer(link, &hello, &why) < 0) {
+        refuse(link, &why);
+        return;
+    }
+    if (!link->dialled && xoi_greet_send(link, XO_WELCOME) < 0) {
+        xo_error_set(&why, errno, "the welcome could not be sent");
+        xo_link_close(link, &why);
+        return;
+    }
+    link_up(link, &hello);
+}

@@ -1,0 +1,339 @@
+/* link.c - the life of a link: dialled or accepted, up, closed, its calls answered. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libxo/endpoint_impl.h"
+
+xo_link_t *xo_link_incref(xo_link_t *link)
+{
+    link->refs++;
+    return link;
+}
+
+void xo_link_decref(xo_link_t *link)
+{
+    if (!link || --link->refs > 0)
+        return;
+    xo_msgq_clear(&link->urgent);
+    free(link);
+}
+
+bool xo_link_up(const xo_link_t *link)
+{
+    return link->state == XOI_LINK_UP;
+}
+
+const xo_identity_t *xo_link_peer(const xo_link_t *link)
+{
+    return &link->peer;
+}
+
+const char *xo_link_scheme(const xo_link_t *link)
+{
+    return link->scheme;
+}
+
+const xo_lane_stats_t *xo_link_stats(const xo_link_t *link)
+{
+    return link->lane ? xo_lane_stats(link->lane) : &link->last_stats;
+}
+
+/* ---- tables ---- */
+
+void xoi_link_table_add(xo_link_t *link)
+{
+    xo_endpoint_t *endpoint = link->endpoint;
+    xo_link_t *other = NULL;
+    if (link->address[0] && !link->in_address_table)
+        HASH_FIND(hh_address, endpoint->by_address, link->address, strlen(link->address), other);
+    if (link->address[0] && !link->in_address_table && !other) {
+        HASH_ADD_KEYPTR(hh_address, endpoint->by_address, link->address, strlen(link->address),
+                        link);
+        link->in_address_table = true;
+    }
+    other = NULL;
+    if (link->peer.id && !link->in_id_table)
+        HASH_FIND(hh_id, endpoint->by_id, &link->peer.id, sizeof link->peer.id, other);
+    if (link->peer.id && !link->in_id_table && !other) {
+        HASH_ADD(hh_id, endpoint->by_id, peer.id, sizeof link->peer.id, link);
+        link->in_id_table = true;
+    }
+}
+
+/* Another link to the same peer or address takes the place. */
+void xoi_link_table_remove(xo_link_t *link)
+{
+    xo_endpoint_t *endpoint = link->endpoint;
+    bool was_listed = link->in_address_table || link->in_id_table;
+    if (link->in_address_table)
+        HASH_DELETE(hh_address, endpoint->by_address, link);
+    if (link->in_id_table)
+        HASH_DELETE(hh_id, endpoint->by_id, link);
+    link->in_address_table = link->in_id_table = false;
+    xo_link_t *other;
+    if (!was_listed)
+        return;
+    DL_FOREACH (endpoint->links, other)
+        if (other != link && other->state == XOI_LINK_UP && other->peer.id == link->peer.id)
+            xoi_link_table_add(other);
+}
+
+/* ---- the end ---- */
+
+static void finish(xo_link_t *link)
+{
+    xo_endpoint_t *endpoint = link->endpoint;
+    link->state = XOI_LINK_CLOSED;
+    xo_timer_stop(&link->timer);
+    xo_defer_stop(&link->credit_defer);
+    xoi_calls_of_link_fail(link);
+    xoi_outbox_fail(link);
+    if (endpoint->broker == link)
+        xo_endpoint_set_broker(endpoint, NULL);
+    DL_DELETE(endpoint->links, link);
+    if (endpoint->ops.unlinked && !endpoint->closing)
+        endpoint->ops.unlinked(endpoint, link, &link->why, endpoint->arg);
+    xo_link_decref(link);
+}
+
+static void drop_lane(xo_link_t *link)
+{
+    xo_timer_stop(&link->timer);
+    if (link->pidfd.active) {
+        xo_io_stop(&link->pidfd);
+        close(link->pidfd.fd);
+    }
+    if (!link->lane)
+        return;
+    link->last_stats = *xo_lane_stats(link->lane);
+    xoi_totals_add(link->endpoint, link->scheme, &link->last_stats);
+    xo_lane_destroy(link->lane);
+    link->lane = NULL;
+}
+
+/* A process of this machine died: its broker knows more in a moment. */
+static bool reason_may_come(const xo_link_t *link)
+{
+    const xo_endpoint_t *endpoint = link->endpoint;
+    if (endpoint->closing || link->state != XOI_LINK_UP || link->why.errnum != ECONNRESET ||
+        !link->same_machine || link->peer.role != XO_ROLE_POOL)
+        return false;
+    return endpoint->self.role == XO_ROLE_BROKER ||
+           (endpoint->broker && endpoint->broker != link && xo_link_up(endpoint->broker));
+}
+
+void xoi_link_closed(xo_link_t *link, const xo_error_t *why)
+{
+    if (link->state > XOI_LINK_UP)
+        return;
+    link->why = *why;
+    bool wait = reason_may_come(link);
+    drop_lane(link);
+    xoi_link_table_remove(link);
+    if (!wait) {
+        finish(link);
+        return;
+    }
+    link->state = XOI_LINK_DYING;
+    xo_timer_start(&link->timer, XOI_POST_MORTEM_MS * XO_MS);
+}
+
+void xo_link_close(xo_link_t *link, const xo_error_t *why)
+{
+    if (link->state == XOI_LINK_CLOSED)
+        return;
+    link->why = *why;
+    drop_lane(link);
+    xoi_link_table_remove(link);
+    finish(link);
+}
+
+void xoi_link_protocol_error(xo_link_t *link, const char *what)
+{
+    xo_error_t why;
+    xo_error_set(&why, EPROTO, "%s broke the protocol: %s",
+                 link->address[0] ? link->address : "the peer", what);
+    xo_endpoint_count_drop(link->endpoint, XO_DROP_MALFORMED);
+    xo_link_close(link, &why);
+}
+
+static void timed_out(xo_timer_t *timer, void *arg)
+{
+    (void)timer;
+    xo_link_t *link = arg;
+    xo_error_t why;
+    if (link->state == XOI_LINK_DYING) {
+        finish(link);
+        return;
+    }
+    if (link->state == XOI_LINK_UP)
+        xo_error_set(&why, ECONNRESET, "process %lld of %s is gone", (long long)link->peer.pid,
+                     link->address[0] ? link->address : "a client");
+    else
+        xo_error_set(&why, ETIMEDOUT, "%s did not answer the handshake",
+                     link->lane_endpoint[0] ? link->lane_endpoint : "a peer");
+    xoi_link_closed(link, &why);
+}
+
+/* ---- lane events ---- */
+
+static void on_message(xo_lane_t *lane, xo_msg_t **msg, void *arg)
+{
+    (void)lane;
+    xo_link_t *link = xo_link_incref(arg);
+    xoi_route(link, msg);
+    xo_msg_destroy(msg);
+    xo_link_decref(link);
+}
+
+static void on_writable(xo_lane_t *lane, void *arg)
+{
+    (void)lane;
+    xoi_outbox_flush(arg);
+}
+
+/* The ipc socket's file was left behind by a dead process: the address may still be elsewhere. */
+static bool try_tcp(xo_link_t *link, const xo_error_t *why)
+{
+    bool stale = link->state == XOI_LINK_DIALING && !link->tcp_fallback &&
+                 strncmp(link->lane_endpoint, "ipc://", 6) == 0 && link->address[0] &&
+                 !strstr(link->address, "://") && why->errnum == ECONNREFUSED;
+    if (!stale)
+        return false;
+    drop_lane(link);
+    link->tcp_fallback = true;
+    return xoi_link_dial(link, NULL) == 0;
+}
+
+static void on_closed(xo_lane_t *lane, const xo_error_t *why, void *arg)
+{
+    (void)lane;
+    xo_link_t *link = arg;
+    if (!try_tcp(link, why))
+        xoi_link_closed(link, why);
+}
+
+const xo_lane_events_t xoi_link_lane_events = {on_message, on_writable, on_closed};
+
+/* ---- the beginning ---- */
+
+xo_link_t *xoi_link_create(xo_endpoint_t *endpoint, const char *address)
+{
+    xo_link_t *link = calloc(1, sizeof *link);
+    if (!link)
+        return NULL;
+    link->endpoint = endpoint;
+    link->refs = 1;
+    link->scheme = "";
+    snprintf(link->address, sizeof link->address, "%s", address);
+    xo_timer_init(&link->timer, endpoint->loop, timed_out, link);
+    xo_defer_init(&link->credit_defer, endpoint->loop, xoi_credit_deferred, link);
+    DL_APPEND(endpoint->links, link);
+    return link;
+}
+
+void xoi_link_accept(xo_endpoint_t *endpoint, xo_lane_t *lane)
+{
+    xo_link_t *link = xoi_link_create(endpoint, "");
+    if (!link) {
+        xo_lane_destroy(lane);
+        return;
+    }
+    link->state = XOI_LINK_ACCEPTED;
+    link->lane = lane;
+    link->scheme = xo_lane_scheme(lane);
+    xo_lane_set_events(lane, &xoi_link_lane_events, link);
+    xo_timer_start(&link->timer, endpoint->options.handshake_ms * XO_MS);
+}
+
+static int choose_lane(xo_link_t *link, xo_error_t *err)
+{
+    xo_ctx_t *ctx = link->endpoint->ctx;
+    char *out = link->lane_endpoint;
+    size_t size = sizeof link->lane_endpoint;
+    char path[XOI_LANE_ENDPOINT_BYTES - 16];
+    if (strstr(link->address, "://")) {
+        snprintf(out, size, "%s", link->address);
+        return 0;
+    }
+    snprintf(path, sizeof path, "%s/%s", xo_ctx_run_dir(ctx), link->address);
+    if (xo_ctx_has_local(ctx, link->address))
+        snprintf(out, size, "inproc://%s", link->address);
+    else if (!link->tcp_fallback && access(path, F_OK) == 0)
+        snprintf(out, size, "ipc://%s", path);
+    else if (strcmp(strrchr(link->address, ':'), ":0") != 0)
+        snprintf(out, size, "tcp://%s", link->address);
+    else
+        return xo_error_set(err, EINVAL, "%s has no port to connect to", link->address);
+    return 0;
+}
+
+int xoi_link_dial(xo_link_t *link, xo_error_t *err)
+{
+    xo_endpoint_t *endpoint = link->endpoint;
+    if (choose_lane(link, err) < 0)
+        return -1;
+    link->state = XOI_LINK_DIALING;
+    link->dialled = true;
+    link->lane = xo_dial(endpoint->ctx, endpoint->loop, link->lane_endpoint, &xoi_link_lane_events,
+                         link, err);
+    if (!link->lane)
+        return -1;
+    link->scheme = xo_lane_scheme(link->lane);
+    xo_timer_start(&link->timer, endpoint->options.handshake_ms * XO_MS);
+    return xoi_greet_send(link, XO_HELLO);
+}
+
+static int normalise(const char *address, char *text, size_t size, xo_error_t *err)
+{
+    xo_address_t parsed;
+    if (strstr(address, "://")) {
+        if ((size_t)snprintf(text, size, "%s", address) >= size)
+            return xo_error_set(err, EINVAL, "address %.64s... is too long", address);
+        return 0;
+    }
+    return xo_address_parse(address, &parsed, err) < 0 ? -1
+                                                       : xo_address_format(&parsed, text, size);
+}
+
+xo_link_t *xo_endpoint_link(xo_endpoint_t *endpoint, const char *address, xo_error_t *err)
+{
+    char key[XOI_LINK_ADDRESS_BYTES];
+    xo_link_t *link = NULL;
+    /* The common case: the text is the key already. */
+    HASH_FIND(hh_address, endpoint->by_address, address, strlen(address), link);
+    if (link)
+        return link;
+    if (normalise(address, key, sizeof key, err) < 0)
+        return NULL;
+    HASH_FIND(hh_address, endpoint->by_address, key, strlen(key), link);
+    if (link)
+        return link;
+    link = xoi_link_create(endpoint, key);
+    if (!link)
+        return xo_error_null(err, ENOMEM, "out of memory for a link to %s", address);
+    if (xoi_link_dial(link, err) < 0) {
+        int saved = errno;
+        drop_lane(link);
+        DL_DELETE(endpoint->links, link);
+        xo_link_decref(link);
+        errno = saved;
+        return NULL;
+    }
+    xoi_link_table_add(link);
+    return link;
+}
+
+xo_link_t *xo_endpoint_link_by_id(xo_endpoint_t *endpoint, uint64_t peer_id)
+{
+    xo_link_t *link = NULL;
+    HASH_FIND(hh_id, endpoint->by_id, &peer_id, sizeof peer_id, link);
+    return link;
+}
+
+xo_link_t *xo_endpoint_next_link(xo_endpoint_t *endpoint, xo_link_t *after)
+{
+    return after ? after->next : endpoint->links;
+}
