@@ -21,7 +21,10 @@ xo_client_t *xo_connect(const char *where, xo_loop_t *loop, xo_error_t *err);
 void xo_client_destroy(xo_client_t *client); /* takes NULL; destroy refs and futures first */
 xo_endpoint_t *xo_client_endpoint(xo_client_t *client);
 xo_loop_t *xo_client_loop(xo_client_t *client);
-/* The path of the broker's socket of this user's node, as xo_connect(NULL) finds it. */
+/* Calls a method of the broker (doc/wire.md, "The broker's methods"). `args`: a msgpack array or empty. */
+xo_future_t *xo_client_ask_broker(xo_client_t *client, xo_error_t *err, const char *method,
+                                  xo_slice_t args);
+/* Where the broker of this user's node listens, as xo_connect(NULL) finds it. */
 int xo_find_node(xo_ctx_t *ctx, char *lane_endpoint, size_t size, xo_error_t *err);
 
 /* A reference to the actor `uid` at `address` ("host:port"). Nothing is sent. A uid is text here; bytes that are

@@ -1,0 +1,140 @@
+/* future.c - the answer of one call, to be waited for or called back with. */
+#include <stdlib.h>
+
+#include "libxo/future.h"
+
+struct xo_future {
+    xo_endpoint_t *endpoint;
+    xo_call_t *call; /* NULL once it is answered */
+    xo_msg_t *answer;
+    bool done;
+    xo_future_f then;
+    void *arg;
+    xo_defer_t defer;
+};
+
+static void call_back(xo_defer_t *defer, void *arg)
+{
+    (void)defer;
+    xo_future_t *future = arg;
+    future->then(future, future->arg);
+}
+
+xo_future_t *xoi_future_create(xo_endpoint_t *endpoint)
+{
+    xo_future_t *future = calloc(1, sizeof *future);
+    if (!future)
+        return NULL;
+    future->endpoint = endpoint;
+    xo_defer_init(&future->defer, xo_endpoint_loop(endpoint), call_back, future);
+    return future;
+}
+
+void xoi_future_set_call(xo_future_t *future, xo_call_t *call)
+{
+    future->call = call;
+}
+
+void xoi_future_answer(xo_call_t *call, xo_msg_t **answer, void *arg)
+{
+    (void)call;
+    xo_future_t *future = arg;
+    future->call = NULL;
+    future->answer = *answer;
+    *answer = NULL;
+    future->done = true;
+    if (future->then)
+        future->then(future, future->arg);
+}
+
+void xo_future_then(xo_future_t *future, xo_future_f done, void *arg)
+{
+    future->then = done;
+    future->arg = arg;
+    if (future->done)
+        xo_defer_start(&future->defer);
+}
+
+bool xo_future_done(const xo_future_t *future)
+{
+    return future->done;
+}
+
+int xoi_wait(xo_loop_t *loop, bool (*done)(void *arg), void *arg, int timeout_ms)
+{
+    int64_t until = xo_loop_now(loop) + timeout_ms * XO_MS;
+    while (!done(arg)) {
+        int64_t left_ms = timeout_ms < 0 ? -1 : (until - xo_loop_now(loop)) / XO_MS;
+        if (timeout_ms >= 0 && left_ms <= 0) {
+            errno = ETIMEDOUT;
+            return -1;
+        }
+        xo_loop_once(loop, (int)left_ms);
+        xo_loop_update(loop);
+    }
+    return 0;
+}
+
+static bool future_is_done(void *arg)
+{
+    return xo_future_done(arg);
+}
+
+int xo_future_wait(xo_future_t *future, int timeout_ms, xo_error_t *err)
+{
+    xo_loop_t *loop = xo_endpoint_loop(future->endpoint);
+    xo_loop_update(loop);
+    if (xoi_wait(loop, future_is_done, future, timeout_ms) < 0)
+        return xo_error_set(err, ETIMEDOUT, "no answer within %d ms", timeout_ms);
+    return 0;
+}
+
+static int read_failure(const xo_future_t *future, xo_error_t *err)
+{
+    xo_failure_t failure;
+    if (xo_failure_read(xo_msg_body(future->answer), &failure) < 0)
+        return xo_error_set(err, EBADMSG, "the call failed with an error that does not decode");
+    return xo_error_set(err, xo_failure_errno(&failure), "%.*s: %.*s", (int)failure.code.size,
+                        failure.code.data, (int)failure.message.size, failure.message.data);
+}
+
+int xo_future_get(xo_future_t *future, xo_error_t *err, const char *format, ...)
+{
+    if (!future->done)
+        return xo_error_set(err, EINPROGRESS, "the answer has not come yet");
+    if (!future->answer)
+        return xo_error_set(err, ENOMEM, "out of memory for the answer");
+    if (xo_msg_header(future->answer)->kind == XO_ERROR)
+        return read_failure(future, err);
+    if (!format)
+        return 0;
+    va_list args;
+    va_start(args, format);
+    int rc = xo_vunpack(xo_msg_body(future->answer), err, format, args);
+    va_end(args);
+    return rc;
+}
+
+const xo_msg_t *xo_future_answer(const xo_future_t *future)
+{
+    return future->answer;
+}
+
+void xo_future_cancel(xo_future_t *future)
+{
+    if (future->call)
+        xo_call_cancel(future->call);
+}
+
+void xo_future_destroy(xo_future_t *future)
+{
+    if (!future)
+        return;
+    int saved = errno;
+    if (future->call)
+        xo_call_abandon(future->call);
+    xo_defer_stop(&future->defer);
+    xo_msg_destroy(&future->answer);
+    free(future);
+    errno = saved;
+}

@@ -1,0 +1,15 @@
+/* future.h - futures, for the files that make them; users see client.h. */
+#ifndef XO_FUTURE_H
+#define XO_FUTURE_H
+
+#include "libxo/client.h"
+
+/* A future for the call that is to be made with xoi_future_answer and the future as its argument.
+ * Owned by the user once xoi_future_set_call was called. */
+xo_future_t *xoi_future_create(xo_endpoint_t *endpoint);
+void xoi_future_set_call(xo_future_t *future, xo_call_t *call);
+void xoi_future_answer(xo_call_t *call, xo_msg_t **answer, void *arg);
+/* Runs the loop until `done(arg)`: 0, or -1 with ETIMEDOUT. timeout_ms -1: no limit. */
+int xoi_wait(xo_loop_t *loop, bool (*done)(void *arg), void *arg, int timeout_ms);
+
+#endif

@@ -1,0 +1,239 @@
+/* ref.c - references: an actor's address and uid, and the requests made through them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libxo/future.h"
+
+struct xo_ref {
+    xo_endpoint_t *endpoint;
+    char address[XO_ADDRESS_BYTES];
+    char uid[XO_UID_BYTES_MAX + 1];
+    size_t uid_size;
+    char sender[XO_UID_BYTES_MAX + 1];
+    size_t sender_size;
+    int64_t deadline_ms;
+};
+
+static int set_address(xo_ref_t *ref, const char *address, xo_error_t *err)
+{
+    xo_address_t parsed;
+    if (xo_address_parse(address, &parsed, err) < 0)
+        return -1;
+    if (parsed.port == 0)
+        return xo_error_set(err, EINVAL, "address '%s' has no port", address);
+    return xo_address_format(&parsed, ref->address, sizeof ref->address);
+}
+
+xo_ref_t *xo_ref_create_bytes(xo_endpoint_t *endpoint, const char *address, xo_slice_t uid,
+                              xo_error_t *err)
+{
+    if (uid.size == 0 || uid.size > XO_UID_BYTES_MAX)
+        return xo_error_null(err, EINVAL, "a uid has 1 to %d bytes, not %zu", XO_UID_BYTES_MAX,
+                             uid.size);
+    xo_ref_t *ref = calloc(1, sizeof *ref);
+    if (!ref)
+        return xo_error_null(err, ENOMEM, "out of memory for a reference");
+    ref->endpoint = endpoint;
+    memcpy(ref->uid, uid.data, uid.size);
+    ref->uid_size = uid.size;
+    if (set_address(ref, address, err) < 0) {
+        int saved = errno;
+        free(ref);
+        errno = saved;
+        return NULL;
+    }
+    return ref;
+}
+
+xo_ref_t *xo_ref_create(xo_endpoint_t *endpoint, const char *address, const char *uid,
+                        xo_error_t *err)
+{
+    return xo_ref_create_bytes(endpoint, address, xo_slice_str(uid), err);
+}
+
+void xo_ref_destroy(xo_ref_t *ref)
+{
+    free(ref);
+}
+
+const char *xo_ref_address(const xo_ref_t *ref)
+{
+    return ref->address;
+}
+
+xo_slice_t xo_ref_uid(const xo_ref_t *ref)
+{
+    return xo_slice(ref->uid, ref->uid_size);
+}
+
+void xo_ref_set_deadline(xo_ref_t *ref, int64_t deadline_ms)
+{
+    ref->deadline_ms = deadline_ms;
+}
+
+void xo_ref_set_sender(xo_ref_t *ref, xo_slice_t sender_uid)
+{
+    ref->sender_size = sender_uid.size > XO_UID_BYTES_MAX ? XO_UID_BYTES_MAX : sender_uid.size;
+    if (ref->sender_size)
+        memcpy(ref->sender, sender_uid.data, ref->sender_size);
+}
+
+/* ---- sending ---- */
+
+static xo_msg_t *make(const xo_ref_t *ref, xo_kind_t kind, const char *method, xo_slice_t body)
+{
+    xo_header_t header = {.kind = kind,
+                          .target_uid = xo_ref_uid(ref),
+                          .sender_uid = xo_slice(ref->sender, ref->sender_size),
+                          .method = xo_slice_str(method),
+                          .deadline_ms = (uint64_t)ref->deadline_ms};
+    return xo_msg_create(&header, body);
+}
+
+static int link_of(const xo_ref_t *ref, xo_link_t **link, xo_error_t *err)
+{
+    *link = NULL;
+    if (xo_endpoint_is_self(ref->endpoint, ref->address))
+        return 0;
+    *link = xo_endpoint_link(ref->endpoint, ref->address, err);
+    return *link ? 0 : -1;
+}
+
+/* Sends *msg, which it takes over also when it fails. */
+static xo_future_t *send_call(const xo_ref_t *ref, xo_msg_t **msg, xo_error_t *err)
+{
+    xo_link_t *link;
+    xo_future_t *future = *msg ? xoi_future_create(ref->endpoint) : NULL;
+    xo_call_t *call = NULL;
+    if (!future)
+        xo_error_set(err, ENOMEM, "out of memory for a call");
+    else if (link_of(ref, &link, err) == 0)
+        call = xo_endpoint_call(ref->endpoint, link, msg, 0, ref->deadline_ms * XO_MS,
+                                xoi_future_answer, future, err);
+    xo_msg_destroy(msg);
+    if (!call) {
+        xo_future_destroy(future);
+        return NULL;
+    }
+    xoi_future_set_call(future, call);
+    return future;
+}
+
+/* [args, kwargs] from a format that lists the positional arguments. */
+static int pack_arguments(xo_buf_t *body, xo_error_t *err, const char *format, va_list args)
+{
+    char whole[256];
+    int size = snprintf(whole, sizeof whole, "[[%s]{}]", format ? format : "");
+    if (size < 0 || (size_t)size >= sizeof whole)
+        return xo_error_set(err, EINVAL, "the format of the arguments is too long");
+    if (xo_pack_vformat(body, whole, args) < 0)
+        return xo_error_set(err, errno, "the arguments' format '%s' is wrong",
+                            format ? format : "");
+    return 0;
+}
+
+xo_future_t *xo_ref_call(xo_ref_t *ref, xo_error_t *err, const char *method, const char *format,
+                         ...)
+{
+    xo_buf_t body = XO_BUF_INIT;
+    va_list args;
+    va_start(args, format);
+    int rc = pack_arguments(&body, err, format, args);
+    va_end(args);
+    xo_future_t *future = NULL;
+    if (rc == 0) {
+        xo_msg_t *msg = make(ref, XO_CALL, method, xo_buf_slice(&body));
+        future = send_call(ref, &msg, err);
+    }
+    xo_buf_free(&body);
+    return future;
+}
+
+static void pack_pair(xo_buf_t *body, xo_slice_t args, xo_slice_t kwargs)
+{
+    xo_pack_array(body, 2);
+    xo_pack_raw(body, args);
+    if (kwargs.size)
+        xo_pack_raw(body, kwargs);
+    else
+        xo_pack_map(body, 0);
+}
+
+xo_future_t *xo_ref_call_packed(xo_ref_t *ref, xo_error_t *err, const char *method, xo_slice_t args,
+                                xo_slice_t kwargs)
+{
+    xo_buf_t body = XO_BUF_INIT;
+    pack_pair(&body, args, kwargs);
+    xo_msg_t *msg = make(ref, XO_CALL, method, xo_buf_slice(&body));
+    xo_buf_free(&body);
+    return send_call(ref, &msg, err);
+}
+
+xo_future_t *xo_ref_batch(xo_ref_t *ref, xo_error_t *err, const char *method,
+                          const xo_slice_t *lists, size_t count)
+{
+    xo_buf_t body = XO_BUF_INIT;
+    xo_pack_array(&body, (uint32_t)count);
+    for (size_t i = 0; i < count; i++)
+        pack_pair(&body, lists[i], xo_slice(NULL, 0));
+    xo_msg_t *msg = make(ref, XO_BATCH, method, xo_buf_slice(&body));
+    xo_buf_free(&body);
+    return send_call(ref, &msg, err);
+}
+
+int xo_ref_tell(xo_ref_t *ref, xo_error_t *err, const char *method, const char *format, ...)
+{
+    xo_buf_t body = XO_BUF_INIT;
+    xo_link_t *link;
+    va_list args;
+    va_start(args, format);
+    int rc = pack_arguments(&body, err, format, args);
+    va_end(args);
+    if (rc == 0)
+        rc = link_of(ref, &link, err);
+    if (rc == 0) {
+        xo_msg_t *msg = make(ref, XO_TELL, method, xo_buf_slice(&body));
+        rc = msg ? xo_endpoint_tell(ref->endpoint, link, &msg, 0, NULL, NULL, err)
+                 : xo_error_set(err, ENOMEM, "out of memory for a message");
+        xo_msg_destroy(&msg);
+    }
+    xo_buf_free(&body);
+    return rc;
+}
+
+static xo_future_t *create_with(const xo_ref_t *at, xo_error_t *err, const char *class_name,
+                                xo_slice_t body)
+{
+    xo_msg_t *msg = make(at, XO_CREATE, class_name, body);
+    return send_call(at, &msg, err);
+}
+
+xo_future_t *xo_create_actor(xo_endpoint_t *endpoint, xo_error_t *err, const char *address,
+                             const char *class_name, const char *uid, const char *format, ...)
+{
+    xo_ref_t at = {.endpoint = endpoint};
+    size_t uid_size = uid ? strlen(uid) : 0;
+    xo_buf_t body = XO_BUF_INIT;
+    xo_future_t *future = NULL;
+    if (uid_size > XO_UID_BYTES_MAX)
+        return xo_error_null(err, EINVAL, "a uid has at most %d bytes, not %zu", XO_UID_BYTES_MAX,
+                             uid_size);
+    if (set_address(&at, address, err) < 0)
+        return NULL;
+    memcpy(at.uid, uid ? uid : "", uid_size);
+    at.uid_size = uid_size;
+    va_list args;
+    va_start(args, format);
+    if (pack_arguments(&body, err, format, args) == 0)
+        future = create_with(&at, err, class_name, xo_buf_slice(&body));
+    va_end(args);
+    xo_buf_free(&body);
+    return future;
+}
+
+xo_future_t *xo_ref_destroy_actor(xo_ref_t *ref, xo_error_t *err)
+{
+    xo_msg_t *msg = make(ref, XO_DESTROY, NULL, xo_slice(NULL, 0));
+    return send_call(ref, &msg, err);
+}
