@@ -10,6 +10,7 @@
 # One file a line, sorted.
 unit_tests = \
 	t/address \
+	t/endpoint \
 	t/error \
 	t/failure \
 	t/format \
@@ -20,6 +21,7 @@ unit_tests = \
 	t/pack \
 	t/policy \
 	t/replay-codec \
+	t/replay-handshake \
 	t/settings \
 	t/vectors
 
@@ -32,7 +34,8 @@ system_tests = \
 python_tests =
 
 fuzz_targets = \
-	t/fuzz-codec
+	t/fuzz-codec \
+	t/fuzz-handshake
 
 LDADD += $(unit_test_libs)
 unit_test_libs = \
@@ -44,19 +47,24 @@ unit_test_libs = \
 broker_test_libs = broker/libxo-broker.la $(unit_test_libs)
 
 noinst_HEADERS += \
+	t/node.h \
+	t/scratch.h \
 	t/transcode.h \
 	t/unit.h
 EXTRA_DIST += \
 	t/corpus \
 	t/vectors.txt
 
+t_endpoint_SOURCES = t/endpoint.c t/node.c
 t_fuzz_codec_SOURCES = t/fuzz-codec.c t/transcode.c
 t_fuzz_codec_LDFLAGS = $(libfuzzer_flags)
+t_fuzz_handshake_LDFLAGS = $(libfuzzer_flags)
 t_liveness_LDADD = $(broker_test_libs)
 t_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free \
 	-Wl,--wrap=zmq_msg_init_size,--wrap=vasprintf
 t_policy_LDADD = $(broker_test_libs)
 t_replay_codec_SOURCES = t/fuzz-codec.c t/replay.c t/transcode.c
+t_replay_handshake_SOURCES = t/fuzz-handshake.c t/replay.c
 t_settings_LDADD = $(broker_test_libs)
 t_vectors_SOURCES = t/transcode.c t/vectors.c
 

@@ -1,0 +1,591 @@
+/* endpoint.c - tests of links, calls, credit and relaying, over the in-memory transport. */
+#include "t/node.h"
+
+static xo_call_t *call(node_t *node, xo_link_t *link, int64_t value, unsigned flags,
+                       int64_t deadline_ns, outcome_t *outcome)
+{
+    xo_error_t err;
+    xo_msg_t *msg = node_make(XO_CALL, 0, value, 0);
+    xo_call_t *made = xo_endpoint_call(node->endpoint, link, &msg, flags, deadline_ns,
+                                       outcome_answer, outcome, &err);
+    assert_int_equal(outcome->answers, 0);
+    xo_msg_destroy(&msg);
+    return made;
+}
+
+static void tell(node_t *node, xo_link_t *link, int64_t value, size_t padding)
+{
+    xo_msg_t *msg = node_make(XO_TELL, 0, value, padding);
+    assert_int_equal(xo_endpoint_tell(node->endpoint, link, &msg, XO_SEND_QUEUE, NULL, NULL, NULL),
+                     0);
+}
+
+/* a, a client, linked to b, a pool. */
+static xo_link_t *link_ab(fixture_t *f, const xo_endpoint_options_t *options_b)
+{
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", options_b);
+    xo_link_t *link = xo_endpoint_link(f->a->endpoint, "mem://b", NULL);
+    assert_non_null(link);
+    UNTIL(f->a->linked && f->b->linked);
+    return link;
+}
+
+static void test_handshake_tells_who_is_there(void **state)
+{
+    fixture_t *f = *state;
+    xo_link_t *link = link_ab(f, NULL);
+    const xo_identity_t *peer = xo_link_peer(link);
+    assert_int_equal(peer->role, XO_ROLE_POOL);
+    assert_true(peer->id == xo_endpoint_self(f->b->endpoint)->id);
+    assert_ptr_equal(xo_endpoint_link_by_id(f->a->endpoint, peer->id), link);
+    assert_ptr_equal(xo_endpoint_link(f->a->endpoint, "mem://b", NULL), link);
+    assert_string_equal(xo_link_scheme(link), "mem");
+}
+
+static void test_call_sent_before_the_handshake_is_answered(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    f->b->echo = true;
+    call(f->a, xo_endpoint_link(f->a->endpoint, "mem://b", NULL), 42, 0, 0, &outcome);
+    UNTIL(outcome.answers);
+    assert_int_equal(outcome.kind, XO_RESULT);
+    assert_int_equal(outcome.value, 42);
+}
+
+static void test_order_holds_over_calls_and_tells(void **state)
+{
+    fixture_t *f = *state;
+    enum { N = 3000 };
+    static outcome_t outcomes[N];
+    memset(outcomes, 0, sizeof outcomes);
+    xo_link_t *link = link_ab(f, &(xo_endpoint_options_t){.window_messages = 100});
+    for (int i = 0; i < N; i++) {
+        call(f->a, link, 2 * i, XO_SEND_QUEUE, 0, &outcomes[i]);
+        tell(f->a, link, 2 * i + 1, 0);
+    }
+    for (int i = 0; i < 2 * N; i++) {
+        UNTIL(f->b->first < f->b->count);
+        assert_int_equal(node_argument(f->b->inbox[f->b->first].msg), i);
+        node_answer(f->b);
+    }
+    UNTIL(outcomes[N - 1].answers);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(outcomes[i].answers, 1);
+}
+
+static void test_refused_by_admission(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    f->b->refuse = true;
+    call(f->a, xo_endpoint_link(f->a->endpoint, "mem://b", NULL), 1, 0, 0, &outcome);
+    UNTIL(outcome.answers);
+    assert_string_equal(outcome.code, XO_CODE_SERVER_CLOSED);
+    assert_string_equal(outcome.executed, "no");
+    assert_non_null(strstr(outcome.text, "not today"));
+    assert_int_equal(xo_endpoint_drops(f->b->endpoint)[XO_DROP_REFUSED], 1);
+}
+
+static void test_nobody_there(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+    xo_link_t *link = xo_endpoint_link(f->a->endpoint, "mem://nobody", NULL);
+    assert_non_null(link);
+    call(f->a, link, 1, 0, 0, &outcome);
+    UNTIL(outcome.answers);
+    assert_string_equal(outcome.code, XO_CODE_SERVER_CLOSED);
+    assert_string_equal(outcome.executed, "no");
+    assert_int_equal(f->a->unlinked, 1);
+}
+
+static void test_peer_that_ends_leaves_one_answer_each(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcomes[5] = {0};
+    xo_link_t *link = link_ab(f, &(xo_endpoint_options_t){.window_messages = 3});
+    for (int i = 0; i < 5; i++)
+        assert_non_null(call(f->a, link, i, XO_SEND_QUEUE, 0, &outcomes[i]));
+    UNTIL(f->b->count == 3);
+    node_answer(f->b);
+    UNTIL(outcomes[0].answers && f->b->count == 4);
+    node_destroy(f->b);
+    f->b = NULL;
+    UNTIL(outcomes[4].answers);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(outcomes[i].answers, 1);
+    assert_int_equal(outcomes[0].kind, XO_RESULT);
+    assert_string_equal(outcomes[1].executed, "maybe");
+    assert_string_equal(outcomes[4].executed, "no");
+    assert_string_equal(outcomes[4].code, XO_CODE_SERVER_CLOSED);
+}
+
+static void test_own_end_answers_what_is_under_way(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    xo_link_t *link = link_ab(f, NULL);
+    call(f->a, link, 1, 0, 0, &outcome);
+    node_destroy(f->a);
+    f->a = NULL;
+    assert_int_equal(outcome.answers, 1);
+    assert_string_equal(outcome.code, XO_CODE_SERVER_CLOSED);
+}
+
+static void test_deadline(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    xo_link_t *link = link_ab(f, NULL);
+    xo_loop_freeze(f->loop, xo_loop_now(f->loop));
+    call(f->a, link, 1, 0, 500 * XO_MS, &outcome);
+    UNTIL(f->b->count == 1);
+    xo_loop_advance(f->loop, 499 * XO_MS);
+    xo_loop_once(f->loop, 0);
+    assert_int_equal(outcome.answers, 0);
+    xo_loop_advance(f->loop, 2 * XO_MS);
+    UNTIL(outcome.answers);
+    assert_string_equal(outcome.code, XO_CODE_DEADLINE);
+    assert_string_equal(outcome.executed, "maybe");
+    UNTIL(f->b->count == 2);
+    assert_int_equal(xo_msg_header(f->b->inbox[1].msg)->kind, XO_CANCEL);
+    assert_int_equal(xo_msg_header(f->b->inbox[1].msg)->seq,
+                     xo_msg_header(f->b->inbox[0].msg)->seq);
+    node_answer(f->b); /* too late: a dead letter */
+    UNTIL(xo_endpoint_drops(f->a->endpoint)[XO_DROP_NO_CALLER] == 1);
+    assert_int_equal(outcome.answers, 1);
+}
+
+static void test_cancel_what_waits_and_what_left(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t sent = {0};
+    outcome_t waiting = {0};
+    xo_link_t *link = link_ab(f, &(xo_endpoint_options_t){.window_messages = 1});
+    xo_call_t *first = call(f->a, link, 1, 0, 0, &sent);
+    xo_call_t *second = call(f->a, link, 2, XO_SEND_QUEUE, 0, &waiting);
+    xo_call_cancel(second);
+    xo_call_cancel(first);
+    UNTIL(waiting.answers && f->b->count == 2);
+    assert_string_equal(waiting.code, XO_CODE_CANCELLED);
+    assert_string_equal(waiting.executed, "no");
+    assert_int_equal(sent.answers, 0);
+    assert_int_equal(xo_msg_header(f->b->inbox[1].msg)->kind, XO_CANCEL);
+    node_answer(f->b);
+    UNTIL(sent.answers);
+    assert_int_equal(sent.kind, XO_RESULT);
+}
+
+static void test_abandoned_call_calls_nobody_back(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t abandoned = {0};
+    outcome_t next = {0};
+    xo_link_t *link = link_ab(f, NULL);
+    xo_call_abandon(call(f->a, link, 1, 0, 0, &abandoned));
+    UNTIL(f->b->count == 2);
+    node_answer(f->b);
+    f->b->echo = true;
+    call(f->a, link, 2, 0, 0, &next);
+    UNTIL(next.answers);
+    assert_int_equal(abandoned.answers, 0);
+}
+
+static void on_room(xo_link_t *link, void *arg)
+{
+    (void)link;
+    ++*(int *)arg;
+}
+
+static void test_no_credit_pushes_back(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcomes[6] = {0};
+    int rooms = 0;
+    xo_link_t *link = link_ab(f, &(xo_endpoint_options_t){.window_messages = 4});
+    for (int i = 0; i < 4; i++)
+        assert_non_null(call(f->a, link, i, 0, 0, &outcomes[i]));
+    assert_null(call(f->a, link, 4, 0, 0, &outcomes[4]));
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(xo_link_on_room(link, on_room, &rooms), 0);
+    UNTIL(f->b->count == 4);
+    assert_int_equal(rooms, 0);
+    node_answer(f->b);
+    UNTIL(rooms == 1);
+    assert_non_null(call(f->a, link, 5, 0, 0, &outcomes[5]));
+    f->b->echo = true;
+    UNTIL(outcomes[5].answers);
+    while (f->b->first < f->b->count)
+        node_answer(f->b);
+    UNTIL(outcomes[3].answers);
+    assert_int_equal(outcomes[4].answers, 0);
+}
+
+static void test_message_larger_than_the_window_passes_alone(void **state)
+{
+    fixture_t *f = *state;
+    const size_t sizes[] = {100, 6000, 50000, 100, 9000, 9000, 50000};
+    const size_t n = sizeof sizes / sizeof *sizes;
+    xo_link_t *link = link_ab(f, &(xo_endpoint_options_t){.window_bytes = 10000});
+    for (size_t i = 0; i < n; i++)
+        tell(f->a, link, (int64_t)i, sizes[i]);
+    for (size_t i = 0; i < n; i++) {
+        size_t held = 0;
+        UNTIL(f->b->first < f->b->count);
+        for (size_t k = f->b->first; k < f->b->count; k++)
+            held += xo_msg_bytes(f->b->inbox[k].msg);
+        assert_true(f->b->count - f->b->first == 1 || held <= 10000);
+        assert_int_equal(node_argument(f->b->inbox[f->b->first].msg), (int64_t)i);
+        node_swallow(f->b);
+    }
+    assert_int_equal(f->a->unlinked, 0);
+}
+
+static int accepted[8];
+
+static void on_accepted(int errnum, void *arg)
+{
+    accepted[(intptr_t)arg] = errnum ? errnum : -1;
+}
+
+static void test_tell_is_accepted_or_a_dead_letter(void **state)
+{
+    fixture_t *f = *state;
+    xo_link_t *link = link_ab(f, &(xo_endpoint_options_t){.window_messages = 1});
+    memset(accepted, 0, sizeof accepted);
+    for (intptr_t i = 0; i < 3; i++) {
+        xo_msg_t *msg = node_make(XO_TELL, 0, i, 0);
+        assert_int_equal(xo_endpoint_tell(f->a->endpoint, link, &msg, XO_SEND_QUEUE, on_accepted,
+                                          (void *)i, NULL),
+                         0);
+    }
+    UNTIL(f->b->count == 1 && accepted[0]);
+    assert_int_equal(accepted[1], 0);
+    node_swallow(f->b);
+    UNTIL(accepted[1] == -1);
+    node_destroy(f->b);
+    f->b = NULL;
+    UNTIL(accepted[2]);
+    assert_int_equal(accepted[2], EPIPE);
+    assert_int_equal(xo_endpoint_drops(f->a->endpoint)[XO_DROP_CLOSED], 1);
+}
+
+static void test_calls_to_itself(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    f->a = node_create(f, XO_ROLE_POOL, NULL, NULL);
+    f->a->echo = true;
+    call(f->a, NULL, 7, 0, 0, &outcome);
+    UNTIL(outcome.answers);
+    assert_int_equal(outcome.value, 7);
+}
+
+/* ---- relaying: a - b - c ---- */
+
+static xo_link_t *relay_setup(fixture_t *f)
+{
+    xo_link_t *link = link_ab(f, &(xo_endpoint_options_t){.relay = true});
+    f->c = node_create(f, XO_ROLE_POOL, NULL, NULL);
+    xo_endpoint_link(f->c->endpoint, "mem://b", NULL);
+    UNTIL(f->c->linked);
+    return link;
+}
+
+static xo_call_t *call_via(fixture_t *f, xo_link_t *link, uint64_t target, int64_t value,
+                           outcome_t *outcome)
+{
+    xo_msg_t *msg = node_make(XO_CALL, target, value, 0);
+    return xo_endpoint_call(f->a->endpoint, link, &msg, 0, 0, outcome_answer, outcome, NULL);
+}
+
+static void test_relay_passes_calls_and_answers(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    xo_link_t *link = relay_setup(f);
+    f->c->echo = true;
+    call_via(f, link, xo_endpoint_self(f->c->endpoint)->id, 5, &outcome);
+    UNTIL(outcome.answers);
+    assert_int_equal(outcome.value, 5);
+}
+
+static void test_relay_cancels_by_the_callers_name(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    xo_link_t *link = relay_setup(f);
+    xo_call_t *made = call_via(f, link, xo_endpoint_self(f->c->endpoint)->id, 5, &outcome);
+    UNTIL(f->c->count == 1);
+    xo_call_cancel(made);
+    UNTIL(f->c->count == 2);
+    assert_int_equal(xo_msg_header(f->c->inbox[1].msg)->kind, XO_CANCEL);
+    assert_int_equal(xo_msg_header(f->c->inbox[1].msg)->seq,
+                     xo_msg_header(f->c->inbox[0].msg)->seq);
+    node_answer(f->c);
+    UNTIL(outcome.answers);
+}
+
+static void test_relay_to_nobody(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    call_via(f, relay_setup(f), 12345, 5, &outcome);
+    UNTIL(outcome.answers);
+    assert_string_equal(outcome.code, XO_CODE_SERVER_CLOSED);
+    assert_string_equal(outcome.executed, "no");
+    assert_int_equal(xo_endpoint_drops(f->b->endpoint)[XO_DROP_NO_ROUTE], 1);
+}
+
+static void test_relayed_call_is_answered_when_its_target_ends(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    xo_link_t *link = relay_setup(f);
+    call_via(f, link, xo_endpoint_self(f->c->endpoint)->id, 5, &outcome);
+    UNTIL(f->c->count == 1);
+    node_destroy(f->c);
+    f->c = NULL;
+    UNTIL(outcome.answers);
+    assert_string_equal(outcome.code, XO_CODE_SERVER_CLOSED);
+    assert_string_equal(outcome.executed, "maybe");
+}
+
+static void test_relay_outlives_the_caller(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    xo_link_t *link = relay_setup(f);
+    call_via(f, link, xo_endpoint_self(f->c->endpoint)->id, 5, &outcome);
+    UNTIL(f->c->count == 1);
+    node_destroy(f->a);
+    f->a = NULL;
+    node_answer(f->c);
+    UNTIL(f->b->unlinked == 1 && xo_endpoint_drops(f->b->endpoint)[XO_DROP_CLOSED] == 1);
+}
+
+static void test_pool_passes_on_what_is_for_its_broker(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    xo_link_t *link = link_ab(f, NULL);
+    f->c = node_create(f, XO_ROLE_BROKER, "mem://c", NULL);
+    f->c->echo = true;
+    xo_endpoint_set_broker(f->b->endpoint, xo_endpoint_link(f->b->endpoint, "mem://c", NULL));
+    xo_buf_t body = XO_BUF_INIT;
+    xo_header_t header = {.kind = XO_CALL,
+                          .target_uid = xo_slice_str(XO_BROKER_UID),
+                          .method = xo_slice_str("ping")};
+    xo_pack_format(&body, "[[i]{}]", 9);
+    xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&body));
+    xo_buf_free(&body);
+    xo_endpoint_call(f->a->endpoint, link, &msg, 0, 0, outcome_answer, &outcome, NULL);
+    UNTIL(outcome.answers);
+    assert_int_equal(outcome.value, 9);
+}
+
+static void test_reason_of_a_death_reaches_the_callers(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    xo_link_t *link = link_ab(f, NULL);
+    call(f->a, link, 1, 0, 0, &outcome);
+    UNTIL(f->b->count == 1);
+    xo_endpoint_peer_down(f->a->endpoint, xo_endpoint_self(f->b->endpoint)->id,
+                          "signal 9 (Killed)");
+    UNTIL(outcome.answers);
+    assert_string_equal(outcome.code, XO_CODE_SERVER_CLOSED);
+    assert_string_equal(outcome.executed, "maybe");
+    assert_non_null(strstr(outcome.text, "signal 9 (Killed)"));
+}
+
+/* ---- peers that misbehave: a bare lane instead of an endpoint ---- */
+
+typedef struct rogue {
+    xo_lane_t *lane;
+    int closed;
+    xo_kind_t last;
+} rogue_t;
+
+static void rogue_message(xo_lane_t *lane, xo_msg_t **msg, void *arg)
+{
+    (void)lane;
+    ((rogue_t *)arg)->last = xo_msg_header(*msg)->kind;
+    xo_msg_destroy(msg);
+}
+
+static void rogue_writable(xo_lane_t *lane, void *arg)
+{
+    (void)lane;
+    (void)arg;
+}
+
+static void rogue_closed(xo_lane_t *lane, const xo_error_t *why, void *arg)
+{
+    (void)lane;
+    (void)why;
+    ((rogue_t *)arg)->closed++;
+}
+
+static const xo_lane_events_t rogue_events = {rogue_message, rogue_writable, rogue_closed};
+
+static void rogue_dial(fixture_t *f, rogue_t *rogue)
+{
+    *rogue = (rogue_t){0};
+    rogue->lane = xo_dial(f->ctx, f->loop, "mem://b", &rogue_events, rogue, NULL);
+    assert_non_null(rogue->lane);
+}
+
+static void rogue_send(rogue_t *rogue, xo_kind_t kind, const char *format, ...)
+{
+    xo_buf_t body = XO_BUF_INIT;
+    xo_header_t header = {.kind = kind, .sender_id = 77};
+    va_list args;
+    va_start(args, format);
+    if (format)
+        xo_pack_vformat(&body, format, args);
+    va_end(args);
+    xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&body));
+    xo_buf_free(&body);
+    if (xo_lane_send(rogue->lane, &msg) < 0)
+        xo_msg_destroy(&msg);
+}
+
+static void rogue_hello(rogue_t *rogue, const char *cluster)
+{
+    rogue_send(rogue, XO_HELLO,
+               "{s s s s s s s s s s s s s i s i s i s i s i s i s [i i]}", "role", "client",
+               "cluster", cluster, "machine", "m", "label", "", "address", "", "expect", "", "id",
+               77, "node", 0, "pool", 0, "generation", 0, "pid", 0, "index", -1, "window", 10,
+               10000);
+}
+
+static void test_first_message_must_be_hello(void **state)
+{
+    fixture_t *f = *state;
+    rogue_t rogue;
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    rogue_dial(f, &rogue);
+    rogue_send(&rogue, XO_CALL, "[[]{}]");
+    UNTIL(rogue.closed);
+    assert_int_equal(f->b->count, 0);
+    assert_int_equal(xo_endpoint_drops(f->b->endpoint)[XO_DROP_MALFORMED], 1);
+    xo_lane_destroy(rogue.lane);
+}
+
+static void test_hello_that_does_not_read_is_refused(void **state)
+{
+    fixture_t *f = *state;
+    const char *const bodies[] = {NULL, "n", "[]", "{}", "{s s}"};
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        rogue_t rogue;
+        rogue_dial(f, &rogue);
+        rogue_send(&rogue, XO_HELLO, bodies[i], "role", "client");
+        UNTIL(rogue.closed);
+        xo_lane_destroy(rogue.lane);
+    }
+    assert_int_equal(f->b->linked, 0);
+}
+
+static void test_other_cluster_is_refused(void **state)
+{
+    fixture_t *f = *state;
+    rogue_t rogue;
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    rogue_dial(f, &rogue);
+    rogue_hello(&rogue, "another");
+    UNTIL(rogue.closed);
+    assert_int_equal(rogue.last, XO_ERROR);
+    assert_int_equal(xo_endpoint_drops(f->b->endpoint)[XO_DROP_REFUSED], 1);
+    xo_lane_destroy(rogue.lane);
+}
+
+static void test_sending_without_credit_closes_the_lane(void **state)
+{
+    fixture_t *f = *state;
+    rogue_t rogue;
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", &(xo_endpoint_options_t){.window_messages = 3});
+    rogue_dial(f, &rogue);
+    rogue_hello(&rogue, "test");
+    for (int i = 0; i < 4; i++)
+        rogue_send(&rogue, XO_TELL, "[[]{}]");
+    UNTIL(rogue.closed);
+    assert_int_equal(f->b->count, 3);
+    assert_int_equal(xo_endpoint_drops(f->b->endpoint)[XO_DROP_OVERRUN], 1);
+    xo_lane_destroy(rogue.lane);
+}
+
+static void test_credit_never_used_and_second_hello_close_the_lane(void **state)
+{
+    fixture_t *f = *state;
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    for (int i = 0; i < 3; i++) {
+        rogue_t rogue;
+        rogue_dial(f, &rogue);
+        rogue_hello(&rogue, "test");
+        if (i == 2)
+            rogue_hello(&rogue, "test");
+        else
+            rogue_send(&rogue, XO_CREDIT, "[i i]", i == 0 ? 1 : -1, 1);
+        UNTIL(rogue.closed);
+        xo_lane_destroy(rogue.lane);
+    }
+}
+
+static void test_answer_that_nobody_waits_for_is_counted(void **state)
+{
+    fixture_t *f = *state;
+    rogue_t rogue;
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    rogue_dial(f, &rogue);
+    rogue_hello(&rogue, "test");
+    rogue_send(&rogue, XO_RESULT, "i", 5);
+    UNTIL(xo_endpoint_drops(f->b->endpoint)[XO_DROP_NO_CALLER] == 1);
+    assert_int_equal(rogue.closed, 0);
+    xo_lane_destroy(rogue.lane);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(test_##name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(handshake_tells_who_is_there),
+        T(call_sent_before_the_handshake_is_answered),
+        T(order_holds_over_calls_and_tells),
+        T(refused_by_admission),
+        T(nobody_there),
+        T(peer_that_ends_leaves_one_answer_each),
+        T(own_end_answers_what_is_under_way),
+        T(deadline),
+        T(cancel_what_waits_and_what_left),
+        T(abandoned_call_calls_nobody_back),
+        T(no_credit_pushes_back),
+        T(message_larger_than_the_window_passes_alone),
+        T(tell_is_accepted_or_a_dead_letter),
+        T(calls_to_itself),
+        T(relay_passes_calls_and_answers),
+        T(relay_cancels_by_the_callers_name),
+        T(relay_to_nobody),
+        T(relayed_call_is_answered_when_its_target_ends),
+        T(relay_outlives_the_caller),
+        T(pool_passes_on_what_is_for_its_broker),
+        T(reason_of_a_death_reaches_the_callers),
+        T(first_message_must_be_hello),
+        T(hello_that_does_not_read_is_refused),
+        T(other_cluster_is_refused),
+        T(sending_without_credit_closes_the_lane),
+        T(credit_never_used_and_second_hello_close_the_lane),
+        T(answer_that_nobody_waits_for_is_counted),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("endpoint", tests, NULL, NULL);
+}
