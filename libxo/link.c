@@ -283,7 +283,10 @@ int xoi_link_dial(xo_link_t *link, xo_error_t *err)
         return -1;
     link->scheme = xo_lane_scheme(link->lane);
     xo_timer_start(&link->timer, endpoint->options.handshake_ms * XO_MS);
-    return xoi_greet_send(link, XO_HELLO);
+    /* A lane that found nobody at once says so in `closed`, as one that finds out later does. */
+    return xoi_greet_send(link, XO_HELLO) < 0 && errno != EPIPE
+               ? xo_error_set(err, errno, "cannot greet %s", link->lane_endpoint)
+               : 0;
 }
 
 static int normalise(const char *address, char *text, size_t size, xo_error_t *err)
