@@ -288,6 +288,114 @@ static void test_calls_to_itself(void **state)
     assert_int_equal(outcome.value, 7);
 }
 
+/* ---- real lanes, chosen by address ---- */
+
+static void listening_pool(fixture_t *f)
+{
+    xo_error_t err;
+    f->b = node_create(f, XO_ROLE_POOL, NULL, NULL);
+    f->b->echo = true;
+    if (xo_endpoint_listen(f->b->endpoint, "127.0.0.1", NULL, &err) < 0)
+        fail_msg("%s", err.text);
+}
+
+static void call_over(fixture_t *f, const char *address, const char *scheme)
+{
+    outcome_t outcome = {0};
+    xo_link_t *link = xo_endpoint_link(f->a->endpoint, address, NULL);
+    assert_non_null(link);
+    call(f->a, link, 8, 0, 0, &outcome);
+    UNTIL(outcome.answers);
+    assert_string_equal(outcome.text, "");
+    assert_int_equal(outcome.value, 8);
+    assert_string_equal(xo_link_scheme(link), scheme);
+}
+
+static void test_address_of_this_process_goes_by_inproc(void **state)
+{
+    fixture_t *f = *state;
+    listening_pool(f);
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+    call_over(f, xo_endpoint_self(f->b->endpoint)->address, "inproc");
+}
+
+static void test_address_of_this_machine_goes_by_ipc_others_by_tcp(void **state)
+{
+    fixture_t *f = *state;
+    char lane[XO_ADDRESS_BYTES + 8];
+    xo_ctx_t *first = f->ctx;
+    listening_pool(f);
+    f->ctx = xo_ctx_create("test", NULL); /* as another process would have */
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+    call_over(f, xo_endpoint_self(f->b->endpoint)->address, "ipc");
+    snprintf(lane, sizeof lane, "tcp://%s", xo_endpoint_self(f->b->endpoint)->address);
+    call_over(f, lane, "tcp");
+    node_destroy(f->a);
+    f->a = NULL;
+    UNTIL(f->b->unlinked == 2);
+    xo_ctx_destroy(f->ctx);
+    f->ctx = first;
+}
+
+static void test_stale_socket_file_falls_back_to_tcp(void **state)
+{
+    fixture_t *f = *state;
+    char path[256];
+    xo_ctx_t *first = f->ctx;
+    listening_pool(f);
+    const char *address = xo_endpoint_self(f->b->endpoint)->address;
+    snprintf(path, sizeof path, "%s/%s", xo_ctx_run_dir(f->ctx), address);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mknod(path, S_IFSOCK | 0600, 0), 0);
+    f->ctx = xo_ctx_create("test", NULL);
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+    call_over(f, address, "tcp");
+    node_destroy(f->a);
+    f->a = NULL;
+    xo_ctx_destroy(f->ctx);
+    f->ctx = first;
+    unlink(path);
+}
+
+static void test_nobody_at_a_tcp_address(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+    call(f->a, xo_endpoint_link(f->a->endpoint, "127.0.0.1:1", NULL), 1, 0, 0, &outcome);
+    UNTIL(outcome.answers);
+    assert_string_equal(outcome.code, XO_CODE_SERVER_CLOSED);
+    assert_string_equal(outcome.executed, "no");
+    assert_non_null(strstr(outcome.text, "127.0.0.1:1"));
+}
+
+static void test_wrong_place_is_refused(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    char wrong[256];
+    char path[300];
+    char target[300];
+    xo_ctx_t *first = f->ctx;
+    listening_pool(f);
+    const char *address = xo_endpoint_self(f->b->endpoint)->address;
+    snprintf(wrong, sizeof wrong, "127.0.0.2:%s", strchr(address, ':') + 1);
+    snprintf(path, sizeof path, "%s/%s", xo_ctx_run_dir(f->ctx), wrong);
+    snprintf(target, sizeof target, "%s/%s", xo_ctx_run_dir(f->ctx), address);
+    assert_int_equal(symlink(target, path), 0);
+    f->ctx = xo_ctx_create("test", NULL);
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+    call(f->a, xo_endpoint_link(f->a->endpoint, wrong, NULL), 1, 0, 0, &outcome);
+    UNTIL(outcome.answers);
+    assert_string_equal(outcome.executed, "no");
+    assert_non_null(strstr(outcome.text, address));
+    node_destroy(f->a);
+    f->a = NULL;
+    xo_ctx_destroy(f->ctx);
+    f->ctx = first;
+    unlink(path);
+}
+
 /* ---- relaying: a - b - c ---- */
 
 static xo_link_t *relay_setup(fixture_t *f)
@@ -572,6 +680,11 @@ int main(void)
         T(message_larger_than_the_window_passes_alone),
         T(tell_is_accepted_or_a_dead_letter),
         T(calls_to_itself),
+        T(address_of_this_process_goes_by_inproc),
+        T(address_of_this_machine_goes_by_ipc_others_by_tcp),
+        T(stale_socket_file_falls_back_to_tcp),
+        T(nobody_at_a_tcp_address),
+        T(wrong_place_is_refused),
         T(relay_passes_calls_and_answers),
         T(relay_cancels_by_the_callers_name),
         T(relay_to_nobody),
