@@ -22,6 +22,7 @@ unit_tests = \
 	t/policy \
 	t/replay-codec \
 	t/replay-handshake \
+	t/rogue \
 	t/settings \
 	t/vectors
 
@@ -65,6 +66,7 @@ t_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--w
 t_policy_LDADD = $(broker_test_libs)
 t_replay_codec_SOURCES = t/fuzz-codec.c t/replay.c t/transcode.c
 t_replay_handshake_SOURCES = t/fuzz-handshake.c t/replay.c
+t_rogue_SOURCES = t/node.c t/rogue.c
 t_settings_LDADD = $(broker_test_libs)
 t_vectors_SOURCES = t/transcode.c t/vectors.c
 

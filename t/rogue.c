@@ -1,0 +1,163 @@
+/* rogue.c - peers that break the protocol: a bare lane in the place of an endpoint. */
+#include "t/node.h"
+
+typedef struct rogue {
+    xo_lane_t *lane;
+    int closed;
+    xo_kind_t last;
+} rogue_t;
+
+static void rogue_message(xo_lane_t *lane, xo_msg_t **msg, void *arg)
+{
+    (void)lane;
+    ((rogue_t *)arg)->last = xo_msg_header(*msg)->kind;
+    xo_msg_destroy(msg);
+}
+
+static void rogue_writable(xo_lane_t *lane, void *arg)
+{
+    (void)lane;
+    (void)arg;
+}
+
+static void rogue_closed(xo_lane_t *lane, const xo_error_t *why, void *arg)
+{
+    (void)lane;
+    (void)why;
+    ((rogue_t *)arg)->closed++;
+}
+
+static const xo_lane_events_t rogue_events = {rogue_message, rogue_writable, rogue_closed};
+
+static void rogue_dial(fixture_t *f, rogue_t *rogue)
+{
+    *rogue = (rogue_t){0};
+    rogue->lane = xo_dial(f->ctx, f->loop, "mem://b", &rogue_events, rogue, NULL);
+    assert_non_null(rogue->lane);
+}
+
+static void rogue_send(rogue_t *rogue, xo_kind_t kind, const char *format, ...)
+{
+    xo_buf_t body = XO_BUF_INIT;
+    xo_header_t header = {.kind = kind, .sender_id = 77};
+    va_list args;
+    va_start(args, format);
+    if (format)
+        xo_pack_vformat(&body, format, args);
+    va_end(args);
+    xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&body));
+    xo_buf_free(&body);
+    if (xo_lane_send(rogue->lane, &msg) < 0)
+        xo_msg_destroy(&msg);
+}
+
+static void rogue_hello(rogue_t *rogue, const char *cluster)
+{
+    rogue_send(rogue, XO_HELLO,
+               "{s s s s s s s s s s s s s i s i s i s i s i s i s [i i]}", "role", "client",
+               "cluster", cluster, "machine", "m", "label", "", "address", "", "expect", "", "id",
+               77, "node", 0, "pool", 0, "generation", 0, "pid", 0, "index", -1, "window", 10,
+               10000);
+}
+
+static void test_first_message_must_be_hello(void **state)
+{
+    fixture_t *f = *state;
+    rogue_t rogue;
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    rogue_dial(f, &rogue);
+    rogue_send(&rogue, XO_CALL, "[[]{}]");
+    UNTIL(rogue.closed);
+    assert_int_equal(f->b->count, 0);
+    assert_int_equal(xo_endpoint_drops(f->b->endpoint)[XO_DROP_MALFORMED], 1);
+    xo_lane_destroy(rogue.lane);
+}
+
+static void test_hello_that_does_not_read_is_refused(void **state)
+{
+    fixture_t *f = *state;
+    const char *const bodies[] = {NULL, "n", "[]", "{}", "{s s}"};
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        rogue_t rogue;
+        rogue_dial(f, &rogue);
+        rogue_send(&rogue, XO_HELLO, bodies[i], "role", "client");
+        UNTIL(rogue.closed);
+        xo_lane_destroy(rogue.lane);
+    }
+    assert_int_equal(f->b->linked, 0);
+}
+
+static void test_other_cluster_is_refused(void **state)
+{
+    fixture_t *f = *state;
+    rogue_t rogue;
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    rogue_dial(f, &rogue);
+    rogue_hello(&rogue, "another");
+    UNTIL(rogue.closed);
+    assert_int_equal(rogue.last, XO_ERROR);
+    assert_int_equal(xo_endpoint_drops(f->b->endpoint)[XO_DROP_REFUSED], 1);
+    xo_lane_destroy(rogue.lane);
+}
+
+static void test_sending_without_credit_closes_the_lane(void **state)
+{
+    fixture_t *f = *state;
+    rogue_t rogue;
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", &(xo_endpoint_options_t){.window_messages = 3});
+    rogue_dial(f, &rogue);
+    rogue_hello(&rogue, "test");
+    for (int i = 0; i < 4; i++)
+        rogue_send(&rogue, XO_TELL, "[[]{}]");
+    UNTIL(rogue.closed);
+    assert_int_equal(f->b->count, 3);
+    assert_int_equal(xo_endpoint_drops(f->b->endpoint)[XO_DROP_OVERRUN], 1);
+    xo_lane_destroy(rogue.lane);
+}
+
+static void test_credit_never_used_and_second_hello_close_the_lane(void **state)
+{
+    fixture_t *f = *state;
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    for (int i = 0; i < 3; i++) {
+        rogue_t rogue;
+        rogue_dial(f, &rogue);
+        rogue_hello(&rogue, "test");
+        if (i == 2)
+            rogue_hello(&rogue, "test");
+        else
+            rogue_send(&rogue, XO_CREDIT, "[i i]", i == 0 ? 1 : -1, 1);
+        UNTIL(rogue.closed);
+        xo_lane_destroy(rogue.lane);
+    }
+}
+
+static void test_answer_that_nobody_waits_for_is_counted(void **state)
+{
+    fixture_t *f = *state;
+    rogue_t rogue;
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    rogue_dial(f, &rogue);
+    rogue_hello(&rogue, "test");
+    rogue_send(&rogue, XO_RESULT, "i", 5);
+    UNTIL(xo_endpoint_drops(f->b->endpoint)[XO_DROP_NO_CALLER] == 1);
+    assert_int_equal(rogue.closed, 0);
+    xo_lane_destroy(rogue.lane);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(test_##name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(first_message_must_be_hello),
+        T(hello_that_does_not_read_is_refused),
+        T(other_cluster_is_refused),
+        T(sending_without_credit_closes_the_lane),
+        T(credit_never_used_and_second_hello_close_the_lane),
+        T(answer_that_nobody_waits_for_is_counted),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("rogue", tests, NULL, NULL);
+}
