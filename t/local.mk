@@ -20,6 +20,7 @@ unit_tests = \
 	t/oom \
 	t/pack \
 	t/policy \
+	t/relay \
 	t/replay-codec \
 	t/replay-handshake \
 	t/rogue \
@@ -64,6 +65,7 @@ t_liveness_LDADD = $(broker_test_libs)
 t_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free \
 	-Wl,--wrap=zmq_msg_init_size,--wrap=vasprintf
 t_policy_LDADD = $(broker_test_libs)
+t_relay_SOURCES = t/node.c t/relay.c
 t_replay_codec_SOURCES = t/fuzz-codec.c t/replay.c t/transcode.c
 t_replay_handshake_SOURCES = t/fuzz-handshake.c t/replay.c
 t_rogue_SOURCES = t/node.c t/rogue.c
