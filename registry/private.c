@@ -28,6 +28,7 @@ struct xo_private_redis {
     xo_timer_t kill;
     xo_defer_t tell;
     xo_error_t why;
+    char dir[FILE_BYTES];
     char socket[FILE_BYTES];
     char log[FILE_BYTES];
     char url[3 * FILE_BYTES + 8];
@@ -161,31 +162,22 @@ static pid_t spawn(launch_t *launch, xo_error_t *err)
 
 static pid_t spawn_server(xo_private_redis_t *redis, const char *program, xo_error_t *err)
 {
+    /* clang-format off */
     const char *const argv[] = {
         program,
-        "--port",
-        "0",
-        "--unixsocket",
-        redis->socket,
-        "--daemonize",
-        "no",
-        "--dir",
-        "--unixsocketperm",
-        "600",
-        "--save",
-        "",
-        "--logfile",
-        redis->log,
-        "--appendonly",
-        "no",
-        "--databases",
-        "1",
-        "--supervised",
-        "no",
-        "--maxmemory",
-        "0",
+        "--port", "0",
+        "--unixsocket", redis->socket,
+        "--unixsocketperm", "600",
+        "--dir", redis->dir,
+        "--logfile", redis->log,
+        "--save", "",
+        "--appendonly", "no",
+        "--databases", "1",
+        "--daemonize", "no",
+        "--supervised", "no",
         NULL,
     };
+    /* clang-format on */
     launch_t launch = {program, (char *const *)argv, redis->log, 0, -1};
     return spawn(&launch, err);
 }
@@ -277,14 +269,15 @@ static int name_files(xo_private_redis_t *redis, const char *run_dir, xo_error_t
     char path[4096];
     char *full = realpath(run_dir, path);
     if (!full)
-        return xo_error_set(err, errno, "cannot use the directory %s: %s", run_dir,
-                            strerror(errno));
+        return xo_error_set(err, errno == ENOENT ? ENOTDIR : errno, "there is no directory %s",
+                            run_dir);
     if (strlen(full) + strlen("/redis.sock") >= FILE_BYTES)
         return xo_error_set(
             err, ENAMETOOLONG,
             "the path %s is too long for a socket in it: set XO_RUN_DIR to a shorter "
             "one",
             full);
+    snprintf(redis->dir, sizeof(redis->dir), "%s", full);
     snprintf(redis->socket, sizeof(redis->socket), "%.95s/redis.sock", full);
     snprintf(redis->log, sizeof(redis->log), "%.95s/redis.log", full);
     return 0;

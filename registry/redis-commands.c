@@ -176,6 +176,16 @@ static void add_keys(redis_t *redis, redis_op_t *op, xo_reg_kind_t kind, const c
         add_uid_key(redis, op, id);
 }
 
+/* A value: what is no text as %XX. */
+static void add_encoded(redis_op_t *op, xo_slice_t value)
+{
+    xo_buf_t text = XO_BUF_INIT;
+    xoi_encode(&text, value, false);
+    xoi_redis_op_bytes(op, text.data, text.size);
+    op->args.failed |= text.failed;
+    xo_buf_free(&text);
+}
+
 static void add_pool(redis_op_t *op, xo_reg_kind_t kind, const char *id)
 {
     xoi_redis_op_text(op, kind == XO_REG_ACTOR ? xoi_actor_pool(id) + 1 : "");
@@ -204,7 +214,7 @@ void xoi_redis_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_record_
     add_pool(op, kind, record->id);
     for (size_t i = 0; i < record->count; i++) {
         xoi_redis_op_text(op, record->fields[i].name);
-        xoi_redis_op_bytes(op, record->fields[i].value.data, record->fields[i].value.size);
+        add_encoded(op, record->fields[i].value);
     }
     if (owner) {
         xoi_redis_op_text(op, "owner");
@@ -296,15 +306,6 @@ void xoi_redis_lookup(xo_registry_t *registry, const char *uid, xo_reg_records_f
     xoi_redis_op_key(redis, op, "", "");
     xoi_redis_op_text(op, uid);
     xoi_redis_submit(redis, op);
-}
-
-static void add_encoded(redis_op_t *op, xo_slice_t value)
-{
-    xo_buf_t text = XO_BUF_INIT;
-    xoi_encode(&text, value, false);
-    xoi_redis_op_bytes(op, text.data, text.size);
-    op->args.failed |= text.failed;
-    xo_buf_free(&text);
 }
 
 void xoi_redis_event(xo_registry_t *registry, const char *type, const xo_field_t *fields,

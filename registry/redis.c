@@ -9,7 +9,7 @@
 #include <string.h>
 #include <utlist.h>
 
-#define DRAIN_MS 200 /* what closing may take */
+#define DRAIN_MS 500 /* what closing may take: a stop has 2 s in all */
 
 static redis_t *self(xo_registry_t *registry)
 {
@@ -25,8 +25,9 @@ bool xoi_redis_is_refusal(int errnum)
 /* A server of ours on a unix socket takes a moment to start; nobody wants to read about it. */
 static bool is_starting(const redis_t *redis)
 {
+    int errnum = redis->why.errnum;
     return !redis->was_up && redis->url.path[0] && redis->tries < REDIS_QUICK_TRIES &&
-           !xoi_redis_is_refusal(redis->why.errnum);
+           (errnum == ENOENT || errnum == ECONNREFUSED || errnum == EBUSY);
 }
 
 /* Scripts and commands word the same refusal differently. */

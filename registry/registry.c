@@ -132,8 +132,6 @@ static const char *check_fields(const xo_record_t *record)
         if (!xoi_is_key(field->name) || strcmp(field->name, "owner") == 0 ||
             strcmp(field->name, "lease_ms") == 0)
             return "a field's name must be text without blanks, and not owner or lease_ms";
-        if (!xoi_is_text(field->value))
-            return "a field's value must be UTF-8 text; encode what is binary";
     }
     return NULL;
 }

@@ -62,7 +62,7 @@ typedef void (*xo_reg_records_f)(int errnum, const char *text, const xo_record_t
  * action. Only one thread may be in here, the loop's. */
 xo_registry_t *xo_registry_open(xo_loop_t *loop, const char *url, const char *cluster,
                                 const xo_registry_events_t *events, void *arg, xo_error_t *err);
-/* Sends what is queued (at most 200 ms, the one place that may block), then calls back what has not
+/* Sends what is queued (at most 500 ms, the one place that may block), then calls back what has not
  * ended, with ECANCELED. May be called in any callback. Takes NULL. */
 void xo_registry_close(xo_registry_t *registry);
 bool xo_registry_is_up(const xo_registry_t *registry);
@@ -78,9 +78,9 @@ typedef struct xo_registry_stats {
 } xo_registry_stats_t;
 void xo_registry_get_stats(const xo_registry_t *registry, xo_registry_stats_t *stats);
 
-/* An actor's record id, "UID@POOL". Bytes of the uid that are no plain text (controls, blank, %,
- * what is not UTF-8) are percent-encoded, so that a person can type the key. EINVAL: no uid or no
- * pool; ENOBUFS. */
+/* An actor's record id, "UID@POOL". Bytes of the uid that are no plain text (controls, blank, % and
+ * @, what is not UTF-8) are percent-encoded, so that a person can type the key. EINVAL: no uid or
+ * no pool; ENOBUFS. */
 #define XO_RECORD_ID_BYTES 1024
 int xo_registry_actor_id(xo_slice_t uid, const char *pool, char *id, size_t size);
 /* The reverse: the uid's bytes into uid[size] and their number into *uid_size. `id` may also be an
@@ -89,8 +89,8 @@ int xo_registry_actor_uid(const char *id, char *uid, size_t size, size_t *uid_si
 
 /* Writes the whole record (fields it had and has no more go). ttl_ms > 0 makes it a lease of
  * `owner`; 0: it stays. EPERM if another owner holds a lease on it. An actor put also adds it to
- * its uid's set. done may be NULL. EINVAL: no fields or above 1000, a value that is no text, a bad
- * id. */
+ * its uid's set. What is no text in a value is percent-encoded. done may be NULL. EINVAL: no fields
+ * or above 1000, a bad id. */
 void xo_registry_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_record_t *record,
                      const char *owner, int64_t ttl_ms, xo_reg_done_f done, void *arg);
 /* Extends a lease that `owner` holds: ENOENT lapsed, EPERM another's. If the lease is gone because

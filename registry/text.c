@@ -45,10 +45,10 @@ static size_t plain_length(const char *at, size_t left, bool key)
     return byte > ' ' && byte != 0x7f ? 1 : 0;
 }
 
-static bool is_plain(const char *at, size_t left, bool key)
+static bool is_plain_key(const char *at, size_t left)
 {
     while (left) {
-        size_t length = plain_length(at, left, key);
+        size_t length = plain_length(at, left, true);
         if (length == 0)
             return false;
         at += length;
@@ -57,14 +57,9 @@ static bool is_plain(const char *at, size_t left, bool key)
     return true;
 }
 
-bool xoi_is_text(xo_slice_t value)
-{
-    return is_plain(value.data, value.size, false);
-}
-
 bool xoi_is_key(const char *id)
 {
-    return id && *id && is_plain(id, strlen(id), true);
+    return id && *id && is_plain_key(id, strlen(id));
 }
 
 static void encode_byte(xo_buf_t *out, unsigned char byte)
@@ -79,7 +74,7 @@ void xoi_encode(xo_buf_t *out, xo_slice_t bytes, bool key)
     const char *at = bytes.data, *end = bytes.data + bytes.size;
     while (at < end) {
         size_t length = plain_length(at, (size_t)(end - at), key);
-        if (length == 0 || (key && *at == '%')) {
+        if (length == 0 || (key && (*at == '%' || *at == '@'))) {
             encode_byte(out, (unsigned char)*at++);
         } else {
             xo_buf_append(out, at, length);

@@ -10,12 +10,10 @@
 /* How many bytes the UTF-8 sequence at `at` takes (RFC 3629: no surrogates, no overlong forms); 0:
  * it is none. */
 size_t xoi_utf8_length(const char *at, size_t left);
-/* UTF-8 without control characters other than tab and newline. */
-bool xoi_is_text(xo_slice_t value);
-/* The same without blanks and tabs too: fit for a key. */
+/* UTF-8 without controls and blanks: fit for a key. */
 bool xoi_is_key(const char *id);
 
-/* Appends `bytes` with everything that is no text as %XX; in a key (`key`) blanks and % too. */
+/* Appends `bytes` with everything that is no text as %XX; in a key (`key`) blanks, % and @ too. */
 void xoi_encode(xo_buf_t *out, xo_slice_t bytes, bool key);
 /* Undoes %XX. -1 with EINVAL, or ENOBUFS. */
 int xoi_decode(xo_slice_t text, char *out, size_t size, size_t *out_size);
