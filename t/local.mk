@@ -20,6 +20,11 @@ unit_tests = \
 	t/oom \
 	t/pack \
 	t/policy \
+	t/private-redis \
+	t/registry \
+	t/registry-redis \
+	t/registry-refusals \
+	t/registry-text \
 	t/relay \
 	t/replay-codec \
 	t/replay-handshake \
@@ -28,7 +33,8 @@ unit_tests = \
 	t/vectors
 
 # Those that start threads: a subset, run under ThreadSanitizer too.
-threaded_tests =
+threaded_tests = \
+	t/registry-redis
 
 system_tests = \
 	t/0001-layers.t
@@ -50,6 +56,7 @@ broker_test_libs = broker/libxo-broker.la $(unit_test_libs)
 
 noinst_HEADERS += \
 	t/node.h \
+	t/registry-support.h \
 	t/scratch.h \
 	t/transcode.h \
 	t/unit.h
@@ -65,6 +72,10 @@ t_liveness_LDADD = $(broker_test_libs)
 t_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free \
 	-Wl,--wrap=zmq_msg_init_size,--wrap=vasprintf
 t_policy_LDADD = $(broker_test_libs)
+t_private_redis_SOURCES = t/private-redis.c t/registry-support.c
+t_registry_SOURCES = t/registry-support.c t/registry.c
+t_registry_redis_SOURCES = t/registry-redis.c t/registry-support.c
+t_registry_refusals_SOURCES = t/registry-refusals.c t/registry-support.c
 t_relay_SOURCES = t/node.c t/relay.c
 t_replay_codec_SOURCES = t/fuzz-codec.c t/replay.c t/transcode.c
 t_replay_handshake_SOURCES = t/fuzz-handshake.c t/replay.c

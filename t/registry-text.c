@@ -1,0 +1,253 @@
+/* registry-text.c - the registry's pure parts: URLs, what may stand in keys, records, errors,
+ * backoff.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "registry/records.h"
+#include "registry/redis.h"
+#include "registry/text.h"
+#include "registry/url.h"
+#include "t/unit.h"
+
+/* ---- URLs ---- */
+
+static void good_urls(void **state)
+{
+    (void)state;
+    xo_url_t url;
+    assert_int_equal(xo_url_parse("memory:", &url, NULL), 0);
+    assert_string_equal(url.display, "memory:");
+
+    assert_int_equal(xo_url_parse("redis://h", &url, NULL), 0);
+    assert_string_equal(url.host, "h");
+    assert_int_equal(url.port, 6379);
+    assert_string_equal(url.display, "redis://h:6379/0");
+
+    assert_int_equal(xo_url_parse("redis://ann:p%40%3aw@h.example:1/15", &url, NULL), 0);
+    assert_string_equal(url.user, "ann");
+    assert_string_equal(url.password, "p@:w");
+    assert_int_equal(url.port, 1);
+    assert_int_equal(url.db, 15);
+    assert_string_equal(url.display, "redis://ann@h.example:1/15");
+
+    assert_int_equal(xo_url_parse("redis://:a@b@[::1]:7/", &url, NULL), 0);
+    assert_string_equal(url.user, "");
+    assert_string_equal(url.password, "a@b");
+    assert_string_equal(url.host, "::1");
+    assert_int_equal(url.port, 7);
+    assert_string_equal(url.display, "redis://[::1]:7/0");
+
+    assert_int_equal(xo_url_parse("unix:///a%3Fb/c?db=2", &url, NULL), 0);
+    assert_string_equal(url.path, "/a?b/c");
+    assert_int_equal(url.db, 2);
+    assert_int_equal(xo_url_parse("unix://u:pw@/s", &url, NULL), 0);
+    assert_string_equal(url.password, "pw");
+    assert_string_equal(url.display, "unix://u@/s");
+}
+
+static void bad_urls_hide_their_password(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "",
+        "redis",
+        "http://x",
+        "rediss://u:SECRET@h",
+        "redis://",
+        "redis://:SECRET@",
+        "redis://SECRET@h",
+        "redis://u:@h",
+        "redis://u:SECRET",
+        "redis://u:SECRET@h:port",
+        "redis://u:SECRET@h:99999",
+        "redis://u:SECRET@h/x",
+        "redis://u:SECRET@h?db=1",
+        "redis://h/?password=SECRET",
+        "redis://u:%zzSECRET@h",
+        "redis://u:%00SECRET@h",
+        "redis://u:SECRET@[::1",
+        "redis://u:SECRET@[::1]x",
+        "redis:u:SECRET@h",
+        "unix://relative",
+        "unix://SECRET@/path",
+        "unix:///path?db=SECRET",
+        "unix:///path?password=SECRET",
+        "memory:x",
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        xo_url_t url;
+        xo_error_t err = {0};
+        assert_int_equal(xo_url_parse(bad[i], &url, &err), -1);
+        assert_int_equal(err.errnum, EINVAL);
+        if (strstr(err.text, "SECRET") || strlen(err.text) < 20)
+            fail_msg("'%s': %s", bad[i], err.text);
+    }
+}
+
+static void long_urls(void **state)
+{
+    (void)state;
+    char text[2048];
+    xo_url_t url;
+    snprintf(text, sizeof(text), "unix:///%0105d", 0);
+    assert_int_equal(xo_url_parse(text, &url, NULL), 0);
+    snprintf(text, sizeof(text), "unix:///%0106d", 0);
+    assert_int_equal(xo_url_parse(text, &url, NULL), -1);
+    snprintf(text, sizeof(text), "redis://%0300d", 0);
+    assert_int_equal(xo_url_parse(text, &url, NULL), -1);
+    snprintf(text, sizeof(text), "redis://:%01000d@h", 0);
+    assert_int_equal(xo_url_parse(text, &url, NULL), -1);
+    snprintf(text, sizeof(text), "%0100d://h", 0);
+    assert_int_equal(xo_url_parse(text, &url, NULL), -1);
+}
+
+/* ---- text ---- */
+
+static const char *encoded(const char *bytes, size_t size, bool key)
+{
+    static char text[1024];
+    xo_buf_t out = XO_BUF_INIT;
+    xoi_encode(&out, xo_slice(bytes, size), key);
+    snprintf(text, sizeof(text), "%.*s", (int)out.size, out.data ? out.data : "");
+    xo_buf_free(&out);
+    return text;
+}
+
+static void encoding(void **state)
+{
+    (void)state;
+    assert_string_equal(encoded("a b%\n\x7f", 6, true), "a%20b%25%0A%7F");
+    assert_string_equal(encoded("a b%\n\x7f", 6, false), "a b%\n%7F");
+    assert_string_equal(encoded("\0z", 2, true), "%00z");
+    assert_string_equal(encoded("gr\xc3\xbc\xc3", 5, true), "gr\xc3\xbc%C3");
+    assert_string_equal(encoded("\xed\xa0\x80", 3, true), "%ED%A0%80"); /* surrogate */
+    assert_string_equal(encoded("\xc0\x80\xe0\x80\x80", 5, true), "%C0%80%E0%80%80"); /* overlong */
+    assert_string_equal(encoded("\xf0\x9f\x90\x98\xf4\x90\x80\x80", 8, true),
+                        "\xf0\x9f\x90\x98%F4%90%80%80"); /* the last one; one too far */
+    assert_string_equal(encoded("", 0, true), "");
+}
+
+static void decoding(void **state)
+{
+    (void)state;
+    char out[8];
+    size_t size;
+    assert_int_equal(xoi_decode(xo_slice_str("a%20%ff"), out, sizeof(out), &size), 0);
+    assert_int_equal(size, 3);
+    assert_memory_equal(out, "a \xff", 3);
+    assert_int_equal(xoi_decode(xo_slice_str("%"), out, sizeof(out), &size), -1);
+    assert_int_equal(xoi_decode(xo_slice_str("%4"), out, sizeof(out), &size), -1);
+    assert_int_equal(xoi_decode(xo_slice_str("%4g"), out, sizeof(out), &size), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(xoi_decode(xo_slice_str("123456789"), out, sizeof(out), &size), -1);
+    assert_int_equal(errno, ENOBUFS);
+}
+
+static void actor_ids(void **state)
+{
+    (void)state;
+    char id[XO_RECORD_ID_BYTES], uid[255];
+    size_t size;
+    assert_int_equal(xo_registry_actor_id(xo_slice_str("a@b c"), "0f", id, sizeof(id)), 0);
+    assert_string_equal(id, "a%40b%20c@0f");
+    assert_int_equal(xo_registry_actor_uid(id, uid, sizeof(uid), &size), 0);
+    assert_int_equal(size, 5);
+    assert_memory_equal(uid, "a@b c", 5);
+    assert_int_equal(xo_registry_actor_id(xo_slice("", 0), "0f", id, sizeof(id)), -1);
+    assert_int_equal(xo_registry_actor_id(xo_slice_str("a"), "", id, sizeof(id)), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(xo_registry_actor_id(xo_slice_str("a"), "0f", id, 4), -1);
+    assert_int_equal(errno, ENOBUFS);
+    assert_int_equal(xo_registry_actor_id(xo_slice_str("a"), "0f", id, 5), 0);
+}
+
+/* ---- records ---- */
+
+static void records_sort_and_drop_doubles(void **state)
+{
+    (void)state;
+    static const char *const ids[] = {"b", "a", "b", "c"};
+    xo_records_t *records = xoi_records_create();
+    xo_record_t *list;
+    size_t count;
+    for (size_t i = 0; i < 4; i++) {
+        xoi_records_begin(records, xo_slice_str(ids[i]));
+        for (size_t f = 0; f < i; f++)
+            xoi_records_field(records, xo_slice_str("n"), xo_slice_str(ids[i]));
+    }
+    assert_int_equal(xoi_records_finish(records, true, &list, &count), 0);
+    assert_int_equal(count, 3);
+    assert_string_equal(list[0].id, "a");
+    assert_string_equal(list[2].id, "c");
+    assert_int_equal(list[2].count, 3);
+    assert_true(xo_slice_eq_str(xoi_record_field(&list[2], "n"), "c"));
+    assert_null(xoi_record_field(&list[2], "m").data);
+    xoi_records_destroy(records);
+    assert_int_equal(xoi_records_finish(NULL, true, &list, &count), -1);
+    assert_int_equal(errno, ENOMEM);
+}
+
+/* ---- Redis' errors, backoff ---- */
+
+static void check_error(const char *said, int errnum)
+{
+    static redis_t redis;
+    char text[XO_ERROR_TEXT_BYTES];
+    snprintf(redis.base.url, sizeof(redis.base.url), "redis://h:1/0");
+    assert_int_equal(xoi_redis_error(&redis, said, text, sizeof(text)), errnum);
+    assert_non_null(strstr(text, "redis://h:1/0"));
+    assert_null(strstr(text, "SECRET"));
+}
+
+static void errors_of_redis(void **state)
+{
+    (void)state;
+    check_error("NOAUTH Authentication required.", EACCES);
+    check_error("WRONGPASS invalid username-password pair or user is disabled.", EACCES);
+    check_error("ERR invalid password", EACCES);
+    check_error("ERR Client sent AUTH, but no password is set", EACCES);
+    check_error("NOPERM this user has no permissions", EACCES);
+    check_error("READONLY You can't write against a read only replica.", EROFS);
+    check_error("OOM command not allowed when used memory > 'maxmemory'.", ENOSPC);
+    check_error("ERR Error running script (call to f_1): @user_script:3: @user_script: 3: -OOM "
+                "command not allowed when used memory > 'maxmemory'.",
+                ENOSPC);
+    check_error("LOADING Redis is loading the dataset in memory", EBUSY);
+    check_error("MISCONF Redis is configured to save RDB snapshots", EIO);
+    check_error("MOVED 1234 10.0.0.1:6379", EINVAL);
+    check_error("ERR unknown command 'AUTH', with args beginning with: 'SECRET' ", EIO);
+    check_error("ERR something\r\nSECRET", EIO);
+}
+
+static void backoff_grows_and_is_bounded(void **state)
+{
+    (void)state;
+    assert_int_equal(xoi_redis_backoff_ms(0, true, 123), 5);
+    assert_int_equal(xoi_redis_backoff_ms(REDIS_QUICK_TRIES - 1, true, 123), 5);
+    assert_int_equal(xoi_redis_backoff_ms(REDIS_QUICK_TRIES, true, 123), 50);
+    assert_int_equal(xoi_redis_backoff_ms(0, false, 4000000000u), 50);
+    for (unsigned tries = 0; tries < 1000; tries++) {
+        int64_t ms = xoi_redis_backoff_ms(tries, false, tries * 2654435761u);
+        int64_t most = tries < 6 ? 50 << tries : 2000;
+        assert_in_range(ms, 50, most);
+    }
+    assert_int_equal(xoi_redis_backoff_ms(1000, false, 1950), 2000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_urls),
+        cmocka_unit_test(bad_urls_hide_their_password),
+        cmocka_unit_test(long_urls),
+        cmocka_unit_test(encoding),
+        cmocka_unit_test(decoding),
+        cmocka_unit_test(actor_ids),
+        cmocka_unit_test(records_sort_and_drop_doubles),
+        cmocka_unit_test(errors_of_redis),
+        cmocka_unit_test(backoff_grows_and_is_bounded),
+    };
+    return run_tap(tests);
+}
