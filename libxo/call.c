@@ -5,6 +5,7 @@
  * at once; those made here wait for the deferred pass, so that no callback runs inside the
  * function that caused it.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "libxo/endpoint_impl.h"
@@ -53,8 +54,8 @@ void xoi_calls_of_link_fail(xo_link_t *link)
     xo_call_t *call;
     xo_call_t *next;
     DL_FOREACH_SAFE (link->calls, call, next)
-        xoi_call_fail(call, XO_CODE_SERVER_CLOSED, call->outgoing ? "no" : "maybe", link->why.text,
-                      link->why.text);
+        xoi_call_fail(call, XO_CODE_SERVER_CLOSED, call->outgoing ? "no" : "maybe",
+                      xoi_link_reason(link), link->why.text);
 }
 
 void xoi_notify(xo_endpoint_t *endpoint, xo_accepted_f accepted, void *arg, int errnum)
@@ -180,7 +181,7 @@ xo_call_t *xo_endpoint_call(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t *
     }
     if (*msg) {
         xo_msg_destroy(msg);
-        xoi_call_fail(call, XO_CODE_SERVER_CLOSED, "no", link->why.text, link->why.text);
+        xoi_call_fail(call, XO_CODE_SERVER_CLOSED, "no", xoi_link_reason(link), link->why.text);
     }
     return call;
 }
@@ -270,8 +271,9 @@ void xo_endpoint_peer_down(xo_endpoint_t *endpoint, uint64_t peer_id, const char
     DL_FOREACH_SAFE (endpoint->links, link, next)
         if (link->peer.id == peer_id) {
             xo_error_t why;
-            xo_error_set(&why, ECONNRESET, "%s died: %s",
-                         link->peer.address[0] ? link->peer.address : "the peer", reason);
+            snprintf(link->reason, sizeof link->reason, "%s", reason);
+            xo_error_set(&why, ECONNRESET, "%s died",
+                         link->peer.address[0] ? link->peer.address : "the peer");
             xo_link_close(link, &why);
         }
 }

@@ -63,6 +63,7 @@ struct xo_link {
     bool tcp_fallback; /* the ipc socket was stale: tcp is tried next */
     bool same_machine;
     xo_error_t why;
+    char reason[160]; /* who died and why, in a few words; "" : by why.errnum */
     xo_timer_t timer; /* handshake, later draining and post-mortem */
     xo_io_t pidfd;
 
@@ -178,6 +179,7 @@ void xoi_link_accept(xo_endpoint_t *endpoint, xo_lane_t *lane);
 void xoi_link_table_add(xo_link_t *link);
 void xoi_link_table_remove(xo_link_t *link);
 void xoi_link_closed(xo_link_t *link, const xo_error_t *why);
+const char *xoi_link_reason(const xo_link_t *link);
 void xoi_link_protocol_error(xo_link_t *link, const char *what);
 
 /* greet.c: the handshake's effects */

@@ -94,8 +94,7 @@ static int read_failure(const xo_future_t *future, xo_error_t *err)
     xo_failure_t failure;
     if (xo_failure_read(xo_msg_body(future->answer), &failure) < 0)
         return xo_error_set(err, EBADMSG, "the call failed with an error that does not decode");
-    return xo_error_set(err, xo_failure_errno(&failure), "%.*s: %.*s", (int)failure.code.size,
-                        failure.code.data, (int)failure.message.size, failure.message.data);
+    return xo_failure_set_error(&failure, err);
 }
 
 int xo_future_get(xo_future_t *future, xo_error_t *err, const char *format, ...)

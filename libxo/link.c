@@ -113,6 +113,27 @@ static void drop_lane(xo_link_t *link)
     link->lane = NULL;
 }
 
+/* Why it is closed, in a few words, for the failures of its calls. */
+const char *xoi_link_reason(const xo_link_t *link)
+{
+    if (link->reason[0])
+        return link->reason;
+    switch (link->why.errnum) {
+    case ECONNREFUSED:
+        return "nobody there";
+    case ECONNRESET:
+        return "connection lost";
+    case ESHUTDOWN:
+        return "closed in order";
+    case ETIMEDOUT:
+        return "no answer";
+    case EACCES:
+        return "refused";
+    default:
+        return "link closed";
+    }
+}
+
 /* A process of this machine died: its broker knows more in a moment. */
 static bool reason_may_come(const xo_link_t *link)
 {

@@ -183,5 +183,6 @@ void outcome_answer(xo_call_t *call, xo_msg_t **answer, void *arg)
     assert_int_equal(xo_failure_read(xo_msg_body(*answer), &failure), 0);
     copy(outcome->code, sizeof outcome->code, failure.code);
     copy(outcome->executed, sizeof outcome->executed, failure.executed);
+    copy(outcome->reason, sizeof outcome->reason, failure.reason);
     copy(outcome->text, sizeof outcome->text, failure.message);
 }

@@ -62,7 +62,7 @@ typedef struct outcome {
     int answers;
     xo_kind_t kind;
     int64_t value;
-    char code[32], executed[8], text[200];
+    char code[32], executed[8], reason[80], text[200];
 } outcome_t;
 
 void outcome_answer(xo_call_t *call, xo_msg_t **answer, void *arg);
