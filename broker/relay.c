@@ -26,9 +26,9 @@ static void abandon(xo_ask_t *ask, void *arg)
     free(passed);
 }
 
-static bool is_answered(int64_t kind)
+static bool may_be_relayed(int64_t kind)
 {
-    return kind == XO_CALL || kind == XO_BATCH || kind == XO_CREATE || kind == XO_DESTROY ||
+    return kind == XO_CALL || kind == XO_TELL || kind == XO_BATCH || kind == XO_CREATE || kind == XO_DESTROY ||
            kind == XO_REF || kind == XO_HAS;
 }
 
@@ -85,6 +85,16 @@ static void pass_on(xo_broker_t *broker, xo_ask_t *ask, xo_link_t *link, xo_msg_
     xo_ask_on_stop(ask, abandon, passed);
 }
 
+/* Answered at once: what becomes of a tell is counted where it ends. */
+static void pass_on_tell(xo_broker_t *broker, xo_ask_t *ask, xo_link_t *link, xo_msg_t **msg)
+{
+    xo_error_t err;
+    if (xo_endpoint_tell(broker->endpoint, link, msg, XO_SEND_QUEUE, NULL, NULL, &err) < 0)
+        xo_broker_refuse(ask, "%s", err.text);
+    else
+        xo_ask_reply(ask, "n");
+}
+
 void xo_broker_relay(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
 {
     xo_error_t err;
@@ -95,8 +105,8 @@ void xo_broker_relay(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
         xo_broker_refuse(ask, "%s", err.text);
         return;
     }
-    if (!is_answered(kind) || address.size >= sizeof(text)) {
-        xo_broker_refuse(ask, "kind must be one that is answered, and address a host:port");
+    if (!may_be_relayed(kind) || address.size >= sizeof(text)) {
+        xo_broker_refuse(ask, "kind must be a request's, and address a host:port");
         return;
     }
     xo_reader_t reader = xo_reader(body);
@@ -105,7 +115,9 @@ void xo_broker_relay(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
     snprintf(text, sizeof(text), "%.*s", (int)address.size, address.data);
     xo_link_t *link = xo_endpoint_link(broker->endpoint, text, &err);
     xo_msg_t *msg = link ? make_request(ask, kind, uid, method, body) : NULL;
-    if (msg != NULL)
+    if (msg != NULL && kind == XO_TELL)
+        pass_on_tell(broker, ask, link, &msg);
+    else if (msg != NULL)
         pass_on(broker, ask, link, &msg);
     else
         xo_broker_refuse(ask, "%s", link ? "a request that cannot be encoded" : err.text);
