@@ -4,4 +4,5 @@ dist_doc_DATA += \
 	doc/wire.md
 
 # Man pages: doc/man/NAME.SECTION
-dist_man_MANS +=
+dist_man_MANS += \
+	doc/man/xo.1

@@ -14,7 +14,6 @@ unit_tests = \
 	t/error \
 	t/failure \
 	t/format \
-	t/lane \
 	t/liveness \
 	t/msg \
 	t/msgq \
@@ -31,6 +30,7 @@ unit_tests = \
 	t/replay-handshake \
 	t/rogue \
 	t/settings \
+	t/tool \
 	t/vectors
 
 # Those that start threads: a subset, run under ThreadSanitizer too.
@@ -38,7 +38,9 @@ threaded_tests = \
 	t/registry-redis
 
 system_tests = \
-	t/0001-layers.t
+	t/0001-layers.t \
+	t/0500-xo-usage.t \
+	t/0510-xo-node.t
 
 python_tests =
 
@@ -56,7 +58,6 @@ unit_test_libs = \
 broker_test_libs = broker/libxo-broker.la $(unit_test_libs)
 
 noinst_HEADERS += \
-	t/lane-rig.h \
 	t/node.h \
 	t/registry-support.h \
 	t/scratch.h \
@@ -70,7 +71,6 @@ t_endpoint_SOURCES = t/endpoint.c t/node.c
 t_fuzz_codec_SOURCES = t/fuzz-codec.c t/transcode.c
 t_fuzz_codec_LDFLAGS = $(libfuzzer_flags)
 t_fuzz_handshake_LDFLAGS = $(libfuzzer_flags)
-t_lane_SOURCES = t/lane-rig.c t/lane.c
 t_liveness_LDADD = $(broker_test_libs)
 t_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free \
 	-Wl,--wrap=zmq_msg_init_size,--wrap=vasprintf
@@ -84,6 +84,8 @@ t_replay_codec_SOURCES = t/fuzz-codec.c t/replay.c t/transcode.c
 t_replay_handshake_SOURCES = t/fuzz-handshake.c t/replay.c
 t_rogue_SOURCES = t/node.c t/rogue.c
 t_settings_LDADD = $(broker_test_libs)
+t_tool_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(JSON_C_CFLAGS)
+t_tool_LDADD = cmd/libxo-tool.la $(unit_test_libs)
 t_vectors_SOURCES = t/transcode.c t/vectors.c
 
 if CMOCKA
@@ -91,7 +93,7 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 TESTS += $(system_tests)
-EXTRA_DIST += $(system_tests) $(python_tests) t/tap/pytest-tap.py
+EXTRA_DIST += $(system_tests) $(python_tests) t/leftovers.sh t/lib.sh t/tap/pytest-tap.py
 if PYTHON
 TESTS += $(python_tests)
 endif

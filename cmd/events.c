@@ -1,0 +1,203 @@
+/* events.c - xo events: what happened, and with --follow what happens. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cmd/json.h"
+#include "cmd/node.h"
+#include "cmd/table.h"
+#include "cmd/text.h"
+
+#define LINES_DEFAULT 10
+#define PAGE_EVENTS 1000 /* what one question to the broker asks for at most */
+#define FOLLOW_MS 100    /* how often --follow asks */
+#define TIME_BYTES 32
+#define BEFORE_TEXT 35 /* columns that the time and the type take */
+
+typedef struct reader {
+    const xoi_args_t *args;
+    xoi_node_t *node;
+    char *after;  /* the id of the last event seen */
+    int64_t left; /* to be printed; -1: no limit */
+    bool silent;  /* only to find the end */
+    bool any;     /* something was printed */
+} reader_t;
+
+/* An id is "MILLISECONDS-N" (Redis, "Streams"): when the event was written. */
+static void print_time(json_object *event)
+{
+    json_object *id;
+    long long ms = 0;
+    if (json_object_object_get_ex(event, "id", &id))
+        ms = strtoll(json_object_get_string(id), NULL, 10);
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm parts;
+    char text[TIME_BYTES] = "-";
+    if (ms > 0 && localtime_r(&seconds, &parts))
+        strftime(text, sizeof(text), "%m-%d %H:%M:%S", &parts);
+    printf("%14s.%03d", text, (int)(ms % 1000));
+}
+
+static char *add_detail(char *text, const char *key, json_object *value)
+{
+    char *name = xoi_text_escape(key, strlen(key), 0);
+    char *cell = xoi_cell_text(value);
+    char *longer = xoi_text_printf("%s%s%s=%s", text, *text ? " " : "", name, cell);
+    free(cell);
+    free(name);
+    free(text);
+    return longer;
+}
+
+/* "key=value ...": first what tells most. */
+static char *details(json_object *event)
+{
+    static const char *const first[] = {"uid", "address", "reason", "class", "label", "host"};
+    static const size_t count = sizeof(first) / sizeof(first[0]);
+    char *text = xoi_text_printf("%s", "");
+    for (size_t i = 0; i < count; i++) {
+        json_object *value;
+        if (json_object_object_get_ex(event, first[i], &value))
+            text = add_detail(text, first[i], value);
+    }
+    json_object_object_foreach(event, key, value)
+    {
+        bool told = strcmp(key, "id") == 0 || strcmp(key, "type") == 0;
+        for (size_t i = 0; i < count; i++)
+            told = told || strcmp(key, first[i]) == 0;
+        if (!told)
+            text = add_detail(text, key, value);
+    }
+    return text;
+}
+
+static void print_event(reader_t *reader, json_object *event)
+{
+    if (reader->args->json) {
+        char *text = xoi_json_text(event);
+        const char *before = reader->args->follow ? "" : reader->any ? ",\n " : "\n ";
+        printf("%s%s%s", before, text, reader->args->follow ? "\n" : "");
+        free(text);
+    } else {
+        json_object *type = NULL;
+        json_object_object_get_ex(event, "type", &type);
+        char *name = xoi_text_fit(xoi_cell_text(type), 13);
+        char *text = details(event);
+        if (!reader->args->wide)
+            text = xoi_text_fit(text, xoi_text_columns() - BEFORE_TEXT);
+        print_time(event);
+        printf("  %-13s  %s\n", name, text);
+        free(name);
+        free(text);
+    }
+    reader->any = true;
+}
+
+static void take_event(reader_t *reader, json_object *event)
+{
+    json_object *id;
+    if (json_object_object_get_ex(event, "id", &id)) {
+        free(reader->after);
+        reader->after = xoi_text_printf("%s", json_object_get_string(id));
+    }
+    if (reader->silent || reader->left == 0)
+        return;
+    if (reader->left > 0)
+        reader->left--;
+    print_event(reader, event);
+}
+
+/* One question. *count: how many events came. */
+static int read_page(reader_t *reader, size_t *count)
+{
+    xo_buf_t args = XO_BUF_INIT;
+    xo_pack_format(&args, "[s i]", reader->after, PAGE_EVENTS);
+    json_object *events = NULL;
+    int status = xoi_node_records(reader->node, "events", xo_buf_slice(&args),
+                                  reader->args->timeout_ms, &events);
+    xo_buf_free(&args);
+    if (status == XOI_OK && !json_object_is_type(events, json_type_array))
+        status = xoi_complain(XOI_FAILED, "events: the answer is not a list");
+    *count = status == XOI_OK ? json_object_array_length(events) : 0;
+    for (size_t i = 0; i < *count; i++)
+        take_event(reader, json_object_array_get_idx(events, i));
+    json_object_put(events);
+    return status;
+}
+
+/* Reads what there is, page by page. */
+static int read_all(reader_t *reader)
+{
+    size_t count;
+    int status;
+    do
+        status = read_page(reader, &count);
+    while (status == XOI_OK && count >= PAGE_EVENTS && reader->left != 0);
+    return status;
+}
+
+static int follow(reader_t *reader)
+{
+    if (reader->after[0] == '$') { /* there was no event yet */
+        free(reader->after);
+        reader->after = xoi_text_printf("0");
+    }
+    reader->silent = false;
+    reader->left = -1;
+    int status = XOI_OK;
+    while (status == XOI_OK) {
+        fflush(stdout);
+        xoi_node_wait(reader->node, FOLLOW_MS);
+        if (!xoi_node_connected(reader->node))
+            return xoi_complain(XOI_FAILED, "events: the node went away");
+        status = read_all(reader);
+    }
+    return status;
+}
+
+static void set_start(reader_t *reader)
+{
+    const xoi_args_t *args = reader->args;
+    int64_t last = args->count < 0 ? LINES_DEFAULT : args->count;
+    reader->left = args->since ? args->count : -1;
+    reader->silent = !args->since && last == 0;
+    reader->after = args->since ? xoi_text_printf("%s", args->since)
+                                : xoi_text_printf("$-%lld", last ? (long long)last : 1LL);
+}
+
+static int run(const xoi_args_t *args)
+{
+    int status;
+    reader_t reader = {.args = args, .node = xoi_node_open(args, &status)};
+    if (!reader.node)
+        return status;
+    set_start(&reader);
+    bool array = args->json && !args->follow;
+    if (array)
+        putchar('[');
+    status = read_all(&reader);
+    if (array)
+        puts(reader.any ? "\n]" : "]");
+    if (status == XOI_OK && args->follow)
+        status = follow(&reader);
+    free(reader.after);
+    xoi_node_close(reader.node);
+    return status;
+}
+
+const xoi_command_t xoi_command_events = {
+    .name = "events",
+    .operands = "",
+    .summary = "Shows what happened in the cluster, and with --follow what happens",
+    .options = "fsnjwtNc",
+    .text = "With --since, -n is how many events at most. With --follow and --json each event\n"
+            "is one line; --follow ends when it is interrupted, or with status 1 when the\n"
+            "node goes away.\n"
+            "\n"
+            "examples:\n"
+            "  xo events -n 50\n"
+            "  xo events --follow\n"
+            "  xo events --since 1700000000000-0 --json\n",
+    .run = run,
+};

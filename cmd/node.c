@@ -1,0 +1,143 @@
+/* node.c - connects, asks the broker, and turns failures into complaints and exit statuses. */
+#include "cmd/node.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/json.h"
+#include "cmd/text.h"
+
+struct xoi_node {
+    xo_client_t *client;
+    xo_endpoint_t *endpoint;
+    xo_loop_t *loop;
+    xo_link_t *link; /* to the broker, or to the pool that --node names, which passes on */
+};
+
+xoi_node_t *xoi_node_open(const xoi_args_t *args, int *status)
+{
+    if (args->cluster)
+        setenv("XO_CLUSTER", args->cluster, 1);
+    xo_error_t err = {0};
+    xo_client_t *client = xo_connect(args->node, NULL, &err);
+    if (!client) {
+        *status = xoi_complain(err.errnum == EINVAL ? XOI_USAGE : XOI_NO_NODE, "%s", err.text);
+        return NULL;
+    }
+    xoi_node_t *node = xoi_need(calloc(1, sizeof(*node)));
+    node->client = client;
+    node->endpoint = xo_client_endpoint(client);
+    node->loop = xo_client_loop(client);
+    node->link = xo_link_incref(xo_endpoint_next_link(node->endpoint, NULL));
+    *status = XOI_OK;
+    return node;
+}
+
+void xoi_node_close(xoi_node_t *node)
+{
+    if (!node)
+        return;
+    xo_link_decref(node->link);
+    xo_client_destroy(node->client);
+    free(node);
+}
+
+const char *xoi_node_cluster(const xoi_node_t *node)
+{
+    return xo_endpoint_self(node->endpoint)->cluster;
+}
+
+int64_t xoi_node_pid(const xoi_node_t *node)
+{
+    const xo_identity_t *peer = xo_link_peer(node->link);
+    bool here = strcmp(xo_link_scheme(node->link), "ipc") == 0;
+    return here && peer->role == XO_ROLE_BROKER ? peer->pid : 0;
+}
+
+bool xoi_node_connected(const xoi_node_t *node)
+{
+    return xo_link_up(node->link);
+}
+
+void xoi_node_wait(xoi_node_t *node, int ms)
+{
+    int64_t end = xo_loop_now(node->loop) + ms * XO_MS;
+    for (int64_t left = ms * XO_MS; left > 0; left = end - xo_loop_now(node->loop)) {
+        xo_loop_once(node->loop, (int)((left + XO_MS - 1) / XO_MS));
+        xo_loop_update(node->loop);
+    }
+}
+
+static int status_of(xo_slice_t code)
+{
+    static const struct {
+        const char *code;
+        int status;
+    } table[] = {
+        {XO_CODE_METHOD, XOI_RAISED},
+        {XO_CODE_ACTOR_NOT_EXIST, XOI_NO_ACTOR},
+        {XO_CODE_AMBIGUOUS, XOI_NO_ACTOR},
+        {XO_CODE_DEADLINE, XOI_TIMEOUT},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (xo_slice_eq_str(code, table[i].code))
+            return table[i].status;
+    return XOI_FAILED;
+}
+
+static void print_traceback(xo_slice_t traceback)
+{
+    char *text =
+        xoi_text_escape(traceback.data, traceback.size, XOI_KEEP_NEWLINES | XOI_KEEP_BACKSLASHES);
+    size_t size = strlen(text);
+    fprintf(stderr, "%s%s", text, size && text[size - 1] != '\n' ? "\n" : "");
+    free(text);
+}
+
+/* Complains about an XO_ERROR: what it says, whether the method may have run, the traceback. */
+static int explain(const char *what, const xo_msg_t *answer)
+{
+    xo_failure_t failure;
+    if (xo_failure_read(xo_msg_body(answer), &failure) < 0)
+        return xoi_complain(XOI_FAILED, "%s: the answer is not well formed", what);
+    bool raised = xo_slice_eq_str(failure.code, XO_CODE_METHOD);
+    xo_slice_t kind = raised && failure.type.size ? failure.type : failure.code;
+    bool maybe = xo_slice_eq_str(failure.executed, "maybe");
+    xoi_complain(0, "%s: %.*s: %.*s%s", what, (int)kind.size, kind.data, (int)failure.message.size,
+                 failure.message.data, maybe ? " (the method may have run)" : "");
+    print_traceback(failure.traceback);
+    return status_of(failure.code);
+}
+
+int xoi_node_ask(xoi_node_t *node, const char *what, const char *method, xo_slice_t args,
+                 int64_t timeout_ms, xo_future_t **future)
+{
+    xo_error_t err = {0};
+    int wait_ms = timeout_ms > INT_MAX ? -1 : (int)timeout_ms;
+    *future = xo_client_ask_broker(node->client, &err, method, args);
+    if (!*future)
+        return xoi_complain(XOI_FAILED, "%s: %s", what, err.text);
+    if (xo_future_wait(*future, wait_ms, &err) < 0)
+        return xoi_complain(XOI_TIMEOUT, "%s: no answer within %g s", what,
+                            (double)timeout_ms / 1e3);
+    const xo_msg_t *answer = xo_future_answer(*future);
+    if (!answer)
+        return xoi_complain(XOI_FAILED, "%s: out of memory", what);
+    return xo_msg_header(answer)->kind == XO_RESULT ? XOI_OK : explain(what, answer);
+}
+
+int xoi_node_records(xoi_node_t *node, const char *method, xo_slice_t args, int64_t timeout_ms,
+                     json_object **records)
+{
+    xo_future_t *future;
+    xo_error_t err = {0};
+    int status = xoi_node_ask(node, method, method, args, timeout_ms, &future);
+    const xo_msg_t *answer = status == XOI_OK ? xo_future_answer(future) : NULL;
+    if (answer && xoi_json_from_record(answer, xo_msg_body(answer), records, &err) < 0)
+        status = xoi_complain(XOI_FAILED, "%s: %s", method, err.text);
+    xo_future_destroy(future);
+    return status;
+}

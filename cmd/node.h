@@ -1,0 +1,43 @@
+/* node.h - the tool's connection with a node, and what it asks the node's broker.
+ */
+#ifndef CMD_NODE_H
+#define CMD_NODE_H
+
+#include <json-c/json.h>
+
+#include "cmd/command.h"
+#include "libxo/xo.h"
+
+typedef struct xoi_node xoi_node_t;
+
+/* Connects as --node and --cluster say. NULL after a complaint, and *status is what to exit with.
+ */
+xoi_node_t *xoi_node_open(const xoi_args_t *args, int *status);
+void xoi_node_close(xoi_node_t *node); /* takes NULL */
+const char *xoi_node_cluster(const xoi_node_t *node);
+/* The process at the other end if it is on this machine and the node's broker, else 0. */
+int64_t xoi_node_pid(const xoi_node_t *node);
+/* False once the connection is gone. */
+bool xoi_node_connected(const xoi_node_t *node);
+/* Lets things happen for at most `ms` milliseconds. */
+void xoi_node_wait(xoi_node_t *node, int ms);
+
+/* Calls `method` of the broker with `args` (a msgpack array; empty: no arguments) and waits.
+ * XOI_OK: the future's answer is a result. Otherwise it has complained, with `what` (a few words)
+ * in front, and returns what to exit with. The caller destroys *future in any case. */
+int xoi_node_ask(xoi_node_t *node, const char *what, const char *method, xo_slice_t args,
+                 int64_t timeout_ms, xo_future_t **future);
+/* The same; gives the result, made of records, as JSON. The caller puts it. */
+int xoi_node_records(xoi_node_t *node, const char *method, xo_slice_t args, int64_t timeout_ms,
+                     json_object **records);
+
+/* Opens, asks for a list of records, keeps those that `keep` (may be NULL) wants, prints them as
+ * JSON or as a table. `empty` is said, on stderr, if a table would have no rows. */
+struct xoi_column;
+typedef bool (*xoi_keep_f)(json_object *record, const xoi_args_t *args);
+int xoi_list(const xoi_args_t *args, const char *method, xoi_keep_f keep,
+             const struct xoi_column *columns, size_t count, const char *empty);
+/* One JSON array, a record a line. */
+void xoi_print_records(json_object *records);
+
+#endif
