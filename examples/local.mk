@@ -1,2 +1,10 @@
 # Examples in C are built with everything else (noinst_PROGRAMS, and modules as noinst_LTLIBRARIES
 # with -module -rpath /nowhere, which are then examples/.libs/NAME.so). Those in Python: EXTRA_DIST.
+noinst_PROGRAMS += examples/client
+examples_client_SOURCES = examples/client.c
+examples_client_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS)
+examples_client_LDADD = libxo.la
+
+EXTRA_DIST += \
+	examples/greeter.py \
+	examples/wordcount.py

@@ -40,7 +40,9 @@ threaded_tests = \
 system_tests = \
 	t/0001-layers.t \
 	t/0500-xo-usage.t \
-	t/0510-xo-node.t
+	t/0510-xo-node.t \
+	t/0600-wordcount.t \
+	t/0610-client.t
 
 python_tests =
 

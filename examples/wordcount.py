@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+"""Count the words of FILEs: actors in Python count, an actor in C merges.
+
+Each of several Python sub pools hosts a Counter. Files are cut into chunks, the chunks go to the
+counters, and each counter sends what it found to WordMerge, an actor written in C (wordmerge.c)
+in a pool of its own on the same node. A word is a run of ASCII letters, in lower case.
+"""
+
+import argparse
+import asyncio
+import os
+import string
+import subprocess
+import sys
+import time
+
+import xoscar as xo
+
+LICENSES = "/usr/share/common-licenses"
+CHUNK_BYTES = 32 << 10  # the licenses, some 200 KiB, then give work to every counter
+CALLS_IN_FLIGHT = 4  # per counter: one that runs, and what keeps it busy afterwards
+TOP = 20
+BAR_WIDTH = 30
+BAR_INTERVAL_S = 0.1
+
+LETTERS = string.ascii_letters.encode()
+# Each byte's counterpart: a letter in lower case, or a blank.
+BLANKED = bytes(ord(chr(c).lower()) if c in LETTERS else ord(" ") for c in range(256))
+
+
+class Counter(xo.Actor):
+    """Counts the words of chunks, and passes the counts on."""
+
+    def __init__(self, merge):
+        self._merge = merge
+
+    async def count(self, chunk):
+        counts = {}
+        for word in chunk.translate(BLANKED).split():
+            counts[word] = counts.get(word, 0) + 1
+        await self._merge.merge({word.decode("ascii"): n for word, n in counts.items()})
+        return sum(counts.values())
+
+    def traffic(self):
+        return xo.lane_totals()
+
+
+# ---- files -------------------------------------------------------------------------------------
+
+
+def default_files():
+    """The text files of LICENSES; one that several names lead to is taken once."""
+    found = {}
+    for name in sorted(os.listdir(LICENSES)):
+        path = os.path.realpath(os.path.join(LICENSES, name))
+        if os.path.isfile(path) and is_text(path):
+            found.setdefault(path, None)
+    return list(found)
+
+
+def is_text(path):
+    try:
+        with open(path, "rb") as file:
+            return b"\0" not in file.read(4096)
+    except OSError:
+        return True  # to be named as unreadable when it is counted
+
+
+def read_chunks(file):
+    """Gives the file's bytes in pieces that end between two words."""
+    rest = []
+    for data in iter(lambda: file.read(CHUNK_BYTES), b""):
+        end = len(data.rstrip(LETTERS))  # the last word may go on
+        if end:
+            yield b"".join(rest) + data[:end]
+            rest = []
+        rest.append(data[end:])
+    if any(rest):
+        yield b"".join(rest)
+
+
+class Input:
+    """The files as one stream of chunks; remembers which could be read."""
+
+    def __init__(self, paths):
+        self.paths = paths
+        self.counted = []
+        self.failed = False
+        self.total = sum(map(self._size, paths))
+
+    @staticmethod
+    def _size(path):
+        try:
+            return os.stat(path).st_size
+        except OSError:
+            return 0  # named when it is opened
+
+    def chunks(self):
+        for path in self.paths:
+            try:
+                with open(path, "rb") as file:
+                    yield from read_chunks(file)
+                self.counted.append(path)
+            except OSError as error:
+                self.failed = True
+                complain(f"cannot read {path!r}: {error.strerror}")
+
+
+# ---- what a person sees ------------------------------------------------------------------------
+
+
+def complain(text):
+    clear_line()
+    print(f"wordcount.py: {text}", file=sys.stderr, flush=True)
+
+
+def clear_line():
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+class Progress:
+    """A bar on standard error, if that is a terminal."""
+
+    def __init__(self, total):
+        self.total = total
+        self.done = 0
+        self.shown = 0.0
+        self.is_shown = sys.stderr.isatty()
+
+    def add(self, size):
+        self.done += size
+        now = time.monotonic()
+        if self.is_shown and now - self.shown >= BAR_INTERVAL_S:
+            self.shown = now
+            self._draw()
+
+    def _draw(self):
+        part = min(1.0, self.done / self.total) if self.total else 1.0
+        bar = "#" * round(part * BAR_WIDTH)
+        text = f"\r[{bar:<{BAR_WIDTH}}] {part:4.0%} of {human_bytes(self.total)}"
+        print(text, end="", file=sys.stderr, flush=True)
+
+
+def human_bytes(size):
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
+
+
+def plural(number, what):
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def report(files, words, top, calls, lanes, started_s, took_s):
+    print(f"{'COUNT':>10}  WORD")
+    for word, number in top:
+        print(f"{number:>10}  {word}")
+    print()
+    print(f"{plural(words['total'], 'word')}, {words['size']} different, "
+          f"in {plural(len(files.counted), 'file')} ({human_bytes(words['bytes'])})")
+    print(f"{plural(calls, 'call')} to counters in Python, as many from these to WordMerge in C")
+    for lane, (messages, size) in sorted(lanes.items()):
+        print(f"moved over {lane}: {plural(messages, 'message')}, {human_bytes(size)}")
+    print(f"{took_s:.2f} s to count, {started_s:.2f} s to start the pools")
+
+
+# ---- the work ----------------------------------------------------------------------------------
+
+
+def module_path():
+    """wordmerge.so of the build tree that this is run in."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    for build in (os.environ.get("XO_BUILDDIR"), os.path.join(root, "build"), root):
+        path = build and os.path.join(build, "examples", ".libs", "wordmerge.so")
+        if path and os.path.exists(path):
+            return path
+    sys.exit(f"wordcount.py: wordmerge.so is not built; try: ./quickstart exec python3 {__file__}")
+
+
+async def count_files(files, counters):
+    """Feeds the counters, a bounded number of calls each; returns how many calls there were."""
+    progress = Progress(files.total)
+    chunks = files.chunks()
+    calls = 0
+
+    async def feed(counter):
+        nonlocal calls
+        for chunk in chunks:
+            await counter.count(chunk)
+            calls += 1
+            progress.add(len(chunk))
+
+    feeders = [asyncio.ensure_future(feed(counter))
+               for counter in counters for _ in range(CALLS_IN_FLIGHT)]
+    try:
+        await asyncio.gather(*feeders)
+    finally:
+        for feeder in feeders:
+            feeder.cancel()
+        clear_line()
+    return calls, progress.done
+
+
+async def lane_totals(counters):
+    """Messages and bytes per lane. Every call of the count has a counter at one of its ends, so
+    what these sent and received is all of it."""
+    lanes = {}
+    for totals in await asyncio.gather(*[counter.traffic() for counter in counters]):
+        for lane, (messages_in, messages_out, bytes_in, bytes_out) in totals.items():
+            messages, size = lanes.get(lane, (0, 0))
+            lanes[lane] = messages + messages_in + messages_out, size + bytes_in + bytes_out
+    return lanes
+
+
+async def run(args):
+    files = Input(args.files or default_files())
+    module = module_path()
+    start = time.perf_counter()
+    pool = await xo.create_actor_pool("127.0.0.1", n_process=args.pools)
+    async with pool:
+        c_pool = await pool.append_c_pool(modules=[module])
+        merge = await xo.create_actor("WordMerge", address=c_pool, uid="merge")
+        addresses = (await xo.get_pool_config(pool.external_address)).get_external_addresses()[1:]
+        counters = [await xo.create_actor(Counter, merge, address=address) for address in addresses]
+        ready = time.perf_counter()
+        calls, size = await count_files(files, counters)
+        took_s = time.perf_counter() - ready
+        words = {"total": await merge.total(), "size": await merge.size(), "bytes": size}
+        report(files, words, await merge.top(TOP), calls, await lane_totals(counters),
+               ready - start, took_s)
+        counts = dict(await merge.counts()) if args.check else None
+    agrees = counts is None or check(counts, files.counted)
+    return 1 if files.failed or not agrees else 0
+
+
+# ---- --check -----------------------------------------------------------------------------------
+
+
+def counts_of_tools(paths):
+    """What tr, sort and uniq count. A file ends its last word, so each gets a tr of its own."""
+    env = dict(os.environ, LC_ALL="C")
+    pipeline = "tr A-Z a-z | sort | uniq -c"
+    tools = subprocess.Popen(["sh", "-c", pipeline], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, env=env)
+    with tools.stdin as words:
+        for path in paths:
+            with open(path, "rb") as file:
+                subprocess.run(["tr", "-cs", "A-Za-z", "\\n"], stdin=file, stdout=words, env=env,
+                               check=True)
+            words.write(b"\n")
+            words.flush()
+    counts = {}
+    for line in tools.stdout:
+        number, *word = line.split()
+        if word:  # the empty line comes from what precedes a file's first word
+            counts[word[0].decode("ascii")] = int(number)
+    if tools.wait() != 0:
+        sys.exit("wordcount.py: tr | sort | uniq -c failed")
+    return counts
+
+
+def check(counts, paths):
+    expected = counts_of_tools(paths)
+    wrong = sorted(word for word in counts.keys() | expected.keys()
+                   if counts.get(word, 0) != expected.get(word, 0))
+    for word in wrong[:TOP]:
+        complain(f"{word!r}: {counts.get(word, 0)} counted, {expected.get(word, 0)} expected")
+    if wrong:
+        complain(f"--check: {plural(len(wrong), 'word')} of {len(expected)} differ")
+    else:
+        print(f"--check: tr | sort | uniq -c agrees on all {plural(len(expected), 'word')}")
+    return not wrong
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n")[0],
+        epilog="Exit status: 0 done; 1 a file could not be read, or --check found a difference.")
+    parser.add_argument("files", nargs="*", metavar="FILE",
+                        help=f"default: the text files in {LICENSES}")
+    parser.add_argument("--pools", type=int, default=4, metavar="N",
+                        help="Python sub pools, each with a counter (default: 4)")
+    parser.add_argument("--check", action="store_true",
+                        help="compare the counts with those of tr | sort | uniq -c")
+    args = parser.parse_args()
+    if args.pools < 1:
+        parser.error("--pools needs at least 1")
+    try:
+        return asyncio.run(run(args))
+    except KeyboardInterrupt:
+        clear_line()
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
