@@ -28,8 +28,8 @@ static void abandon(xo_ask_t *ask, void *arg)
 
 static bool may_be_relayed(int64_t kind)
 {
-    return kind == XO_CALL || kind == XO_TELL || kind == XO_BATCH || kind == XO_CREATE || kind == XO_DESTROY ||
-           kind == XO_REF || kind == XO_HAS;
+    return kind == XO_CALL || kind == XO_TELL || kind == XO_BATCH || kind == XO_CREATE ||
+           kind == XO_DESTROY || kind == XO_REF || kind == XO_HAS;
 }
 
 static int share_buffers(xo_msg_t *from, xo_msg_t *to)

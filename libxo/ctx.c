@@ -15,7 +15,8 @@
 #include "libxo/ctx_internal.h"
 #include "libxo/lane_zmq.h"
 
-/* A dialled lane takes two or four sockets (its own, its monitor's pair). ZeroMQ's limit is 65535. */
+/* A dialled lane takes two or four sockets (its own, its monitor's pair). ZeroMQ's limit is 65535.
+ */
 #define MAX_SOCKETS 65535
 #define ZAP_ENDPOINT "inproc://zeromq.zap.01"
 
@@ -42,8 +43,7 @@ static int take_cluster(xo_ctx_t *ctx, const char *cluster, xo_error_t *err)
                                 "the cluster's name '%s' may hold letters, digits, '_', '.', '-'",
                                 cluster);
     if (cluster[0] == '.')
-        return xo_error_set(err, EINVAL, "the cluster's name '%s' may not begin with '.'",
-                            cluster);
+        return xo_error_set(err, EINVAL, "the cluster's name '%s' may not begin with '.'", cluster);
     memcpy(ctx->cluster, cluster, size + 1);
     return 0;
 }
@@ -57,8 +57,7 @@ xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err)
     ctx->pid = getpid();
     ctx->io_threads = 1;
     ctx->rundir.fd = -1;
-    if (take_cluster(ctx, cluster, err) < 0 ||
-        xo_keys_load(ctx->cluster, &ctx->keys, err) < 0 ||
+    if (take_cluster(ctx, cluster, err) < 0 || xo_keys_load(ctx->cluster, &ctx->keys, err) < 0 ||
         xoi_rundir_open(&ctx->rundir, ctx->cluster, err) < 0) {
         int saved = errno;
         free(ctx);
@@ -162,8 +161,9 @@ static int check_fresh(const xo_ctx_t *ctx, xo_error_t *err)
 {
     if (!ctx->zmq)
         return 0;
-    return xo_error_set(err, EBUSY, "ZeroMQ's I/O threads run already: set them up before the "
-                                    "first socket");
+    return xo_error_set(err, EBUSY,
+                        "ZeroMQ's I/O threads run already: set them up before the "
+                        "first socket");
 }
 
 static int set_cpus(xo_ctx_t *ctx, const int *cpus, size_t count, xo_error_t *err)

@@ -43,8 +43,8 @@ struct xo_ctx {
 /* rundir.c */
 int xoi_rundir_open(xoi_rundir_t *rundir, const char *cluster, xo_error_t *err);
 void xoi_rundir_close(xoi_rundir_t *rundir); /* removes it if nobody else uses it */
-/* Makes `path` (0700) unless it is there; checks that it is a directory of ours. EPERM, and more. `strict`: nobody
- * else may look into it; otherwise nobody else may write to it. */
+/* Makes `path` (0700) unless it is there; checks that it is a directory of ours. EPERM, and more.
+ * `strict`: nobody else may look into it; otherwise nobody else may write to it. */
 int xoi_private_dir(const char *path, bool strict, xo_error_t *err);
 
 /* zap.c: serves `socket`, a bound REP, until the context shuts down; `arg` is the xo_ctx_t. */
@@ -52,8 +52,8 @@ void *xoi_zap_main(void *arg);
 
 /* Inproc names, which ZeroMQ would let anybody connect to before they are bound. All with the
  * context's lock held, so that a dial meets either a listener that will serve it or none:
- * ECONNREFUSED. Connecting sends the lane's first frame too, so that whoever unbinds finds everybody who
- * has connected by receiving until there is no more. */
+ * ECONNREFUSED. Connecting sends the lane's first frame too, so that whoever unbinds finds
+ * everybody who has connected by receiving until there is no more. */
 int xoi_ctx_bind_inproc(xo_ctx_t *ctx, void *socket, const char *endpoint, xo_error_t *err);
 int xoi_ctx_connect_inproc(xo_ctx_t *ctx, void *socket, const char *endpoint, xo_error_t *err);
 void xoi_ctx_unbind_inproc(xo_ctx_t *ctx, void *socket, const char *endpoint);

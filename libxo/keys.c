@@ -30,8 +30,7 @@ static int home_config(char *path, xo_error_t *err)
     if (snprintf(path, PATH_MAX, "%s/.config", home) >= PATH_MAX)
         return xo_error_set(err, ENAMETOOLONG, "the home directory's path is too long");
     if (mkdir(path, S_IRWXU) < 0 && errno != EEXIST)
-        return xo_error_set(err, errno, "cannot make the directory %s: %s", path,
-                            strerror(errno));
+        return xo_error_set(err, errno, "cannot make the directory %s: %s", path, strerror(errno));
     return 0;
 }
 
@@ -73,8 +72,9 @@ static int check_file(const char *path, xo_error_t *err)
         return xo_error_set(err, EPERM, "the key %s belongs to user %u, not to user %u", path,
                             (unsigned)st.st_uid, (unsigned)geteuid());
     if (st.st_mode & (S_IRWXG | S_IRWXO))
-        return xo_error_set(err, EPERM, "others can read the key %s: chmod 600 it, and make a new "
-                                        "one if somebody may have",
+        return xo_error_set(err, EPERM,
+                            "others can read the key %s: chmod 600 it, and make a new "
+                            "one if somebody may have",
                             path);
     return 0;
 }
@@ -106,8 +106,9 @@ static int read_file(const char *path, xo_keys_t *keys, xo_error_t *err)
     ok = file && take_keys(file, keys);
     zconfig_destroy(&file);
     if (!ok)
-        return xo_error_set(err, EBADMSG, "%s holds no CURVE key pair: remove it, or import the "
-                                          "cluster's key again",
+        return xo_error_set(err, EBADMSG,
+                            "%s holds no CURVE key pair: remove it, or import the "
+                            "cluster's key again",
                             path);
     return 0;
 }

@@ -1,4 +1,5 @@
-/* lane_fake.c - lanes in memory, for tests. What is sent goes through the codec and waits in the other end's inbox. */
+/* lane_fake.c - lanes in memory, for tests. What is sent goes through the codec and waits in the
+ * other end's inbox. */
 #include "libxo/lane_fake.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@ typedef struct fake_lane {
     bool paused;    /* by the user */
     bool held;      /* by the test */
     bool cut;       /* nothing goes out any more */
+    bool refused;   /* there never was a peer */
     bool accepting; /* it is freed when that ends */
     bool dead;
     struct fake_lane *next; /* of the listener's */
@@ -111,6 +113,10 @@ static int fake_send(xo_lane_t *base, xo_msg_t **msg)
     size_t bytes = xo_msg_bytes(*msg);
     zmq_msg_t *frames;
 
+    if (lane->refused && !lane->inbox.closed) {
+        xo_msg_destroy(msg); /* as the other transports do until they know */
+        return 0;
+    }
     if (lane->cut || lane->inbox.closing || !lane->peer) {
         errno = EPIPE;
         return -1;
@@ -227,6 +233,7 @@ static xo_lane_t *fake_dial(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint
         free(lane);
         return xo_error_null(err, ENOMEM, "no memory for a lane to %s", endpoint);
     }
+    lane->refused = !listener;
     if (!listener)
         xoi_inbox_close(&lane->inbox, ECONNREFUSED, "nobody listens on %s", endpoint);
     return &lane->base;

@@ -1,5 +1,6 @@
-/* lane_fake.h - the in-memory transport (scheme mem) and what tests can do with it. Both ends live on one loop, and everything is delivered by
- * its deferred work: seeing what happens next takes one xo_loop_once.
+/* lane_fake.h - the in-memory transport (scheme mem) and what tests can do with it. Both ends live
+ * on one loop, and everything is delivered by its deferred work: seeing what happens next takes one
+ * xo_loop_once.
  */
 #ifndef XO_LANE_FAKE_H
 #define XO_LANE_FAKE_H
@@ -8,7 +9,8 @@
 
 /* Closes both ends for `errnum`, as if the connection broke; what was not delivered is lost. */
 void xoi_fake_cut(xo_lane_t *lane, int errnum);
-/* How many messages sent on `lane` may wait for delivery; more are EAGAIN. 0: any number (the default). */
+/* How many messages sent on `lane` may wait for delivery; more are EAGAIN. 0: any number (the
+ * default). */
 void xoi_fake_set_room(xo_lane_t *lane, size_t messages);
 /* Holds what is sent on `lane` back, or lets it go. */
 void xoi_fake_hold(xo_lane_t *lane, bool hold);

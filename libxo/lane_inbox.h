@@ -28,8 +28,8 @@ void xoi_inbox_init(xoi_inbox_t *inbox, xo_lane_t *lane);
 /* The user destroys the lane: no more callbacks; what waits is dropped. */
 void xoi_inbox_stop(xoi_inbox_t *inbox);
 
-/* A message came: counts it and hands it to the user, at once if nothing waits before it. Takes *msg over. False: the
- * user's handler destroyed the lane, so its memory is gone. */
+/* A message came: counts it and hands it to the user, at once if nothing waits before it. Takes
+ * *msg over. False: the user's handler destroyed the lane, so its memory is gone. */
 bool xoi_inbox_push(xoi_inbox_t *inbox, xo_msg_t **msg);
 /* The same, but later, from the loop. */
 void xoi_inbox_queue(xoi_inbox_t *inbox, xo_msg_t **msg);

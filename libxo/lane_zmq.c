@@ -12,8 +12,8 @@
 
 /* A reconnected lane would be another lane, perhaps to another process, so none may reconnect. But
  * with ZMQ_RECONNECT_IVL -1 ("never") libzmq 4.3 drops what it received and the user has not read
- * (socket_base_t::term_endpoint), and says nothing when a dial fails. So the interval is the longest there is, 24 days,
- * and the lane is closed as soon as libzmq begins to wait for it. */
+ * (socket_base_t::term_endpoint), and says nothing when a dial fails. So the interval is the
+ * longest there is, 24 days, and the lane is closed as soon as libzmq begins to wait for it. */
 #define RECONNECT_NEVER_MS INT_MAX
 
 #define HANDSHAKE_MS 5000 /* also for connect(2), which can take minutes */
@@ -214,8 +214,7 @@ static int set_tcp(void *socket, const xo_keys_t *keys, int type)
         zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, keys->secret_text, XO_KEY_TEXT_BYTES) < 0)
         return -1;
     if (type == ZMQ_DEALER)
-        return zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, keys->public_text,
-                              XO_KEY_TEXT_BYTES);
+        return zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, keys->public_text, XO_KEY_TEXT_BYTES);
     return xoi_set_int(socket, ZMQ_CURVE_SERVER, 1) < 0 ||
                    zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, "xo", 2) < 0
                ? -1

@@ -1,8 +1,8 @@
 /* lane_zmq.h - what the listening and the dialling side of the ZeroMQ lanes share.
  *
- * A listener is one ROUTER for all its lanes, a dialled lane is one DEALER. Besides messages, two frames
- * travel alone (doc/wire.md, "Lanes"): the empty one is the last that its sender sends on a lane; the one that holds
- * XOI_FRAME_NOTHING says nothing, and is the first on each dialled lane.
+ * A listener is one ROUTER for all its lanes, a dialled lane is one DEALER. Besides messages, two
+ * frames travel alone (doc/wire.md, "Lanes"): the empty one is the last that its sender sends on a
+ * lane; the one that holds XOI_FRAME_NOTHING says nothing, and is the first on each dialled lane.
  */
 #ifndef XO_LANE_ZMQ_H
 #define XO_LANE_ZMQ_H

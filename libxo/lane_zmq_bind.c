@@ -30,14 +30,15 @@ static bool is_stale(const struct sockaddr_un *address)
 
     if (fd < 0)
         return false;
-    stale = connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 &&
-            errno == ECONNREFUSED;
+    stale =
+        connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 && errno == ECONNREFUSED;
     close(fd);
     return stale;
 }
 
-/* Between the look and the removal another process could begin to listen on the same path. The paths are
- * named after a tcp address that the process has bound, or a random id, so nobody else does. */
+/* Between the look and the removal another process could begin to listen on the same path. The
+ * paths are named after a tcp address that the process has bound, or a random id, so nobody else
+ * does. */
 static int bind_path(int fd, const struct sockaddr_un *address)
 {
     if (bind(fd, (const struct sockaddr *)address, sizeof *address) == 0)
@@ -138,8 +139,7 @@ static int bind_tcp(xo_ctx_t *ctx, void *socket, const char *endpoint, xo_error_
     v6 = strchr(host, ':') != NULL;
     snprintf(text, sizeof text, v6 ? "tcp://[%s]:%d" : "tcp://%s:%d", host, address.port);
     if (xoi_set_int(socket, ZMQ_IPV6, v6) < 0 || zmq_bind(socket, text) < 0)
-        return xo_error_set(err, errno, "cannot listen on %s: %s", endpoint,
-                            zmq_strerror(errno));
+        return xo_error_set(err, errno, "cannot listen on %s: %s", endpoint, zmq_strerror(errno));
     return 0;
 }
 

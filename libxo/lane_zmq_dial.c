@@ -1,16 +1,16 @@
 /* lane_zmq_dial.c - the dialling side of the ZeroMQ lanes: one DEALER for each lane.
  *
- * How a lane ends, as the socket's monitor tells it (inproc has none; there the peer's goodbye is all that is needed, since both
- * live and die together):
+ * How a lane ends, as the socket's monitor tells it (inproc has none; there the peer's goodbye is
+ * all that is needed, since both live and die together):
  *
  *   nobody there       CONNECT_RETRIED without a connection before
  *   refused by CURVE   HANDSHAKE_FAILED_*, DISCONNECTED
  *   peer gone          DISCONNECTED, then CONNECT_RETRIED
  *
  * DISCONNECTED comes before the I/O thread has handed over the last messages; CONNECT_RETRIED
- * comes after (stream_engine_base_t::error, session_base_t::reconnect in libzmq 4.3). So the lane waits for the latter,
- * receives until there is no more, and closes. Where libzmq does not retry, after a breach of its protocol, a timer
- * ends the wait.
+ * comes after (stream_engine_base_t::error, session_base_t::reconnect in libzmq 4.3). So the lane
+ * waits for the latter, receives until there is no more, and closes. Where libzmq does not retry,
+ * after a breach of its protocol, a timer ends the wait.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,9 +22,9 @@
 #include "libxo/lane_zmq.h"
 #include "libxo/tsan.h"
 
-#define EVENTS                                                                                  \
-    (ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED |                 \
-     ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |                     \
+#define EVENTS                                                                                     \
+    (ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED |                    \
+     ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |                        \
      ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
 #define NO_RETRY_MS 100
 
@@ -82,7 +82,8 @@ static void close_ended(dialled_t *dialled)
         xoi_inbox_close(&dialled->inbox, ECONNRESET, "the connection to %s is gone", endpoint);
 }
 
-/* Handles the received frames. False: there is nothing left to receive from, or the lane's memory is gone. */
+/* Handles the received frames. False: there is nothing left to receive from, or the lane's memory
+ * is gone. */
 static bool take_frames(dialled_t *dialled)
 {
     xo_error_t err = {0};
@@ -105,8 +106,8 @@ static bool take_frames(dialled_t *dialled)
     if (msg)
         return xoi_inbox_push(&dialled->inbox, &msg) && dialled->socket;
     leave(dialled);
-    xoi_inbox_close(&dialled->inbox, EBADMSG, "%s sent what is no message: %s",
-                    dialled->endpoint, err.text);
+    xoi_inbox_close(&dialled->inbox, EBADMSG, "%s sent what is no message: %s", dialled->endpoint,
+                    err.text);
     return false;
 }
 
@@ -187,6 +188,10 @@ static int dialled_send(xo_lane_t *lane, xo_msg_t **msg)
     dialled_t *dialled = (dialled_t *)lane;
     size_t bytes = xo_msg_bytes(*msg);
 
+    if (!dialled->socket && !dialled->connected && !dialled->inbox.closed) {
+        xo_msg_destroy(msg); /* as what was sent before it was known that nobody is there */
+        return 0;
+    }
     if (!dialled->socket) {
         errno = EPIPE;
         return -1;
@@ -267,7 +272,9 @@ static int connect_inproc(dialled_t *dialled, xo_error_t *err)
 {
     xo_error_t why = {0};
 
-    if (xoi_ctx_connect_inproc(dialled->ctx, dialled->socket, dialled->endpoint, &why) == 0)
+    dialled->connected =
+        xoi_ctx_connect_inproc(dialled->ctx, dialled->socket, dialled->endpoint, &why) == 0;
+    if (dialled->connected)
         return 0;
     if (why.errnum != ECONNREFUSED)
         return xo_error_set(err, why.errnum, "%s", why.text);

@@ -1,16 +1,20 @@
-/* lane_zmq_listen.c - the listening side of the ZeroMQ lanes: one ROUTER for all lanes of an endpoint.
+/* lane_zmq_listen.c - the listening side of the ZeroMQ lanes: one ROUTER for all lanes of an
+ * endpoint.
  *
- * How a lane ends when its peer dies. The socket's monitor tells which descriptor was DISCONNECTED, and each message
- * tells by which one it came. The event comes before the I/O thread has handed over the connection's last messages, so the
- * listener probes: a ROUTER says EHOSTUNREACH (it is MANDATORY) once it knows that the connection ends, which it learns in order, after
- * those messages. Then it receives until there is no more, and the lane closes.
+ * How a lane ends when its peer dies. The socket's monitor tells which descriptor was DISCONNECTED,
+ * and each message tells by which one it came. The event comes before the I/O thread has handed
+ * over the connection's last messages, so the listener probes: a ROUTER says EHOSTUNREACH (it is
+ * MANDATORY) once it knows that the connection ends, which it learns in order, after those
+ * messages. Then it receives until there is no more, and the lane closes.
  *
- * Descriptors are used again. libzmq reports the end of a connection before it closes the descriptor, so before a
- * new connection by the same one is accepted; hence the monitor is read before a message from somebody unknown makes a
- * peer. What is left is a connection that ended before any of its messages was read: its descriptor is a *stray*, and who
- * comes by a stray descriptor is a suspect, probed until it is clear whether it ended or is a later one.
+ * Descriptors are used again. libzmq reports the end of a connection before it closes the
+ * descriptor, so before a new connection by the same one is accepted; hence the monitor is read
+ * before a message from somebody unknown makes a peer. What is left is a connection that ended
+ * before any of its messages was read: its descriptor is a *stray*, and who comes by a stray
+ * descriptor is a suspect, probed until it is clear whether it ended or is a later one.
  *
- * A peer that was closed on our side gets our goodbye and is dropped when it hangs up; ROUTER cannot hang up on it.
+ * A peer that was closed on our side gets our goodbye and is dropped when it hangs up; ROUTER
+ * cannot hang up on it.
  */
 #include "libxo/lane_zmq_listen.h"
 
@@ -20,11 +24,10 @@
 
 #include "libxo/tsan.h"
 
-#define EVENTS                                                                                  \
-    (ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |                             \
-     ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+#define EVENTS                                                                                     \
+    (ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
 #define PROBE_MS 1
-#define SUSPECT_PROBES 12       /* 1 ms, 2 ms, 4 ms ... 4 s altogether */
+#define SUSPECT_PROBES 12        /* 1 ms, 2 ms, 4 ms ... 4 s altogether */
 #define DRAIN_MESSAGES_MAX 65536 /* read when it is destroyed, to find who has just come */
 
 static void free_listener(xoi_listener_t *listener);
@@ -192,7 +195,8 @@ static void take_frames(xoi_listener_t *listener, xoi_peer_t *peer)
         refuse(listener, peer, &err);
 }
 
-/* The sender of a message, a new peer if it is unknown. NULL: no memory, or the listener is dead. */
+/* The sender of a message, a new peer if it is unknown. NULL: no memory, or the listener is dead.
+ */
 static xoi_peer_t *sender(xoi_listener_t *listener, zmq_msg_t *id)
 {
     xoi_peer_t *peer = xoi_peer_find(listener, id);
@@ -320,8 +324,7 @@ static int watch(xoi_listener_t *listener, xo_error_t *err)
 
 static int open_sockets(xoi_listener_t *listener, const char *endpoint, xo_error_t *err)
 {
-    listener->socket =
-        xoi_lane_socket(listener->ctx, ZMQ_ROUTER, listener->scheme, endpoint, err);
+    listener->socket = xoi_lane_socket(listener->ctx, ZMQ_ROUTER, listener->scheme, endpoint, err);
     if (!listener->socket)
         return -1;
     if (xoi_set_int(listener->socket, ZMQ_ROUTER_MANDATORY, 1) < 0)

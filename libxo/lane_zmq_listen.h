@@ -21,8 +21,9 @@ typedef enum {
     XOI_UNREACHABLE /* they have arrived: received until there is no more, it is over */
 } xoi_end_t;
 
-/* A connection of the listener's ROUTER; the lane that the user sees is its beginning. It is freed when the listener has
- * forgotten it (`listener` is NULL) and the user has no lane of it (`released`). */
+/* A connection of the listener's ROUTER; the lane that the user sees is its beginning. It is freed
+ * when the listener has forgotten it (`listener` is NULL) and the user has no lane of it
+ * (`released`). */
 typedef struct xoi_peer {
     xoi_zmq_lane_t lane; /* first */
     struct xoi_listener *listener;
@@ -49,9 +50,9 @@ typedef struct xoi_listener {
     xo_zmq_t in;
     xo_zmq_t events;
     xo_timer_t probe;
-    uint64_t inode; /* of an ipc socket's file */
-    int busy;       /* its code runs, further up the stack: it is freed when that ends */
-    bool dead;      /* the user has destroyed it */
+    uint64_t inode;     /* of an ipc socket's file */
+    int busy;           /* its code runs, further up the stack: it is freed when that ends */
+    bool dead;          /* the user has destroyed it */
     xoi_peer_t *peers;  /* by routing id */
     xoi_peer_t *ending; /* list */
     bool *strays;       /* by descriptor: a connection ended that no peer was known by */

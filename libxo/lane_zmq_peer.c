@@ -103,7 +103,8 @@ static int peer_send(xo_lane_t *lane, xo_msg_t **msg)
         errno = EPIPE;
         return -1;
     }
-    /* Once the id went, the socket takes the rest; what it says from here on is nothing to act upon. */
+    /* Once the id went, the socket takes the rest; what it says from here on is nothing to act
+     * upon. */
     xoi_send_msg(peer->listener->socket, msg);
     xo_zmq_touch(&peer->listener->in);
     lane->stats.messages_out++;

@@ -1,8 +1,8 @@
 /* loop.h - the one event loop type: libev underneath, plus ZeroMQ sockets, a clock that tests can
  * set, and one file descriptor through which another loop (asyncio) can drive it.
  *
- * A loop and everything attached to it belong to the thread that runs it. Watchers are embedded in the objects
- * that use them: init once, start and stop at will, stop before the memory goes away.
+ * A loop and everything attached to it belong to the thread that runs it. Watchers are embedded in
+ * the objects that use them: init once, start and stop at will, stop before the memory goes away.
  * All callbacks may start, stop and destroy any watcher, their own included.
  */
 #ifndef XO_LOOP_H
@@ -23,8 +23,8 @@ void xo_loop_destroy(xo_loop_t *loop); /* takes NULL */
 int xo_loop_run(xo_loop_t *loop);
 /* Makes xo_loop_run return after the callbacks under way. Same thread only. */
 void xo_loop_stop(xo_loop_t *loop);
-/* One pass that waits at most `timeout_ms` (-1: until something happens; 0: not at all). Returns 1 when work
- * is left that needs another pass at once, else 0. */
+/* One pass that waits at most `timeout_ms` (-1: until something happens; 0: not at all). Returns 1
+ * when work is left that needs another pass at once, else 0. */
 int xo_loop_once(xo_loop_t *loop, int timeout_ms);
 
 /* A descriptor that polls readable whenever xo_loop_once(loop, 0) has something to do. Made on
@@ -106,13 +106,15 @@ struct xo_defer {
     bool active;
 };
 void xo_defer_init(xo_defer_t *defer, xo_loop_t *loop, xo_defer_f callback, void *arg);
-void xo_defer_start(xo_defer_t *defer); /* idempotent; work started by a deferred callback runs in the next pass */
+void xo_defer_start(
+    xo_defer_t *defer); /* idempotent; work started by a deferred callback runs in the next pass */
 void xo_defer_stop(xo_defer_t *defer);
 
 /* ---- ZeroMQ sockets ----
- * The socket's descriptor is edge-triggered, so ZMQ_EVENTS is read again before each sleep and whenever
- * xo_zmq_touch says that the socket was used outside of the callback. The callback is called while the socket
- * is ready for any of `events` and is expected to do a bounded amount of work. */
+ * The socket's descriptor is edge-triggered, so ZMQ_EVENTS is read again before each sleep and
+ * whenever xo_zmq_touch says that the socket was used outside of the callback. The callback is
+ * called while the socket is ready for any of `events` and is expected to do a bounded amount of
+ * work. */
 typedef struct xo_zmq xo_zmq_t;
 typedef void (*xo_zmq_f)(xo_zmq_t *zmq, int revents, void *arg);
 struct xo_zmq {
@@ -131,7 +133,8 @@ int xo_zmq_start(xo_zmq_t *zmq);
 void xo_zmq_stop(xo_zmq_t *zmq);
 void xo_zmq_set_events(xo_zmq_t *zmq, int events);
 void xo_zmq_touch(xo_zmq_t *zmq);
-/* For the end of a callback whose last use of the socket was a receive that gave EAGAIN: saves looking again. */
+/* For the end of a callback whose last use of the socket was a receive that gave EAGAIN: saves
+ * looking again. */
 void xo_zmq_drained(xo_zmq_t *zmq);
 
 #endif

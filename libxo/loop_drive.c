@@ -1,10 +1,10 @@
 /* loop_drive.c - xo_loop_fd: one descriptor through which another loop drives this one.
  *
- * It is an epoll descriptor that holds what the loop's watchers wait for, a timerfd for the earliest
- * timer, and an eventfd that is readable while deferred work is left. Nobody ever waits on it
- * here: an epoll descriptor polls readable while something in it is ready. The timerfd is set again only when
- * the earliest timer got earlier or it has fired, so starting and stopping timers (every call with a
- * deadline does) costs no system call.
+ * It is an epoll descriptor that holds what the loop's watchers wait for, a timerfd for the
+ * earliest timer, and an eventfd that is readable while deferred work is left. Nobody ever waits on
+ * it here: an epoll descriptor polls readable while something in it is ready. The timerfd is set
+ * again only when the earliest timer got earlier or it has fired, so starting and stopping timers
+ * (every call with a deadline does) costs no system call.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,8 +20,7 @@
 
 void xoi_drive_init(xoi_drive_t *drive)
 {
-    *drive = (xoi_drive_t){
-        .epoll_fd = -1, .timer_fd = -1, .event_fd = -1, .armed_ns = INT64_MAX};
+    *drive = (xoi_drive_t){.epoll_fd = -1, .timer_fd = -1, .event_fd = -1, .armed_ns = INT64_MAX};
 }
 
 void xoi_drive_free(xoi_drive_t *drive)

@@ -43,8 +43,8 @@ typedef struct xoi_drive {
     int epoll_fd; /* -1: not in use */
     int timer_fd;
     int event_fd;
-    bool signalled;   /* event_fd is readable */
-    int64_t armed_ns; /* what timer_fd is set to; INT64_MAX: not at all */
+    bool signalled;     /* event_fd is readable */
+    int64_t armed_ns;   /* what timer_fd is set to; INT64_MAX: not at all */
     xoi_wants_t *wants; /* by descriptor */
     size_t wants_count;
 } xoi_drive_t;

@@ -76,8 +76,7 @@ void xoi_timers_run(xo_loop_t *loop)
     uint64_t limit = timers->order; /* what a callback starts waits for the next pass */
     int64_t now_ns = loop->now_ns;
 
-    while (timers->count > 0 && timers->heap[1].due_ns <= now_ns &&
-           timers->heap[1].order < limit) {
+    while (timers->count > 0 && timers->heap[1].due_ns <= now_ns && timers->heap[1].order < limit) {
         xo_timer_t *timer = timers->heap[1].timer;
         xo_timer_stop(timer);
         timer->callback(timer, timer->arg);
@@ -110,7 +109,8 @@ int xo_timer_start(xo_timer_t *timer, int64_t after_ns)
         xo_loop_update(loop);
     if (after_ns < 0)
         after_ns = 0;
-    timer->due_ns = after_ns > INT64_MAX - 1 - loop->now_ns ? INT64_MAX - 1 : loop->now_ns + after_ns;
+    timer->due_ns =
+        after_ns > INT64_MAX - 1 - loop->now_ns ? INT64_MAX - 1 : loop->now_ns + after_ns;
     settle(timers, timer->slot, (xoi_due_t){timer->due_ns, timers->order++, timer});
     xoi_drive_sync(loop);
     return 0;

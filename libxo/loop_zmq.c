@@ -1,8 +1,9 @@
 /* loop_zmq.c - ZeroMQ sockets in the loop.
  *
  * ZMQ_FD says that commands wait for the socket, not that messages do, and says it once: any use of
- * the socket may eat it (zmq_getsockopt(3), ZMQ_FD). So ZMQ_EVENTS is asked when the descriptor is readable, after each callback, and
- * after each use that xo_zmq_touch reports, as deferred work: before the loop sleeps.
+ * the socket may eat it (zmq_getsockopt(3), ZMQ_FD). So ZMQ_EVENTS is asked when the descriptor is
+ * readable, after each callback, and after each use that xo_zmq_touch reports, as deferred work:
+ * before the loop sleeps.
  */
 #include <errno.h>
 

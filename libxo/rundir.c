@@ -2,7 +2,8 @@
  *
  * Each process that uses it holds a shared flock(2) on it. Who closes it tries for the exclusive
  * lock; only the last one gets it, and removes the directory and the sockets that killed
- * processes left in it. Who opens it checks, once it has its lock, that the path still names what it locked.
+ * processes left in it. Who opens it checks, once it has its lock, that the path still names what
+ * it locked.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -27,12 +28,13 @@ static int check_private(const char *path, bool strict, xo_error_t *err)
         return xo_error_set(err, errno, "cannot look at the directory %s: %s", path,
                             strerror(errno));
     if (!S_ISDIR(st.st_mode))
-        return xo_error_set(err, EPERM, "%s is not a directory (a link to one does not count): "
-                                        "remove it, or set XO_RUN_DIR or XO_CONFIG_DIR",
+        return xo_error_set(err, EPERM,
+                            "%s is not a directory (a link to one does not count): "
+                            "remove it, or set XO_RUN_DIR or XO_CONFIG_DIR",
                             path);
     if (st.st_uid != geteuid())
-        return xo_error_set(err, EPERM, "the directory %s belongs to user %u, not to user %u",
-                            path, (unsigned)st.st_uid, (unsigned)geteuid());
+        return xo_error_set(err, EPERM, "the directory %s belongs to user %u, not to user %u", path,
+                            (unsigned)st.st_uid, (unsigned)geteuid());
     if (st.st_mode & forbidden)
         return xo_error_set(err, EPERM, "others have access to the directory %s: chmod 700 it",
                             path);
@@ -42,8 +44,7 @@ static int check_private(const char *path, bool strict, xo_error_t *err)
 int xoi_private_dir(const char *path, bool strict, xo_error_t *err)
 {
     if (mkdir(path, S_IRWXU) < 0 && errno != EEXIST)
-        return xo_error_set(err, errno, "cannot make the directory %s: %s", path,
-                            strerror(errno));
+        return xo_error_set(err, errno, "cannot make the directory %s: %s", path, strerror(errno));
     return check_private(path, strict, err);
 }
 
@@ -114,8 +115,9 @@ int xoi_rundir_open(xoi_rundir_t *rundir, const char *cluster, xo_error_t *err)
     for (int i = 0; i < TRIES && rc > 0; i++)
         rc = try_open(rundir, err);
     if (rc > 0)
-        return xo_error_set(err, ENOENT, "cannot make the run directory %s: is the directory "
-                                         "above it there?",
+        return xo_error_set(err, ENOENT,
+                            "cannot make the run directory %s: is the directory "
+                            "above it there?",
                             rundir->path);
     return rc;
 }

@@ -1,5 +1,6 @@
-/* tsan.h - tells ThreadSanitizer what it cannot see: that libzmq, which is not instrumented, orders what one thread did
- * before it sent a message before what another does after it received it. Nothing in other builds.
+/* tsan.h - tells ThreadSanitizer what it cannot see: that libzmq, which is not instrumented, orders
+ * what one thread did before it sent a message before what another does after it received it.
+ * Nothing in other builds.
  */
 #ifndef XO_TSAN_H
 #define XO_TSAN_H

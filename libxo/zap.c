@@ -1,5 +1,5 @@
-/* zap.c - the ZAP handler (RFC 27/ZAP, https://rfc.zeromq.org/spec/27/): admits who proves, through CURVE, that
- * it holds the cluster's key.
+/* zap.c - the ZAP handler (RFC 27/ZAP, https://rfc.zeromq.org/spec/27/): admits who proves, through
+ * CURVE, that it holds the cluster's key.
  *
  * A request is version, request id, domain, address, routing id, mechanism, credentials...; an
  * answer is version, request id, status code, status text, user id, metadata.

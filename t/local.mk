@@ -14,6 +14,7 @@ unit_tests = \
 	t/error \
 	t/failure \
 	t/format \
+	t/lane \
 	t/liveness \
 	t/msg \
 	t/msgq \
@@ -60,6 +61,7 @@ unit_test_libs = \
 broker_test_libs = broker/libxo-broker.la $(unit_test_libs)
 
 noinst_HEADERS += \
+	t/lane-rig.h \
 	t/node.h \
 	t/registry-support.h \
 	t/scratch.h \
@@ -73,6 +75,7 @@ t_endpoint_SOURCES = t/endpoint.c t/node.c
 t_fuzz_codec_SOURCES = t/fuzz-codec.c t/transcode.c
 t_fuzz_codec_LDFLAGS = $(libfuzzer_flags)
 t_fuzz_handshake_LDFLAGS = $(libfuzzer_flags)
+t_lane_SOURCES = t/lane-rig.c t/lane.c
 t_liveness_LDADD = $(broker_test_libs)
 t_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free \
 	-Wl,--wrap=zmq_msg_init_size,--wrap=vasprintf

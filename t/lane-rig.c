@@ -1,0 +1,203 @@
+/* lane-rig.c - what the tests of lanes share. */
+#include "t/lane-rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void on_deadline(xo_timer_t *timer, void *arg)
+{
+    rig_t *rig = arg;
+
+    (void)timer;
+    rig->expired = true;
+}
+
+void rig_arm(rig_t *rig)
+{
+    assert_int_equal(xo_timer_start(&rig->deadline, RIG_DEADLINE_MS * XO_MS), 0);
+}
+
+void rig_open(rig_t *rig)
+{
+    xo_error_t err;
+
+    memset(rig, 0, sizeof *rig);
+    rig->ctx = xo_ctx_create(NULL, &err);
+    assert_non_null(rig->ctx);
+    rig->loop = xo_loop_create(&err);
+    assert_non_null(rig->loop);
+    xo_timer_init(&rig->deadline, rig->loop, on_deadline, rig);
+}
+
+void rig_close(rig_t *rig)
+{
+    for (size_t i = 0; i < RIG_LANES;
+         i++) /* after a failure: a lane left would block the context's end */
+        xo_lane_destroy(rig->lanes[i]);
+    xo_listener_destroy(rig->listener);
+    xo_timer_stop(&rig->deadline);
+    xo_ctx_destroy(rig->ctx);
+    xo_loop_destroy(rig->loop);
+}
+
+void rig_endpoint(rig_t *rig, const char *scheme, char *text, size_t size)
+{
+    if (strcmp(scheme, "tcp") == 0)
+        snprintf(text, size, "tcp://127.0.0.1:0");
+    else if (strcmp(scheme, "ipc") == 0)
+        snprintf(text, size, "ipc://%s/sock", xo_ctx_run_dir(rig->ctx));
+    else
+        snprintf(text, size, "%s://sock", scheme);
+}
+
+/* ---- the ends ---- */
+
+static void note_message(end_t *end, const xo_msg_t *msg)
+{
+    xo_slice_t body = xo_msg_body(msg);
+
+    end->received++;
+    if (xo_msg_header(msg)->seq != ++end->next_seq)
+        end->out_of_order = true;
+    end->last_bytes = body.size;
+    end->last_sum = 0;
+    for (size_t i = 0; i < xo_msg_buffer_count(msg); i++) {
+        xo_slice_t buffer = xo_msg_buffer(msg, i);
+        end->last_bytes += buffer.size;
+        for (size_t k = 0; k < buffer.size; k++)
+            end->last_sum = end->last_sum * 31 + (unsigned char)buffer.data[k];
+    }
+}
+
+static void on_message(xo_lane_t *lane, xo_msg_t **msg, void *arg)
+{
+    end_t *end = arg;
+
+    assert_ptr_equal(lane, end->lane);
+    assert_int_equal(end->closed, 0);
+    note_message(end, *msg);
+    if (end->echo)
+        assert_int_equal(xo_lane_send(lane, msg), 0);
+    xo_msg_destroy(msg);
+    if (end->received == end->destroy_at)
+        end_destroy(end);
+}
+
+static void on_writable(xo_lane_t *lane, void *arg)
+{
+    (void)lane;
+    ((end_t *)arg)->writable++;
+}
+
+static void on_closed(xo_lane_t *lane, const xo_error_t *why, void *arg)
+{
+    end_t *end = arg;
+    xo_msg_t *msg = make_msg(1, 0);
+
+    assert_int_not_equal(why->errnum, 0);
+    assert_true(strlen(why->text) > 0);
+    end->closed++;
+    end->why = why->errnum;
+    end->received_at_close = end->received;
+    assert_int_equal(xo_lane_send(lane, &msg), -1);
+    assert_int_equal(errno, EPIPE);
+    assert_non_null(msg);
+    xo_msg_destroy(&msg);
+    if (end->destroy_when_closed)
+        end_destroy(end);
+}
+
+static const xo_lane_events_t end_events = {on_message, on_writable, on_closed};
+
+static void keep(rig_t *rig, xo_lane_t *old, xo_lane_t *new)
+{
+    size_t i = 0;
+
+    while (rig->lanes[i] != old)
+        assert_true(++i < RIG_LANES);
+    rig->lanes[i] = new;
+}
+
+void end_destroy(end_t *end)
+{
+    if (!end->lane)
+        return;
+    keep(end->rig, end->lane, NULL);
+    xo_lane_destroy(end->lane);
+    end->lane = NULL;
+}
+
+static void on_accepted(xo_listener_t *listener, xo_lane_t *lane, void *arg)
+{
+    rig_t *rig = arg;
+    end_t *end = &rig->accepted[rig->accepted_count++];
+
+    assert_ptr_equal(listener, rig->listener);
+    assert_true(rig->accepted_count <= RIG_LANES);
+    end->rig = rig;
+    end->lane = lane;
+    keep(rig, NULL, lane);
+    end->destroy_at = rig->destroy_at;
+    xo_lane_set_events(lane, &end_events, end);
+    if (rig->destroy_listener) {
+        xo_listener_destroy(listener);
+        rig->listener = NULL;
+    }
+    if (rig->reject)
+        end_destroy(end);
+}
+
+static void on_refused(xo_listener_t *listener, const xo_error_t *why, void *arg)
+{
+    rig_t *rig = arg;
+
+    (void)listener;
+    assert_int_not_equal(why->errnum, 0);
+    rig->refused++;
+}
+
+static const xo_listener_events_t listener_events = {on_accepted, on_refused};
+
+void rig_listen(rig_t *rig, const char *endpoint)
+{
+    xo_error_t err = {0};
+
+    rig->listener = xo_listen(rig->ctx, rig->loop, endpoint, &listener_events, rig, &err);
+    if (!rig->listener)
+        fail_msg("%s: %s", endpoint, err.text);
+}
+
+void rig_dial(rig_t *rig, end_t *end, const char *endpoint)
+{
+    xo_error_t err = {0};
+
+    memset(end, 0, sizeof *end);
+    end->rig = rig;
+    end->lane = xo_dial(rig->ctx, rig->loop, endpoint, &end_events, end, &err);
+    if (!end->lane)
+        fail_msg("%s: %s", endpoint, err.text);
+    keep(rig, NULL, end->lane);
+}
+
+xo_msg_t *make_msg(uint64_t seq, size_t body_bytes)
+{
+    xo_header_t header = {.kind = XO_CALL, .seq = seq};
+    xo_buf_t body = XO_BUF_INIT;
+    char *zeros = calloc(1, body_bytes + 1);
+    xo_msg_t *msg;
+
+    xo_pack_bin(&body, zeros, body_bytes);
+    msg = xo_msg_create(&header, xo_buf_slice(&body));
+    assert_non_null(msg);
+    xo_buf_free(&body);
+    free(zeros);
+    return msg;
+}
+
+void send_seq(xo_lane_t *lane, uint64_t seq)
+{
+    xo_msg_t *msg = make_msg(seq, 10);
+
+    assert_int_equal(xo_lane_send(lane, &msg), 0);
+    assert_null(msg);
+}

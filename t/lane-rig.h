@@ -1,0 +1,72 @@
+/* lane-rig.h - what the tests of lanes share: a loop that runs until something is true, and ends of
+ * lanes that remember what happened to them.
+ */
+#ifndef XO_T_LANE_RIG_H
+#define XO_T_LANE_RIG_H
+
+#include <stdbool.h>
+
+#include "libxo/lane.h"
+#include "t/scratch.h"
+#include "t/unit.h"
+
+#define RIG_DEADLINE_MS 30000 /* a safety net: no test needs it */
+
+/* One end of a lane. */
+typedef struct end {
+    struct rig *rig;
+    xo_lane_t *lane;
+    uint64_t received;
+    uint64_t next_seq; /* messages must come with 1, 2, 3, ... */
+    bool out_of_order;
+    size_t last_bytes; /* body and buffers of the last message */
+    unsigned last_sum;
+    int closed; /* how often */
+    int why;
+    uint64_t received_at_close;
+    int writable;
+    uint64_t destroy_at; /* the lane, in the handler of this message; 0: never */
+    bool destroy_when_closed;
+    bool echo;
+} end_t;
+
+#define RIG_LANES 512
+
+typedef struct rig {
+    xo_ctx_t *ctx;
+    xo_loop_t *loop;
+    xo_listener_t *listener;
+    xo_timer_t deadline;
+    bool expired;
+    end_t accepted[RIG_LANES];
+    size_t accepted_count;
+    xo_lane_t *lanes[RIG_LANES]; /* not destroyed yet */
+    int refused;
+    bool reject;           /* destroy lanes when they come */
+    bool destroy_listener; /* when a lane comes */
+    uint64_t destroy_at;   /* for the ends that come */
+} rig_t;
+
+void rig_open(rig_t *rig);
+void rig_close(rig_t *rig);
+void rig_listen(rig_t *rig, const char *endpoint);
+/* An endpoint of this scheme to listen on; ipc: in the context's run directory. */
+void rig_endpoint(rig_t *rig, const char *scheme, char *text, size_t size);
+void rig_dial(rig_t *rig, end_t *end, const char *endpoint);
+void end_destroy(end_t *end);
+
+/* Runs the loop until it is true. */
+#define RUN_UNTIL(rig_, condition_)                                                                \
+    do {                                                                                           \
+        rig_arm(rig_);                                                                             \
+        while (!(condition_)) {                                                                    \
+            assert_false((rig_)->expired);                                                         \
+            xo_loop_once((rig_)->loop, -1);                                                        \
+        }                                                                                          \
+    } while (0)
+void rig_arm(rig_t *rig);
+
+xo_msg_t *make_msg(uint64_t seq, size_t body_bytes);
+void send_seq(xo_lane_t *lane, uint64_t seq);
+
+#endif
