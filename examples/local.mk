@@ -8,3 +8,11 @@ examples_client_LDADD = libxo.la
 EXTRA_DIST += \
 	examples/greeter.py \
 	examples/wordcount.py
+
+noinst_LTLIBRARIES += examples/counter.la examples/wordmerge.la
+examples_counter_la_SOURCES = examples/counter.c
+examples_counter_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
+examples_counter_la_LIBADD = libxo.la
+examples_wordmerge_la_SOURCES = examples/wordmerge.c
+examples_wordmerge_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
+examples_wordmerge_la_LIBADD = libxo.la

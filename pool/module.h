@@ -1,22 +1,32 @@
 /* module.h - actors in C. A module is a shared object with one exported symbol, `xo_module`:
  *
- *     static const xo_method_t methods[] = {{"add", counter_add, 0, "add N, returns the sum"}, {0}};
+ *     static const xo_method_t methods[] = {
+ *         {"add", counter_add, 0, "add(N): returns the sum"},
+ *         {0},
+ *     };
  *     static const xo_class_t counter = {.name = "Counter", .create = ..., .methods = methods};
  *     static const xo_class_t *const classes[] = {&counter, NULL};
  *     XO_MODULE("counter", classes);
  *
- * xo-pool --module counter.so hosts it. All functions are called on the pool's thread and must not
- * block: to wait for another actor, call it with xo_request_call and answer in the callback.
+ * xo-pool --module counter.so hosts it; examples/counter.c is one to learn from. All functions are
+ * called on the pool's thread and must not block: to wait for another actor, call it with
+ * xo_request_call and answer in the callback.
  */
 #ifndef XO_MODULE_H
 #define XO_MODULE_H
+
+#include <errno.h>
+#include <stdint.h>
 
 #include "pool/pool.h"
 
 #define XO_MODULE_ABI 1
 
-enum { XO_METHOD_NO_LOCK = 1 << 0 }; /* runs while another method of the actor is under way */
-enum { XO_CLASS_STATELESS = 1 << 0 };
+enum {
+    XO_METHOD_NO_LOCK = 1 << 0, /* runs while another method of the actor is under way */
+    XO_METHOD_KWARGS = 1 << 1   /* takes keyword arguments; other methods' callers are refused */
+};
+enum { XO_CLASS_STATELESS = 1 << 0 }; /* any number of messages at the same time */
 
 typedef struct xo_method {
     const char *name; /* NULL ends the table */
@@ -29,12 +39,15 @@ typedef struct xo_method {
 typedef struct xo_class {
     const char *name;
     unsigned flags;
-    /* Makes the object from `args`, a msgpack array. -1 with a sentence refuses. NULL: an object that is NULL. */
+    /* Makes the object from `args`, a msgpack array. -1 with a sentence refuses. NULL: the object
+     * is NULL, and there are no arguments. */
     int (*create)(xo_actor_t *actor, xo_slice_t args, void **self, xo_error_t *err);
     /* After creation; ends the request as a method does. NULL: nothing to do. */
     void (*post_create)(void *self, xo_request_t *request);
     /* Before destruction; ends the request as a method does. NULL: nothing to do. */
     void (*pre_destroy)(void *self, xo_request_t *request);
+    /* Frees the object. Requests that it has not ended yet (the pool ends) have been answered: stop
+     * timers and free what belongs to them; ending them is harmless until this returns. */
     void (*destroy)(void *self);
     const xo_method_t *methods;
     const char *doc;
@@ -46,24 +59,43 @@ typedef struct xo_module {
     const xo_class_t *const *classes; /* NULL at the end */
 } xo_module_t;
 
-#define XO_MODULE(name_, classes_)                                                      \
-    __attribute__((visibility("default"))) const xo_module_t xo_module = {XO_MODULE_ABI, name_, \
-                                                                          classes_}
+#define XO_MODULE(name_, classes_)                                                                 \
+    __attribute__((visibility("default")))                                                         \
+    const xo_module_t xo_module = {XO_MODULE_ABI, name_, classes_}
 
-/* The positional arguments, a msgpack array; read them with xo_unpack(xo_request_args(r), &err, "[i s]", ...). An
- * argument list that is a Python pickle gives an empty slice; xo_request_unpack refuses it for you. */
-xo_slice_t xo_request_args(const xo_request_t *request);
-xo_slice_t xo_request_kwargs(const xo_request_t *request); /* a msgpack map or empty */
+/* The positional arguments, a msgpack array; read them with xo_unpack(xo_request_args(r), &err, "[i
+ * s]", ...). An argument list that is a Python pickle gives an empty slice; xo_request_unpack
+ * refuses it for you. They are valid until the request ends. */
+xo_slice_t xo_request_args(xo_request_t *request);
+xo_slice_t xo_request_kwargs(xo_request_t *request); /* a msgpack map or empty */
 
-/* Reads the arguments; when they do not fit, ends the request with a Refused error that names the method and the
- * mistake, and returns -1: the method just returns. */
+/* Reads the arguments: `format` (pack.h) is a list of one letter per positional argument. When they
+ * do not fit, ends the request with a Refused error that names the method and the mistake, and
+ * returns -1: the method just returns. */
 int xo_request_unpack(xo_request_t *request, const char *format, ...);
-/* Ends the request with the value that `format` writes (pack.h). */
+/* The bytes of `value`, a str or bin: also of one so large that it travels as a buffer beside the
+ * message (read it with format letter V). -1: EBADMSG. */
+int xo_request_bytes(const xo_request_t *request, xo_slice_t value, xo_slice_t *bytes);
+/* Ends the request with the value that `format` writes (pack.h): one value, such as "i" or "[s s]".
+ */
 void xo_request_reply(xo_request_t *request, const char *format, ...);
+/* Ends it as the answer of another call ended: with its result, or with its error. For `done`
+ * callbacks that only pass on. */
+void xo_request_reply_future(xo_request_t *request, xo_future_t *future);
 
-/* Calls another actor on behalf of this request's actor; nothing waits. `done` gets the future when it is answered, and
- * destroys it. -1: errno as xo_ref_call; the request is still the caller's to end. */
+/* Calls another actor on behalf of this request's actor; nothing waits. `address` NULL: in this
+ * pool. `format` (pack.h; may be NULL) lists the positional arguments. `done` gets the future
+ * exactly once, when it is answered, and destroys it; if the request's actor goes first, at that
+ * moment, with a future that is not done (xo_future_get: EINPROGRESS). When the request is
+ * cancelled, so are its calls. -1: EAGAIN (no credit, or the mailbox of an actor of this pool is
+ * full), EINVAL (address, uid or format), ENOMEM; the request is still the caller's to end. */
 int xo_request_call(xo_request_t *request, xo_error_t *err, const char *address, const char *uid,
                     xo_future_f done, void *arg, const char *method, const char *format, ...);
+/* The same without an answer. */
+int xo_request_tell(xo_request_t *request, xo_error_t *err, const char *address, const char *uid,
+                    const char *method, const char *format, ...);
+
+/* The pool's loop, for timers. */
+xo_loop_t *xo_request_loop(const xo_request_t *request);
 
 #endif

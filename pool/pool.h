@@ -1,15 +1,28 @@
 /* pool.h - a pool: hosts actors on one endpoint, with mailboxes, locks and fair turns.
  *
- * The pool knows nothing of languages: a *host* (a table of operations) makes the objects and runs the methods. host_c.h
- * hosts C modules; the Python extension has a host of its own.
+ * The pool knows nothing of languages: a *host* (a table of operations) makes the objects and runs
+ * the methods. host_c.h hosts C modules; the Python extension has a host of its own.
  *
  * An actor handles one message at a time (its lock), in the order of arrival, unless its class is
- * stateless or the host says that a method bypasses the lock. Ready actors take turns of at most
- * `batch` messages. Mailboxes are bounded by the links' credit (a message's credit goes back when its
- * handling ends) and, per actor, by mailbox_messages and mailbox_bytes: what is above that stays in the pool's
- * overflow without giving credit back, so senders are pushed back and never lose a message.
+ * stateless or the host says that a method bypasses the lock: such a message starts at once when
+ * all that is ahead of it waits for the lock. Ready actors take turns of at most `batch` messages.
  *
- * Everything belongs to the loop's thread.
+ * Mailboxes are bounded: what comes over links by their credit, which goes back when a message's
+ * handling ends; what is sent within the pool, where there is no credit, by mailbox_messages and
+ * mailbox_bytes per actor, which local senders respect with xo_actor_has_room and
+ * xo_actor_on_room. Nothing is ever dropped for want of room.
+ *
+ * An actor is there from the moment its creation begins: `has` and `ref` see it (so that it can
+ * hand itself out while it is made), a second `create` is refused with ActorAlreadyExist, and calls
+ * wait. If its creation fails, what waits is answered with ActorNotExist, executed "no". Destroying
+ * takes its turn like any message, so what was sent before is handled before; what waits behind it
+ * gets ActorNotExist, executed "no". An actor that destroys itself does not wait for its own lock.
+ *
+ * Incarnations are generation << 32 | counter, so they grow over restarts of the pool; a pool
+ * without a generation (nobody restarts it) counts from the time it began, in seconds.
+ *
+ * Everything belongs to the loop's thread. xo_pool_destroy may be called from anywhere but inside
+ * a host's operation other than `stop`.
  */
 #ifndef XO_POOL_H
 #define XO_POOL_H
@@ -25,16 +38,19 @@ typedef struct xo_request xo_request_t;
 typedef struct xo_host_ops {
     const char *language; /* "c", "python" */
     /* Makes the actor's object from a create message (method: class name; body [args, kwargs] or
-     * the host's own) and runs its post_create. Ends with xo_request_respond (any body: the pool replaces it by the actor's
-     * reference) or xo_request_fail, now or later; until then calls to the actor wait. */
+     * the host's own) and runs its post_create. Ends with xo_request_respond (any body: the pool
+     * replaces it by the actor's reference) or xo_request_fail, now or later; until then calls to
+     * the actor wait. */
     void (*create)(void *host, xo_actor_t *actor, xo_request_t *request);
     /* Runs a call, tell or batch; ends as create does. */
     void (*handle)(void *host, xo_actor_t *actor, xo_request_t *request);
     /* Runs pre_destroy, holding the lock; the actor goes, whatever the answer is. */
     void (*destroy)(void *host, xo_actor_t *actor, xo_request_t *request);
-    /* Frees the object: once for each create, also for one that failed, after the last request ended. */
+    /* Frees the object: once for each create, also for one that failed, after the last request
+     * ended. */
     void (*release)(void *host, xo_actor_t *actor);
-    /* Somebody wants `request`, which runs, cancelled; ending it is still the host's. NULL allowed. */
+    /* Somebody wants `request`, which runs, cancelled; ending it is still the host's. NULL allowed.
+     */
     void (*cancel)(void *host, xo_actor_t *actor, xo_request_t *request);
     /* Does the method run without the actor's lock? NULL: never. */
     bool (*bypass)(void *host, xo_actor_t *actor, xo_slice_t method);
@@ -58,20 +74,28 @@ typedef struct xo_pool_options {
 
 /* Fills `options` from what the broker put into the environment of a pool that it starts:
  * XO_BROKER, XO_NODE_ID, XO_POOL_ID, XO_POOL_INDEX, XO_POOL_GENERATION, XO_POOL_LABEL,
- * XO_POOL_ADDRESS, XO_POOL_BIND, XO_OWNER_PID, XO_HEARTBEAT_MS (XO_CLUSTER is read by xo_ctx_create). What is
- * not set stays as it is; what does not parse is EINVAL and named. Strings point into the environment. */
+ * XO_POOL_ADDRESS, XO_POOL_BIND, XO_OWNER_PID, XO_HEARTBEAT_MS (XO_CLUSTER is read by
+ * xo_ctx_create). What is not set stays as it is; what does not parse is EINVAL and named. Strings
+ * point into the environment. */
 int xo_pool_options_from_env(xo_pool_options_t *options, xo_error_t *err);
 
 /* Makes the endpoint and listens. The broker hears of the pool (and may consider it ready) only by
  * xo_pool_join. */
 xo_pool_t *xo_pool_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_pool_options_t *options,
                           const xo_host_ops_t *ops, void *host, xo_error_t *err);
-/* Links to the broker, which makes the pool *ready*; sends heartbeats; links again when the broker comes back and
- * then names all its actors. `joined` (may be NULL) is called once, with NULL or the reason. */
+/* Links to the broker, which makes the pool *ready*; sends heartbeats; links again when the broker
+ * comes back and then names all its actors. `joined` (may be NULL) is called once, with NULL or the
+ * reason. */
 int xo_pool_join(xo_pool_t *pool, void (*joined)(xo_pool_t *pool, const xo_error_t *why, void *arg),
                  void *arg, xo_error_t *err);
-/* Answers what waits with ServerClosed, releases all actors, says goodbye. Requests that run are ended by the pool; the host must not touch them
- * after release. Takes NULL. */
+/* Orderly stop: refuses new actors, destroys all actors (pre_destroy runs, after what their
+ * mailboxes hold) and calls `done` once, when none is left or after timeout_ms; then
+ * xo_pool_destroy. */
+void xo_pool_stop(xo_pool_t *pool, uint32_t timeout_ms, void (*done)(xo_pool_t *pool, void *arg),
+                  void *arg);
+/* Answers what waits with ServerClosed, releases all actors, says goodbye. Requests that run are
+ * answered by the pool; ending them does nothing from then on, and the host must not touch them
+ * once release has returned. Takes NULL. */
 void xo_pool_destroy(xo_pool_t *pool);
 
 xo_endpoint_t *xo_pool_endpoint(xo_pool_t *pool);
@@ -81,6 +105,7 @@ typedef struct xo_pool_stats {
     uint64_t actors, created, destroyed, handled, failed;
     uint64_t waiting_messages, waiting_bytes; /* in mailboxes now */
     uint64_t running;                         /* requests that have begun and not ended */
+    uint64_t duplicates;                      /* idempotent requests that came again */
 } xo_pool_stats_t;
 void xo_pool_get_stats(const xo_pool_t *pool, xo_pool_stats_t *stats);
 
@@ -88,26 +113,34 @@ void xo_pool_get_stats(const xo_pool_t *pool, xo_pool_stats_t *stats);
 xo_actor_t *xo_pool_find(xo_pool_t *pool, xo_slice_t uid); /* or NULL */
 xo_slice_t xo_actor_uid(const xo_actor_t *actor);
 uint64_t xo_actor_incarnation(const xo_actor_t *actor);
+const char *xo_actor_class(const xo_actor_t *actor); /* as named by the create message */
 xo_pool_t *xo_actor_pool(const xo_actor_t *actor);
 void *xo_actor_object(const xo_actor_t *actor);
 void xo_actor_set_object(xo_actor_t *actor, void *object);
 /* Any number of messages at the same time. In create only. */
 void xo_actor_set_stateless(xo_actor_t *actor, bool stateless);
-/* Takes the lock when the actor is idle, in turn with its messages (ahead of those that wait), and calls back; xo_actor_unlock
- * gives it up. For methods that gave up the lock while they wait (xo_request_unlock). */
+/* Takes the lock when the actor is idle, in turn with its messages (ahead of those that wait), and
+ * calls back; xo_actor_unlock gives it up. For methods that gave up the lock while they wait
+ * (xo_request_unlock). */
 int xo_actor_lock(xo_actor_t *actor, void (*locked)(xo_actor_t *actor, void *arg), void *arg);
 void xo_actor_unlock(xo_actor_t *actor);
+/* Is the mailbox below its bounds? Senders of this pool ask before they send, and wait with
+ * on_room: `room` is called once, when half of it is free or the actor goes. -1: ENOMEM. */
+bool xo_actor_has_room(const xo_actor_t *actor);
+int xo_actor_on_room(xo_actor_t *actor, void (*room)(xo_actor_t *actor, void *arg), void *arg);
 
 /* ---- requests ---- */
 const xo_msg_t *xo_request_msg(const xo_request_t *request);
 xo_msg_t *xo_request_msg_mut(xo_request_t *request); /* to take a local payload or share buffers */
 xo_actor_t *xo_request_actor(const xo_request_t *request);
-bool xo_request_is_local(const xo_request_t *request);  /* sent by an actor of this pool */
+bool xo_request_is_local(const xo_request_t *request); /* sent by an actor of this pool */
 bool xo_request_wants_answer(const xo_request_t *request);
-void *xo_request_data(const xo_request_t *request);     /* the host's own */
+bool xo_request_is_cancelled(const xo_request_t *request); /* somebody asked; see ops->cancel */
+void *xo_request_data(const xo_request_t *request);        /* the host's own */
 void xo_request_set_data(xo_request_t *request, void *data);
 /* End a request, exactly once; it and the lock (if still held) are gone afterwards. `result` is one
- * msgpack value; _msg takes over an XO_RESULT or XO_ERROR message (a local payload is fine for a local caller). */
+ * msgpack value; _msg takes over an XO_RESULT or XO_ERROR message (a local payload is fine for a
+ * local caller). */
 void xo_request_respond(xo_request_t *request, xo_slice_t result);
 void xo_request_respond_msg(xo_request_t *request, xo_msg_t **answer);
 void xo_request_fail(xo_request_t *request, const char *code, const char *format, ...)

@@ -12,15 +12,21 @@ unit_tests = \
 	t/address \
 	t/endpoint \
 	t/error \
+	t/example-modules \
 	t/failure \
 	t/format \
 	t/lane \
 	t/liveness \
+	t/module \
 	t/msg \
 	t/msgq \
 	t/oom \
 	t/pack \
 	t/policy \
+	t/pool \
+	t/pool-delivery \
+	t/pool-join \
+	t/pool-turns \
 	t/private-redis \
 	t/registry \
 	t/registry-redis \
@@ -62,7 +68,9 @@ broker_test_libs = broker/libxo-broker.la $(unit_test_libs)
 
 noinst_HEADERS += \
 	t/lane-rig.h \
+	t/module-world.h \
 	t/node.h \
+	t/pool-world.h \
 	t/registry-support.h \
 	t/scratch.h \
 	t/transcode.h \
@@ -92,6 +100,25 @@ t_settings_LDADD = $(broker_test_libs)
 t_tool_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(JSON_C_CFLAGS)
 t_tool_LDADD = cmd/libxo-tool.la $(unit_test_libs)
 t_vectors_SOURCES = t/transcode.c t/vectors.c
+
+# Pools.
+t_pool_SOURCES = t/pool.c $(pool_world)
+t_pool_delivery_SOURCES = t/pool-delivery.c $(pool_world)
+t_pool_join_SOURCES = t/pool-join.c $(pool_world)
+t_pool_turns_SOURCES = t/pool-turns.c $(pool_world)
+pool_world = t/pool-peer.c t/pool-world.c
+
+# Modules are linked with libxo.so, so what loads them is too.
+t_example_modules_SOURCES = t/example-modules.c $(module_world)
+t_example_modules_LDADD = libxo.la $(CMOCKA_LIBS)
+t_module_SOURCES = t/module.c $(module_world)
+t_module_LDADD = libxo.la $(CMOCKA_LIBS)
+module_world = t/module-world.c $(pool_world)
+check_LTLIBRARIES += t/module-abi.la t/module-empty.la
+t_module_abi_la_SOURCES = t/module-abi.c
+t_module_abi_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
+t_module_empty_la_SOURCES = t/module-empty.c
+t_module_empty_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
 
 if CMOCKA
 check_PROGRAMS += $(unit_tests)

@@ -1,0 +1,187 @@
+/* actor.c - the life of an actor: in the table from its create message until it is destroyed, then
+ * kept until its last request has ended, because methods that gave up the lock may still use it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool/pool_impl.h"
+
+static xo_actor_t *actor_alloc(xo_slice_t uid, xo_slice_t class_name)
+{
+    xo_actor_t *actor = calloc(1, sizeof *actor + uid.size + class_name.size + 2);
+    if (!actor)
+        return NULL;
+    memcpy(actor->uid, uid.data, uid.size);
+    actor->uid_size = uid.size;
+    char *name = actor->uid + uid.size + 1;
+    if (class_name.size)
+        memcpy(name, class_name.data, class_name.size);
+    actor->class_name = name;
+    return actor;
+}
+
+/* Makes an entry in the table for an actor that the host has not made yet. NULL: ENOMEM. */
+xo_actor_t *xoi_actor_create(xo_pool_t *pool, xo_slice_t uid, xo_slice_t class_name)
+{
+    xo_actor_t *actor = actor_alloc(uid, class_name);
+    if (!actor)
+        return NULL;
+    actor->pool = pool;
+    actor->incarnation = ++pool->last_incarnation;
+    HASH_ADD_KEYPTR(hh, pool->actors, actor->uid, actor->uid_size, actor);
+    if (!actor->hh.tbl) {
+        free(actor);
+        errno = ENOMEM;
+        return NULL;
+    }
+    return actor;
+}
+
+static void actor_free(xo_actor_t *actor)
+{
+    xo_pool_t *pool = actor->pool;
+    DL_DELETE2(pool->gone, actor, older, newer);
+    xoi_actor_unready(actor);
+    if (actor->host_made)
+        pool->ops->release(pool->host, actor);
+    while (actor->dead) {
+        xo_request_t *request = actor->dead;
+        DL_DELETE(actor->dead, request);
+        xoi_request_free(request);
+    }
+    xoi_lock_waiters_drop(actor);
+    free(actor);
+    xoi_stop_progress(pool);
+}
+
+void xoi_actor_pin(xo_actor_t *actor)
+{
+    actor->pins++;
+}
+
+void xoi_actor_unpin(xo_actor_t *actor)
+{
+    actor->pins--;
+    if (actor->state == XOI_ACTOR_GONE && !actor->pins && !actor->running)
+        actor_free(actor);
+}
+
+static void reject_waiting(xo_actor_t *actor, const char *why)
+{
+    xo_request_t *request;
+    while ((request = actor->mailbox ? actor->mailbox : actor->express)) {
+        xoi_mailbox_remove(actor, request);
+        xoi_request_absent(request, why);
+    }
+}
+
+/* Takes the actor out of the table; what waits is answered. The caller has it pinned. */
+static void actor_leave(xo_actor_t *actor, const char *why)
+{
+    xo_pool_t *pool = actor->pool;
+    actor->state = XOI_ACTOR_GONE;
+    HASH_DEL(pool->actors, actor);
+    DL_APPEND2(pool->gone, actor, older, newer);
+    reject_waiting(actor, why);
+    xoi_room_waiters_call(actor);
+}
+
+/* [address, uid, incarnation], in the pool's scratch buffer. */
+xo_slice_t xoi_reference(const xo_actor_t *actor)
+{
+    return xoi_pack_scratch(actor->pool, "[s B U]", xo_pool_address(actor->pool),
+                            xo_actor_uid(actor), actor->incarnation);
+}
+
+/* The host has answered the create request: *answer becomes the reference, or stays the error. */
+void xoi_actor_created(xo_actor_t *actor, xo_msg_t **answer)
+{
+    xo_pool_t *pool = actor->pool;
+    if (*answer && xo_msg_header(*answer)->kind != XO_RESULT) {
+        actor_leave(actor, "its creation failed");
+        return;
+    }
+    xo_msg_destroy(answer);
+    *answer = xo_msg_create(&(xo_header_t){.kind = XO_RESULT}, xoi_reference(actor));
+    actor->state = XOI_ACTOR_RUNNING;
+    pool->stats.created++;
+    pool->stats.actors++;
+    xoi_mailbox_sort(actor);
+    xoi_announce_up(actor);
+}
+
+/* pre_destroy is over; *answer becomes nil, or stays its error. The actor goes either way. */
+void xoi_actor_destroyed(xo_actor_t *actor, xo_msg_t **answer)
+{
+    xo_pool_t *pool = actor->pool;
+    if (*answer && xo_msg_header(*answer)->kind == XO_RESULT) {
+        xo_msg_destroy(answer);
+        *answer = xo_msg_create(&(xo_header_t){.kind = XO_RESULT}, xo_slice("\xc0", 1));
+    }
+    pool->stats.destroyed++;
+    pool->stats.actors--;
+    xoi_announce_down(actor, "destroyed");
+    actor_leave(actor, "it was destroyed");
+}
+
+/* Its create request was dropped before the host saw it. */
+void xoi_actor_abort(xo_actor_t *actor)
+{
+    xoi_actor_pin(actor);
+    actor_leave(actor, "its creation was given up");
+    xoi_actor_unpin(actor);
+}
+
+/* The pool ends: answers all that waits and runs, and frees the actor. */
+void xoi_actor_end(xo_actor_t *actor)
+{
+    xoi_actor_pin(actor);
+    if (actor->state != XOI_ACTOR_GONE)
+        actor_leave(actor, "the pool ends");
+    while (actor->running)
+        xoi_request_force(actor->running);
+    xoi_actor_unpin(actor);
+}
+
+xo_actor_t *xo_pool_find(xo_pool_t *pool, xo_slice_t uid)
+{
+    xo_actor_t *actor = NULL;
+    HASH_FIND(hh, pool->actors, uid.data, uid.size, actor);
+    return actor;
+}
+
+xo_slice_t xo_actor_uid(const xo_actor_t *actor)
+{
+    return xo_slice(actor->uid, actor->uid_size);
+}
+
+uint64_t xo_actor_incarnation(const xo_actor_t *actor)
+{
+    return actor->incarnation;
+}
+
+const char *xo_actor_class(const xo_actor_t *actor)
+{
+    return actor->class_name;
+}
+
+xo_pool_t *xo_actor_pool(const xo_actor_t *actor)
+{
+    return actor->pool;
+}
+
+void *xo_actor_object(const xo_actor_t *actor)
+{
+    return actor->object;
+}
+
+void xo_actor_set_object(xo_actor_t *actor, void *object)
+{
+    actor->object = object;
+}
+
+void xo_actor_set_stateless(xo_actor_t *actor, bool stateless)
+{
+    actor->stateless = stateless;
+}

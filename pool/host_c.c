@@ -1,0 +1,212 @@
+/* host_c.c - the pool's operations on C actors. */
+#include "pool/host_c.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool/host_impl.h"
+
+#define NAMES_BYTES 256
+
+xo_host_c_t *xo_host_c_create(void (*stop)(void *arg), void *arg, xo_error_t *err)
+{
+    xo_host_c_t *host = calloc(1, sizeof *host);
+    if (!host)
+        return xo_error_null(err, ENOMEM, "out of memory for a host");
+    host->stop = stop;
+    host->arg = arg;
+    return host;
+}
+
+void xo_host_c_destroy(xo_host_c_t *host)
+{
+    if (!host)
+        return;
+    int saved = errno;
+    xoi_modules_free(host);
+    free(host);
+    errno = saved;
+}
+
+/* ---- create ---- */
+
+static void refuse_class(const xo_host_c_t *host, xo_request_t *request)
+{
+    char names[NAMES_BYTES] = "";
+    size_t used = 0;
+    xoi_class_t *kind;
+    xoi_class_t *next;
+    xo_slice_t name = xo_msg_header(xo_request_msg(request))->method;
+    HASH_ITER(hh, host->classes, kind, next)
+    if (used < sizeof names)
+        used += (size_t)snprintf(names + used, sizeof names - used, " %s", kind->class_->name);
+    xo_request_fail(request, XO_CODE_NO_CLASS, "no class \"%.*s\" in this pool; it has:%s",
+                    (int)name.size, name.data, used ? names : " none");
+}
+
+static xoi_c_actor_t *c_actor_create(xo_actor_t *actor, const xoi_class_t *kind)
+{
+    xoi_c_actor_t *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->kind = kind;
+    actor->host_data = c;
+    xo_actor_set_stateless(actor, kind->class_->flags & XO_CLASS_STATELESS);
+    return c;
+}
+
+/* -1: the request has been refused. */
+static int check_create_args(const xo_class_t *class_, xo_request_t *request)
+{
+    xo_slice_t args = xo_request_args(request);
+    if (!args.size)
+        xo_request_fail(request, XO_CODE_REFUSED,
+                        "class %s is written in C: its arguments must be plain values (numbers, "
+                        "text, bytes, lists, dicts), not a Python pickle",
+                        class_->name);
+    else if (!xoi_is_empty(xo_request_kwargs(request)))
+        xo_request_fail(request, XO_CODE_REFUSED, "class %s takes no keyword arguments",
+                        class_->name);
+    else if (!class_->create && !xoi_is_empty(args))
+        xo_request_fail(request, XO_CODE_REFUSED, "class %s takes no arguments", class_->name);
+    else
+        return 0;
+    return -1;
+}
+
+static int make_object(xo_actor_t *actor, xoi_c_actor_t *c, xo_request_t *request)
+{
+    xo_error_t err = {0};
+    const xo_class_t *class_ = c->kind->class_;
+    if (class_->create && class_->create(actor, xo_request_args(request), &c->self, &err) < 0) {
+        xo_request_fail(request, XO_CODE_REFUSED, "class %s: %s", class_->name,
+                        err.text[0] ? err.text : "refused its arguments");
+        return -1;
+    }
+    c->made = true;
+    xo_actor_set_object(actor, c->self);
+    return 0;
+}
+
+static void respond_nil(xo_request_t *request)
+{
+    xo_request_respond(request, xo_slice("\xc0", 1));
+}
+
+static void host_create(void *arg, xo_actor_t *actor, xo_request_t *request)
+{
+    xo_host_c_t *host = arg;
+    const xoi_class_t *kind = xoi_class_find(host, xo_msg_header(xo_request_msg(request))->method);
+    if (!kind) {
+        refuse_class(host, request);
+        return;
+    }
+    xoi_c_actor_t *c = c_actor_create(actor, kind);
+    if (!c) {
+        xo_request_fail(request, XO_CODE_REFUSED, "out of memory for an actor");
+        return;
+    }
+    if (check_create_args(kind->class_, request) < 0 || make_object(actor, c, request) < 0)
+        return;
+    if (kind->class_->post_create)
+        kind->class_->post_create(c->self, request);
+    else
+        respond_nil(request);
+}
+
+/* ---- handle ---- */
+
+static void refuse_method(const xo_actor_t *actor, xo_request_t *request)
+{
+    char text[XOI_UID_TEXT_BYTES];
+    xo_slice_t name = xo_msg_header(xo_request_msg(request))->method;
+    xo_request_fail(request, XO_CODE_NO_METHOD, "actor \"%s\" of class %s has no method \"%.*s\"",
+                    xoi_uid_text(xo_actor_uid(actor), text), xo_actor_class(actor), (int)name.size,
+                    name.data);
+}
+
+static void host_handle(void *arg, xo_actor_t *actor, xo_request_t *request)
+{
+    (void)arg;
+    xoi_c_actor_t *c = xoi_c_actor(actor);
+    const xo_header_t *header = xo_msg_header(xo_request_msg(request));
+    const xo_method_t *method = xoi_method_find(c->kind, header->method);
+    if (!method)
+        refuse_method(actor, request);
+    else if (header->kind == XO_BATCH)
+        xoi_batch_run(request, method);
+    else
+        xoi_method_run(c, method, request);
+}
+
+/* One call, of a batch perhaps. */
+void xoi_method_run(const xoi_c_actor_t *c, const xo_method_t *method, xo_request_t *request)
+{
+    if (!(method->flags & XO_METHOD_KWARGS) && !xoi_is_empty(xo_request_kwargs(request)))
+        xo_request_fail(request, XO_CODE_REFUSED, "method %s takes no keyword arguments",
+                        method->name);
+    else
+        method->run(c->self, request);
+}
+
+static void host_destroy(void *arg, xo_actor_t *actor, xo_request_t *request)
+{
+    (void)arg;
+    xoi_c_actor_t *c = xoi_c_actor(actor);
+    if (c->kind->class_->pre_destroy)
+        c->kind->class_->pre_destroy(c->self, request);
+    else
+        respond_nil(request);
+}
+
+static void host_release(void *arg, xo_actor_t *actor)
+{
+    (void)arg;
+    xoi_c_actor_t *c = xoi_c_actor(actor);
+    if (!c)
+        return;
+    xoi_pending_end(actor);
+    if (c->made && c->kind->class_->destroy)
+        c->kind->class_->destroy(c->self);
+    xoi_batches_free(actor);
+    actor->host_data = NULL;
+    free(c);
+}
+
+static void host_cancel(void *arg, xo_actor_t *actor, xo_request_t *request)
+{
+    (void)arg;
+    xoi_pending_cancel(actor, request);
+}
+
+static bool host_bypass(void *arg, xo_actor_t *actor, xo_slice_t name)
+{
+    (void)arg;
+    const xoi_class_t *kind = xoi_c_actor(actor)->kind;
+    if (!kind->has_no_lock)
+        return false;
+    const xo_method_t *method = xoi_method_find(kind, name);
+    return method && (method->flags & XO_METHOD_NO_LOCK);
+}
+
+static void host_stop(void *arg)
+{
+    xo_host_c_t *host = arg;
+    if (host->stop)
+        host->stop(host->arg);
+}
+
+const xo_host_ops_t *xo_host_c_ops(void)
+{
+    static const xo_host_ops_t ops = {.language = "c",
+                                      .create = host_create,
+                                      .handle = host_handle,
+                                      .destroy = host_destroy,
+                                      .release = host_release,
+                                      .cancel = host_cancel,
+                                      .bypass = host_bypass,
+                                      .stop = host_stop};
+    return &ops;
+}

@@ -1,0 +1,83 @@
+/* host_impl.h - what the files of the host for C share; nobody else includes it.
+ *
+ * host_c.c     the pool's operations on C actors    module.c       loading modules
+ * batch.c      batches, one call after the other    module_call.c  what methods use
+ */
+#ifndef XO_HOST_IMPL_H
+#define XO_HOST_IMPL_H
+
+#include "pool/host_c.h"
+#include "pool/pool_impl.h"
+
+typedef struct xoi_method {
+    const xo_method_t *method;
+    UT_hash_handle hh; /* by name */
+} xoi_method_t;
+
+typedef struct xoi_class {
+    const xo_module_t *module;
+    const xo_class_t *class_;
+    xoi_method_t *table; /* all methods */
+    xoi_method_t *by_name;
+    bool has_no_lock;  /* any method that bypasses the lock */
+    UT_hash_handle hh; /* by name, in the order of loading */
+} xoi_class_t;
+
+typedef struct xoi_library {
+    void *handle;
+    struct xoi_library *next;
+} xoi_library_t;
+
+struct xo_host_c {
+    void (*stop)(void *arg);
+    void *arg;
+    xoi_class_t *classes;
+    xoi_library_t *libraries;
+};
+
+/* A call that a method made and that is not answered. */
+typedef struct xoi_pending {
+    xo_actor_t *actor;
+    xoi_request_key_t key; /* of the request on whose behalf it is */
+    bool cancelled;
+    xo_future_t *future;
+    xo_future_f done;
+    void *arg;
+    struct xoi_pending *prev, *next;
+} xoi_pending_t;
+
+/* What the host keeps for an actor, in actor->host_data. */
+typedef struct xoi_c_actor {
+    const xoi_class_t *kind;
+    void *self;
+    bool made;
+    xoi_pending_t *pending;
+    struct xoi_batch *batches;
+} xoi_c_actor_t;
+
+static inline xoi_c_actor_t *xoi_c_actor(const xo_actor_t *actor)
+{
+    return actor->host_data;
+}
+
+/* module.c */
+const xoi_class_t *xoi_class_find(const xo_host_c_t *host, xo_slice_t name);
+const xo_method_t *xoi_method_find(const xoi_class_t *kind, xo_slice_t name);
+void xoi_modules_free(xo_host_c_t *host);
+
+/* host_c.c */
+void xoi_method_run(const xoi_c_actor_t *c, const xo_method_t *method, xo_request_t *request);
+
+/* module_call.c */
+/* Positional and keyword arguments of one [args, kwargs]; both empty for what is none (a pickle).
+ */
+void xoi_arguments(xo_slice_t pair, xo_slice_t *args, xo_slice_t *kwargs);
+bool xoi_is_empty(xo_slice_t container);
+void xoi_pending_cancel(xo_actor_t *actor, const xo_request_t *request);
+void xoi_pending_end(xo_actor_t *actor);
+
+/* batch.c */
+void xoi_batch_run(xo_request_t *request, const xo_method_t *method);
+void xoi_batches_free(xo_actor_t *actor);
+
+#endif

@@ -1,0 +1,248 @@
+/* join.c - the link to the broker: joining, linking again, naming the actors, heartbeats.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool/pool_impl.h"
+
+/* How soon a lost broker is looked for again: at first, and at most. */
+#define BACKOFF_FIRST_NS (50 * XO_MS)
+#define BACKOFF_MAX_NS (1000 * XO_MS)
+#define SCHEMES_MAX 8
+
+/* ---- telling ---- */
+
+static void answer_barriers(xo_pool_t *pool)
+{
+    while (pool->barriers && !pool->announcing) {
+        xo_request_t *request = pool->barriers;
+        DL_DELETE(pool->barriers, request);
+        xoi_request_close_value(request, xoi_pack_scratch(pool, "?", 1));
+    }
+}
+
+static void on_accepted(int errnum, void *arg)
+{
+    (void)errnum; /* a dead letter: the next link is told of all actors */
+    xo_pool_t *pool = arg;
+    pool->announcing--;
+    answer_barriers(pool);
+}
+
+/* `has` of the pool itself: answered when all that the pool had to tell its broker has left, so
+ * that a broker that got the answer has been told. */
+void xoi_barrier(xo_request_t *request)
+{
+    xo_pool_t *pool = request->pool;
+    DL_APPEND(pool->barriers, request);
+    answer_barriers(pool);
+}
+
+static bool is_joined(const xo_pool_t *pool)
+{
+    return pool->broker_link && xo_link_up(pool->broker_link) && !pool->closing;
+}
+
+static void tell_broker(xo_pool_t *pool, const char *method, xo_slice_t body)
+{
+    xo_header_t header = {
+        .kind = XO_TELL, .target_uid = xo_slice_str(XO_BROKER_UID), .method = xo_slice_str(method)};
+    xo_msg_t *msg = xo_msg_create(&header, body);
+    if (!msg)
+        return;
+    pool->announcing++;
+    if (xo_endpoint_tell(pool->endpoint, pool->broker_link, &msg, XO_SEND_QUEUE, on_accepted, pool,
+                         NULL) < 0) {
+        pool->announcing--;
+        xo_msg_destroy(&msg);
+    }
+}
+
+void xoi_announce_up(const xo_actor_t *actor)
+{
+    xo_pool_t *pool = actor->pool;
+    if (is_joined(pool))
+        tell_broker(pool, "actor.up",
+                    xoi_pack_scratch(pool, "[[B U s ?] {}]", xo_actor_uid(actor),
+                                     actor->incarnation, actor->class_name, actor->stateless));
+}
+
+void xoi_announce_down(const xo_actor_t *actor, const char *reason)
+{
+    xo_pool_t *pool = actor->pool;
+    if (is_joined(pool))
+        tell_broker(pool, "actor.down",
+                    xoi_pack_scratch(pool, "[[B U s] {}]", xo_actor_uid(actor), actor->incarnation,
+                                     reason));
+}
+
+static void announce_all(xo_pool_t *pool)
+{
+    xo_actor_t *actor;
+    xo_actor_t *next;
+    HASH_ITER(hh, pool->actors, actor, next)
+    if (actor->state == XOI_ACTOR_RUNNING || actor->state == XOI_ACTOR_DESTROYING)
+        xoi_announce_up(actor);
+}
+
+/* ---- heartbeats ---- */
+
+static void pack_lanes(const xo_pool_t *pool, xo_buf_t *out)
+{
+    xo_lane_total_t rows[SCHEMES_MAX];
+    size_t count = xo_endpoint_lane_totals(pool->endpoint, rows, SCHEMES_MAX);
+    xo_pack_map(out, (uint32_t)count);
+    for (size_t i = 0; i < count; i++) {
+        const xo_lane_stats_t *stats = &rows[i].stats;
+        xo_pack_format(out, "s [U U U U]", rows[i].scheme, stats->messages_in, stats->messages_out,
+                       stats->bytes_in, stats->bytes_out);
+    }
+}
+
+static xo_msg_t *heartbeat_msg(xo_pool_t *pool)
+{
+    xo_header_t header = {.kind = XO_HEARTBEAT};
+    xo_buf_t *out = &pool->scratch;
+    const xo_pool_stats_t *stats = &pool->stats;
+    xo_buf_clear(out);
+    xo_pack_map(out, 5);
+    xo_pack_format(out, "s U s U s U s U s", "actors", stats->actors, "waiting",
+                   stats->waiting_messages, "handled", stats->handled, "running", stats->running,
+                   "lanes");
+    pack_lanes(pool, out);
+    return xo_buf_ok(out) < 0 ? NULL : xo_msg_create(&header, xo_buf_slice(out));
+}
+
+static void beat(xo_timer_t *timer, void *arg)
+{
+    xo_pool_t *pool = arg;
+    if (!is_joined(pool))
+        return;
+    xo_msg_t *msg = heartbeat_msg(pool);
+    if (msg)
+        xo_endpoint_tell(pool->endpoint, pool->broker_link, &msg, 0, NULL, NULL, NULL);
+    xo_msg_destroy(&msg);
+    xo_timer_start(timer, pool->heartbeat_ns);
+}
+
+/* ---- the link ---- */
+
+static void relink_later(xo_pool_t *pool)
+{
+    xo_timer_start(&pool->relink, pool->backoff_ns);
+    pool->backoff_ns *= 2;
+    if (pool->backoff_ns > BACKOFF_MAX_NS)
+        pool->backoff_ns = BACKOFF_MAX_NS;
+}
+
+static int dial(xo_pool_t *pool, xo_error_t *err)
+{
+    xo_link_t *link = xo_endpoint_link(pool->endpoint, pool->broker, err);
+    if (!link)
+        return -1;
+    pool->broker_link = xo_link_incref(link);
+    return 0;
+}
+
+static void relink(xo_timer_t *timer, void *arg)
+{
+    (void)timer;
+    xo_pool_t *pool = arg;
+    if (dial(pool, NULL) < 0)
+        relink_later(pool);
+}
+
+/* From the deferred pass, so that the callback may destroy the pool. */
+static void call_joined(xo_defer_t *defer, void *arg)
+{
+    (void)defer;
+    xo_pool_t *pool = arg;
+    xoi_joined_f joined = pool->joined;
+    xo_error_t why = pool->joined_why;
+    pool->joined = NULL;
+    if (joined)
+        joined(pool, why.errnum ? &why : NULL, pool->joined_arg);
+}
+
+/* A pool that the broker did not start learns only now of which node it is. */
+static void take_node(xo_endpoint_t *endpoint, const xo_link_t *broker)
+{
+    xo_identity_t self = *xo_endpoint_self(endpoint);
+    if (self.node_id == xo_link_peer(broker)->node_id)
+        return;
+    self.node_id = xo_link_peer(broker)->node_id;
+    xo_endpoint_set_self(endpoint, &self);
+}
+
+/* The endpoint's linked operation. */
+void xoi_joined_link(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
+{
+    xo_pool_t *pool = arg;
+    if (link != pool->broker_link || pool->closing)
+        return;
+    pool->backoff_ns = BACKOFF_FIRST_NS;
+    xo_endpoint_set_broker(endpoint, link);
+    take_node(endpoint, link);
+    announce_all(pool);
+    beat(&pool->heartbeat, pool);
+    if (!pool->has_joined)
+        xo_defer_start(&pool->joined_defer);
+    pool->has_joined = true;
+}
+
+/* The endpoint's unlinked operation. */
+void xoi_joined_unlink(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error_t *why, void *arg)
+{
+    xo_pool_t *pool = arg;
+    if (link != pool->broker_link || pool->closing)
+        return;
+    if (xo_endpoint_broker(endpoint) == link)
+        xo_endpoint_set_broker(endpoint, NULL);
+    pool->broker_link = NULL;
+    xo_link_decref(link);
+    xo_timer_stop(&pool->heartbeat);
+    if (pool->has_joined) {
+        relink_later(pool);
+        return;
+    }
+    xo_error_set(&pool->joined_why, why && why->errnum ? why->errnum : ENOTCONN,
+                 "the broker at %s: %s", pool->broker,
+                 why && why->text[0] ? why->text : "the link closed");
+    xo_defer_start(&pool->joined_defer);
+}
+
+int xo_pool_join(xo_pool_t *pool, xoi_joined_f joined, void *arg, xo_error_t *err)
+{
+    if (!pool->broker)
+        return xo_error_set(err, EINVAL, "the pool has no broker to join");
+    if (pool->broker_link || pool->has_joined)
+        return xo_error_set(err, EALREADY, "the pool has joined already");
+    pool->joined = joined;
+    pool->joined_arg = arg;
+    pool->joined_why.errnum = 0;
+    return dial(pool, err);
+}
+
+void xoi_join_init(xo_pool_t *pool, uint32_t heartbeat_ms)
+{
+    pool->heartbeat_ns = (heartbeat_ms ? heartbeat_ms : XOI_POOL_HEARTBEAT_MS) * XO_MS;
+    pool->backoff_ns = BACKOFF_FIRST_NS;
+    xo_timer_init(&pool->relink, pool->loop, relink, pool);
+    xo_timer_init(&pool->heartbeat, pool->loop, beat, pool);
+    xo_defer_init(&pool->joined_defer, pool->loop, call_joined, pool);
+}
+
+void xoi_join_end(xo_pool_t *pool)
+{
+    xo_timer_stop(&pool->relink);
+    xo_timer_stop(&pool->heartbeat);
+    xo_defer_stop(&pool->joined_defer);
+    while (pool->barriers) {
+        xo_request_t *request = pool->barriers;
+        DL_DELETE(pool->barriers, request);
+        xoi_request_absent(request, NULL);
+    }
+    xo_link_decref(pool->broker_link);
+    pool->broker_link = NULL;
+}

@@ -1,0 +1,336 @@
+/* module_call.c - what the methods of C actors use: arguments, answers, calls to other actors. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libxo/future.h"
+#include "pool/host_impl.h"
+
+#define FORMAT_BYTES 256
+
+/* ---- arguments ---- */
+
+bool xoi_is_empty(xo_slice_t container)
+{
+    xo_reader_t reader = xo_reader(container);
+    uint32_t count;
+    return !container.size ||
+           ((xo_read_array(&reader, &count) == 0 || xo_read_map(&reader, &count) == 0) && !count);
+}
+
+void xoi_arguments(xo_slice_t pair, xo_slice_t *args, xo_slice_t *kwargs)
+{
+    uint32_t count;
+    xo_reader_t reader = xo_reader(pair);
+    if (xo_read_array(&reader, &count) == 0 && count == 2 && xo_read_type(&reader) == XO_T_ARRAY &&
+        xo_read_raw(&reader, args) == 0 && xo_read_type(&reader) == XO_T_MAP &&
+        xo_read_raw(&reader, kwargs) == 0)
+        return;
+    *args = *kwargs = xo_slice(NULL, 0);
+}
+
+static void parse(xo_request_t *request)
+{
+    if (request->parsed)
+        return;
+    request->parsed = true;
+    xoi_arguments(xo_msg_body(request->msg), &request->args, &request->kwargs);
+}
+
+xo_slice_t xo_request_args(xo_request_t *request)
+{
+    parse(request);
+    return request->args;
+}
+
+xo_slice_t xo_request_kwargs(xo_request_t *request)
+{
+    parse(request);
+    return request->kwargs;
+}
+
+static void refuse_args(xo_request_t *request, const char *why)
+{
+    xo_slice_t method = xo_msg_header(request->msg)->method;
+    xo_request_fail(request, XO_CODE_REFUSED, "the arguments of %s.%.*s: %s",
+                    xo_actor_class(request->actor), (int)method.size, method.data, why);
+}
+
+int xo_request_unpack(xo_request_t *request, const char *format, ...)
+{
+    char whole[FORMAT_BYTES];
+    xo_error_t err = {0};
+    xo_slice_t args = xo_request_args(request);
+    if (!args.size) {
+        refuse_args(request, "they must be plain values (numbers, text, bytes, lists, dicts), not "
+                             "a Python pickle");
+        return -1;
+    }
+    snprintf(whole, sizeof whole, "[%s]", format ? format : "");
+    va_list values;
+    va_start(values, format);
+    int rc = xo_vunpack(args, &err, whole, values);
+    va_end(values);
+    if (rc < 0)
+        refuse_args(request, err.text);
+    return rc;
+}
+
+int xo_request_bytes(const xo_request_t *request, xo_slice_t value, xo_slice_t *bytes)
+{
+    int type;
+    uint64_t index;
+    xo_slice_t payload;
+    xo_reader_t reader = xo_reader(value);
+    if (xo_read_bytes(&reader, bytes) == 0)
+        return 0;
+    if (xo_read_ext(&reader, &type, &payload) == 0 && type == XO_EXT_BUFFER) {
+        reader = xo_reader(payload);
+        if (xo_read_uint(&reader, &index) == 0 && index < xo_msg_buffer_count(request->msg)) {
+            *bytes = xo_msg_buffer(request->msg, index);
+            return 0;
+        }
+    }
+    errno = EBADMSG;
+    return -1;
+}
+
+xo_loop_t *xo_request_loop(const xo_request_t *request)
+{
+    return request->pool->loop;
+}
+
+/* ---- answers ---- */
+
+void xo_request_reply(xo_request_t *request, const char *format, ...)
+{
+    xo_buf_t *out = &request->pool->scratch;
+    if (!request->wants_answer) {
+        xo_request_respond(request, xo_slice(NULL, 0));
+        return;
+    }
+    va_list values;
+    va_start(values, format);
+    xo_buf_clear(out);
+    int rc = xo_pack_vformat(out, format, values);
+    va_end(values);
+    if (rc < 0 || xo_buf_ok(out) < 0)
+        xo_request_fail(request, XO_CODE_METHOD, "the answer cannot be written: %s",
+                        strerror(errno));
+    else
+        xo_request_respond(request, xo_buf_slice(out));
+}
+
+static xo_msg_t *copy_answer(const xo_msg_t *from)
+{
+    zmq_msg_t buffer;
+    xo_msg_t *msg =
+        xo_msg_create(&(xo_header_t){.kind = xo_msg_header(from)->kind}, xo_msg_body(from));
+    for (size_t i = 0; msg && i < xo_msg_buffer_count(from); i++)
+        if (xo_msg_copy_buffer((xo_msg_t *)from, i, &buffer) < 0 ||
+            xo_msg_add_buffer(msg, &buffer) < 0)
+            xo_msg_destroy(&msg);
+    return msg;
+}
+
+void xo_request_reply_future(xo_request_t *request, xo_future_t *future)
+{
+    const xo_msg_t *from = xo_future_answer(future);
+    if (!from) {
+        xo_request_fail(request, XO_CODE_SERVER_CLOSED, "the pool ended before the answer came");
+        return;
+    }
+    xo_msg_t *answer = copy_answer(from);
+    if (answer)
+        xoi_request_end(request, &answer);
+    else
+        xo_request_fail(request, XO_CODE_SEND_FAILED, "out of memory for the answer");
+}
+
+/* ---- calls to other actors ---- */
+
+static int pack_body(xo_pool_t *pool, const char *format, va_list values, xo_error_t *err)
+{
+    char whole[FORMAT_BYTES];
+    int size = snprintf(whole, sizeof whole, "[[%s]{}]", format ? format : "");
+    if (size < 0 || (size_t)size >= sizeof whole)
+        return xo_error_set(err, EINVAL, "the format of the arguments is too long");
+    xo_buf_clear(&pool->scratch);
+    if (xo_pack_vformat(&pool->scratch, whole, values) < 0)
+        return xo_error_set(err, errno, "the format '%s' of the arguments is wrong", format);
+    return 0;
+}
+
+static xo_msg_t *make_msg(const xo_request_t *request, xo_kind_t kind, const char *uid,
+                          const char *method)
+{
+    xo_header_t header = {.kind = kind,
+                          .target_uid = xo_slice_str(uid),
+                          .sender_uid = xo_actor_uid(request->actor),
+                          .method = xo_slice_str(method),
+                          .trace = xo_msg_header(request->msg)->trace};
+    return xo_msg_create(&header, xo_buf_slice(&request->pool->scratch));
+}
+
+/* The link to `address`, NULL for this pool itself, where a full mailbox pushes back. */
+static int link_to(xo_pool_t *pool, const char *address, const char *uid, xo_link_t **link,
+                   xo_error_t *err)
+{
+    *link = NULL;
+    if (address && !xo_endpoint_is_self(pool->endpoint, address)) {
+        *link = xo_endpoint_link(pool->endpoint, address, err);
+        return *link ? 0 : -1;
+    }
+    const xo_actor_t *actor = xo_pool_find(pool, xo_slice_str(uid));
+    if (actor && !xo_actor_has_room(actor))
+        return xo_error_set(err, EAGAIN, "the mailbox of \"%s\" is full", uid);
+    return 0;
+}
+
+static int check_uid(const char *uid, xo_error_t *err)
+{
+    size_t size = uid ? strlen(uid) : 0;
+    if (size == 0 || size > XO_UID_BYTES_MAX)
+        return xo_error_set(err, EINVAL, "a uid has 1 to %d bytes, not %zu", XO_UID_BYTES_MAX,
+                            size);
+    return 0;
+}
+
+static void on_answer(xo_future_t *future, void *arg)
+{
+    xoi_pending_t *pending = arg;
+    xo_future_f done = pending->done;
+    void *done_arg = pending->arg;
+    DL_DELETE(xoi_c_actor(pending->actor)->pending, pending);
+    free(pending);
+    done(future, done_arg);
+}
+
+static xoi_pending_t *pending_create(const xo_request_t *request, xo_future_f done, void *arg)
+{
+    xo_actor_t *actor = request->actor;
+    xoi_pending_t *pending = calloc(1, sizeof *pending);
+    if (!pending)
+        return NULL;
+    pending->future = xoi_future_create(request->pool->endpoint);
+    if (!pending->future) {
+        free(pending);
+        return NULL;
+    }
+    pending->actor = actor;
+    pending->key = request->parent ? request->parent->key : request->key;
+    pending->done = done;
+    pending->arg = arg;
+    DL_APPEND(xoi_c_actor(actor)->pending, pending);
+    return pending;
+}
+
+static void pending_drop(xoi_pending_t *pending)
+{
+    DL_DELETE(xoi_c_actor(pending->actor)->pending, pending);
+    xo_future_destroy(pending->future);
+    free(pending);
+}
+
+/* What the request has left is what its calls get. */
+static int64_t deadline_left(const xo_request_t *request)
+{
+    const xo_request_t *whole = request->parent ? request->parent : request;
+    if (!whole->due_ns)
+        return 0;
+    int64_t left = whole->due_ns - xo_loop_now(whole->pool->loop);
+    return left > 0 ? left : 1;
+}
+
+static int send_call(xo_request_t *request, xo_link_t *link, xo_msg_t **msg, xo_future_f done,
+                     void *arg, xo_error_t *err)
+{
+    xoi_pending_t *pending = pending_create(request, done, arg);
+    if (!pending)
+        return xo_error_set(err, ENOMEM, "out of memory for a call");
+    xo_call_t *call =
+        xo_endpoint_call(request->pool->endpoint, link, msg, 0, deadline_left(request),
+                         xoi_future_answer, pending->future, err);
+    if (!call) {
+        int saved = errno;
+        pending_drop(pending);
+        errno = saved;
+        return -1;
+    }
+    xoi_future_set_call(pending->future, call);
+    xo_future_then(pending->future, on_answer, pending);
+    return 0;
+}
+
+int xo_request_call(xo_request_t *request, xo_error_t *err, const char *address, const char *uid,
+                    xo_future_f done, void *arg, const char *method, const char *format, ...)
+{
+    xo_link_t *link;
+    va_list values;
+    va_start(values, format);
+    int rc = pack_body(request->pool, format, values, err);
+    va_end(values);
+    if (rc < 0 || check_uid(uid, err) < 0)
+        return -1;
+    xo_msg_t *msg = make_msg(request, XO_CALL, uid, method);
+    if (!msg)
+        return xo_error_set(err, ENOMEM, "out of memory for a call");
+    rc = link_to(request->pool, address, uid, &link, err);
+    if (rc == 0)
+        rc = send_call(request, link, &msg, done, arg, err);
+    xo_msg_destroy(&msg);
+    return rc;
+}
+
+int xo_request_tell(xo_request_t *request, xo_error_t *err, const char *address, const char *uid,
+                    const char *method, const char *format, ...)
+{
+    xo_link_t *link;
+    va_list values;
+    va_start(values, format);
+    int rc = pack_body(request->pool, format, values, err);
+    va_end(values);
+    if (rc < 0 || check_uid(uid, err) < 0)
+        return -1;
+    xo_msg_t *msg = make_msg(request, XO_TELL, uid, method);
+    if (!msg)
+        return xo_error_set(err, ENOMEM, "out of memory for a message");
+    rc = link_to(request->pool, address, uid, &link, err);
+    if (rc == 0)
+        rc = xo_endpoint_tell(request->pool->endpoint, link, &msg, 0, NULL, NULL, err);
+    xo_msg_destroy(&msg);
+    return rc;
+}
+
+static bool is_behalf(const xoi_pending_t *pending, const xo_request_t *request)
+{
+    return pending->key.seq == request->key.seq && pending->key.sender_id == request->key.sender_id;
+}
+
+/* An answer may come within xo_future_cancel and change the list, so each round begins anew. */
+void xoi_pending_cancel(xo_actor_t *actor, const xo_request_t *request)
+{
+    xoi_request_key_t key = request->key; /* the request may end within */
+    xo_request_t named = {.key = key};
+    xoi_pending_t *pending;
+    do {
+        DL_FOREACH(xoi_c_actor(actor)->pending, pending)
+        if (!pending->cancelled && is_behalf(pending, &named))
+            break;
+        if (!pending)
+            return;
+        pending->cancelled = true;
+        xo_future_cancel(pending->future);
+    } while (xoi_c_actor(actor));
+}
+
+/* The actor goes: those who wait for answers hear that none will come. */
+void xoi_pending_end(xo_actor_t *actor)
+{
+    while (xoi_c_actor(actor)->pending) {
+        xoi_pending_t *pending = xoi_c_actor(actor)->pending;
+        xo_future_t *future = pending->future;
+        on_answer(future, pending);
+    }
+}

@@ -1,0 +1,151 @@
+/* pool.c - a pool's life, its endpoint's operations, its counters. */
+#include "pool/pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "pool/pool_impl.h"
+
+/* "pool.down" says that an endpoint died: calls to it are answered, with the reason. */
+static void on_pool_down(xo_pool_t *pool, const xo_msg_t *event)
+{
+    char reason[XO_ERROR_TEXT_BYTES];
+    xo_slice_t value;
+    uint64_t id;
+    xo_slice_t body = xo_msg_body(event);
+    if (xo_map_get(body, "endpoint", &value) < 0 || xo_unpack(value, NULL, "U", &id) < 0)
+        return;
+    if (xo_map_get_str(body, "reason", reason, sizeof reason) < 0)
+        strcpy(reason, "the broker says that it is down");
+    xo_endpoint_peer_down(pool->endpoint, id, reason);
+}
+
+static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *msg, void *arg)
+{
+    xo_pool_t *pool = arg;
+    const xo_header_t *header = xo_msg_header(msg);
+    if (header->kind != XO_EVENT || pool->closing)
+        return;
+    if (link && link == xo_endpoint_broker(endpoint)) {
+        if (xo_slice_eq_str(header->method, "pool.down"))
+            on_pool_down(pool, msg);
+        else if (xo_slice_eq_str(header->method, "stop"))
+            xoi_stop_wanted(pool);
+    }
+    if (pool->ops->event)
+        pool->ops->event(pool->host, msg);
+}
+
+static const xo_endpoint_ops_t endpoint_ops = {.request = xoi_serve,
+                                               .linked = xoi_joined_link,
+                                               .unlinked = xoi_joined_unlink,
+                                               .event = on_event};
+
+/* Where incarnations begin: above all that an earlier life of this pool gave out. */
+static uint64_t first_incarnation(uint32_t generation)
+{
+    uint64_t era = generation ? generation : (uint32_t)time(NULL);
+    return era << 32;
+}
+
+static void take_options(xo_pool_t *pool, const xo_pool_options_t *options)
+{
+    pool->batch = options->batch ? options->batch : XOI_BATCH;
+    pool->mailbox_messages =
+        options->mailbox_messages ? options->mailbox_messages : XOI_MAILBOX_MESSAGES;
+    pool->mailbox_bytes = options->mailbox_bytes ? options->mailbox_bytes : XOI_MAILBOX_BYTES;
+    pool->last_incarnation = first_incarnation(options->self.generation);
+}
+
+static int open_endpoint(xo_pool_t *pool, xo_ctx_t *ctx, const xo_pool_options_t *options,
+                         xo_error_t *err)
+{
+    xo_identity_t self = options->self;
+    self.role = XO_ROLE_POOL;
+    if (!self.generation)
+        self.generation = 1;
+    if (!self.pool_id)
+        self.pool_id = xo_random_id();
+    pool->endpoint =
+        xo_endpoint_create(ctx, pool->loop, &self, &endpoint_ops, pool, &options->endpoint, err);
+    if (!pool->endpoint)
+        return -1;
+    return xo_endpoint_listen(pool->endpoint, self.address[0] ? self.address : "127.0.0.1:0",
+                              options->bind, err);
+}
+
+static int pool_open(xo_pool_t *pool, xo_ctx_t *ctx, const xo_pool_options_t *options,
+                     xo_error_t *err)
+{
+    xo_defer_init(&pool->turns, pool->loop, xoi_turns_run, pool);
+    take_options(pool, options);
+    xoi_join_init(pool, options->heartbeat_ms);
+    if (xoi_stop_init(pool, options->owner, err) < 0)
+        return -1;
+    if (options->broker && !(pool->broker = strdup(options->broker)))
+        return xo_error_set(err, ENOMEM, "out of memory for a pool");
+    return open_endpoint(pool, ctx, options, err);
+}
+
+xo_pool_t *xo_pool_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_pool_options_t *options,
+                          const xo_host_ops_t *ops, void *host, xo_error_t *err)
+{
+    xo_pool_t *pool = calloc(1, sizeof *pool);
+    if (!pool)
+        return xo_error_null(err, ENOMEM, "out of memory for a pool");
+    pool->loop = loop;
+    pool->ops = ops;
+    pool->host = host;
+    if (pool_open(pool, ctx, options, err) < 0) {
+        xo_pool_destroy(pool);
+        return NULL;
+    }
+    return pool;
+}
+
+static void end_actors(xo_pool_t *pool)
+{
+    while (pool->actors)
+        xoi_actor_end(pool->actors);
+    while (pool->gone)
+        xoi_actor_end(pool->gone);
+}
+
+void xo_pool_destroy(xo_pool_t *pool)
+{
+    if (!pool)
+        return;
+    int saved = errno;
+    pool->closing = true;
+    xo_defer_stop(&pool->turns);
+    xoi_stop_end(pool);
+    if (pool->endpoint) {
+        xoi_lookups_end(pool);
+        end_actors(pool);
+    }
+    xoi_join_end(pool);
+    xo_endpoint_destroy(pool->endpoint);
+    xoi_duplicates_free(pool);
+    xoi_requests_free(pool);
+    xo_buf_free(&pool->scratch);
+    free(pool->broker);
+    free(pool);
+    errno = saved;
+}
+
+xo_endpoint_t *xo_pool_endpoint(xo_pool_t *pool)
+{
+    return pool->endpoint;
+}
+
+const char *xo_pool_address(const xo_pool_t *pool)
+{
+    return xo_endpoint_self(pool->endpoint)->address;
+}
+
+void xo_pool_get_stats(const xo_pool_t *pool, xo_pool_stats_t *stats)
+{
+    *stats = pool->stats;
+}

@@ -1,0 +1,237 @@
+/* pool_impl.h - what the files of the pool share; nobody else includes it.
+ *
+ * pool.c      life of a pool, its endpoint     serve.c      where an incoming message goes
+ * actor.c     life of an actor, its lock       turn.c       mailboxes and fair turns
+ * request.c   life of a request                duplicate.c  idempotent requests that come again
+ * lookup.c    asking the broker for a uid      join.c       the link to the broker, heartbeats
+ * stop.c      orderly stop, the owner's end    bootstrap.c  options from the environment
+ * text.c      what goes into sentences
+ */
+#ifndef XO_POOL_IMPL_H
+#define XO_POOL_IMPL_H
+
+/* Running out of memory for a table's bucket must not end the process: the element is then not
+ * in the table, which the callers check by `hh.tbl`. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+#include <utlist.h>
+
+#include "pool/pool.h"
+
+#define XOI_BATCH 64
+#define XOI_MAILBOX_MESSAGES 65536
+#define XOI_MAILBOX_BYTES ((size_t)256 << 20)
+#define XOI_POOL_HEARTBEAT_MS 1000
+#define XOI_REQUESTS_CACHED 1024
+/* A pass of the loop handles at most this many messages, and begins none after this time, so
+ * that sockets and timers get their turn. */
+#define XOI_PASS_MESSAGES 1024
+#define XOI_PASS_NS (5 * XO_MS)
+
+typedef enum {
+    XOI_ACTOR_NEW,      /* its create request waits for its turn */
+    XOI_ACTOR_CREATING, /* the host makes it */
+    XOI_ACTOR_RUNNING,
+    XOI_ACTOR_DESTROYING, /* pre_destroy runs */
+    XOI_ACTOR_GONE        /* out of the table; freed when the last request has ended */
+} xoi_actor_state_t;
+
+/* Somebody who waits for an actor's lock, or for room in its mailbox. */
+typedef struct xoi_turn_waiter {
+    void (*call)(xo_actor_t *actor, void *arg);
+    void *arg;
+    struct xoi_turn_waiter *prev, *next;
+} xoi_turn_waiter_t;
+
+struct xo_actor {
+    xo_pool_t *pool;
+    uint64_t incarnation;
+    xoi_actor_state_t state;
+    bool stateless;
+    bool locked;
+    bool ready;     /* in pool->ready */
+    bool host_made; /* the host's create was called, so its release is due */
+    unsigned pins;  /* functions that work on it right now */
+    size_t turn_left;
+    uint64_t arrivals;
+    xo_request_t *mailbox; /* in order of arrival */
+    xo_request_t *express; /* those that bypass the lock, in order of arrival */
+    xo_request_t *running;
+    xo_request_t *dead; /* those that the ending pool has answered */
+    size_t waiting_messages, waiting_bytes;
+    xoi_turn_waiter_t *lock_waiters;
+    xoi_turn_waiter_t *room_waiters;
+    void *object;
+    void *host_data; /* host_c's own */
+    const char *class_name;
+    xo_actor_t *prev, *next;   /* in pool->ready */
+    xo_actor_t *older, *newer; /* in pool->gone */
+    UT_hash_handle hh;
+    size_t uid_size;
+    char uid[]; /* then the class's name */
+};
+
+typedef struct xoi_request_key {
+    uint64_t sender_id;
+    uint64_t seq;
+} xoi_request_key_t;
+
+typedef struct xoi_duplicate xoi_duplicate_t;
+
+struct xo_request {
+    xo_pool_t *pool;
+    xo_actor_t *actor; /* NULL until known, and for ref and has */
+    xo_msg_t *msg;
+    xo_link_t *from; /* who gets the credit back; a reference */
+    size_t bytes;
+    xo_return_t to; /* to.link: a reference */
+    int64_t due_ns; /* 0: no deadline */
+    uint64_t arrival;
+    bool wants_answer;
+    bool express; /* does not take the lock */
+    bool running;
+    bool locked; /* holds the actor's lock */
+    bool cancelled;
+    bool ended; /* by the pool that goes away; what the host does with it is ignored */
+    void *data;
+    xoi_duplicate_t *duplicate;
+    xo_request_t *prev, *next; /* in a mailbox, in actor->running or among the free ones */
+    xoi_request_key_t key;
+    UT_hash_handle hh; /* in pool->requests, by key */
+
+    /* For host_c: the arguments once they were looked at, and the batch that this is one call of.
+     */
+    bool parsed;
+    xo_slice_t args, kwargs;
+    xo_request_t *parent;
+    void (*part_ended)(xo_request_t *part, xo_msg_t **answer);
+};
+
+typedef struct xoi_lookup xoi_lookup_t;
+typedef void (*xoi_joined_f)(xo_pool_t *pool, const xo_error_t *why, void *arg);
+
+struct xo_pool {
+    xo_loop_t *loop;
+    xo_endpoint_t *endpoint;
+    const xo_host_ops_t *ops;
+    void *host;
+    size_t batch, mailbox_messages, mailbox_bytes;
+    bool closing;
+
+    /* actors and their turns */
+    xo_actor_t *actors; /* by uid */
+    xo_actor_t *gone;
+    uint64_t last_incarnation;
+    xo_actor_t *ready;
+    xo_defer_t turns;
+
+    /* requests */
+    xo_request_t *requests; /* those that can be cancelled */
+    xo_request_t *free_requests;
+    size_t free_count;
+    xo_buf_t scratch;
+    xoi_duplicate_t *duplicates; /* by key */
+    xoi_duplicate_t *duplicates_oldest;
+    size_t duplicates_bytes;
+    xoi_lookup_t *lookups;
+    xo_pool_stats_t stats;
+
+    /* the broker */
+    char *broker;
+    xo_link_t *broker_link; /* a reference; the link made by join */
+    xoi_joined_f joined;
+    void *joined_arg;
+    xo_error_t joined_why;
+    xo_defer_t joined_defer;
+    bool has_joined;
+    int64_t backoff_ns;
+    xo_timer_t relink;
+    xo_timer_t heartbeat;
+    int64_t heartbeat_ns;
+    size_t announcing;      /* actor.up and actor.down that the lane has not taken yet */
+    xo_request_t *barriers; /* `has` of the pool itself, answered when announcing is 0 */
+
+    /* the end */
+    bool stopping;
+    void (*stopped)(xo_pool_t *pool, void *arg);
+    void *stopped_arg;
+    xo_timer_t stop_timer;
+    xo_defer_t stop_check;
+    xo_defer_t stop_wanted;
+    xo_io_t owner_io;
+    int owner_fd; /* -1: none */
+};
+
+/* actor.c */
+xo_actor_t *xoi_actor_create(xo_pool_t *pool, xo_slice_t uid, xo_slice_t class_name);
+void xoi_actor_created(xo_actor_t *actor, xo_msg_t **answer);
+void xoi_actor_destroyed(xo_actor_t *actor, xo_msg_t **answer);
+void xoi_actor_abort(xo_actor_t *actor);
+void xoi_actor_end(xo_actor_t *actor);
+void xoi_actor_pin(xo_actor_t *actor);
+void xoi_actor_unpin(xo_actor_t *actor);
+xo_slice_t xoi_reference(const xo_actor_t *actor);
+
+/* turn.c */
+void xoi_mailbox_put(xo_actor_t *actor, xo_request_t *request);
+void xoi_mailbox_remove(xo_actor_t *actor, xo_request_t *request);
+void xoi_mailbox_sort(xo_actor_t *actor);
+void xoi_actor_wake(xo_actor_t *actor);
+void xoi_actor_unready(xo_actor_t *actor);
+void xoi_turns_run(xo_defer_t *defer, void *arg);
+void xoi_room_waiters_call(xo_actor_t *actor);
+void xoi_lock_waiters_drop(xo_actor_t *actor);
+
+/* request.c */
+xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **msg);
+xo_request_t *xoi_request_part(xo_request_t *parent, xo_slice_t args, xo_slice_t kwargs);
+void xoi_request_part_free(xo_request_t *part);
+xo_request_t *xoi_request_find(xo_pool_t *pool, const xo_header_t *header);
+void xoi_request_begin(xo_request_t *request);
+void xoi_request_end(xo_request_t *request, xo_msg_t **answer);
+void xoi_request_close(xo_request_t *request, xo_msg_t **answer);
+void xoi_request_close_value(xo_request_t *request, xo_slice_t value);
+/* Ends a request that the host has not seen: an error with executed "no", or a counted drop. */
+void xoi_request_reject(xo_request_t *request, xo_drop_t drop, const char *code, const char *reason,
+                        const char *format, ...) __attribute__((format(printf, 5, 6)));
+void xoi_request_absent(xo_request_t *request, const char *why);
+void xoi_request_force(xo_request_t *request);
+void xoi_request_free(xo_request_t *request);
+void xoi_requests_free(xo_pool_t *pool);
+xo_msg_t *xoi_failure(xo_pool_t *pool, const char *code, const char *executed, const char *reason,
+                      const char *format, va_list args);
+xo_slice_t xoi_pack_scratch(xo_pool_t *pool, const char *format, ...);
+
+/* text.c */
+#define XOI_UID_TEXT_BYTES 128
+const char *xoi_uid_text(xo_slice_t uid, char text[XOI_UID_TEXT_BYTES]);
+void xoi_text_trim(char *text);
+
+/* duplicate.c */
+bool xoi_duplicate_check(xo_request_t *request);
+void xoi_duplicate_answered(xo_request_t *request, const xo_msg_t *answer);
+void xoi_duplicates_free(xo_pool_t *pool);
+
+/* serve.c */
+void xoi_serve(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *arg);
+
+/* lookup.c */
+void xoi_lookup(xo_request_t *request);
+void xoi_lookups_end(xo_pool_t *pool);
+
+/* join.c */
+void xoi_join_init(xo_pool_t *pool, uint32_t heartbeat_ms);
+void xoi_join_end(xo_pool_t *pool);
+void xoi_joined_link(xo_endpoint_t *endpoint, xo_link_t *link, void *arg);
+void xoi_joined_unlink(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error_t *why, void *arg);
+void xoi_announce_up(const xo_actor_t *actor);
+void xoi_announce_down(const xo_actor_t *actor, const char *reason);
+void xoi_barrier(xo_request_t *request);
+
+/* stop.c */
+int xoi_stop_init(xo_pool_t *pool, pid_t owner, xo_error_t *err);
+void xoi_stop_end(xo_pool_t *pool);
+void xoi_stop_wanted(xo_pool_t *pool);
+void xoi_stop_progress(xo_pool_t *pool);
+
+#endif

@@ -1,0 +1,418 @@
+/* request.c - the life of a request: made when a message arrives, kept in a mailbox, begun, ended.
+ *
+ * Each gives its credit back exactly once and, if its sender wants one, gets exactly one answer:
+ * all ends go through close_request.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pool/pool_impl.h"
+
+/* ---- making and freeing ---- */
+
+static xo_request_t *request_alloc(xo_pool_t *pool)
+{
+    xo_request_t *request = pool->free_requests;
+    if (!request)
+        return calloc(1, sizeof *request);
+    DL_DELETE(pool->free_requests, request);
+    pool->free_count--;
+    memset(request, 0, sizeof *request);
+    return request;
+}
+
+static void request_put(xo_request_t *request)
+{
+    xo_pool_t *pool = request->pool;
+    if (pool->free_count >= XOI_REQUESTS_CACHED) {
+        free(request);
+        return;
+    }
+    pool->free_count++;
+    DL_PREPEND(pool->free_requests, request);
+}
+
+void xoi_requests_free(xo_pool_t *pool)
+{
+    while (pool->free_requests) {
+        xo_request_t *request = pool->free_requests;
+        DL_DELETE(pool->free_requests, request);
+        free(request);
+    }
+}
+
+/* So that a cancel finds it. */
+static void request_index(xo_request_t *request)
+{
+    HASH_ADD(hh, request->pool->requests, key, sizeof request->key, request);
+}
+
+static void request_unindex(xo_request_t *request)
+{
+    if (request->hh.tbl)
+        HASH_DEL(request->pool->requests, request);
+    request->hh.tbl = NULL;
+}
+
+xo_request_t *xoi_request_find(xo_pool_t *pool, const xo_header_t *header)
+{
+    xo_request_t *request = NULL;
+    xoi_request_key_t key = {header->sender_id, header->seq};
+    HASH_FIND(hh, pool->requests, &key, sizeof key, request);
+    return request;
+}
+
+/* Takes *msg over. NULL: ENOMEM, *msg untouched. */
+xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **msg)
+{
+    xo_request_t *request = request_alloc(pool);
+    if (!request)
+        return NULL;
+    const xo_header_t *header = xo_msg_header(*msg);
+    request->pool = pool;
+    request->msg = *msg;
+    request->from = from ? xo_link_incref(from) : NULL;
+    request->bytes = xo_msg_bytes(*msg);
+    request->to = xo_return_of(from, *msg);
+    if (from)
+        xo_link_incref(from);
+    if (header->deadline_ms)
+        request->due_ns = xo_loop_now(pool->loop) + (int64_t)header->deadline_ms * XO_MS;
+    request->wants_answer =
+        header->seq && header->kind != XO_TELL && !(header->flags & XO_F_NO_ANSWER);
+    request->key = (xoi_request_key_t){header->sender_id, header->seq};
+    if (request->wants_answer)
+        request_index(request);
+    *msg = NULL;
+    return request;
+}
+
+/* One call of a batch: shares its parent's message. */
+xo_request_t *xoi_request_part(xo_request_t *parent, xo_slice_t args, xo_slice_t kwargs)
+{
+    xo_request_t *part = request_alloc(parent->pool);
+    if (!part)
+        return NULL;
+    part->pool = parent->pool;
+    part->actor = parent->actor;
+    part->msg = parent->msg;
+    part->parent = parent;
+    part->wants_answer = parent->wants_answer;
+    part->parsed = true;
+    part->args = args;
+    part->kwargs = kwargs;
+    return part;
+}
+
+void xoi_request_part_free(xo_request_t *part)
+{
+    request_put(part);
+}
+
+void xoi_request_free(xo_request_t *request)
+{
+    request_unindex(request);
+    xo_msg_destroy(&request->msg);
+    xo_link_decref(request->from);
+    xo_link_decref(request->to.link);
+    request_put(request);
+}
+
+/* ---- ending ---- */
+
+static bool is_error(const xo_msg_t *answer)
+{
+    return answer && xo_msg_header(answer)->kind == XO_ERROR;
+}
+
+static void send_answer(xo_pool_t *pool, const xo_return_t *to, xo_msg_t **answer)
+{
+    xo_endpoint_answer(pool->endpoint, to, answer);
+    xo_msg_destroy(answer);
+}
+
+/* The answer goes last: a caller in this pool hears of it at once, within this function. */
+static void close_request(xo_request_t *request, xo_msg_t **answer, xo_drop_t drop)
+{
+    xo_pool_t *pool = request->pool;
+    xo_return_t to = request->to;
+    bool wants_answer = request->wants_answer;
+    request->to.link = NULL;
+    if (request->duplicate)
+        xoi_duplicate_answered(request, *answer);
+    xo_endpoint_consumed(pool->endpoint, request->from, request->bytes);
+    xoi_request_free(request);
+    if (wants_answer)
+        send_answer(pool, &to, answer);
+    else if (is_error(*answer))
+        xo_endpoint_count_drop(pool->endpoint, drop);
+    xo_msg_destroy(answer);
+    xo_link_decref(to.link);
+}
+
+void xoi_request_close(xo_request_t *request, xo_msg_t **answer)
+{
+    close_request(request, answer, XO_DROP_ERROR);
+}
+
+void xoi_request_close_value(xo_request_t *request, xo_slice_t value)
+{
+    xo_msg_t *answer = xo_msg_create(&(xo_header_t){.kind = XO_RESULT}, value);
+    xoi_request_close(request, &answer);
+}
+
+void xoi_request_reject(xo_request_t *request, xo_drop_t drop, const char *code, const char *reason,
+                        const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    xo_msg_t *answer = xoi_failure(request->pool, code, "no", reason, format, args);
+    va_end(args);
+    close_request(request, &answer, drop);
+}
+
+/* There is no such actor (any more); `why` may be NULL. */
+void xoi_request_absent(xo_request_t *request, const char *why)
+{
+    char text[XOI_UID_TEXT_BYTES];
+    xo_pool_t *pool = request->pool;
+    xo_slice_t uid = xo_msg_header(request->msg)->target_uid;
+    if (pool->stopping || pool->closing)
+        xoi_request_reject(request, XO_DROP_CLOSED, XO_CODE_SERVER_CLOSED, "the pool is stopping",
+                           "the pool at %s is stopping", xo_pool_address(pool));
+    else
+        xoi_request_reject(request, XO_DROP_NO_ACTOR, XO_CODE_ACTOR_NOT_EXIST, why,
+                           "actor \"%s\" does not exist in the pool at %s%s%s",
+                           xoi_uid_text(uid, text), xo_pool_address(pool), why ? ": " : "",
+                           why ? why : "");
+}
+
+/* The host's end of a request. */
+void xoi_request_end(xo_request_t *request, xo_msg_t **answer)
+{
+    if (request->ended || (request->parent && request->parent->ended)) {
+        xo_msg_destroy(answer);
+        return;
+    }
+    if (request->parent) {
+        request->part_ended(request, answer);
+        return;
+    }
+    xo_actor_t *actor = request->actor;
+    xo_pool_stats_t *stats = &actor->pool->stats;
+    xo_kind_t kind = xo_msg_header(request->msg)->kind;
+    xoi_actor_pin(actor);
+    DL_DELETE(actor->running, request);
+    stats->running--;
+    stats->handled++;
+    stats->failed += is_error(*answer);
+    if (kind == XO_CREATE)
+        xoi_actor_created(actor, answer);
+    else if (kind == XO_DESTROY)
+        xoi_actor_destroyed(actor, answer);
+    if (request->locked)
+        actor->locked = false;
+    xoi_actor_wake(actor);
+    xoi_request_close(request, answer);
+    xoi_actor_unpin(actor);
+}
+
+static xo_msg_t *failure(xo_pool_t *pool, const char *code, const char *executed,
+                         const char *reason, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    xo_msg_t *msg = xoi_failure(pool, code, executed, reason, format, args);
+    va_end(args);
+    return msg;
+}
+
+/* The pool ends while the host still holds the request: it is answered now and freed with its
+ * actor. */
+void xoi_request_force(xo_request_t *request)
+{
+    xo_pool_t *pool = request->pool;
+    xo_actor_t *actor = request->actor;
+    DL_DELETE(actor->running, request);
+    DL_APPEND(actor->dead, request);
+    pool->stats.running--;
+    request->ended = true;
+    request_unindex(request);
+    if (request->duplicate)
+        xoi_duplicate_answered(request, NULL);
+    xo_endpoint_consumed(pool->endpoint, request->from, request->bytes);
+    if (!request->wants_answer)
+        return;
+    xo_msg_t *answer = failure(pool, XO_CODE_SERVER_CLOSED, "maybe", "the pool ended",
+                               "the pool at %s ended", xo_pool_address(pool));
+    send_answer(pool, &request->to, &answer);
+}
+
+/* ---- beginning ---- */
+
+static bool is_late(const xo_request_t *request)
+{
+    return request->due_ns && xo_loop_now(request->pool->loop) >= request->due_ns;
+}
+
+static void reject_late(xo_request_t *request)
+{
+    xo_actor_t *actor = request->actor;
+    bool creates = xo_msg_header(request->msg)->kind == XO_CREATE;
+    xoi_request_reject(request, XO_DROP_DEADLINE, XO_CODE_DEADLINE, "deadline",
+                       "the deadline passed before the actor's turn came");
+    if (creates)
+        xoi_actor_abort(actor);
+}
+
+static void run(xo_request_t *request)
+{
+    xo_actor_t *actor = request->actor;
+    xo_pool_t *pool = request->pool;
+    switch (xo_msg_header(request->msg)->kind) {
+    case XO_CREATE:
+        actor->state = XOI_ACTOR_CREATING;
+        actor->host_made = true;
+        pool->ops->create(pool->host, actor, request);
+        break;
+    case XO_DESTROY:
+        actor->state = XOI_ACTOR_DESTROYING;
+        pool->ops->destroy(pool->host, actor, request);
+        break;
+    default:
+        pool->ops->handle(pool->host, actor, request);
+    }
+}
+
+/* Its turn has come; it is out of the mailbox. */
+void xoi_request_begin(xo_request_t *request)
+{
+    xo_actor_t *actor = request->actor;
+    if (is_late(request)) {
+        reject_late(request);
+        return;
+    }
+    request->running = true;
+    DL_APPEND(actor->running, request);
+    request->pool->stats.running++;
+    if (!actor->stateless && !request->express)
+        request->locked = actor->locked = true;
+    run(request);
+}
+
+/* ---- failures ---- */
+
+xo_slice_t xoi_pack_scratch(xo_pool_t *pool, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    xo_buf_clear(&pool->scratch);
+    xo_pack_vformat(&pool->scratch, format, args);
+    va_end(args);
+    return xo_buf_slice(&pool->scratch);
+}
+
+xo_msg_t *xoi_failure(xo_pool_t *pool, const char *code, const char *executed, const char *reason,
+                      const char *format, va_list args)
+{
+    char text[XO_ERROR_TEXT_BYTES];
+    vsnprintf(text, sizeof text, format, args);
+    xoi_text_trim(text);
+    xo_failure_t failure = {.code = xo_slice_str(code),
+                            .message = xo_slice_str(text),
+                            .executed = xo_slice_str(executed),
+                            .reason = xo_slice_str(reason),
+                            .address = xo_slice_str(xo_pool_address(pool)),
+                            .pid = getpid()};
+    xo_buf_clear(&pool->scratch);
+    xo_failure_pack(&failure, &pool->scratch);
+    return xo_msg_create(&(xo_header_t){.kind = XO_ERROR}, xo_buf_slice(&pool->scratch));
+}
+
+/* ---- what hosts see ---- */
+
+const xo_msg_t *xo_request_msg(const xo_request_t *request)
+{
+    return request->msg;
+}
+
+xo_msg_t *xo_request_msg_mut(xo_request_t *request)
+{
+    return request->msg;
+}
+
+xo_actor_t *xo_request_actor(const xo_request_t *request)
+{
+    return request->actor;
+}
+
+bool xo_request_is_local(const xo_request_t *request)
+{
+    return request->parent ? !request->parent->from : !request->from;
+}
+
+bool xo_request_wants_answer(const xo_request_t *request)
+{
+    return request->wants_answer;
+}
+
+bool xo_request_is_cancelled(const xo_request_t *request)
+{
+    return request->parent ? request->parent->cancelled : request->cancelled;
+}
+
+void *xo_request_data(const xo_request_t *request)
+{
+    return request->data;
+}
+
+void xo_request_set_data(xo_request_t *request, void *data)
+{
+    request->data = data;
+}
+
+void xo_request_respond(xo_request_t *request, xo_slice_t result)
+{
+    xo_msg_t *answer = NULL;
+    if (request->wants_answer)
+        answer = xo_msg_create(&(xo_header_t){.kind = XO_RESULT}, result);
+    xoi_request_end(request, &answer);
+}
+
+void xo_request_respond_msg(xo_request_t *request, xo_msg_t **answer)
+{
+    xoi_request_end(request, answer);
+}
+
+static const char *executed_of(const char *code)
+{
+    static const char *const not_run[] = {XO_CODE_REFUSED, XO_CODE_NO_METHOD, XO_CODE_NO_CLASS,
+                                          XO_CODE_ACTOR_EXISTS};
+    for (size_t i = 0; i < sizeof not_run / sizeof *not_run; i++)
+        if (!strcmp(code, not_run[i]))
+            return "no";
+    return "ran";
+}
+
+void xo_request_fail(xo_request_t *request, const char *code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    xo_msg_t *answer = xoi_failure(request->pool, code, executed_of(code), NULL, format, args);
+    va_end(args);
+    xoi_request_end(request, &answer);
+}
+
+void xo_request_unlock(xo_request_t *request)
+{
+    if (request->parent)
+        request = request->parent;
+    if (!request->locked || request->ended)
+        return;
+    request->locked = false;
+    request->actor->locked = false;
+    xoi_actor_wake(request->actor);
+}

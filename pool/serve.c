@@ -1,0 +1,180 @@
+/* serve.c - where an incoming message goes: into a mailbox, or answered here. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "pool/pool_impl.h"
+
+static void reject_exists(xo_request_t *request, const xo_actor_t *actor)
+{
+    char text[XOI_UID_TEXT_BYTES];
+    xoi_request_reject(request, XO_DROP_NO_ACTOR, XO_CODE_ACTOR_EXISTS, NULL,
+                       "actor \"%s\" exists already in the pool at %s",
+                       xoi_uid_text(xo_actor_uid(actor), text), xo_pool_address(actor->pool));
+}
+
+static void reject_memory(xo_request_t *request)
+{
+    xoi_request_reject(request, XO_DROP_NO_ACTOR, XO_CODE_REFUSED, "out of memory",
+                       "the pool at %s is out of memory", xo_pool_address(request->pool));
+}
+
+/* A uid that this pool does not have yet, into text[17]. */
+static xo_slice_t draw_uid(xo_pool_t *pool, char *text)
+{
+    xo_slice_t uid;
+    do {
+        snprintf(text, 17, "%016llx", (unsigned long long)xo_random_id());
+        uid = xo_slice_str(text);
+    } while (xo_pool_find(pool, uid));
+    return uid;
+}
+
+static void create(xo_request_t *request)
+{
+    char drawn[17];
+    xo_pool_t *pool = request->pool;
+    const xo_header_t *header = xo_msg_header(request->msg);
+    xo_slice_t uid = header->target_uid.size ? header->target_uid : draw_uid(pool, drawn);
+    xo_actor_t *actor = xo_pool_find(pool, uid);
+    if (pool->stopping) {
+        xoi_request_absent(request, NULL);
+    } else if (actor) {
+        reject_exists(request, actor);
+    } else {
+        actor = xoi_actor_create(pool, uid, header->method);
+        if (actor)
+            xoi_mailbox_put(actor, request);
+        else
+            reject_memory(request);
+    }
+}
+
+static void reject_stale(xo_request_t *request, const xo_actor_t *actor)
+{
+    char text[XOI_UID_TEXT_BYTES];
+    xoi_request_reject(request, XO_DROP_STALE, XO_CODE_ACTOR_NOT_EXIST, "stale incarnation",
+                       "actor \"%s\" in the pool at %s was created again since",
+                       xoi_uid_text(xo_actor_uid(actor), text), xo_pool_address(actor->pool));
+}
+
+static bool is_stale(const xo_header_t *header, const xo_actor_t *actor)
+{
+    return header->incarnation && header->incarnation != actor->incarnation;
+}
+
+/* A message for an actor, destroy included. */
+static void deliver(xo_request_t *request)
+{
+    const xo_header_t *header = xo_msg_header(request->msg);
+    xo_actor_t *actor = xo_pool_find(request->pool, header->target_uid);
+    if (!actor)
+        xoi_request_absent(request, NULL);
+    else if (is_stale(header, actor))
+        reject_stale(request, actor);
+    else
+        xoi_mailbox_put(actor, request);
+}
+
+/* ref and has */
+static void identify(xo_request_t *request)
+{
+    const xo_header_t *header = xo_msg_header(request->msg);
+    xo_actor_t *actor = xo_pool_find(request->pool, header->target_uid);
+    if (!actor || is_stale(header, actor))
+        xoi_lookup(request);
+    else if (header->kind == XO_HAS)
+        xoi_request_close_value(request, xoi_pack_scratch(request->pool, "?", 1));
+    else
+        xoi_request_close_value(request, xoi_reference(actor));
+}
+
+/* A message for the pool itself. */
+static void serve_self(xo_request_t *request)
+{
+    const xo_header_t *header = xo_msg_header(request->msg);
+    if (header->kind == XO_HAS)
+        xoi_barrier(request);
+    else
+        xoi_request_reject(request, XO_DROP_NO_ACTOR, XO_CODE_REFUSED, NULL,
+                           "%s without a uid: the pool at %s has no methods of its own",
+                           xo_kind_name(header->kind), xo_pool_address(request->pool));
+}
+
+static void route(xo_request_t *request)
+{
+    const xo_header_t *header = xo_msg_header(request->msg);
+    if (header->kind == XO_CREATE)
+        create(request);
+    else if (!header->target_uid.size)
+        serve_self(request);
+    else if (header->kind == XO_REF || header->kind == XO_HAS)
+        identify(request);
+    else
+        deliver(request);
+}
+
+static void cancel_waiting(xo_request_t *request)
+{
+    xo_actor_t *actor = request->actor;
+    bool creates = xo_msg_header(request->msg)->kind == XO_CREATE;
+    xoi_mailbox_remove(actor, request);
+    xoi_request_reject(request, XO_DROP_CLOSED, XO_CODE_CANCELLED, "cancelled",
+                       "cancelled while it waited for the actor");
+    if (creates)
+        xoi_actor_abort(actor);
+}
+
+static void cancel(xo_pool_t *pool, const xo_header_t *header)
+{
+    xo_request_t *request = xoi_request_find(pool, header);
+    if (!request || !request->actor || request->cancelled)
+        return;
+    if (!request->running) {
+        cancel_waiting(request);
+        return;
+    }
+    xo_actor_t *actor = request->actor;
+    xoi_actor_pin(actor);
+    request->cancelled = true;
+    if (pool->ops->cancel)
+        pool->ops->cancel(pool->host, actor, request);
+    xoi_actor_unpin(actor);
+}
+
+/* No memory for the request object. */
+static void refuse_bare(xo_pool_t *pool, xo_link_t *from, const xo_msg_t *msg)
+{
+    const xo_header_t *header = xo_msg_header(msg);
+    xo_return_t to = xo_return_of(from, msg);
+    xo_endpoint_consumed(pool->endpoint, from, xo_msg_bytes(msg));
+    if (!header->seq || header->kind == XO_TELL || (header->flags & XO_F_NO_ANSWER)) {
+        xo_endpoint_count_drop(pool->endpoint, XO_DROP_ERROR);
+        return;
+    }
+    xo_msg_t *answer = xo_failure_msg(header->seq, XO_CODE_REFUSED, "no", "out of memory",
+                                      "the pool at %s is out of memory", xo_pool_address(pool));
+    xo_endpoint_answer(pool->endpoint, &to, &answer);
+}
+
+/* The endpoint's request operation. */
+void xoi_serve(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *arg)
+{
+    (void)endpoint;
+    xo_pool_t *pool = arg;
+    const xo_header_t *header = xo_msg_header(*msg);
+    if (header->kind == XO_CANCEL) {
+        if (!pool->closing)
+            cancel(pool, header);
+        xo_msg_destroy(msg);
+        return;
+    }
+    bool idempotent = from && (header->flags & XO_F_IDEMPOTENT);
+    xo_request_t *request = xoi_request_create(pool, from, msg);
+    if (!request)
+        refuse_bare(pool, from, *msg);
+    else if (pool->closing)
+        xoi_request_absent(request, NULL);
+    else if (!idempotent || !request->wants_answer || !xoi_duplicate_check(request))
+        route(request);
+    xo_msg_destroy(msg);
+}

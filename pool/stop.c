@@ -1,0 +1,125 @@
+/* stop.c - how a pool comes to its end: asked by the broker, left by its owner, or stopped in
+ * order, with every actor's pre_destroy.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "pool/pool_impl.h"
+
+/* ---- orderly stop ---- */
+
+static void call_stopped(xo_pool_t *pool)
+{
+    void (*stopped)(xo_pool_t *, void *) = pool->stopped;
+    xo_timer_stop(&pool->stop_timer);
+    xo_defer_stop(&pool->stop_check);
+    pool->stopped = NULL;
+    if (stopped)
+        stopped(pool, pool->stopped_arg);
+}
+
+static void check_stopped(xo_defer_t *defer, void *arg)
+{
+    (void)defer;
+    xo_pool_t *pool = arg;
+    if (!pool->actors && !pool->gone)
+        call_stopped(pool);
+}
+
+static void stop_late(xo_timer_t *timer, void *arg)
+{
+    (void)timer;
+    call_stopped(arg);
+}
+
+/* An actor is gone. */
+void xoi_stop_progress(xo_pool_t *pool)
+{
+    if (pool->stopping && !pool->closing)
+        xo_defer_start(&pool->stop_check);
+}
+
+static void post_destroy(xo_actor_t *actor)
+{
+    xo_header_t header = {.kind = XO_DESTROY, .target_uid = xo_actor_uid(actor)};
+    xo_msg_t *msg = xo_msg_create(&header, xo_slice(NULL, 0));
+    xo_request_t *request = msg ? xoi_request_create(actor->pool, NULL, &msg) : NULL;
+    xo_msg_destroy(&msg);
+    if (request)
+        xoi_mailbox_put(actor, request);
+}
+
+void xo_pool_stop(xo_pool_t *pool, uint32_t timeout_ms, void (*done)(xo_pool_t *pool, void *arg),
+                  void *arg)
+{
+    xo_actor_t *actor;
+    xo_actor_t *next;
+    pool->stopped = done;
+    pool->stopped_arg = arg;
+    xo_timer_start(&pool->stop_timer, timeout_ms * XO_MS);
+    if (!pool->stopping)
+        HASH_ITER(hh, pool->actors, actor, next)
+    post_destroy(actor);
+    pool->stopping = true;
+    xo_defer_start(&pool->stop_check);
+}
+
+/* ---- who else ends it ---- */
+
+static void ask_host(xo_defer_t *defer, void *arg)
+{
+    (void)defer;
+    xo_pool_t *pool = arg;
+    if (pool->ops->stop)
+        pool->ops->stop(pool->host);
+}
+
+/* Asks the host to end, from the deferred pass: it may destroy the pool at once. */
+void xoi_stop_wanted(xo_pool_t *pool)
+{
+    xo_defer_start(&pool->stop_wanted);
+}
+
+static void owner_gone(xo_io_t *io, int revents, void *arg)
+{
+    (void)revents;
+    xo_io_stop(io);
+    xoi_stop_wanted(arg);
+}
+
+/* pidfd_open(2): unlike a pid, it cannot come to mean another process. */
+static int watch_owner(xo_pool_t *pool, pid_t owner, xo_error_t *err)
+{
+    pool->owner_fd = (int)syscall(SYS_pidfd_open, owner, 0);
+    if (pool->owner_fd < 0 && errno == ESRCH) {
+        xoi_stop_wanted(pool);
+        return 0;
+    }
+    if (pool->owner_fd < 0)
+        return xo_error_set(err, errno, "cannot watch the owner, process %d: %s", (int)owner,
+                            strerror(errno));
+    xo_io_init(&pool->owner_io, pool->loop, pool->owner_fd, XO_READ, owner_gone, pool);
+    return xo_io_start(&pool->owner_io);
+}
+
+int xoi_stop_init(xo_pool_t *pool, pid_t owner, xo_error_t *err)
+{
+    pool->owner_fd = -1;
+    xo_timer_init(&pool->stop_timer, pool->loop, stop_late, pool);
+    xo_defer_init(&pool->stop_check, pool->loop, check_stopped, pool);
+    xo_defer_init(&pool->stop_wanted, pool->loop, ask_host, pool);
+    return owner > 0 ? watch_owner(pool, owner, err) : 0;
+}
+
+void xoi_stop_end(xo_pool_t *pool)
+{
+    xo_timer_stop(&pool->stop_timer);
+    xo_defer_stop(&pool->stop_check);
+    xo_defer_stop(&pool->stop_wanted);
+    if (pool->owner_fd < 0)
+        return;
+    xo_io_stop(&pool->owner_io);
+    close(pool->owner_fd);
+}

@@ -1,0 +1,58 @@
+/* text.c - what goes into sentences must be UTF-8, because they travel as msgpack strings. */
+#include <stdio.h>
+#include <string.h>
+
+#include "pool/pool_impl.h"
+
+/* Bytes of the UTF-8 sequence that `lead` begins; 0: it begins none. */
+static size_t sequence_bytes(unsigned char lead)
+{
+    if (lead < 0x80)
+        return 1;
+    if (lead >= 0xc2 && lead < 0xe0)
+        return 2;
+    if (lead >= 0xe0 && lead < 0xf0)
+        return 3;
+    return lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
+}
+
+/* The printable sequence at the front of `at`, in bytes; 0: none. */
+static size_t printable(const char *at, size_t left)
+{
+    unsigned char lead = (unsigned char)at[0];
+    size_t size = sequence_bytes(lead);
+    if (size > left || lead < 0x20 || lead == 0x7f || lead == '"' || lead == '\\')
+        return 0;
+    for (size_t i = 1; i < size; i++)
+        if (((unsigned char)at[i] & 0xc0) != 0x80)
+            return 0;
+    return size;
+}
+
+/* A uid for people: text as it is, other bytes as \xNN, cut to fit. */
+const char *xoi_uid_text(xo_slice_t uid, char text[XOI_UID_TEXT_BYTES])
+{
+    size_t at = 0;
+    for (size_t i = 0; i < uid.size && at + 8 < XOI_UID_TEXT_BYTES;) {
+        size_t size = printable(uid.data + i, uid.size - i);
+        if (size)
+            memcpy(text + at, uid.data + i, size);
+        else
+            snprintf(text + at, 5, "\\x%02x", (unsigned char)uid.data[i]);
+        at += size ? size : 4;
+        i += size ? size : 1;
+    }
+    text[at] = '\0';
+    return text;
+}
+
+/* Removes a sequence that was cut at the end. */
+void xoi_text_trim(char *text)
+{
+    size_t size = strlen(text);
+    size_t start = size;
+    while (start && size - start < 4 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
+        start--;
+    if (start && sequence_bytes((unsigned char)text[start - 1]) != size - start + 1)
+        text[start - 1] = '\0';
+}

@@ -1,0 +1,253 @@
+/* turn.c - mailboxes, the actor's lock, and fair turns.
+ *
+ * Actors that have something to do stand in a queue, pool->ready. The one at its head handles at
+ * most `batch` messages and goes to the end if it has more; a pass of the loop ends after a bounded
+ * number of messages and a bounded time, in the middle of a turn too, which then goes on in the
+ * next pass. This is the scheme of Pony's scheduler (ponyc, src/libponyrt/actor/actor.c), for one
+ * thread.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "pool/pool_impl.h"
+
+/* ---- mailboxes ---- */
+
+static bool is_full(const xo_actor_t *actor, unsigned divisor)
+{
+    const xo_pool_t *pool = actor->pool;
+    return actor->waiting_messages >= pool->mailbox_messages / divisor ||
+           actor->waiting_bytes >= pool->mailbox_bytes / divisor;
+}
+
+static bool bypasses(const xo_actor_t *actor, const xo_request_t *request)
+{
+    const xo_host_ops_t *ops = actor->pool->ops;
+    const xo_header_t *header = xo_msg_header(request->msg);
+    if (actor->stateless || actor->state != XOI_ACTOR_RUNNING || header->kind == XO_CREATE)
+        return false;
+    if (header->kind == XO_DESTROY)
+        return !request->from && xo_slice_eq(header->sender_uid, xo_actor_uid(actor));
+    return ops->bypass && ops->bypass(actor->pool->host, (xo_actor_t *)actor, header->method);
+}
+
+static void mailbox_insert(xo_actor_t *actor, xo_request_t *request)
+{
+    request->express = bypasses(actor, request);
+    if (request->express)
+        DL_APPEND(actor->express, request);
+    else
+        DL_APPEND(actor->mailbox, request);
+}
+
+void xoi_mailbox_put(xo_actor_t *actor, xo_request_t *request)
+{
+    xo_pool_stats_t *stats = &actor->pool->stats;
+    request->actor = actor;
+    request->arrival = actor->arrivals++;
+    mailbox_insert(actor, request);
+    actor->waiting_messages++;
+    actor->waiting_bytes += request->bytes;
+    stats->waiting_messages++;
+    stats->waiting_bytes += request->bytes;
+    xoi_actor_wake(actor);
+}
+
+void xoi_room_waiters_call(xo_actor_t *actor)
+{
+    xoi_turn_waiter_t *waiters = actor->room_waiters;
+    actor->room_waiters = NULL; /* who does not find enough room waits anew */
+    while (waiters) {
+        xoi_turn_waiter_t *waiter = waiters;
+        DL_DELETE(waiters, waiter);
+        waiter->call(actor, waiter->arg);
+        free(waiter);
+    }
+}
+
+void xoi_mailbox_remove(xo_actor_t *actor, xo_request_t *request)
+{
+    xo_pool_stats_t *stats = &actor->pool->stats;
+    if (request->express)
+        DL_DELETE(actor->express, request);
+    else
+        DL_DELETE(actor->mailbox, request);
+    actor->waiting_messages--;
+    actor->waiting_bytes -= request->bytes;
+    stats->waiting_messages--;
+    stats->waiting_bytes -= request->bytes;
+    if (actor->room_waiters && actor->state != XOI_ACTOR_GONE && !is_full(actor, 2))
+        xoi_room_waiters_call(actor);
+}
+
+/* The actor has been made: only now can the host tell which methods bypass the lock. */
+void xoi_mailbox_sort(xo_actor_t *actor)
+{
+    xo_request_t *queue = actor->mailbox;
+    actor->mailbox = NULL;
+    while (queue) {
+        xo_request_t *request = queue;
+        DL_DELETE(queue, request);
+        mailbox_insert(actor, request);
+    }
+}
+
+/* The message that may start now, or NULL. */
+static xo_request_t *pick(const xo_actor_t *actor)
+{
+    if (actor->state == XOI_ACTOR_NEW)
+        return actor->mailbox;
+    if (actor->state != XOI_ACTOR_RUNNING)
+        return NULL;
+    if (actor->locked || !actor->mailbox)
+        return actor->express;
+    if (actor->express && actor->express->arrival < actor->mailbox->arrival)
+        return actor->express;
+    return actor->mailbox;
+}
+
+/* ---- turns ---- */
+
+static bool may_lock(const xo_actor_t *actor)
+{
+    return actor->lock_waiters && (actor->stateless || !actor->locked);
+}
+
+void xoi_actor_wake(xo_actor_t *actor)
+{
+    xo_pool_t *pool = actor->pool;
+    if (actor->ready || pool->closing || (!may_lock(actor) && !pick(actor)))
+        return;
+    actor->ready = true;
+    actor->turn_left = pool->batch;
+    DL_APPEND(pool->ready, actor);
+    xo_defer_start(&pool->turns);
+}
+
+void xoi_actor_unready(xo_actor_t *actor)
+{
+    if (!actor->ready)
+        return;
+    actor->ready = false;
+    DL_DELETE(actor->pool->ready, actor);
+}
+
+static void give_lock(xo_actor_t *actor)
+{
+    xoi_turn_waiter_t *waiter = actor->lock_waiters;
+    DL_DELETE(actor->lock_waiters, waiter);
+    actor->locked = !actor->stateless;
+    waiter->call(actor, waiter->arg);
+    free(waiter);
+}
+
+/* Does one thing for the actor. false: nothing to do. */
+static bool step(xo_actor_t *actor)
+{
+    if (may_lock(actor)) {
+        give_lock(actor);
+        return true;
+    }
+    xo_request_t *request = pick(actor);
+    if (!request)
+        return false;
+    xoi_mailbox_remove(actor, request);
+    xoi_request_begin(request);
+    return true;
+}
+
+/* Coarse is good enough, and costs a few nanoseconds. */
+static int64_t coarse_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return now.tv_sec * 1000 * XO_MS + now.tv_nsec;
+}
+
+typedef struct pass {
+    size_t messages_left;
+    int64_t end_ns;
+} pass_t;
+
+static bool pass_over(const pass_t *pass)
+{
+    return !pass->messages_left || coarse_ns() >= pass->end_ns;
+}
+
+/* false: the pass ended within the turn. */
+static bool take_turn(xo_actor_t *actor, pass_t *pass)
+{
+    while (actor->turn_left && step(actor)) {
+        actor->turn_left--;
+        pass->messages_left--;
+        if (pass_over(pass))
+            return false;
+    }
+    return true;
+}
+
+void xoi_turns_run(xo_defer_t *defer, void *arg)
+{
+    (void)defer;
+    xo_pool_t *pool = arg;
+    pass_t pass = {XOI_PASS_MESSAGES, coarse_ns() + XOI_PASS_NS};
+    while (pool->ready && !pass_over(&pass)) {
+        xo_actor_t *actor = pool->ready;
+        xoi_actor_pin(actor);
+        if (take_turn(actor, &pass) || !actor->turn_left) {
+            xoi_actor_unready(actor);
+            xoi_actor_wake(actor);
+        }
+        xoi_actor_unpin(actor);
+    }
+    if (pool->ready)
+        xo_defer_start(&pool->turns);
+}
+
+/* ---- the lock, and room ---- */
+
+static int wait_in(xoi_turn_waiter_t **waiters, void (*call)(xo_actor_t *actor, void *arg),
+                   void *arg)
+{
+    xoi_turn_waiter_t *waiter = calloc(1, sizeof *waiter);
+    if (!waiter)
+        return -1;
+    waiter->call = call;
+    waiter->arg = arg;
+    DL_APPEND(*waiters, waiter);
+    return 0;
+}
+
+void xoi_lock_waiters_drop(xo_actor_t *actor)
+{
+    while (actor->lock_waiters) {
+        xoi_turn_waiter_t *waiter = actor->lock_waiters;
+        DL_DELETE(actor->lock_waiters, waiter);
+        free(waiter);
+    }
+}
+
+int xo_actor_lock(xo_actor_t *actor, void (*locked)(xo_actor_t *actor, void *arg), void *arg)
+{
+    if (wait_in(&actor->lock_waiters, locked, arg) < 0)
+        return -1;
+    xoi_actor_wake(actor);
+    return 0;
+}
+
+void xo_actor_unlock(xo_actor_t *actor)
+{
+    actor->locked = false;
+    xoi_actor_wake(actor);
+}
+
+bool xo_actor_has_room(const xo_actor_t *actor)
+{
+    return !is_full(actor, 1);
+}
+
+int xo_actor_on_room(xo_actor_t *actor, void (*room)(xo_actor_t *actor, void *arg), void *arg)
+{
+    return wait_in(&actor->room_waiters, room, arg);
+}
