@@ -28,3 +28,18 @@ poolinclude_HEADERS = \
 	pool/host_c.h \
 	pool/module.h \
 	pool/pool.h
+
+# The program.
+bin_PROGRAMS += xo-pool
+xo_pool_CPPFLAGS = $(AM_CPPFLAGS) $(HWLOC_CFLAGS) $(JSON_C_CFLAGS)
+xo_pool_LDADD = libxo.la $(HWLOC_LIBS) $(JSON_C_LIBS) $(SYSTEM_LIBS)
+xo_pool_SOURCES = \
+	pool/bind.c \
+	pool/bind.h \
+	pool/create.c \
+	pool/create.h \
+	pool/crew.c \
+	pool/crew.h \
+	pool/main.c \
+	pool/options.c \
+	pool/options.h

@@ -120,6 +120,10 @@ t_module_abi_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
 t_module_empty_la_SOURCES = t/module-empty.c
 t_module_empty_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
 
+# What the system tests call actors with.
+check_PROGRAMS += t/call
+t_call_LDADD = libxo.la
+
 if CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
