@@ -4,6 +4,7 @@
 
 modules=$XO_BUILDDIR/examples/.libs
 [ -e "$modules/counter.so" ] || skip_all "counter.so is not built"
+command -v xo-broker >/dev/null || skip_all "xo-broker is not built"
 
 cat >"$work/node.ini" <<INI
 [pool one]
