@@ -24,19 +24,26 @@ typedef struct reader {
     bool any;     /* something was printed */
 } reader_t;
 
-/* An id is "MILLISECONDS-N" (Redis, "Streams"): when the event was written. */
+/* An id is "MILLISECONDS-N" (Redis, "Streams"): when the event was written. Today's get the time to
+ * the millisecond, others the date. */
 static void print_time(json_object *event)
 {
     json_object *id;
     long long ms = 0;
     if (json_object_object_get_ex(event, "id", &id))
         ms = strtoll(json_object_get_string(id), NULL, 10);
-    time_t seconds = (time_t)(ms / 1000);
-    struct tm parts;
+    time_t then = (time_t)(ms / 1000);
+    time_t now = (time_t)xoi_text_now();
+    struct tm parts, today;
     char text[TIME_BYTES] = "-";
-    if (ms > 0 && localtime_r(&seconds, &parts))
-        strftime(text, sizeof(text), "%m-%d %H:%M:%S", &parts);
-    printf("%14s.%03d", text, (int)(ms % 1000));
+    bool known = ms > 0 && localtime_r(&then, &parts) && localtime_r(&now, &today);
+    bool is_today = known && parts.tm_yday == today.tm_yday && parts.tm_year == today.tm_year;
+    if (known)
+        strftime(text, sizeof(text), is_today ? "%H:%M:%S" : "%m-%d %H:%M", &parts);
+    if (is_today)
+        printf("%s.%03d", text, (int)(ms % 1000));
+    else
+        printf("%-12s", text);
 }
 
 static char *add_detail(char *text, const char *key, json_object *value)
@@ -50,23 +57,31 @@ static char *add_detail(char *text, const char *key, json_object *value)
     return longer;
 }
 
-/* "key=value ...": first what tells most. */
-static char *details(json_object *event)
+/* What is told of an event, in this order; --wide tells the rest, too. */
+static const char *const told[] = {"uid",        "class", "address", "label",   "reason",
+                                   "generation", "pid",   "host",    "registry"};
+#define TOLD (sizeof(told) / sizeof(told[0]))
+
+static bool is_told(const char *key)
 {
-    static const char *const first[] = {"uid", "address", "reason", "class", "label", "host"};
-    static const size_t count = sizeof(first) / sizeof(first[0]);
+    bool found = strcmp(key, "id") == 0 || strcmp(key, "type") == 0;
+    for (size_t i = 0; i < TOLD && !found; i++)
+        found = strcmp(key, told[i]) == 0;
+    return found;
+}
+
+/* "key=value key=value ..." */
+static char *details(json_object *event, bool all)
+{
     char *text = xoi_text_printf("%s", "");
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < TOLD; i++) {
         json_object *value;
-        if (json_object_object_get_ex(event, first[i], &value))
-            text = add_detail(text, first[i], value);
+        if (json_object_object_get_ex(event, told[i], &value))
+            text = add_detail(text, told[i], value);
     }
     json_object_object_foreach(event, key, value)
     {
-        bool told = strcmp(key, "id") == 0 || strcmp(key, "type") == 0;
-        for (size_t i = 0; i < count; i++)
-            told = told || strcmp(key, first[i]) == 0;
-        if (!told)
+        if (all && !is_told(key))
             text = add_detail(text, key, value);
     }
     return text;
@@ -83,7 +98,7 @@ static void print_event(reader_t *reader, json_object *event)
         json_object *type = NULL;
         json_object_object_get_ex(event, "type", &type);
         char *name = xoi_text_fit(xoi_cell_text(type), 13);
-        char *text = details(event);
+        char *text = details(event, reader->args->wide);
         if (!reader->args->wide)
             text = xoi_text_fit(text, xoi_text_columns() - BEFORE_TEXT);
         print_time(event);
@@ -148,8 +163,7 @@ static int follow(reader_t *reader)
     int status = XOI_OK;
     while (status == XOI_OK) {
         fflush(stdout);
-        xoi_node_wait(reader->node, FOLLOW_MS);
-        if (!xoi_node_connected(reader->node))
+        if (!xoi_node_wait(reader->node, FOLLOW_MS))
             return xoi_complain(XOI_FAILED, "events: the node went away");
         status = read_all(reader);
     }

@@ -57,18 +57,17 @@ int64_t xoi_node_pid(const xoi_node_t *node)
     return here && peer->role == XO_ROLE_BROKER ? peer->pid : 0;
 }
 
-bool xoi_node_connected(const xoi_node_t *node)
+bool xoi_node_wait(xoi_node_t *node, int64_t ms)
 {
-    return xo_link_up(node->link);
-}
-
-void xoi_node_wait(xoi_node_t *node, int ms)
-{
+    xo_loop_update(node->loop);
     int64_t end = xo_loop_now(node->loop) + ms * XO_MS;
-    for (int64_t left = ms * XO_MS; left > 0; left = end - xo_loop_now(node->loop)) {
-        xo_loop_once(node->loop, (int)((left + XO_MS - 1) / XO_MS));
+    int64_t left = ms;
+    while (left > 0 && xo_link_up(node->link)) {
+        xo_loop_once(node->loop, left > INT_MAX ? INT_MAX : (int)left);
         xo_loop_update(node->loop);
+        left = (end - xo_loop_now(node->loop) + XO_MS - 1) / XO_MS;
     }
+    return xo_link_up(node->link);
 }
 
 static int status_of(xo_slice_t code)

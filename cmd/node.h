@@ -17,10 +17,8 @@ void xoi_node_close(xoi_node_t *node); /* takes NULL */
 const char *xoi_node_cluster(const xoi_node_t *node);
 /* The process at the other end if it is on this machine and the node's broker, else 0. */
 int64_t xoi_node_pid(const xoi_node_t *node);
-/* False once the connection is gone. */
-bool xoi_node_connected(const xoi_node_t *node);
-/* Lets things happen for at most `ms` milliseconds. */
-void xoi_node_wait(xoi_node_t *node, int ms);
+/* Lets things happen for `ms` milliseconds, or until the connection is gone: then it is false. */
+bool xoi_node_wait(xoi_node_t *node, int64_t ms);
 
 /* Calls `method` of the broker with `args` (a msgpack array; empty: no arguments) and waits.
  * XOI_OK: the future's answer is a result. Otherwise it has complained, with `what` (a few words)

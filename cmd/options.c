@@ -83,7 +83,7 @@ static int set_seconds(int64_t *out_ms, const char *value)
     double seconds = strtod(value, &end);
     if (end == value || *end || !(seconds > 0) || seconds > TIMEOUT_MAX_S)
         return -1;
-    *out_ms = (int64_t)(seconds * 1000) + 1;
+    *out_ms = (int64_t)(seconds * 1000 + 0.999);
     return 0;
 }
 

@@ -91,6 +91,20 @@ static char *drops_text(json_object *drops)
     return xoi_text_printf("none");
 }
 
+/* "unix:///... (up)" */
+static char *registry_text(json_object *record)
+{
+    json_object *state = get(record, "registry_state");
+    char *url = xoi_cell_text(get(record, "registry"));
+    if (!state)
+        return url;
+    char *name = xoi_cell_text(state);
+    char *text = xoi_text_printf("%s (%s)", url, name);
+    free(name);
+    free(url);
+    return text;
+}
+
 static void print_status(const xoi_args_t *args, const xoi_node_t *node, json_object *record)
 {
     print_line(args, "cluster", xoi_text_printf("%s", xoi_node_cluster(node)));
@@ -101,7 +115,7 @@ static void print_status(const xoi_args_t *args, const xoi_node_t *node, json_ob
     print_line(args, "up", xoi_cell_age(get(record, "started")));
     print_field(args, record, "address");
     print_field(args, record, "version");
-    print_field(args, record, "registry");
+    print_line(args, "registry", registry_text(record));
     print_field(args, record, "pools");
     print_field(args, record, "actors");
     print_line(args, "drops", drops_text(get(record, "drops")));

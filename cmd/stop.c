@@ -7,37 +7,21 @@
 #include "cmd/node.h"
 #include "cmd/text.h"
 
-#define POLL_MS 20 /* how often to look whether the connection is gone */
-
-/* Waits for the process behind `pidfd` to end. */
-static bool process_ended(int pidfd, int64_t timeout_ms)
-{
-    struct pollfd poll_fd = {.fd = pidfd, .events = POLLIN};
-    int ms = timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms;
-    return poll(&poll_fd, 1, ms) == 1;
-}
-
-/* For a broker whose process cannot be watched from here. */
-static bool connection_ended(xoi_node_t *node, int64_t timeout_ms)
-{
-    for (int64_t waited = 0; xoi_node_connected(node) && waited < timeout_ms; waited += POLL_MS)
-        xoi_node_wait(node, POLL_MS);
-    return !xoi_node_connected(node);
-}
-
-static int stop(const xoi_args_t *args, xoi_node_t *node, int pidfd)
+static int ask(const xoi_args_t *args, xoi_node_t *node)
 {
     xo_future_t *future;
     int status =
         xoi_node_ask(node, "stop", "node.stop", xo_slice(NULL, 0), args->timeout_ms, &future);
     xo_future_destroy(future);
-    if (status != XOI_OK)
-        return status;
-    bool ended = pidfd >= 0 ? process_ended(pidfd, args->timeout_ms)
-                            : connection_ended(node, args->timeout_ms);
-    if (!ended)
-        return xoi_complain(XOI_TIMEOUT, "stop: the node is stopping, but is not gone yet");
-    return XOI_OK;
+    return status;
+}
+
+/* Waits for the process behind `pidfd` to end, if there is one to watch. */
+static bool process_ended(int pidfd, int64_t timeout_ms)
+{
+    struct pollfd poll_fd = {.fd = pidfd, .events = POLLIN};
+    int ms = timeout_ms > INT32_MAX ? -1 : (int)timeout_ms;
+    return pidfd < 0 || poll(&poll_fd, 1, ms) == 1;
 }
 
 static int run(const xoi_args_t *args)
@@ -48,10 +32,13 @@ static int run(const xoi_args_t *args)
         return status;
     int64_t pid = xoi_node_pid(node);
     int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, (pid_t)pid, 0) : -1;
-    status = stop(args, node, pidfd);
+    status = ask(args, node);
+    bool connected = status == XOI_OK && xoi_node_wait(node, args->timeout_ms);
+    xoi_node_close(node);
+    if (status == XOI_OK && (connected || !process_ended(pidfd, args->timeout_ms)))
+        status = xoi_complain(XOI_TIMEOUT, "stop: the node is stopping, but is not gone yet");
     if (pidfd >= 0)
         close(pidfd);
-    xoi_node_close(node);
     return status;
 }
 
