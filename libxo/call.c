@@ -53,9 +53,9 @@ void xoi_calls_of_link_fail(xo_link_t *link)
 {
     xo_call_t *call;
     xo_call_t *next;
-    DL_FOREACH_SAFE (link->calls, call, next)
-        xoi_call_fail(call, XO_CODE_SERVER_CLOSED, call->outgoing ? "no" : "maybe",
-                      xoi_link_reason(link), link->why.text);
+    DL_FOREACH_SAFE(link->calls, call, next)
+    xoi_call_fail(call, XO_CODE_SERVER_CLOSED, call->outgoing ? "no" : "maybe",
+                  xoi_link_reason(link), link->why.text);
 }
 
 void xoi_notify(xo_endpoint_t *endpoint, xo_accepted_f accepted, void *arg, int errnum)
@@ -250,8 +250,8 @@ xo_return_t xo_return_of(xo_link_t *from, const xo_msg_t *request)
 void xo_endpoint_answer(xo_endpoint_t *endpoint, const xo_return_t *to, xo_msg_t **answer)
 {
     if (!*answer)
-        *answer = xo_failure_msg(to->seq, XO_CODE_METHOD, "ran", NULL,
-                                 "out of memory for the answer");
+        *answer =
+            xo_failure_msg(to->seq, XO_CODE_METHOD, "ran", NULL, "out of memory for the answer");
     if (!*answer)
         return;
     xo_msg_set_seq(*answer, to->seq);
@@ -268,12 +268,12 @@ void xo_endpoint_peer_down(xo_endpoint_t *endpoint, uint64_t peer_id, const char
 {
     xo_link_t *link;
     xo_link_t *next;
-    DL_FOREACH_SAFE (endpoint->links, link, next)
-        if (link->peer.id == peer_id) {
-            xo_error_t why;
-            snprintf(link->reason, sizeof link->reason, "%s", reason);
-            xo_error_set(&why, ECONNRESET, "%s died",
-                         link->peer.address[0] ? link->peer.address : "the peer");
-            xo_link_close(link, &why);
-        }
+    DL_FOREACH_SAFE(endpoint->links, link, next)
+    if (link->peer.id == peer_id) {
+        xo_error_t why;
+        snprintf(link->reason, sizeof link->reason, "%s", reason);
+        xo_error_set(&why, ECONNRESET, "%s died",
+                     link->peer.address[0] ? link->peer.address : "the peer");
+        xo_link_close(link, &why);
+    }
 }

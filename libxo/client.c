@@ -82,8 +82,8 @@ static void refuse_request(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **
     if (xo_kind_is_request(header->kind))
         xo_endpoint_consumed(endpoint, from, xo_msg_bytes(*msg));
     if (answer) {
-        xo_msg_t *error = xo_failure_msg(to.seq, XO_CODE_ACTOR_NOT_EXIST, "no", NULL,
-                                         "a client hosts no actors");
+        xo_msg_t *error =
+            xo_failure_msg(to.seq, XO_CODE_ACTOR_NOT_EXIST, "no", NULL, "a client hosts no actors");
         xo_endpoint_answer(endpoint, &to, &error);
     } else if (header->kind == XO_TELL) {
         xo_endpoint_count_drop(endpoint, XO_DROP_NO_ACTOR);
@@ -142,8 +142,8 @@ static int client_open(xo_client_t *client, const char *where, xo_error_t *err)
         client->loop = xo_loop_create(err);
     if (!client->loop)
         return -1;
-    client->endpoint = xo_endpoint_create(client->ctx, client->loop, &self, &client_ops, client,
-                                          NULL, err);
+    client->endpoint =
+        xo_endpoint_create(client->ctx, client->loop, &self, &client_ops, client, NULL, err);
     return client->endpoint ? connect_home(client, where, err) : -1;
 }
 
@@ -193,9 +193,8 @@ xo_future_t *xo_client_ask_broker(xo_client_t *client, xo_error_t *err, const ch
                                   xo_slice_t args)
 {
     xo_buf_t body = XO_BUF_INIT;
-    xo_header_t header = {.kind = XO_CALL,
-                          .target_uid = xo_slice_str(XO_BROKER_UID),
-                          .method = xo_slice_str(method)};
+    xo_header_t header = {
+        .kind = XO_CALL, .target_uid = xo_slice_str(XO_BROKER_UID), .method = xo_slice_str(method)};
     xo_pack_array(&body, 2);
     if (args.size)
         xo_pack_raw(&body, args);

@@ -14,21 +14,24 @@ typedef struct xo_client xo_client_t;
 typedef struct xo_ref xo_ref_t;
 typedef struct xo_future xo_future_t;
 
-/* Connects a process that hosts no actors. `where`: "host:port" of any pool; NULL: $XO_NODE, else this
- * user's node on this machine (the one that `xo start` made, or the only one; else ENOENT with a list). Makes a loop of its own
- * unless `loop` is given. Blocks until the handshake is done, at most 5 s. */
+/* Connects a process that hosts no actors. `where`: "host:port" of any pool; NULL: $XO_NODE, else
+ * this user's node on this machine (the one that `xo start` made, or the only one; else ENOENT with
+ * a list). Makes a loop of its own unless `loop` is given. Blocks until the handshake is done, at
+ * most 5 s. */
 xo_client_t *xo_connect(const char *where, xo_loop_t *loop, xo_error_t *err);
 void xo_client_destroy(xo_client_t *client); /* takes NULL; destroy refs and futures first */
 xo_endpoint_t *xo_client_endpoint(xo_client_t *client);
 xo_loop_t *xo_client_loop(xo_client_t *client);
-/* Calls a method of the broker (doc/wire.md, "The broker's methods"). `args`: a msgpack array or empty. */
+/* Calls a method of the broker (doc/wire.md, "The broker's methods"). `args`: a msgpack array or
+ * empty. */
 xo_future_t *xo_client_ask_broker(xo_client_t *client, xo_error_t *err, const char *method,
                                   xo_slice_t args);
 /* Where the broker of this user's node listens, as xo_connect(NULL) finds it. */
 int xo_find_node(xo_ctx_t *ctx, char *lane_endpoint, size_t size, xo_error_t *err);
 
-/* A reference to the actor `uid` at `address` ("host:port"). Nothing is sent. A uid is text here; bytes that are
- * no text go through xo_ref_create_bytes. EINVAL: bad address, uid empty or above 255 bytes. */
+/* A reference to the actor `uid` at `address` ("host:port"). Nothing is sent. A uid is text here;
+ * bytes that are no text go through xo_ref_create_bytes. EINVAL: bad address, uid empty or above
+ * 255 bytes. */
 xo_ref_t *xo_ref_create(xo_endpoint_t *endpoint, const char *address, const char *uid,
                         xo_error_t *err);
 xo_ref_t *xo_ref_create_bytes(xo_endpoint_t *endpoint, const char *address, xo_slice_t uid,
@@ -44,15 +47,17 @@ xo_slice_t xo_ref_uid(const xo_ref_t *ref);
 void xo_ref_set_deadline(xo_ref_t *ref, int64_t deadline_ms);
 void xo_ref_set_sender(xo_ref_t *ref, xo_slice_t sender_uid);
 
-/* Calls `method` with the positional arguments that `format` (pack.h) writes. NULL: EAGAIN (no credit), EINVAL (format), ENOMEM. */
+/* Calls `method` with the positional arguments that `format` (pack.h) writes. NULL: EAGAIN (no
+ * credit), EINVAL (format), ENOMEM. */
 xo_future_t *xo_ref_call(xo_ref_t *ref, xo_error_t *err, const char *method, const char *format,
                          ...);
 /* `args`: a msgpack array; `kwargs`: a msgpack map or empty. */
-xo_future_t *xo_ref_call_packed(xo_ref_t *ref, xo_error_t *err, const char *method,
-                                xo_slice_t args, xo_slice_t kwargs);
+xo_future_t *xo_ref_call_packed(xo_ref_t *ref, xo_error_t *err, const char *method, xo_slice_t args,
+                                xo_slice_t kwargs);
 /* No answer. 0: accepted. -1: EAGAIN ... */
 int xo_ref_tell(xo_ref_t *ref, xo_error_t *err, const char *method, const char *format, ...);
-/* One message with `count` argument lists; its result is an array of as many results. `lists`: msgpack arrays. */
+/* One message with `count` argument lists; its result is an array of as many results. `lists`:
+ * msgpack arrays. */
 xo_future_t *xo_ref_batch(xo_ref_t *ref, xo_error_t *err, const char *method,
                           const xo_slice_t *lists, size_t count);
 /* Creates an actor of class `class_name` at `address`; result: the uid. */
@@ -65,13 +70,14 @@ typedef void (*xo_future_f)(xo_future_t *future, void *arg);
 /* Calls back once when it is done, at once if it is already. Without this, wait for it. */
 void xo_future_then(xo_future_t *future, xo_future_f done, void *arg);
 bool xo_future_done(const xo_future_t *future);
-/* Runs the loop until it is done: 0, or -1 ETIMEDOUT after timeout_ms (-1: no limit). Never inside a callback. */
+/* Runs the loop until it is done: 0, or -1 ETIMEDOUT after timeout_ms (-1: no limit). Never inside
+ * a callback. */
 int xo_future_wait(xo_future_t *future, int timeout_ms, xo_error_t *err);
-/* The result by format (pack.h; NULL: not read). -1 with the errno of xo_failure_errno and the remote
- * sentence when it failed; EBADMSG when the result does not fit the format; EINPROGRESS. */
+/* The result by format (pack.h; NULL: not read). -1 with the errno of xo_failure_errno and the
+ * remote sentence when it failed; EBADMSG when the result does not fit the format; EINPROGRESS. */
 int xo_future_get(xo_future_t *future, xo_error_t *err, const char *format, ...);
 const xo_msg_t *xo_future_answer(const xo_future_t *future); /* NULL until done */
-void xo_future_cancel(xo_future_t *future);  /* the answer still comes */
+void xo_future_cancel(xo_future_t *future);                  /* the answer still comes */
 void xo_future_destroy(xo_future_t *future); /* of one under way: abandons the call. Takes NULL */
 
 #endif

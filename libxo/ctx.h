@@ -15,8 +15,8 @@ typedef struct xo_ctx xo_ctx_t;
 #define XO_CLUSTER_BYTES 64
 #define XO_PATH_BYTES 108 /* sun_path, the limit of what ipc can name */
 
-/* `cluster` NULL: $XO_CLUSTER, else "default"; [A-Za-z0-9_.-]+, else EINVAL. Loads (or makes) the key,
- * makes the run directory. No thread is started before a socket is needed. */
+/* `cluster` NULL: $XO_CLUSTER, else "default"; [A-Za-z0-9_.-]+, else EINVAL. Loads (or makes) the
+ * key, makes the run directory. No thread is started before a socket is needed. */
 xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err);
 /* Waits for what was sent to leave, at most a second; all endpoints must be gone. Takes NULL. */
 void xo_ctx_destroy(xo_ctx_t *ctx);

@@ -55,8 +55,9 @@ void xo_endpoint_set_self(xo_endpoint_t *endpoint, const xo_identity_t *self)
 
 static void say_goodbye(xo_link_t *link)
 {
-    xo_msg_t *msg = xo_msg_create(
-        &(xo_header_t){.kind = XO_GOODBYE, .sender_id = link->endpoint->self.id}, xo_slice(NULL, 0));
+    xo_msg_t *msg =
+        xo_msg_create(&(xo_header_t){.kind = XO_GOODBYE, .sender_id = link->endpoint->self.id},
+                      xo_slice(NULL, 0));
     if (msg && link->lane)
         xo_lane_send(link->lane, &msg);
     xo_msg_destroy(&msg);
@@ -84,8 +85,8 @@ void xo_endpoint_destroy(xo_endpoint_t *endpoint)
     close_links(endpoint);
     xo_call_t *call;
     xo_call_t *next;
-    HASH_ITER (hh, endpoint->calls, call, next)
-        xoi_call_fail(call, XO_CODE_SERVER_CLOSED, "maybe", "closing", "this endpoint is closing");
+    HASH_ITER(hh, endpoint->calls, call, next)
+    xoi_call_fail(call, XO_CODE_SERVER_CLOSED, "maybe", "closing", "this endpoint is closing");
     xoi_run_deferred(&endpoint->defer, endpoint);
     xo_defer_stop(&endpoint->defer);
     while (endpoint->doors) {
@@ -184,9 +185,9 @@ size_t xo_endpoint_lane_totals(const xo_endpoint_t *endpoint, xo_lane_total_t *r
     const xo_link_t *link;
     for (size_t i = 0; i < endpoint->totals_count; i++)
         add(rows, &count, max, endpoint->totals[i].scheme, &endpoint->totals[i].stats);
-    DL_FOREACH (endpoint->links, link)
-        if (link->lane)
-            add(rows, &count, max, link->scheme, xo_lane_stats(link->lane));
+    DL_FOREACH(endpoint->links, link)
+    if (link->lane)
+        add(rows, &count, max, link->scheme, xo_lane_stats(link->lane));
     if (endpoint->local_stats.messages_in)
         add(rows, &count, max, "local", &endpoint->local_stats);
     return count;

@@ -1,13 +1,13 @@
 /* endpoint.h - one participant of the cluster: its identity, listeners, links and calls under way.
  *
- * A pool, a broker and a client are each an endpoint with another table of operations. A *link* is the relation with
- * one peer endpoint; it is carried by one lane, chosen when the pair first talks (in the order
- * inproc, ipc, tcp), so order never changes. A link is made by the handshake (hello,
+ * A pool, a broker and a client are each an endpoint with another table of operations. A *link* is
+ * the relation with one peer endpoint; it is carried by one lane, chosen when the pair first talks
+ * (in the order inproc, ipc, tcp), so order never changes. A link is made by the handshake (hello,
  * welcome), which tells both sides who the other is.
  *
  * Requests use up credit that the receiver grants in messages and bytes, and gives back with
- * xo_endpoint_consumed when a request has left its mailbox: so both sides' memory is bounded (contract 8).
- * Answers need no credit: they are bounded by the requests.
+ * xo_endpoint_consumed when a request has left its mailbox: so both sides' memory is bounded
+ * (contract 8). Answers need no credit: they are bounded by the requests.
  *
  * Relaying (contract 2): a message whose target_id is another endpoint's is passed on if `relay`
  * is set. A request for the actor XO_BROKER_UID that reaches a pool goes on to the pool's broker.
@@ -54,26 +54,28 @@ typedef struct xo_link xo_link_t;
 
 /* What a participant does. NULL entries are allowed where noted. */
 typedef struct xo_endpoint_ops {
-    /* A request (call, tell, batch, create, destroy, ref, has) for this endpoint, or a cancel. Takes
-     * *msg over. `from` is NULL when it was sent by this endpoint itself. Every request but tell
-     * and cancel must be answered exactly once with xo_endpoint_answer; each request (not cancel)
-     * must be handed back once with xo_endpoint_consumed, sooner or later. */
+    /* A request (call, tell, batch, create, destroy, ref, has) for this endpoint, or a cancel.
+     * Takes *msg over. `from` is NULL when it was sent by this endpoint itself. Every request but
+     * tell and cancel must be answered exactly once with xo_endpoint_answer; each request (not
+     * cancel) must be handed back once with xo_endpoint_consumed, sooner or later. */
     void (*request)(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *arg);
-    /* May the peer join? 0, or -1 with a sentence that it is told. NULL: everybody of the cluster. */
+    /* May the peer join? 0, or -1 with a sentence that it is told. NULL: everybody of the cluster.
+     */
     int (*admit)(xo_endpoint_t *endpoint, const xo_identity_t *peer, xo_error_t *why, void *arg);
     /* The handshake is done. NULL allowed. */
     void (*linked)(xo_endpoint_t *endpoint, xo_link_t *link, void *arg);
-    /* The link is gone; calls over it have been answered. Also for one that never came up. NULL allowed. */
+    /* The link is gone; calls over it have been answered. Also for one that never came up. NULL
+     * allowed. */
     void (*unlinked)(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error_t *why, void *arg);
     /* A heartbeat or an event, for example "pool.down". NULL allowed. */
     void (*event)(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *msg, void *arg);
 } xo_endpoint_ops_t;
 
 typedef struct xo_endpoint_options {
-    bool relay;                 /* pass on what is for others */
-    uint32_t window_messages;   /* credit that each peer gets; 0: XO_WINDOW_MESSAGES */
-    uint64_t window_bytes;      /* 0: XO_WINDOW_BYTES. One message above it is let through alone */
-    uint32_t handshake_ms;      /* 0: 5000 */
+    bool relay;               /* pass on what is for others */
+    uint32_t window_messages; /* credit that each peer gets; 0: XO_WINDOW_MESSAGES */
+    uint64_t window_bytes;    /* 0: XO_WINDOW_BYTES. One message above it is let through alone */
+    uint32_t handshake_ms;    /* 0: 5000 */
 } xo_endpoint_options_t;
 
 #define XO_WINDOW_MESSAGES 8192
@@ -105,8 +107,9 @@ int xo_endpoint_listen_on(xo_endpoint_t *endpoint, const char *lane_endpoint, xo
 
 /* ---- links ---- */
 
-/* The link to the endpoint at `address` ("host:port", or a lane endpoint with "://"); dials if there is none. Messages
- * may be sent at once. Valid until unlinked; xo_link_incref to keep it longer. */
+/* The link to the endpoint at `address` ("host:port", or a lane endpoint with "://"); dials if
+ * there is none. Messages may be sent at once. Valid until unlinked; xo_link_incref to keep it
+ * longer. */
 xo_link_t *xo_endpoint_link(xo_endpoint_t *endpoint, const char *address, xo_error_t *err);
 /* Is it this endpoint's own advertised address? Then `link` is NULL in the calls below. */
 bool xo_endpoint_is_self(const xo_endpoint_t *endpoint, const char *address);
@@ -118,10 +121,10 @@ xo_link_t *xo_endpoint_broker(xo_endpoint_t *endpoint);
 xo_link_t *xo_endpoint_next_link(xo_endpoint_t *endpoint, xo_link_t *after);
 
 xo_link_t *xo_link_incref(xo_link_t *link);
-void xo_link_decref(xo_link_t *link); /* takes NULL */
-bool xo_link_up(const xo_link_t *link);                    /* handshake done and not closed */
-const xo_identity_t *xo_link_peer(const xo_link_t *link);  /* role 0 before the handshake */
-const char *xo_link_scheme(const xo_link_t *link);         /* the lane's: "inproc", "ipc", "tcp" */
+void xo_link_decref(xo_link_t *link);                     /* takes NULL */
+bool xo_link_up(const xo_link_t *link);                   /* handshake done and not closed */
+const xo_identity_t *xo_link_peer(const xo_link_t *link); /* role 0 before the handshake */
+const char *xo_link_scheme(const xo_link_t *link);        /* the lane's: "inproc", "ipc", "tcp" */
 const xo_lane_stats_t *xo_link_stats(const xo_link_t *link);
 /* Closes it as if the peer had died for the reason given: calls over it are answered with it. */
 void xo_link_close(xo_link_t *link, const xo_error_t *why);
@@ -131,7 +134,8 @@ void xo_link_close(xo_link_t *link, const xo_error_t *why);
 typedef struct xo_call xo_call_t;
 
 /* Gets exactly one answer: an XO_RESULT or XO_ERROR, remote or made here. Takes *answer over if it
- * sets it NULL. NULL itself: out of memory for an error made here. The call is gone after this returns. Never called from within the function that made the call. */
+ * sets it NULL. NULL itself: out of memory for an error made here. The call is gone after this
+ * returns. Never called from within the function that made the call. */
 typedef void (*xo_answer_f)(xo_call_t *call, xo_msg_t **answer, void *arg);
 
 enum {
@@ -143,8 +147,9 @@ enum {
  * when it succeeds. `link` NULL: to this endpoint itself. deadline_ns: 0 none, else from now: the
  * answer then is DeadlineExceeded and the peer gets a cancel. -1: EAGAIN (no credit; use
  * xo_link_on_room), ENOMEM. A link that is closed is answered with ServerClosed, not refused. */
-xo_call_t *xo_endpoint_call(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t **msg, unsigned flags,
-                            int64_t deadline_ns, xo_answer_f answer, void *arg, xo_error_t *err);
+xo_call_t *xo_endpoint_call(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t **msg,
+                            unsigned flags, int64_t deadline_ns, xo_answer_f answer, void *arg,
+                            xo_error_t *err);
 uint64_t xo_call_seq(const xo_call_t *call);
 /* Asks the peer to cancel; the answer still comes, exactly once. If the message has not left yet or
  * the link is gone, it comes (Cancelled, executed "no") without the peer. */
@@ -152,9 +157,9 @@ void xo_call_cancel(xo_call_t *call);
 /* Gives up the interest: the callback will not be called; the peer gets a cancel. */
 void xo_call_abandon(xo_call_t *call);
 
-/* Sends what gets no answer (tell, event, heartbeat). `accepted` (may be NULL) is called once: with 0
- * when the lane took it, or with an errno when it became a dead letter (never from within). Takes *msg over
- * when it succeeds. -1: EAGAIN, EPIPE (closed: counted as a dead letter), ENOMEM. */
+/* Sends what gets no answer (tell, event, heartbeat). `accepted` (may be NULL) is called once: with
+ * 0 when the lane took it, or with an errno when it became a dead letter (never from within). Takes
+ * *msg over when it succeeds. -1: EAGAIN, EPIPE (closed: counted as a dead letter), ENOMEM. */
 typedef void (*xo_accepted_f)(int errnum, void *arg);
 int xo_endpoint_tell(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t **msg, unsigned flags,
                      xo_accepted_f accepted, void *arg, xo_error_t *err);
@@ -165,7 +170,8 @@ int xo_link_on_room(xo_link_t *link, xo_room_f room, void *arg);
 
 /* ---- answering ---- */
 
-/* Where an answer goes; copy it out of the request. Hold a reference on `link` while you keep it. */
+/* Where an answer goes; copy it out of the request. Hold a reference on `link` while you keep it.
+ */
 typedef struct xo_return {
     xo_link_t *link; /* NULL: this endpoint */
     uint64_t to_id;
@@ -173,27 +179,28 @@ typedef struct xo_return {
 } xo_return_t;
 
 xo_return_t xo_return_of(xo_link_t *from, const xo_msg_t *request);
-/* Sends *answer (XO_RESULT or XO_ERROR; its seq and target are set here) back. A caller that is gone
- * makes it a dead letter; that is counted, not an error. Always takes it over. */
+/* Sends *answer (XO_RESULT or XO_ERROR; its seq and target are set here) back. A caller that is
+ * gone makes it a dead letter; that is counted, not an error. Always takes it over. */
 void xo_endpoint_answer(xo_endpoint_t *endpoint, const xo_return_t *to, xo_msg_t **answer);
 /* Gives credit back to the link for one request of `bytes` bytes. NULL link: nothing to do. */
 void xo_endpoint_consumed(xo_endpoint_t *endpoint, xo_link_t *link, size_t bytes);
 
-/* An endpoint died (the broker's "pool.down" said so): closes its link, answers calls to it, relayed ones too. */
+/* An endpoint died (the broker's "pool.down" said so): closes its link, answers calls to it,
+ * relayed ones too. */
 void xo_endpoint_peer_down(xo_endpoint_t *endpoint, uint64_t peer_id, const char *reason);
 
 /* ---- counters ---- */
 typedef enum {
-    XO_DROP_NO_ACTOR,     /* a tell to an actor that does not exist */
-    XO_DROP_STALE,        /* to another incarnation */
-    XO_DROP_DEADLINE,     /* its deadline had passed */
-    XO_DROP_CLOSED,       /* its link closed before it left */
-    XO_DROP_NO_CALLER,    /* an answer whose caller is gone */
-    XO_DROP_NO_ROUTE,     /* to be relayed, but to nobody known */
-    XO_DROP_MALFORMED,    /* a frame that does not decode */
-    XO_DROP_REFUSED,      /* a handshake refused */
-    XO_DROP_OVERRUN,      /* a peer sent more than its credit */
-    XO_DROP_ERROR,        /* a tell whose method failed */
+    XO_DROP_NO_ACTOR,  /* a tell to an actor that does not exist */
+    XO_DROP_STALE,     /* to another incarnation */
+    XO_DROP_DEADLINE,  /* its deadline had passed */
+    XO_DROP_CLOSED,    /* its link closed before it left */
+    XO_DROP_NO_CALLER, /* an answer whose caller is gone */
+    XO_DROP_NO_ROUTE,  /* to be relayed, but to nobody known */
+    XO_DROP_MALFORMED, /* a frame that does not decode */
+    XO_DROP_REFUSED,   /* a handshake refused */
+    XO_DROP_OVERRUN,   /* a peer sent more than its credit */
+    XO_DROP_ERROR,     /* a tell whose method failed */
     XO_DROP_REASONS
 } xo_drop_t;
 const char *xo_drop_name(xo_drop_t reason); /* "no-actor", ... */

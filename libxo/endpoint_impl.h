@@ -57,8 +57,8 @@ struct xo_link {
     xo_lane_t *lane; /* NULL once closed */
     const char *scheme;
     xo_identity_t peer;
-    char address[XOI_LINK_ADDRESS_BYTES]; /* key in by_address; "" : in no table */
-    char lane_endpoint[XOI_LANE_ENDPOINT_BYTES];             /* what was dialled */
+    char address[XOI_LINK_ADDRESS_BYTES];        /* key in by_address; "" : in no table */
+    char lane_endpoint[XOI_LANE_ENDPOINT_BYTES]; /* what was dialled */
     bool dialled;
     bool tcp_fallback; /* the ipc socket was stale: tcp is tried next */
     bool same_machine;
@@ -72,7 +72,7 @@ struct xo_link {
     xoi_outgoing_t *outbox;
     size_t outbox_count;
     size_t refused_bytes; /* the message last refused with EAGAIN */
-    xo_msgq_t urgent; /* answers and control, when the lane is full or the link not up yet */
+    xo_msgq_t urgent;     /* answers and control, when the lane is full or the link not up yet */
     xoi_waiter_t *waiters;
 
     xoi_credit_t held;    /* requests received whose credit has not gone back */

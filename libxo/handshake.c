@@ -89,7 +89,8 @@ static int read_window(xo_slice_t body, xoi_credit_t *window)
     xo_slice_t raw;
     uint64_t messages;
     uint64_t bytes;
-    if (xo_map_get(body, "window", &raw) < 0 || xo_unpack(raw, NULL, "[U U]", &messages, &bytes) < 0)
+    if (xo_map_get(body, "window", &raw) < 0 ||
+        xo_unpack(raw, NULL, "[U U]", &messages, &bytes) < 0)
         return -1;
     if (messages == 0 || messages > UINT32_MAX || bytes == 0 || bytes > INT64_MAX / 4)
         return -1;

@@ -1,7 +1,7 @@
 /* lane.h - transports: one ordered, bidirectional stream of messages between two endpoints.
  *
- * A transport is a table of operations (xo_transport_t). libxo has zmq (schemes inproc, ipc, tcp; one
- * implementation) and fake (scheme mem, in memory, driven by the test's loop). t/lane.c is the
+ * A transport is a table of operations (xo_transport_t). libxo has zmq (schemes inproc, ipc, tcp;
+ * one implementation) and fake (scheme mem, in memory, driven by the test's loop). t/lane.c is the
  * conformance suite that all of them pass.
  *
  * A lane carries whole messages: what does not decode closes it (EBADMSG) and is counted, and no
@@ -29,8 +29,9 @@ typedef struct xo_lane_events {
     void (*writable)(xo_lane_t *lane, void *arg);
     /* The lane is closed: exactly once, after the last message, never from within a call of the
      * user's. ECONNREFUSED: nobody there; EACCES: refused by the handshake of CURVE;
-     * ECONNRESET: the peer is gone; EBADMSG: it sent what does not decode. Sends fail with EPIPE from now on;
-     * destroying it here is fine. Not called once the user has called xo_lane_destroy. */
+     * ECONNRESET: the peer is gone; EBADMSG: it sent what does not decode. Sends fail with EPIPE
+     * from now on; destroying it here is fine. Not called once the user has called xo_lane_destroy.
+     */
     void (*closed)(xo_lane_t *lane, const xo_error_t *why, void *arg);
 } xo_lane_events_t;
 
@@ -56,7 +57,8 @@ xo_listener_t *xo_listen(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,
                          const xo_listener_events_t *events, void *arg, xo_error_t *err);
 /* What it is bound to, with the real port. */
 const char *xo_listener_endpoint(const xo_listener_t *listener);
-/* Lanes that it accepted are closed (their `closed` is called). Removes an ipc socket's file. Takes NULL. */
+/* Lanes that it accepted are closed (their `closed` is called). Removes an ipc socket's file. Takes
+ * NULL. */
 void xo_listener_destroy(xo_listener_t *listener);
 
 /* Starts to connect; messages may be sent at once and are kept until the peer is there. A peer
@@ -65,8 +67,8 @@ xo_lane_t *xo_dial(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,
                    const xo_lane_events_t *events, void *arg, xo_error_t *err);
 void xo_lane_set_events(xo_lane_t *lane, const xo_lane_events_t *events, void *arg);
 
-/* 0: the lane took *msg over (NULLed) and delivers it in order or closes. -1 and *msg untouched: EAGAIN (full;
- * `writable` follows), EPIPE (closed). */
+/* 0: the lane took *msg over (NULLed) and delivers it in order or closes. -1 and *msg untouched:
+ * EAGAIN (full; `writable` follows), EPIPE (closed). */
 int xo_lane_send(xo_lane_t *lane, xo_msg_t **msg);
 /* Stops or resumes the delivery of messages to the user, for pushing back. */
 void xo_lane_pause(xo_lane_t *lane, bool paused);

@@ -75,9 +75,9 @@ void xoi_link_table_remove(xo_link_t *link)
     xo_link_t *other;
     if (!was_listed)
         return;
-    DL_FOREACH (endpoint->links, other)
-        if (other != link && other->state == XOI_LINK_UP && other->peer.id == link->peer.id)
-            xoi_link_table_add(other);
+    DL_FOREACH(endpoint->links, other)
+    if (other != link && other->state == XOI_LINK_UP && other->peer.id == link->peer.id)
+        xoi_link_table_add(other);
 }
 
 /* ---- the end ---- */

@@ -59,8 +59,8 @@ static void pass_on_call(xo_endpoint_t *endpoint, xo_link_t *from, xo_link_t *to
     size_t bytes = xo_msg_bytes(*msg);
     xoi_proxy_t *proxy = proxy_create(endpoint, from, *msg);
     if (proxy)
-        proxy->call = xo_endpoint_call(endpoint, to, msg, XO_SEND_QUEUE, 0, proxy_answered, proxy,
-                                       NULL);
+        proxy->call =
+            xo_endpoint_call(endpoint, to, msg, XO_SEND_QUEUE, 0, proxy_answered, proxy, NULL);
     if (proxy && proxy->call)
         return;
     if (proxy)

@@ -20,17 +20,6 @@ static void tell(node_t *node, xo_link_t *link, int64_t value, size_t padding)
                      0);
 }
 
-/* a, a client, linked to b, a pool. */
-static xo_link_t *link_ab(fixture_t *f, const xo_endpoint_options_t *options_b)
-{
-    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
-    f->b = node_create(f, XO_ROLE_POOL, "mem://b", options_b);
-    xo_link_t *link = xo_endpoint_link(f->a->endpoint, "mem://b", NULL);
-    assert_non_null(link);
-    UNTIL(f->a->linked && f->b->linked);
-    return link;
-}
-
 static void test_handshake_tells_who_is_there(void **state)
 {
     fixture_t *f = *state;

@@ -1,5 +1,5 @@
-/* fuzz-handshake.c - a peer that sends anything: hello, welcome and what follows must never do more than
- * close its lane.
+/* fuzz-handshake.c - a peer that sends anything: hello, welcome and what follows must never do more
+ * than close its lane.
  *
  * The input is a list of messages, each two bytes of length (big-endian) and that many bytes of a
  * frame. If the first byte of the input is odd, a good hello goes ahead, so that what
@@ -70,8 +70,8 @@ static void send_hello(xo_lane_t *lane)
     xo_buf_t body = XO_BUF_INIT;
     xo_pack_format(&body, "{s s s s s s s s s s s s s i s i s i s i s i s i s [i i]}", "role",
                    "client", "cluster", "fuzz", "machine", "m", "label", "", "address", "",
-                   "expect", "", "id", 77, "node", 0, "pool", 0, "generation", 0, "pid", 0,
-                   "index", -1, "window", 10, 10000);
+                   "expect", "", "id", 77, "node", 0, "pool", 0, "generation", 0, "pid", 0, "index",
+                   -1, "window", 10, 10000);
     send_body(lane, XO_HELLO, &body);
     xo_buf_free(&body);
 }
@@ -123,8 +123,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     xo_identity_t self = {.role = XO_ROLE_BROKER, .index = -1};
-    xo_endpoint_t *endpoint = xo_endpoint_create(target->ctx, target->loop, &self, &endpoint_ops,
-                                                 NULL, &(xo_endpoint_options_t){.relay = true}, NULL);
+    xo_endpoint_t *endpoint =
+        xo_endpoint_create(target->ctx, target->loop, &self, &endpoint_ops, NULL,
+                           &(xo_endpoint_options_t){.relay = true}, NULL);
     if (!endpoint || xo_endpoint_listen_on(endpoint, "mem://target", NULL) < 0)
         abort();
     feed(target, data, size);

@@ -186,3 +186,13 @@ void outcome_answer(xo_call_t *call, xo_msg_t **answer, void *arg)
     copy(outcome->reason, sizeof outcome->reason, failure.reason);
     copy(outcome->text, sizeof outcome->text, failure.message);
 }
+
+xo_link_t *link_ab(fixture_t *f, const xo_endpoint_options_t *options_b)
+{
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", options_b);
+    xo_link_t *link = xo_endpoint_link(f->a->endpoint, "mem://b", NULL);
+    assert_non_null(link);
+    UNTIL(f->a->linked && f->b->linked);
+    return link;
+}

@@ -38,12 +38,12 @@ typedef struct fixture {
 } fixture_t;
 
 /* Runs the loop until the condition holds; fails the test when it never does. */
-#define UNTIL(condition)                                \
-    do {                                                \
-        int passes_ = 0;                                \
-        while (!(condition) && passes_++ < 2000)        \
-            xo_loop_once(f->loop, 10);                  \
-        assert_true(condition);                         \
+#define UNTIL(condition)                                                                           \
+    do {                                                                                           \
+        int passes_ = 0;                                                                           \
+        while (!(condition) && passes_++ < 2000)                                                   \
+            xo_loop_once(f->loop, 10);                                                             \
+        assert_true(condition);                                                                    \
     } while (0)
 
 node_t *node_create(fixture_t *f, xo_role_t role, const char *door,
@@ -54,6 +54,8 @@ void node_answer(node_t *node);
 void node_swallow(node_t *node);
 int64_t node_argument(const xo_msg_t *msg);
 xo_msg_t *node_make(xo_kind_t kind, uint64_t target, int64_t value, size_t padding);
+/* Makes a, a client, and b, a pool at mem://b, and links them. */
+xo_link_t *link_ab(fixture_t *f, const xo_endpoint_options_t *options_b);
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
 

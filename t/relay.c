@@ -1,17 +1,6 @@
 /* relay.c - messages that are passed on: a - b - c, where b relays. */
 #include "t/node.h"
 
-/* a, a client, linked to b, a pool. */
-static xo_link_t *link_ab(fixture_t *f, const xo_endpoint_options_t *options_b)
-{
-    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
-    f->b = node_create(f, XO_ROLE_POOL, "mem://b", options_b);
-    xo_link_t *link = xo_endpoint_link(f->a->endpoint, "mem://b", NULL);
-    assert_non_null(link);
-    UNTIL(f->a->linked && f->b->linked);
-    return link;
-}
-
 static xo_link_t *relay_setup(fixture_t *f)
 {
     xo_link_t *link = link_ab(f, &(xo_endpoint_options_t){.relay = true});
@@ -102,9 +91,8 @@ static void test_pool_passes_on_what_is_for_its_broker(void **state)
     f->c->echo = true;
     xo_endpoint_set_broker(f->b->endpoint, xo_endpoint_link(f->b->endpoint, "mem://c", NULL));
     xo_buf_t body = XO_BUF_INIT;
-    xo_header_t header = {.kind = XO_CALL,
-                          .target_uid = xo_slice_str(XO_BROKER_UID),
-                          .method = xo_slice_str("ping")};
+    xo_header_t header = {
+        .kind = XO_CALL, .target_uid = xo_slice_str(XO_BROKER_UID), .method = xo_slice_str("ping")};
     xo_pack_format(&body, "[[i]{}]", 9);
     xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&body));
     xo_buf_free(&body);

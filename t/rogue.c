@@ -53,11 +53,10 @@ static void rogue_send(rogue_t *rogue, xo_kind_t kind, const char *format, ...)
 
 static void rogue_hello(rogue_t *rogue, const char *cluster)
 {
-    rogue_send(rogue, XO_HELLO,
-               "{s s s s s s s s s s s s s i s i s i s i s i s i s [i i]}", "role", "client",
-               "cluster", cluster, "machine", "m", "label", "", "address", "", "expect", "", "id",
-               77, "node", 0, "pool", 0, "generation", 0, "pid", 0, "index", -1, "window", 10,
-               10000);
+    rogue_send(rogue, XO_HELLO, "{s s s s s s s s s s s s s i s i s i s i s i s i s [i i]}", "role",
+               "client", "cluster", cluster, "machine", "m", "label", "", "address", "", "expect",
+               "", "id", 77, "node", 0, "pool", 0, "generation", 0, "pid", 0, "index", -1, "window",
+               10, 10000);
 }
 
 static void test_first_message_must_be_hello(void **state)
