@@ -103,9 +103,12 @@ static int write_ready(program_t *program, xo_error_t *err)
     return 0;
 }
 
+/* The standard output of a pool that a broker started may be that of a program which embeds the
+ * node: there it says only what was asked for, which is to bind. */
 static int announce(program_t *program, xo_error_t *err)
 {
-    print_pools(program);
+    if (!getenv("XO_POOL_ID") || xo_bind_places(program->bind))
+        print_pools(program);
     return write_ready(program, err);
 }
 
