@@ -221,9 +221,9 @@ async def run(args):
     start = time.perf_counter()
     pool = await xo.create_actor_pool("127.0.0.1", n_process=args.pools)
     async with pool:
+        addresses = (await xo.get_pool_config(pool.external_address)).get_external_addresses()[1:]
         c_pool = await pool.append_c_pool(modules=[module])
         merge = await xo.create_actor("WordMerge", address=c_pool, uid="merge")
-        addresses = (await xo.get_pool_config(pool.external_address)).get_external_addresses()[1:]
         counters = [await xo.create_actor(Counter, merge, address=address) for address in addresses]
         ready = time.perf_counter()
         calls, size = await count_files(files, counters)
@@ -285,7 +285,7 @@ def main():
                         help="Python sub pools, each with a counter (default: 4)")
     parser.add_argument("--check", action="store_true",
                         help="compare the counts with those of tr | sort | uniq -c")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     if args.pools < 1:
         parser.error("--pools needs at least 1")
     try:

@@ -3,6 +3,7 @@
 . "${XO_SRCDIR:-$(dirname "$0")/..}/t/lib.sh"
 
 readme=$XO_SRCDIR/README.md
+command -v xo-broker >/dev/null || skip_all "xo-broker is not built"
 
 # block LANGUAGE N: the Nth fenced block of a language.
 block() {

@@ -49,7 +49,8 @@ system_tests = \
 	t/0500-xo-usage.t \
 	t/0510-xo-node.t \
 	t/0600-wordcount.t \
-	t/0610-client.t
+	t/0610-client.t \
+	t/0900-readme.t
 
 python_tests =
 
