@@ -44,6 +44,7 @@ void xoi_frames_init(xoi_frames_t *frames)
     frames->frames = frames->first;
     frames->count = 0;
     frames->capacity = XOI_FRAMES_FIRST;
+    frames->dropped_fd = -1;
 }
 
 void xoi_frames_free(xoi_frames_t *frames)
@@ -57,6 +58,13 @@ void xoi_frames_close(xoi_frames_t *frames)
 {
     while (frames->count > 0)
         zmq_msg_close(&frames->frames[--frames->count]);
+}
+
+/* The frame that a ROUTER puts in front knows it only sometimes (router_t::xhas_in in libzmq 4.3).
+ */
+int xoi_frames_fd(const xoi_frames_t *frames)
+{
+    return frames->count > 0 ? zmq_msg_get(&frames->frames[0], ZMQ_SRCFD) : frames->dropped_fd;
 }
 
 static int grow(xoi_frames_t *frames)
@@ -97,6 +105,7 @@ static int drop_rest(xoi_frames_t *frames, void *socket, int errnum)
     zmq_msg_t frame;
     int more = 1;
 
+    frames->dropped_fd = xoi_frames_fd(frames);
     xoi_frames_close(frames);
     zmq_msg_init(&frame);
     while (more && recv_frame(&frame, socket) == 0)

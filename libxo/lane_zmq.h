@@ -27,6 +27,7 @@ typedef struct xoi_frames {
     zmq_msg_t *frames; /* `first`, or from malloc */
     size_t count;
     size_t capacity;
+    int dropped_fd; /* the descriptor by which the last message that was dropped came */
     zmq_msg_t first[XOI_FRAMES_FIRST];
 } xoi_frames_t;
 
@@ -35,6 +36,9 @@ void xoi_frames_free(xoi_frames_t *frames);
 void xoi_frames_close(xoi_frames_t *frames); /* empties it */
 /* Receives one message, never waiting. EAGAIN; EMSGSIZE: too many frames, all read and dropped. */
 int xoi_frames_recv(xoi_frames_t *frames, void *socket);
+
+/* The descriptor by which the message came; -1: none. */
+int xoi_frames_fd(const xoi_frames_t *frames);
 
 typedef enum { XOI_GOT_MESSAGE, XOI_GOT_GOODBYE, XOI_GOT_NOTHING } xoi_got_t;
 xoi_got_t xoi_frames_kind(const xoi_frames_t *frames);

@@ -62,6 +62,7 @@ typedef struct xoi_listener {
 
 /* lane_zmq_peer.c */
 xoi_peer_t *xoi_peer_find(xoi_listener_t *listener, zmq_msg_t *id);
+/* For the sender of the listener's `frames`. */
 xoi_peer_t *xoi_peer_create(xoi_listener_t *listener, zmq_msg_t *id);
 /* The listener has nothing to do with it any more; frees it if the user has not either. */
 void xoi_peer_forget(xoi_peer_t *peer);

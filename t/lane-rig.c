@@ -138,6 +138,7 @@ static void on_accepted(xo_listener_t *listener, xo_lane_t *lane, void *arg)
     end->lane = lane;
     keep(rig, NULL, lane);
     end->destroy_at = rig->destroy_at;
+    end->echo = rig->echo;
     xo_lane_set_events(lane, &end_events, end);
     if (rig->destroy_listener) {
         xo_listener_destroy(listener);

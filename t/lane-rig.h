@@ -45,6 +45,7 @@ typedef struct rig {
     bool reject;           /* destroy lanes when they come */
     bool destroy_listener; /* when a lane comes */
     uint64_t destroy_at;   /* for the ends that come */
+    bool echo;             /* the same */
 } rig_t;
 
 void rig_open(rig_t *rig);

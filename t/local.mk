@@ -10,13 +10,17 @@
 # One file a line, sorted.
 unit_tests = \
 	t/address \
+	t/ctx \
 	t/endpoint \
 	t/error \
 	t/example-modules \
 	t/failure \
 	t/format \
 	t/lane \
+	t/lane-fake \
+	t/lane-zmq \
 	t/liveness \
+	t/loop \
 	t/module \
 	t/msg \
 	t/msgq \
@@ -85,6 +89,8 @@ t_fuzz_codec_SOURCES = t/fuzz-codec.c t/transcode.c
 t_fuzz_codec_LDFLAGS = $(libfuzzer_flags)
 t_fuzz_handshake_LDFLAGS = $(libfuzzer_flags)
 t_lane_SOURCES = t/lane-rig.c t/lane.c
+t_lane_fake_SOURCES = t/lane-fake.c t/lane-rig.c
+t_lane_zmq_SOURCES = t/lane-rig.c t/lane-zmq.c
 t_liveness_LDADD = $(broker_test_libs)
 t_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free \
 	-Wl,--wrap=zmq_msg_init_size,--wrap=vasprintf
