@@ -19,13 +19,14 @@
 
 #include "libxo/ctx_internal.h"
 #include "libxo/lane_inbox.h"
+#include "libxo/lane_probe.h"
 #include "libxo/lane_zmq.h"
 #include "libxo/tsan.h"
 
 #define EVENTS                                                                                     \
     (ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED |                    \
-     ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |                        \
-     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+     ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |                         \
+     ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
 #define NO_RETRY_MS 100
 
 typedef struct dialled {
@@ -36,10 +37,12 @@ typedef struct dialled {
     xo_zmq_t in;
     xo_zmq_t events;
     xo_timer_t no_retry;
+    xoi_probe_t probe;
     xoi_inbox_t inbox;
     xoi_scheme_t scheme;
     bool connected;
     bool handshaken;
+    bool denied; /* the handshake failed for a reason */
     bool ending; /* nothing comes any more but what has been received */
     xoi_frames_t frames;
     char endpoint[]; /* for sentences */
@@ -66,20 +69,47 @@ static void leave(dialled_t *dialled)
     close_sockets(dialled, XOI_LINGER_MS);
 }
 
+static void close_denied(dialled_t *dialled)
+{
+    xoi_inbox_close(&dialled->inbox, EACCES,
+                    "%s refused the encrypted handshake: is it of the same cluster, with the same "
+                    "key (xo keys)?",
+                    dialled->endpoint);
+}
+
+static void close_reset(dialled_t *dialled)
+{
+    xoi_inbox_close(&dialled->inbox, ECONNRESET, "the connection to %s is gone", dialled->endpoint);
+}
+
+static void on_probed(xoi_probe_t *probe, int errnum, void *arg)
+{
+    (void)probe;
+    if (errnum == 0)
+        close_denied(arg);
+    else
+        close_reset(arg);
+}
+
+/* Who does not know the key hangs up without a word, and so does who dies: the latter listens no
+ * more. */
+static void close_unshaken(dialled_t *dialled)
+{
+    if (dialled->denied)
+        close_denied(dialled);
+    else if (dialled->scheme != XOI_TCP || xoi_probe_start(&dialled->probe, dialled->endpoint) < 0)
+        close_reset(dialled);
+}
+
 static void close_ended(dialled_t *dialled)
 {
-    const char *endpoint = dialled->endpoint;
-
     close_sockets(dialled, 0);
     if (!dialled->connected)
-        xoi_inbox_close(&dialled->inbox, ECONNREFUSED, "nobody answers at %s", endpoint);
-    else if (!dialled->handshaken && dialled->scheme == XOI_TCP)
-        xoi_inbox_close(&dialled->inbox, EACCES,
-                        "%s refused the encrypted handshake: is it of the same cluster, with "
-                        "the same key (xo keys)?",
-                        endpoint);
+        xoi_inbox_close(&dialled->inbox, ECONNREFUSED, "nobody answers at %s", dialled->endpoint);
+    else if (!dialled->handshaken)
+        close_unshaken(dialled);
     else
-        xoi_inbox_close(&dialled->inbox, ECONNRESET, "the connection to %s is gone", endpoint);
+        close_reset(dialled);
 }
 
 /* Handles the received frames. False: there is nothing left to receive from, or the lane's memory
@@ -156,7 +186,11 @@ static bool note_event(dialled_t *dialled, int event)
         return !dialled->handshaken;
     case ZMQ_EVENT_CONNECT_RETRIED:
         return true;
-    default: /* a handshake failed: DISCONNECTED follows */
+    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        dialled->denied = true; /* DISCONNECTED follows */
+        return false;
+    default:
         return false;
     }
 }
@@ -220,6 +254,7 @@ static void dialled_destroy(xo_lane_t *lane)
     dialled_t *dialled = (dialled_t *)lane;
 
     leave(dialled);
+    xoi_probe_stop(&dialled->probe);
     xoi_inbox_stop(&dialled->inbox);
     xoi_frames_free(&dialled->frames);
     free(dialled);
@@ -246,6 +281,7 @@ static dialled_t *new_lane(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,
     xoi_frames_init(&dialled->frames);
     xoi_inbox_init(&dialled->inbox, &dialled->lane.base);
     xo_timer_init(&dialled->no_retry, loop, on_no_retry, dialled);
+    xoi_probe_init(&dialled->probe, loop, on_probed, dialled);
     return dialled;
 }
 

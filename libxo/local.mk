@@ -43,6 +43,8 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/lane_fake.h \
 	libxo/lane_inbox.c \
 	libxo/lane_inbox.h \
+	libxo/lane_probe.c \
+	libxo/lane_probe.h \
 	libxo/lane_zmq.c \
 	libxo/lane_zmq.h \
 	libxo/lane_zmq_bind.c \

@@ -2,6 +2,7 @@
  * wrong keys, sockets in the file system.
  */
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -131,6 +132,7 @@ static void a_killed_listener_closes_the_lane(void **state)
     RUN_UNTIL(&f->rig, dialled.closed);
     assert_int_equal(dialled.why, ECONNRESET);
     end_destroy(&dialled);
+    end_child(f); /* now its sockets are closed */
     rig_dial(&f->rig, &dialled, endpoint);
     RUN_UNTIL(&f->rig, dialled.closed);
     assert_int_equal(dialled.why, ECONNREFUSED);
@@ -356,6 +358,38 @@ static void no_encryption_is_refused(void **state)
     assert_int_equal(f->rig.accepted_count, 0);
 }
 
+/* A plain server that hangs up on who comes; `dies`: by going away itself. */
+static void dial_plain(fixture_t *f, bool dies, end_t *dialled)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(fd, 10), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    snprintf(f->endpoint, sizeof f->endpoint, "tcp://127.0.0.1:%d", ntohs(address.sin_port));
+    rig_dial(&f->rig, dialled, f->endpoint);
+    close(accept(fd, NULL, NULL));
+    if (dies)
+        close(fd);
+    RUN_UNTIL(&f->rig, dialled->closed);
+    if (!dies)
+        close(fd);
+}
+
+static void dying_is_not_refusing(void **state)
+{
+    fixture_t *f = *state;
+    end_t dialled;
+
+    dial_plain(f, false, &dialled);
+    assert_int_equal(dialled.why, EACCES);
+    dial_plain(f, true, &dialled);
+    assert_int_not_equal(dialled.why, EACCES);
+}
+
 /* ---- addresses ---- */
 
 static void hosts_have_names_and_numbers(void **state)
@@ -487,6 +521,7 @@ static int run_all(void)
         ZMQ_TEST(another_cluster_is_refused, "tcp"),
         ZMQ_TEST(a_key_of_its_own_is_refused, "tcp"),
         ZMQ_TEST(no_encryption_is_refused, "tcp"),
+        ZMQ_TEST(dying_is_not_refusing, "tcp"),
         ZMQ_TEST(hosts_have_names_and_numbers, "tcp"),
         ZMQ_TEST(v6_works, "tcp"),
         ZMQ_TEST(a_stale_socket_is_replaced, "ipc"),
