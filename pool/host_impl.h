@@ -46,12 +46,21 @@ typedef struct xoi_pending {
     struct xoi_pending *prev, *next;
 } xoi_pending_t;
 
+/* A method that waits for room. */
+typedef struct xoi_room {
+    xo_actor_t *actor; /* NULL once it is gone: the source still holds this */
+    void (*room)(void *arg);
+    void *arg;
+    struct xoi_room *prev, *next;
+} xoi_room_t;
+
 /* What the host keeps for an actor, in actor->host_data. */
 typedef struct xoi_c_actor {
     const xoi_class_t *kind;
     void *self;
     bool made;
     xoi_pending_t *pending;
+    xoi_room_t *rooms;
     struct xoi_batch *batches;
 } xoi_c_actor_t;
 

@@ -95,6 +95,12 @@ int xo_request_call(xo_request_t *request, xo_error_t *err, const char *address,
 int xo_request_tell(xo_request_t *request, xo_error_t *err, const char *address, const char *uid,
                     const char *method, const char *format, ...);
 
+/* After EAGAIN: calls back once, when there is room for messages to that actor again, or when there
+ * will be none because its link or this request's actor goes. -1: ENOMEM; ENOENT: no such actor in
+ * this pool, so nothing to wait for. */
+int xo_request_on_room(xo_request_t *request, const char *address, const char *uid,
+                       void (*room)(void *arg), void *arg);
+
 /* The pool's loop, for timers. */
 xo_loop_t *xo_request_loop(const xo_request_t *request);
 

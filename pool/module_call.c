@@ -303,6 +303,67 @@ int xo_request_tell(xo_request_t *request, xo_error_t *err, const char *address,
     return rc;
 }
 
+/* ---- waiting for room ---- */
+
+static void room_done(xoi_room_t *room)
+{
+    void (*call)(void *arg) = room->room;
+    void *arg = room->arg;
+    if (room->actor)
+        DL_DELETE(xoi_c_actor(room->actor)->rooms, room);
+    room->actor = NULL;
+    room->room = NULL;
+    if (call)
+        call(arg);
+}
+
+static void link_room(xo_link_t *link, void *arg)
+{
+    (void)link;
+    room_done(arg);
+    free(arg);
+}
+
+static void mailbox_room(xo_actor_t *actor, void *arg)
+{
+    (void)actor;
+    room_done(arg);
+    free(arg);
+}
+
+static int wait_for_room(xo_pool_t *pool, const char *address, const char *uid, xoi_room_t *room)
+{
+    xo_link_t *link = NULL;
+    if (address && !xo_endpoint_is_self(pool->endpoint, address)) {
+        link = xo_endpoint_link(pool->endpoint, address, NULL);
+        return link ? xo_link_on_room(link, link_room, room) : -1;
+    }
+    xo_actor_t *actor = xo_pool_find(pool, xo_slice_str(uid));
+    errno = ENOENT;
+    return actor ? xo_actor_on_room(actor, mailbox_room, room) : -1;
+}
+
+int xo_request_on_room(xo_request_t *request, const char *address, const char *uid,
+                       void (*call)(void *arg), void *arg)
+{
+    xoi_room_t *room = calloc(1, sizeof *room);
+    if (!room)
+        return -1;
+    room->actor = request->actor;
+    room->room = call;
+    room->arg = arg;
+    DL_APPEND(xoi_c_actor(request->actor)->rooms, room);
+    if (wait_for_room(request->pool, address, uid, room) == 0)
+        return 0;
+    int saved = errno;
+    DL_DELETE(xoi_c_actor(request->actor)->rooms, room);
+    free(room);
+    errno = saved;
+    return -1;
+}
+
+/* ---- the ends of requests and actors ---- */
+
 static bool is_behalf(const xoi_pending_t *pending, const xo_request_t *request)
 {
     return pending->key.seq == request->key.seq && pending->key.sender_id == request->key.sender_id;
@@ -333,4 +394,6 @@ void xoi_pending_end(xo_actor_t *actor)
         xo_future_t *future = pending->future;
         on_answer(future, pending);
     }
+    while (xoi_c_actor(actor)->rooms)
+        room_done(xoi_c_actor(actor)->rooms);
 }
