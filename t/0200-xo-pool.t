@@ -1,0 +1,156 @@
+#!/bin/bash
+# 0200-xo-pool.t - the program xo-pool, standing alone.
+. "${XO_SRCDIR:-$(dirname "$0")/..}/t/lib.sh"
+
+modules=$XO_BUILDDIR/examples/.libs
+[ -e "$modules/counter.so" ] || skip_all "counter.so is not built"
+call() { "$XO_BUILDDIR/t/call" "$@"; }
+
+# start_pool [OPTION]...: in the background; $pool is its pid, $addresses what it is ready at.
+start_pool() {
+    : >"$work/ready"
+    xo-pool --module "$modules/counter.so" --broker none "$@" --ready-fd 3 \
+        3>"$work/ready" >"$work/pool.out" 2>"$work/pool.err" &
+    pool=$!
+    started="$started $pool"
+    until_true ready_or_ended
+    addresses=$(cat "$work/ready")
+}
+ready_or_ended() { [ -s "$work/ready" ] || is_gone "$pool"; }
+
+# stop_pool [SIGNAL]: sets $status, and $took in milliseconds.
+stop_pool() {
+    local begin
+    begin=$(date +%s%N)
+    status=0
+    kill "-${1:-TERM}" "$pool"
+    wait "$pool" || status=$?
+    took=$((($(date +%s%N) - begin) / 1000000))
+}
+
+# ---- without a pool ----------------------------------------------------------------------------
+
+run xo-pool --help
+is "$status" 0 "--help succeeds"
+like "$out" '^Usage: xo-pool ' "--help says how it is used"
+run xo-pool --version
+is "$status" 0 "--version succeeds"
+like "$out" '^xo-pool .* [0-9]' "--version says which"
+
+run xo-pool --module "$modules/counter.so" --module "$modules/wordmerge.so" --list
+is "$status" 0 "--list succeeds"
+like "$out" '^  Counter: ' "--list has the classes"
+like "$out" '^  Adder \(stateless\)' "--list says what is stateless"
+like "$out" '^    slow_add +slow_add\(N, MS\)' "--list has the methods and what they do"
+like "$out" '^  WordMerge: ' "--list has all modules"
+XO_MODULE_PATH=$modules run xo-pool --module wordmerge --list
+like "$out" '^wordmerge$' "XO_MODULE_PATH is searched"
+
+usage() {
+    run xo-pool "$@"
+    is "$status" 2 "wrong usage: $*"
+    like "$errors" '^xo-pool: ' "and it is told"
+}
+usage
+usage --module "$modules/counter.so" surplus
+usage --module "$modules/counter.so" --pools 0
+usage --module "$modules/counter.so" --pools many
+usage --module "$modules/counter.so" --bind socket
+usage --module "$modules/counter.so" --nonsense
+usage --module "$modules/counter.so" --create ':uid'
+usage --module "$modules/counter.so" --create 'Counter:c:{"no": "array"}'
+usage --module "$modules/counter.so" --create 'Counter:c:[1'
+
+refused() {
+    local pattern=$1
+    shift
+    run xo-pool "$@"
+    is "$status" 1 "cannot start: $*"
+    like "$errors" "$pattern" "and it says why"
+}
+echo nonsense >"$work/text.so"
+refused "text.so: " --module "$work/text.so" --broker none
+refused "$work/none.so: no such file" --module "$work/none.so" --broker none
+refused "module-abi.so: .*version" --module "$XO_BUILDDIR/t/.libs/module-abi.so" --broker none
+refused "no broker to join.*--broker none" --module "$modules/counter.so"
+refused "no-such-broker" --module "$modules/counter.so" --broker "ipc://$work/no-such-broker"
+refused "1\.2\.3\.4" --module "$modules/counter.so" --broker none --address 1.2.3.4:0
+refused "class Counter: .*str" --module "$modules/counter.so" --broker none \
+    --create 'Counter:c:["text"]'
+refused "no class \"Nothing\"" --module "$modules/counter.so" --broker none --create Nothing
+XO_POOL_INDEX=first refused "XO_POOL_INDEX=first" --module "$modules/counter.so" --broker none
+is "$(leftovers)" "" "nothing is left of what did not start"
+
+# ---- one pool ----------------------------------------------------------------------------------
+
+start_pool --create 'Counter:hits:[5]' --create 'Adder:plus' --create Counter --bind core
+is "$(printf '%s\n' "$addresses" | wc -l)" 1 "--ready-fd has the address"
+like "$(cat "$work/pool.out")" \
+    "^pool 0 $addresses bound to core 0 \(numa [0-9]+\), I/O on core 0$" "the place is printed"
+is "$(cat "$work/pool.err")" "" "and there is nothing to complain about"
+is "$(call "$addresses" hits add 2)" 7 "an actor of --create has its arguments"
+is "$(call "$addresses" plus add 1 2)" 3.0 "and so has a stateless one"
+run call "$addresses" nobody get
+is "$status" 1 "a call to nobody fails"
+like "$errors" "ActorNotExist: actor \"nobody\" .*$addresses" "and names the uid and the address"
+is "$(tr -d '\0' <"/proc/$pool/comm")" xo-pool "the process has its name"
+stop_pool TERM
+is "$status" 0 "SIGTERM ends it in order"
+if [ "$took" -lt 2000 ]; then pass "within 2 s"; else fail "within 2 s" "$took ms"; fi
+is "$(leftovers)" "" "and nothing is left"
+
+start_pool --create Counter:hits
+call "$addresses" hits slow_add 1 60000 >"$work/slow.out" 2>"$work/slow.err" &
+caller=$!
+started="$started $caller"
+until_true call "$addresses" hits peek
+stop_pool INT
+is "$status" 0 "SIGINT ends it in order, with a method under way"
+if [ "$took" -lt 2000 ]; then pass "within 2 s"; else fail "within 2 s" "$took ms"; fi
+status=0
+wait "$caller" || status=$?
+is "$status" 1 "whose caller is told"
+like "$(cat "$work/slow.err")" "ServerClosed" "that the pool is gone"
+is "$(leftovers)" "" "and nothing is left"
+
+# ---- several pools -----------------------------------------------------------------------------
+
+start_pool --pools 3 --label many --create 'Counter:first:[100]' --bind numa
+is "$(printf '%s\n' "$addresses" | sort -u | wc -l)" 3 "three pools have an address each"
+like "$(cat "$work/pool.out")" '^pool 2 .* bound to numa 0' "and a place each"
+first=$(printf '%s\n' "$addresses" | sed -n 1p)
+third=$(printf '%s\n' "$addresses" | sed -n 3p)
+is "$(call "$first" first get)" 100 "--create creates in the first"
+run call "$third" first get
+is "$status" 1 "and only there"
+names=$(cat "/proc/$pool/task"/*/comm | grep -c '^xo-pool-[12]$')
+is "$names" 2 "the threads have names"
+stop_pool TERM
+is "$status" 0 "SIGTERM ends all"
+is "$(leftovers)" "" "and nothing is left"
+
+port=$((20000 + $$ % 20000))
+if xo-pool --module "$modules/counter.so" --broker none --address "127.0.0.1:$port" --pools 2 \
+    --create Nothing 2>&1 | grep -q "no class"; then
+    start_pool --address "127.0.0.1:$port" --pools 2
+    is "$addresses" "127.0.0.1:$port
+127.0.0.1:$((port + 1))" "ports count up"
+    stop_pool TERM
+else
+    pass "ports count up # SKIP port $port is taken"
+fi
+
+# ---- the owner ---------------------------------------------------------------------------------
+
+sleep 1000 &
+owner=$!
+started="$started $owner"
+XO_OWNER_PID=$owner start_pool
+kill -KILL "$owner"
+wait "$owner" 2>/dev/null
+status=0
+wait "$pool" || status=$?
+is "$status" 0 "the pool ends when its owner does"
+is "$(leftovers)" "" "and nothing is left"
+
+done_testing
