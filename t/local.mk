@@ -30,6 +30,7 @@ unit_tests = \
 	t/pool \
 	t/pool-delivery \
 	t/pool-join \
+	t/pool-threads \
 	t/pool-turns \
 	t/private-redis \
 	t/registry \
@@ -46,10 +47,12 @@ unit_tests = \
 
 # Those that start threads: a subset, run under ThreadSanitizer too.
 threaded_tests = \
+	t/pool-threads \
 	t/registry-redis
 
 system_tests = \
 	t/0001-layers.t \
+	t/0200-xo-pool.t \
 	t/0500-xo-usage.t \
 	t/0510-xo-node.t \
 	t/0600-wordcount.t \
@@ -112,6 +115,7 @@ t_vectors_SOURCES = t/transcode.c t/vectors.c
 t_pool_SOURCES = t/pool.c $(pool_world)
 t_pool_delivery_SOURCES = t/pool-delivery.c $(pool_world)
 t_pool_join_SOURCES = t/pool-join.c $(pool_world)
+t_pool_threads_SOURCES = t/pool-threads.c $(pool_world)
 t_pool_turns_SOURCES = t/pool-turns.c $(pool_world)
 pool_world = t/pool-peer.c t/pool-world.c
 
