@@ -2,12 +2,15 @@
 # Nothing here is a test. One file a line, sorted.
 bench_programs = \
 	bench/micro \
+	bench/pool \
 	bench/raw
 
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
 bench_micro_SOURCES = bench/micro.c
 bench_micro_LDADD = libxo/libxo-core.la
+bench_pool_SOURCES = bench/pool.c
+bench_pool_LDADD = libxo.la
 bench_raw_SOURCES = bench/raw.c
 bench_raw_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS)
 bench_raw_LDADD = $(ZMQ_LIBS)
