@@ -106,10 +106,10 @@ static xo_msg_t *heartbeat_msg(xo_pool_t *pool)
     xo_buf_t *out = &pool->scratch;
     const xo_pool_stats_t *stats = &pool->stats;
     xo_buf_clear(out);
-    xo_pack_map(out, 5);
-    xo_pack_format(out, "s U s U s U s U s", "actors", stats->actors, "waiting",
-                   stats->waiting_messages, "handled", stats->handled, "running", stats->running,
-                   "lanes");
+    xo_pack_map(out, 6);
+    xo_pack_format(out, "s s s U s U s U s U s", "language", pool->ops->language, "actors",
+                   stats->actors, "waiting", stats->waiting_messages, "handled", stats->handled,
+                   "running", stats->running, "lanes");
     pack_lanes(pool, out);
     return xo_buf_ok(out) < 0 ? NULL : xo_msg_create(&header, xo_buf_slice(out));
 }
