@@ -65,6 +65,16 @@ xo_request_t *xoi_request_find(xo_pool_t *pool, const xo_header_t *header)
     return request;
 }
 
+/* Longer than anybody waits; what is left is far from an overflow. */
+#define DEADLINE_MS_MAX ((uint64_t)INT64_MAX / XO_MS / 2)
+
+static int64_t due(const xo_pool_t *pool, uint64_t deadline_ms)
+{
+    if (!deadline_ms || deadline_ms > DEADLINE_MS_MAX)
+        return 0;
+    return xo_loop_now(pool->loop) + (int64_t)deadline_ms * XO_MS;
+}
+
 /* Takes *msg over. NULL: ENOMEM, *msg untouched. */
 xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **msg)
 {
@@ -79,8 +89,7 @@ xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **ms
     request->to = xo_return_of(from, *msg);
     if (from)
         xo_link_incref(from);
-    if (header->deadline_ms)
-        request->due_ns = xo_loop_now(pool->loop) + (int64_t)header->deadline_ms * XO_MS;
+    request->due_ns = due(pool, header->deadline_ms);
     request->wants_answer =
         header->seq && header->kind != XO_TELL && !(header->flags & XO_F_NO_ANSWER);
     request->key = (xoi_request_key_t){header->sender_id, header->seq};
@@ -140,6 +149,8 @@ static void close_request(xo_request_t *request, xo_msg_t **answer, xo_drop_t dr
     xo_pool_t *pool = request->pool;
     xo_return_t to = request->to;
     bool wants_answer = request->wants_answer;
+    /* A destroy without an answer is our own, at the pool's stop: nobody's message is lost. */
+    bool counts = xo_msg_header(request->msg)->kind != XO_DESTROY;
     request->to.link = NULL;
     if (request->duplicate)
         xoi_duplicate_answered(request, *answer);
@@ -147,7 +158,7 @@ static void close_request(xo_request_t *request, xo_msg_t **answer, xo_drop_t dr
     xoi_request_free(request);
     if (wants_answer)
         send_answer(pool, &to, answer);
-    else if (is_error(*answer))
+    else if (counts && is_error(*answer))
         xo_endpoint_count_drop(pool->endpoint, drop);
     xo_msg_destroy(answer);
     xo_link_decref(to.link);
@@ -177,7 +188,7 @@ void xoi_request_reject(xo_request_t *request, xo_drop_t drop, const char *code,
 /* There is no such actor (any more); `why` may be NULL. */
 void xoi_request_absent(xo_request_t *request, const char *why)
 {
-    char text[XOI_UID_TEXT_BYTES];
+    char text[XOI_TEXT_BYTES];
     xo_pool_t *pool = request->pool;
     xo_slice_t uid = xo_msg_header(request->msg)->target_uid;
     if (pool->stopping || pool->closing)
@@ -185,9 +196,8 @@ void xoi_request_absent(xo_request_t *request, const char *why)
                            "the pool at %s is stopping", xo_pool_address(pool));
     else
         xoi_request_reject(request, XO_DROP_NO_ACTOR, XO_CODE_ACTOR_NOT_EXIST, why,
-                           "actor \"%s\" does not exist in the pool at %s%s%s",
-                           xoi_uid_text(uid, text), xo_pool_address(pool), why ? ": " : "",
-                           why ? why : "");
+                           "actor \"%s\" does not exist in the pool at %s%s%s", xoi_text(uid, text),
+                           xo_pool_address(pool), why ? ": " : "", why ? why : "");
 }
 
 /* The host's end of a request. */

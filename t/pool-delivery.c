@@ -124,6 +124,21 @@ static void test_deadline_of_what_waits(void **state)
     peer_close(&peer);
 }
 
+/* No number that a peer can send overflows. */
+static void test_deadline_of_all_time(void **state)
+{
+    peer_t peer;
+    world_t *world = *state;
+    create(world, "a");
+    peer_open(&peer, world, "client", 77);
+    xo_header_t patient = header(XO_CALL, 2, "a", "echo");
+    for (patient.deadline_ms = UINT64_MAX; patient.deadline_ms > 1; patient.deadline_ms >>= 1) {
+        peer_send(&peer, patient, "[[i] {}]", 3);
+        peer_expect_int(&peer, patient.seq++, 3);
+    }
+    peer_close(&peer);
+}
+
 /* ---- incarnations ---- */
 
 static void test_stale_incarnation(void **state)
@@ -277,6 +292,7 @@ int main(void)
         WORLD_TEST(test_cancel_of_a_creation_that_waits),
         WORLD_TEST(test_cancel_of_nothing),
         WORLD_TEST(test_deadline_of_what_waits),
+        WORLD_TEST(test_deadline_of_all_time),
         WORLD_TEST(test_stale_incarnation),
         WORLD_TEST(test_duplicate_of_an_answered_one),
         WORLD_TEST(test_duplicate_of_one_under_way),
