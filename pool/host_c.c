@@ -35,6 +35,7 @@ void xo_host_c_destroy(xo_host_c_t *host)
 static void refuse_class(const xo_host_c_t *host, xo_request_t *request)
 {
     char names[NAMES_BYTES] = "";
+    char text[XOI_TEXT_BYTES];
     size_t used = 0;
     xoi_class_t *kind;
     xoi_class_t *next;
@@ -42,8 +43,8 @@ static void refuse_class(const xo_host_c_t *host, xo_request_t *request)
     HASH_ITER(hh, host->classes, kind, next)
     if (used < sizeof names)
         used += (size_t)snprintf(names + used, sizeof names - used, " %s", kind->class_->name);
-    xo_request_fail(request, XO_CODE_NO_CLASS, "no class \"%.*s\" in this pool; it has:%s",
-                    (int)name.size, name.data, used ? names : " none");
+    xo_request_fail(request, XO_CODE_NO_CLASS, "no class \"%s\" in this pool; it has:%s",
+                    xoi_text(name, text), used ? names : " none");
 }
 
 static xoi_c_actor_t *c_actor_create(xo_actor_t *actor, const xoi_class_t *kind)
@@ -120,11 +121,12 @@ static void host_create(void *arg, xo_actor_t *actor, xo_request_t *request)
 
 static void refuse_method(const xo_actor_t *actor, xo_request_t *request)
 {
-    char text[XOI_UID_TEXT_BYTES];
+    char uid[XOI_TEXT_BYTES];
+    char text[XOI_TEXT_BYTES];
     xo_slice_t name = xo_msg_header(xo_request_msg(request))->method;
-    xo_request_fail(request, XO_CODE_NO_METHOD, "actor \"%s\" of class %s has no method \"%.*s\"",
-                    xoi_uid_text(xo_actor_uid(actor), text), xo_actor_class(actor), (int)name.size,
-                    name.data);
+    xo_request_fail(request, XO_CODE_NO_METHOD, "actor \"%s\" of class %s has no method \"%s\"",
+                    xoi_text(xo_actor_uid(actor), uid), xo_actor_class(actor),
+                    xoi_text(name, text));
 }
 
 static void host_handle(void *arg, xo_actor_t *actor, xo_request_t *request)

@@ -39,12 +39,12 @@ static void answer_missing(xo_request_t *request)
 
 static void answer_unavailable(xo_request_t *request, const char *why)
 {
-    char text[XOI_UID_TEXT_BYTES];
+    char text[XOI_TEXT_BYTES];
     xo_slice_t uid = xo_msg_header(request->msg)->target_uid;
     xoi_request_reject(request, XO_DROP_NO_ACTOR, XO_CODE_UNAVAILABLE, why,
                        "actor \"%s\" is not in the pool at %s, and the node's broker cannot say "
                        "where it is: %s",
-                       xoi_uid_text(uid, text), xo_pool_address(request->pool), why);
+                       xoi_text(uid, text), xo_pool_address(request->pool), why);
 }
 
 static bool of_this_node(const xo_pool_t *pool, xo_slice_t record)
@@ -97,7 +97,7 @@ static int read_records(const xo_pool_t *pool, xo_slice_t body, found_t *found)
 
 static void answer_found(xo_request_t *request, const found_t *found)
 {
-    char text[XOI_UID_TEXT_BYTES];
+    char text[XOI_TEXT_BYTES];
     const xo_header_t *header = xo_msg_header(request->msg);
     xo_slice_t uid = header->target_uid;
     if (header->kind == XO_HAS)
@@ -105,7 +105,7 @@ static void answer_found(xo_request_t *request, const found_t *found)
     else if (found->count > 1)
         xoi_request_reject(request, XO_DROP_NO_ACTOR, XO_CODE_AMBIGUOUS, NULL,
                            "actor \"%s\" lives in several pools of this node: %s",
-                           xoi_uid_text(uid, text), found->candidates);
+                           xoi_text(uid, text), found->candidates);
     else
         xoi_request_close_value(request, xoi_pack_scratch(request->pool, "[S B U]", found->address,
                                                           uid, (uint64_t)found->incarnation));

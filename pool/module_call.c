@@ -52,9 +52,10 @@ xo_slice_t xo_request_kwargs(xo_request_t *request)
 
 static void refuse_args(xo_request_t *request, const char *why)
 {
+    char text[XOI_TEXT_BYTES];
     xo_slice_t method = xo_msg_header(request->msg)->method;
-    xo_request_fail(request, XO_CODE_REFUSED, "the arguments of %s.%.*s: %s",
-                    xo_actor_class(request->actor), (int)method.size, method.data, why);
+    xo_request_fail(request, XO_CODE_REFUSED, "the arguments of %s.%s: %s",
+                    xo_actor_class(request->actor), xoi_text(method, text), why);
 }
 
 int xo_request_unpack(xo_request_t *request, const char *format, ...)

@@ -203,8 +203,8 @@ xo_msg_t *xoi_failure(xo_pool_t *pool, const char *code, const char *executed, c
 xo_slice_t xoi_pack_scratch(xo_pool_t *pool, const char *format, ...);
 
 /* text.c */
-#define XOI_UID_TEXT_BYTES 128
-const char *xoi_uid_text(xo_slice_t uid, char text[XOI_UID_TEXT_BYTES]);
+#define XOI_TEXT_BYTES 128
+const char *xoi_text(xo_slice_t uid, char text[XOI_TEXT_BYTES]);
 void xoi_text_trim(char *text);
 
 /* duplicate.c */

@@ -6,10 +6,10 @@
 
 static void reject_exists(xo_request_t *request, const xo_actor_t *actor)
 {
-    char text[XOI_UID_TEXT_BYTES];
+    char text[XOI_TEXT_BYTES];
     xoi_request_reject(request, XO_DROP_NO_ACTOR, XO_CODE_ACTOR_EXISTS, NULL,
                        "actor \"%s\" exists already in the pool at %s",
-                       xoi_uid_text(xo_actor_uid(actor), text), xo_pool_address(actor->pool));
+                       xoi_text(xo_actor_uid(actor), text), xo_pool_address(actor->pool));
 }
 
 static void reject_memory(xo_request_t *request)
@@ -51,10 +51,10 @@ static void create(xo_request_t *request)
 
 static void reject_stale(xo_request_t *request, const xo_actor_t *actor)
 {
-    char text[XOI_UID_TEXT_BYTES];
+    char text[XOI_TEXT_BYTES];
     xoi_request_reject(request, XO_DROP_STALE, XO_CODE_ACTOR_NOT_EXIST, "stale incarnation",
                        "actor \"%s\" in the pool at %s was created again since",
-                       xoi_uid_text(xo_actor_uid(actor), text), xo_pool_address(actor->pool));
+                       xoi_text(xo_actor_uid(actor), text), xo_pool_address(actor->pool));
 }
 
 static bool is_stale(const xo_header_t *header, const xo_actor_t *actor)

@@ -29,16 +29,16 @@ static size_t printable(const char *at, size_t left)
     return size;
 }
 
-/* A uid for people: text as it is, other bytes as \xNN, cut to fit. */
-const char *xoi_uid_text(xo_slice_t uid, char text[XOI_UID_TEXT_BYTES])
+/* A uid or a name for people: text as it is, other bytes as \xNN, cut to fit. */
+const char *xoi_text(xo_slice_t name, char text[XOI_TEXT_BYTES])
 {
     size_t at = 0;
-    for (size_t i = 0; i < uid.size && at + 8 < XOI_UID_TEXT_BYTES;) {
-        size_t size = printable(uid.data + i, uid.size - i);
+    for (size_t i = 0; i < name.size && at + 8 < XOI_TEXT_BYTES;) {
+        size_t size = printable(name.data + i, name.size - i);
         if (size)
-            memcpy(text + at, uid.data + i, size);
+            memcpy(text + at, name.data + i, size);
         else
-            snprintf(text + at, 5, "\\x%02x", (unsigned char)uid.data[i]);
+            snprintf(text + at, 5, "\\x%02x", (unsigned char)name.data[i]);
         at += size ? size : 4;
         i += size ? size : 1;
     }

@@ -273,7 +273,7 @@ static void test_arguments(void **state)
     world_t *world = *state;
     expect_ok(make(world, "Counter", "c", ""));
     expect_ok(make(world, "Probe", "p", "s", ""));
-    expect_text(start(world, "c", "nothing", 1), ENOSYS, "no method \"nothing\"");
+    expect_text(start(world, "c", "no\xffthing", 1), ENOSYS, "no method \"no\\xffthing\"");
     expect_text(call_kwargs(world, "c", "add", "[]", "{}"), EINVAL, "Counter.add");
     expect_text(call_kwargs(world, "c", "add", "[i]", "{s i}"), EINVAL, "no keyword arguments");
     expect_int(call_kwargs(world, "c", "add", "[i]", "{}"), 5);
