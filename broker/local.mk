@@ -1,8 +1,8 @@
 # The objects besides main.c are in an archive, so that unit tests can link them: add
 # broker/libxo-broker.la to the test's _LDADD.
 noinst_LTLIBRARIES += broker/libxo-broker.la
-broker_libxo_broker_la_CPPFLAGS = $(AM_CPPFLAGS) $(INIH_CFLAGS)
-broker_libxo_broker_la_LIBADD = $(INIH_LIBS)
+broker_libxo_broker_la_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(INIH_CFLAGS)
+broker_libxo_broker_la_LIBADD = $(ZMQ_LIBS) $(INIH_LIBS)
 # One file a line, sorted.
 broker_libxo_broker_la_SOURCES = \
 	broker/ask.c \
@@ -50,3 +50,8 @@ broker_libxo_broker_la_SOURCES = \
 	broker/supervisor.c \
 	broker/supervisor.h \
 	broker/supervisor_impl.h
+
+bin_PROGRAMS += xo-broker
+xo_broker_LDADD = broker/libxo-broker.la registry/libxo-registry.la libxo.la
+xo_broker_SOURCES = \
+	broker/main.c

@@ -83,35 +83,49 @@ static void answer(xo_lookup_t *lookup, const xo_record_t *records, size_t count
 
 /* ---- other nodes ---- */
 
+static void fail(xo_lookup_t *lookup, const char *why)
+{
+    xo_ask_fail(take_ask(lookup), XO_CODE_UNAVAILABLE,
+                "this node has no actor '%.*s', and the registry, which knows those of the others, "
+                "is away: %s",
+                (int)lookup->size, lookup->uid, why);
+}
+
+/* The registry is away: what we have ourselves must do. */
+static void answer_alone(xo_lookup_t *lookup, const char *why)
+{
+    if (find_own(lookup) != NULL)
+        answer(lookup, NULL, 0);
+    else
+        fail(lookup, why);
+}
+
 static void on_records(int errnum, const char *text, const xo_record_t *records, size_t count,
                        void *arg)
 {
     xo_lookup_t *lookup = arg;
     lookup->asking = false;
-    if (lookup->ask != NULL) {
-        if (errnum == 0)
-            answer(lookup, records, count);
-        else if (find_own(lookup) != NULL)
-            answer(lookup, NULL, 0);
-        else
-            xo_ask_fail(take_ask(lookup), XO_CODE_UNAVAILABLE,
-                        "this node has no actor '%.*s', and the registry, which knows the others, "
-                        "is away: %s",
-                        (int)lookup->size, lookup->uid, text);
-    }
+    if (lookup->ask != NULL && errnum == 0)
+        answer(lookup, records, count);
+    else if (lookup->ask != NULL)
+        answer_alone(lookup, text);
     free_if_idle(lookup);
 }
 
 static void ask_registry(xo_lookup_t *lookup)
 {
     xo_publish_t *publish = lookup->broker->publish;
-    if (!xo_publish_is_shared(publish)) {
+    const xo_error_t *why = xo_publish_why_down(publish);
+    if (!xo_publish_is_shared(publish)) { /* then there are no others */
         answer(lookup, NULL, 0);
         free_if_idle(lookup);
-        return;
+    } else if (why != NULL && !xo_registry_is_up(xo_publish_registry(publish))) {
+        answer_alone(lookup, why->text);
+        free_if_idle(lookup);
+    } else {
+        lookup->asking = true;
+        xo_registry_lookup(xo_publish_registry(publish), uid_of(lookup), on_records, lookup);
     }
-    lookup->asking = true;
-    xo_registry_lookup(xo_publish_registry(publish), uid_of(lookup), on_records, lookup);
 }
 
 /* ---- the barrier ---- */

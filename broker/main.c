@@ -26,16 +26,18 @@ static void print_help(void)
          "\n"
          "      --config FILE    settings and pools (INI); see xo-broker(1)\n"
          "      --cluster NAME   the cluster [$XO_CLUSTER, else default]\n"
-         "      --registry URL   redis://[user:password@]host[:port][/db], unix:///path, memory:\n"
+         "      --registry URL   redis://[user:password@]host[:port][/db], unix:///path,\n"
+         "                       memory:\n"
          "                       [$XO_REGISTRY, else a private redis-server]\n"
          "      --owner PID      stop when this process is gone, and take the pools along\n"
-         "      --ready-fd N     write the broker's endpoint to descriptor N when it listens\n"
+         "      --ready-fd N     write the broker's endpoint to descriptor N when\n"
+         "                       it listens\n"
          "      --log LEVEL      error, warn, info or debug [info; warn with --owner]\n"
          "      --help           this text\n"
          "      --version        the version\n"
          "\n"
-         "SIGTERM or SIGINT stops the node and its pools. Exit status: 0 stopped in order,\n"
-         "1 it could not start, 2 wrong usage.");
+         "SIGTERM or SIGINT stops the node and its pools. Exit status: 0 stopped in\n"
+         "order, 1 it could not start, 2 wrong usage.");
 }
 
 static int usage_error(const char *format, const char *what)

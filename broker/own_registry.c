@@ -7,7 +7,9 @@
 #include "registry/private.h"
 
 #define COMPONENT "registry"
-#define RESTART_MS 500
+/* Before the server is started again, doubled each time it ends. */
+#define RESTART_MS 100
+#define RESTART_MAX_MS 60000
 #define URL_BYTES 256
 
 struct xo_own_registry {
@@ -16,10 +18,18 @@ struct xo_own_registry {
     const xo_log_t *log;
     xo_private_redis_t *redis; /* NULL: memory, or between two servers */
     xo_timer_t restart;
+    int64_t restart_ms;
     char url[URL_BYTES];
 };
 
 static int start(xo_own_registry_t *own, xo_error_t *err);
+
+static void restart_later(xo_own_registry_t *own)
+{
+    xo_timer_start(&own->restart, own->restart_ms * XO_MS);
+    if (own->restart_ms < RESTART_MAX_MS)
+        own->restart_ms *= 2;
+}
 
 static void on_exit_of_server(xo_private_redis_t *redis, const xo_error_t *why, void *arg)
 {
@@ -28,17 +38,18 @@ static void on_exit_of_server(xo_private_redis_t *redis, const xo_error_t *why, 
            "the private redis-server ended and is started again: %s", why->text);
     xo_private_redis_destroy(redis);
     own->redis = NULL;
-    xo_timer_start(&own->restart, RESTART_MS * XO_MS);
+    restart_later(own);
 }
 
 static void on_restart(xo_timer_t *timer, void *arg)
 {
     xo_own_registry_t *own = arg;
     xo_error_t err;
+    (void)timer;
     if (start(own, &err) == 0)
         return;
     xo_log(own->log, XO_LOG_ERROR, COMPONENT, "%s", err.text);
-    xo_timer_start(timer, RESTART_MS * XO_MS);
+    restart_later(own);
 }
 
 static int start(xo_own_registry_t *own, xo_error_t *err)
@@ -59,6 +70,7 @@ xo_own_registry_t *xo_own_registry_create(xo_loop_t *loop, const char *directory
     own->loop = loop;
     own->directory = directory;
     own->log = log;
+    own->restart_ms = RESTART_MS;
     xo_timer_init(&own->restart, loop, on_restart, own);
     if (start(own, err) == 0)
         return own;

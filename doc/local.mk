@@ -5,5 +5,6 @@ dist_doc_DATA += \
 
 # Man pages: doc/man/NAME.SECTION
 dist_man_MANS += \
+	doc/man/xo-broker.1 \
 	doc/man/xo-pool.1 \
 	doc/man/xo.1

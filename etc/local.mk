@@ -2,3 +2,6 @@
 # systemd, dist_completion_DATA for bash. One file a line, sorted.
 dist_completion_DATA += \
 	etc/completion/xo
+dist_xoconf_DATA += \
+	etc/minimal.ini \
+	etc/node.ini
