@@ -53,6 +53,11 @@ threaded_tests = \
 system_tests = \
 	t/0001-layers.t \
 	t/0200-xo-pool.t \
+	t/0300-broker.t \
+	t/0301-broker-pools.t \
+	t/0302-broker-owner.t \
+	t/0303-broker-registry.t \
+	t/0304-broker-usage.t \
 	t/0500-xo-usage.t \
 	t/0510-xo-node.t \
 	t/0600-wordcount.t \
@@ -73,6 +78,13 @@ unit_test_libs = \
 	$(CMOCKA_LIBS)
 
 broker_test_libs = broker/libxo-broker.la $(unit_test_libs)
+
+# Programs that system tests use.
+check_PROGRAMS += \
+	t/broker-call \
+	t/fake-pool
+t_broker_call_CPPFLAGS = $(AM_CPPFLAGS) $(JSON_C_CFLAGS)
+t_broker_call_LDADD = $(unit_test_libs) $(JSON_C_LIBS)
 
 noinst_HEADERS += \
 	t/lane-rig.h \
@@ -140,7 +152,7 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 TESTS += $(system_tests)
-EXTRA_DIST += $(system_tests) $(python_tests) t/leftovers.sh t/lib.sh t/tap/pytest-tap.py
+EXTRA_DIST += $(system_tests) $(python_tests) t/brokers.py t/leftovers.sh t/lib.sh t/tap/pytest-tap.py
 if PYTHON
 TESTS += $(python_tests)
 endif

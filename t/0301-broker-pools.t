@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+"""Pools: started, watched, started again, stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
+from brokers import FAKE_POOL, Node, refusal, run, start_pool, until  # noqa: E402
+
+TWO_POOLS = f"[pool work]\ncommand = {FAKE_POOL} actor=alice\ncount = 2\nenv.COLOUR = blue\n"
+
+
+def environment(pid):
+    with open(f"/proc/{pid}/environ", encoding="utf-8") as file:
+        return dict(entry.split("=", 1) for entry in file.read().split("\0") if "=" in entry)
+
+
+def alive(pid):
+    return os.path.exists(f"/proc/{pid}")
+
+
+def configured(place):
+    """the pools of the configuration are started, and get their environment"""
+    node = Node(place, config=TWO_POOLS)
+    pools = node.wait_pools(2)
+    assert [pool["index"] for pool in pools] == [0, 1]
+    assert {pool["label"] for pool in pools} == {"work"}
+    assert all(not pool["address"].endswith(":0") for pool in pools)
+    env = environment(pools[1]["pid"])
+    assert env["COLOUR"] == "blue"
+    assert env["XO_POOL_ID"] == pools[1]["id"] and env["XO_POOL_INDEX"] == "1"
+    assert env["XO_BROKER"] == node.endpoint and env["XO_RUN_DIR"] == place.run_dir
+    assert env["XO_CLUSTER"] == "default" and "XO_OWNER_PID" not in env
+    assert os.readlink(f"/proc/{pools[0]['pid']}/fd/0") == "/dev/null"
+    assert os.getpgid(pools[0]["pid"]) == pools[0]["pid"]
+    assert node.stop()[0] == 0
+    place.assert_clean()
+
+
+def killed(place):
+    """a pool that is killed comes back, in generation 2, at its place"""
+    node = Node(place, config=TWO_POOLS)
+    before = node.wait_pools(2)[0]
+    node.wait_registry()
+    os.kill(before["pid"], signal.SIGKILL)
+    until(lambda: node.pools()[0]["generation"] == 2, "generation 2")
+    after = node.wait_pools(2)[0]
+    for same in ("id", "index", "address", "label"):
+        assert before[same] == after[same]
+    assert after["pid"] != before["pid"] and after["restarts"] == 1
+    (down,) = node.events("pool.down")
+    assert down["reason"] == "signal 9 (Killed)" and down["generation"] == 1, down
+    (restart,) = node.events("pool.restart")
+    assert restart["generation"] == 2
+    until(lambda: len(node.call("lookup", "alice")) == 2, "its actor to be named again")
+    gone = [event for event in node.events("actor.down") if event["pool"] == before["id"]]
+    assert len(gone) == 1 and "started again" in gone[0]["reason"]
+
+
+def lookups(place):
+    """a lookup finds all actors of that uid, and a pool that has just told is never missed"""
+    node = Node(place, config=TWO_POOLS)
+    node.wait_pools(2)
+    found = node.call("lookup", "alice")
+    assert {actor["address"] for actor in found} == {pool["address"] for pool in node.pools()}
+    assert {actor["state"] for actor in found} == {"running"} and found[0]["class"] == "Fake"
+    assert node.call("lookup", "nobody") == []
+    for number in range(5):
+        node.call("pool.start", start_pool(f"actor=new{number}"))
+        assert len(node.call("lookup", f"new{number}")) == 1
+
+
+def on_request(place):
+    """pool.start answers with the pool's record once it is ready"""
+    node = Node(place)
+    pool = node.call("pool.start", start_pool(label="w", index=7, env={"A": "b"}))
+    assert pool["state"] == "ready" and pool["index"] == 7 and pool["label"] == "w"
+    assert environment(pool["pid"])["A"] == "b"
+    refused = refusal(node.call, "pool.start", start_pool(index=7))
+    assert refused.code == "Refused" and "index 7" in str(refused)
+    assert node.call("pool.start", start_pool())["index"] == 0
+    node.call("pool.stop", pool["address"])
+    assert not alive(pool["pid"])
+    assert [other["index"] for other in node.pools()] == [0]
+    node.call("pool.stop", node.pools()[0]["id"])
+    assert node.pools() == []
+
+
+def failing_starts(place):
+    """pool.start says why a pool did not become ready, and forgets it"""
+    node = Node(place)
+    assert "No such file" in str(refusal(node.call, "pool.start", {"argv": ["no-such-program"]}))
+    text = str(refusal(node.call, "pool.start", start_pool("exit=3")))
+    assert "exit status 3 before it was ready" in text, text
+    text = str(refusal(node.call, "pool.start", start_pool("mute", ready_ms=100)))
+    assert "not ready within 100 ms" in text, text
+    assert node.pools() == []
+    until(lambda: all("fake-pool" not in line for line in place.processes().values()),
+          "the mute one to be killed")
+
+
+def output_file(place):
+    """a pool's output can go to a file, and its last words into the reason"""
+    output = os.path.join(place.path, "pool.log")
+    node = Node(place, config=f"[pool p]\ncommand = {FAKE_POOL} exit=4\noutput = {output}\n"
+                              "intensity = 1\nbackoff_ms = 1\n")
+    (pool,) = node.wait_pools(1, "failed")
+    node.wait_registry()
+    until(lambda: node.events("pool.failed"), "the event")
+    reason = node.events("pool.failed")[0]["reason"]
+    assert "exit status 4 before it was ready: fake-pool: its last words" in reason, reason
+    assert "given up after 1 restarts" in reason, reason
+    assert pool["restarts"] == 1
+    with open(output, encoding="utf-8") as file:
+        assert file.read().count("its last words") == 2
+
+
+def gives_up(place):
+    """after too many restarts a pool is failed, and so are its actors"""
+    node = Node(place, config=f"[pool p]\ncommand = {FAKE_POOL} actor=alice\nintensity = 2\n"
+                              "backoff_ms = 1\n")
+    for generation in (1, 2, 3):
+        until(lambda g=generation: [p for p in node.pools("ready") if p["generation"] == g],
+              f"generation {generation}")
+        until(lambda: [a for a in node.call("lookup", "alice") if a["state"] == "running"],
+              "its actor")
+        os.kill(node.pools()[0]["pid"], signal.SIGKILL)
+    node.wait_pools(1, "failed")
+    assert [actor["state"] for actor in node.call("lookup", "alice")] == ["failed"]
+    node.call("pool.stop", node.pools()[0]["id"])
+    assert node.pools() == [] and node.call("actors") == []
+
+
+def recovering(place):
+    """while a pool is away, its actors are recovering"""
+    node = Node(place, config=f"[pool p]\ncommand = {FAKE_POOL} actor=alice\n"
+                              "backoff_ms = 60000\nbackoff_max_ms = 60000\n")
+    (pool,) = node.wait_pools(1)
+    os.kill(pool["pid"], signal.SIGKILL)
+    node.wait_pools(1, "restarting")
+    assert [actor["state"] for actor in node.call("lookup", "alice")] == ["recovering"]
+    assert node.stop()[0] == 0
+    place.assert_clean()
+
+
+def temporary(place):
+    """a temporary pool is not started again"""
+    node = Node(place)
+    pool = node.call("pool.start", start_pool("actor=alice", restart="temporary"))
+    os.kill(pool["pid"], signal.SIGKILL)
+    until(lambda: not node.pools(), "it to be gone")
+    assert node.call("actors") == []
+
+
+def family(place):
+    """what a pool started goes with it, when it dies and when it is stopped"""
+    node = Node(place)
+    for end in ("kill", "stop"):
+        pool = node.call("pool.start", start_pool("child", restart="temporary"))
+        child = next(pid for pid, line in place.processes().items() if "sleep" in line)
+        if end == "kill":
+            os.kill(pool["pid"], signal.SIGKILL)
+        else:
+            node.call("pool.stop", pool["address"])
+        until(lambda pid=child: pid not in place.processes(), "the child to be gone")
+
+
+def stubborn(place):
+    """one that ignores SIGTERM is killed: by pool.stop after its time, at the end after a second"""
+    node = Node(place)
+    pool = node.call("pool.start", start_pool("stubborn"))
+    node.call("pool.stop", pool["address"], 50)
+    assert not alive(pool["pid"])
+    for _ in range(3):
+        node.call("pool.start", start_pool("stubborn", "child"))
+    status, seconds = node.stop()
+    assert status == 0 and seconds < 2, (status, seconds)
+    place.assert_clean()
+
+
+def by_itself(place):
+    """a pool that the broker did not start joins by its hello, is asked to end, and is not restarted"""
+    node = Node(place)
+    env = dict(place.env, XO_BROKER=node.endpoint, XO_NODE_ID="0", XO_POOL_ID="abc",
+               XO_POOL_GENERATION="1", XO_POOL_INDEX="-1", XO_POOL_LABEL="guest",
+               XO_POOL_ADDRESS="127.0.0.1:0", XO_HEARTBEAT_MS="1000")
+    for end in ("kill", "ask"):
+        with subprocess.Popen([FAKE_POOL, "actor=alice"], env=env) as guest:
+            (pool,) = node.wait_pools(1)
+            assert pool["pid"] == guest.pid and pool["label"] == "guest" and pool["index"] == 0
+            until(lambda: node.call("lookup", "alice"), "its actor")
+            thief = subprocess.run([FAKE_POOL], env=env, stderr=subprocess.PIPE, text=True,
+                                   check=False)
+            assert "is not the one" in thief.stderr, thief.stderr
+            if end == "kill":
+                guest.kill()
+            else:
+                node.call("pool.stop", pool["address"])
+            until(lambda: not node.pools(), "it to be gone")
+            assert node.call("actors") == []
+
+
+def impostor(place):
+    """a process that claims the place of a pool of another generation is refused"""
+    node = Node(place)
+    pool = node.call("pool.start", start_pool())
+    env = environment(pool["pid"])
+    for generation, words in (("2", "generation"), ("1", "is not the one")):
+        env["XO_POOL_GENERATION"] = generation
+        env["XO_POOL_ADDRESS"] = "127.0.0.1:0"
+        done = subprocess.run([FAKE_POOL], env=env, stderr=subprocess.PIPE, text=True, check=False)
+        assert words in done.stderr, done.stderr
+    assert [one["pid"] for one in node.pools("ready")] == [pool["pid"]]
+
+
+def silent(place):
+    """a pool that is silent for three heartbeats is suspect until it is heard again"""
+    node = Node(place, config="[node]\nheartbeat_ms = 50\n")
+    pool = node.call("pool.start", start_pool())
+    os.kill(pool["pid"], signal.SIGSTOP)
+    node.wait_pools(1, "suspect")
+    os.kill(pool["pid"], signal.SIGCONT)
+    node.wait_pools(1, "ready")
+    assert node.pools()[0]["generation"] == 1
+
+
+def relayed(place):
+    """relay passes a call on to an address and hands the answer back"""
+    node = Node(place)
+    pool = node.call("pool.start", start_pool())
+    has = 13
+    assert node.call("relay", pool["address"], has, "", "", None) is True
+    port = pool["address"].rsplit(":", 1)[1]
+    node.call("pool.stop", pool["address"])
+    refused = refusal(node.call, "relay", f"127.0.0.1:{port}", has, "", "", None)
+    assert refused.code == "ServerClosed" and refused.answer["executed"] == "no", refused.answer
+
+
+run(configured, killed, lookups, on_request, failing_starts, output_file, gives_up, recovering,
+    temporary, family, stubborn, by_itself, impostor, silent, relayed)

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""An embedded node: it does not outlive the process that owns it (contract 15)."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
+from brokers import FAKE_POOL, Node, run, until  # noqa: E402
+
+POOLS = f"[pool work]\ncommand = {FAKE_POOL} stubborn child\ncount = 2\n"
+
+
+def owned(place, **more):
+    # The owner must not be recognised as a process of the node.
+    owner = subprocess.Popen(["sleep", "600"])  # pylint: disable=consider-using-with
+    node = Node(place, "--owner", str(owner.pid), config=POOLS, **more)
+    node.wait_pools(2)
+    return owner, node
+
+
+def owner_killed(place):
+    """when the owner is killed, all is gone within 2 s"""
+    owner, node = owned(place)
+    node.wait_registry()
+    begin = time.monotonic()
+    owner.kill()
+    owner.wait()
+    status = node.process.wait()
+    assert status == 0 and time.monotonic() - begin < 2
+    place.assert_clean()
+
+
+def owner_ends(place):
+    """when the owner ends in order, too"""
+    owner, node = owned(place)
+    owner.terminate()
+    owner.wait()
+    assert node.process.wait() == 0
+    place.assert_clean()
+
+
+def owner_is_gone_already(place):
+    """an owner that is gone already is an error"""
+    owner = subprocess.Popen(["true"])  # pylint: disable=consider-using-with
+    owner.wait()
+    done = subprocess.run(["xo-broker", "--owner", str(owner.pid)], env=place.env, check=False,
+                          stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and f"--owner {owner.pid}" in done.stderr, done.stderr
+    place.assert_clean()
+
+
+def broker_killed(place):
+    """the private redis-server goes with a broker that is killed"""
+    owner, node = owned(place)
+    node.wait_registry()
+    assert any("redis-server" in line for line in place.processes().values())
+    node.process.kill()
+    node.process.wait()
+    until(lambda: all("redis-server" not in line for line in place.processes().values()),
+          "the redis-server to be gone")
+    owner.kill()
+    owner.wait()
+
+
+def pools_know(place):
+    """its pools are told the owner, so that they go even when the broker cannot see to it"""
+    owner, node = owned(place)
+    pid = node.pools()[0]["pid"]
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        assert f"XO_OWNER_PID={owner.pid}".encode() in file.read().split(b"\0")
+    owner.kill()
+    owner.wait()
+    node.process.wait()
+
+
+def not_default(place):
+    """it is not the user's default node, and leaves SIGINT to its owner"""
+    owner, node = owned(place)
+    assert not os.path.lexists(os.path.join(os.path.dirname(node.directory), "default"))
+    node.process.send_signal(signal.SIGINT)
+    assert node.call("ping") == "pong"
+    assert node.stop(signal.SIGTERM)[0] == 0
+    owner.kill()
+    owner.wait()
+    place.assert_clean()
+
+
+run(owner_killed, owner_ends, owner_is_gone_already, broker_killed, pools_know, not_default)

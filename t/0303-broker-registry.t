@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+"""The broker and Redis: what is written, and what is said when it is away."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
+from brokers import FAKE_POOL, Node, redis, refusal, run, start_pool, until  # noqa: E402
+
+POOL = f"[pool work]\ncommand = {FAKE_POOL} actor=alice\n"
+
+
+class Server:
+    """A redis-server of the test's own, on a unix socket."""
+
+    def __init__(self, place, *options):
+        self.place = place
+        self.socket = os.path.join(place.path, "shared.sock")
+        self.options = options
+        self.process = None
+
+    def start(self):
+        # pylint: disable=consider-using-with
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "",
+             "--daemonize", "no", "--dir", self.place.path, *self.options],
+            stdout=subprocess.DEVNULL, env=self.place.env)
+        until(lambda: redis(self.socket, "ping")[0] in ("PONG", "NOAUTH Authentication required."),
+              "redis-server")
+        return self
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def hash_of(lines):
+    return dict(zip(lines[::2], lines[1::2]))
+
+
+def keys(place):
+    """redis-cli shows the documented keys, in words"""
+    node = Node(place, config=POOL)
+    (pool,) = node.wait_pools(1)
+    node.wait_registry()
+    until(lambda: node.redis("exists", f"xo:{{default}}:actor:alice@{pool['id']}") == ["1"],
+          "the actor's key")
+    record = hash_of(node.redis("hgetall", f"xo:{{default}}:pool:{pool['id']}"))
+    assert record["address"] == pool["address"] and record["state"] == "ready", record
+    assert record["pid"] == str(pool["pid"]) and record["generation"] == "1", record
+    record = hash_of(node.redis("hgetall", f"xo:{{default}}:node:{pool['node']}"))
+    assert record["pid"] == str(node.process.pid) and record["state"] == "ready", record
+    record = hash_of(node.redis("hgetall", f"xo:{{default}}:actor:alice@{pool['id']}"))
+    assert record["class"] == "Fake" and record["state"] == "running", record
+    assert record["uid"] == "alice" and record["node"] == pool["node"], record
+    assert 0 < int(node.redis("pttl", f"xo:{{default}}:pool:{pool['id']}")[0]) <= 5000
+    kinds = [event["type"] for event in node.call("events", "0", 100)]
+    for kind in ("node.up", "pool.start", "pool.up", "actor.up", "registry.up"):
+        assert kind in kinds, (kind, kinds)
+    assert len(node.call("events", "$-2", 100)) == 2
+
+
+def leases_renewed(place):
+    """leases are renewed for as long as their owner lives, and go when it ends"""
+    server = Server(place).start()
+    node = Node(place, "--registry", f"unix://{server.socket}",
+                config="[node]\nheartbeat_ms = 20\n" + POOL)
+    node.wait_pools(1)
+    node.wait_registry()
+    key = f"xo:{{default}}:node:{node.call('status')['id']}"
+    until(lambda: redis(server.socket, "exists", key) == ["1"], "the lease")
+    # Its time of life is 100 ms. What is read here has been renewed many times over.
+    for _ in range(40):
+        assert redis(server.socket, "exists", key) == ["1"]
+    node.stop()
+    left = redis(server.socket, "keys", "xo:{default}:*")
+    assert not [key for key in left if key.split(":")[2] in ("node", "pool", "actor")], left
+    kinds = redis(server.socket, "xrange", "xo:{default}:events", "-", "+")
+    assert "node.down" in kinds, kinds
+    server.stop()
+
+
+def two_nodes(place):
+    """two nodes on one registry list and look up each other's"""
+    server = Server(place).start()
+    url = f"unix://{server.socket}"
+    one = Node(place, "--registry", url, config=POOL)
+    two = Node(place, "--registry", url)
+    one.wait_pools(1)
+    two.call("pool.start", start_pool("actor=bob"))
+    for node in (one, two):
+        until(lambda n=node: len(n.call("nodes")) == 2, "both nodes")
+        until(lambda n=node: len(n.call("pools")) == 2, "both pools")
+        until(lambda n=node: len(n.call("actors")) == 2, "both actors")
+        assert node.call("lookup", "alice")[0]["address"] == one.call("pools")[0]["address"]
+        assert len(node.call("lookup", "bob")) == 1
+        assert node.call("lookup", "carol") == []
+        assert all(isinstance(pool["pid"], int) for pool in node.call("pools"))
+    one.call("pool.start", start_pool("actor=bob"))
+    until(lambda: len(two.call("lookup", "bob")) == 2, "a second bob")
+    one.stop()
+    assert len(two.call("lookup", "bob")) == 1 and two.call("lookup", "alice") == []
+    two.stop()
+    server.stop()
+
+
+def comes_and_goes(place):
+    """while Redis is away the node works, and says so; when it is back all is there again"""
+    server = Server(place)
+    url = f"unix://{server.socket}"
+    node = Node(place, "--registry", url, config=POOL)
+    node.wait_pools(1)
+    assert len(node.call("lookup", "alice")) == 1
+    refused = refusal(node.call, "lookup", "bob")
+    assert refused.code == "Unavailable" and url in str(refused), refused.answer
+    until(lambda: url in node.call("status")["registry_state"], "its state")
+    for _ in range(2):
+        server.start()
+        node.wait_registry()
+        until(lambda: len([key for key in redis(server.socket, "keys", "*") if "alice@" in key]) == 1,
+              "the actor to be published")
+        assert node.call("lookup", "bob") == []
+        server.stop()
+        until(lambda: node.call("status")["registry_state"] != "up", "it to be seen")
+        assert len(node.call("nodes")) == 1 and len(node.call("lookup", "alice")) == 1
+        refused = refusal(node.call, "lookup", "bob")
+        assert refused.code == "Unavailable" and url in str(refused), refused.answer
+    assert node.stop()[0] == 0
+
+
+def emptied(place):
+    """a registry that was emptied is filled again"""
+    node = Node(place, config="[node]\nheartbeat_ms = 50\n" + POOL)
+    node.wait_pools(1)
+    node.wait_registry()
+
+    def named():
+        return [key for key in node.redis("keys", "*") if "alice@" in key or ":pool:" in key]
+    until(lambda: len(named()) == 2, "pool and actor")
+    node.redis("flushall")
+    until(lambda: len(named()) == 2, "pool and actor again")
+
+
+def private_server_dies(place):
+    """a private redis-server that dies is started again, and filled again"""
+    node = Node(place, config=POOL)
+    node.wait_pools(1)
+    node.wait_registry()
+    server = next(pid for pid, line in place.processes().items() if "redis-server" in line)
+    os.kill(server, 9)
+    until(lambda: [key for key in node.redis("keys", "*") if "alice@" in key], "the actor")
+    assert node.stop()[0] == 0
+    place.assert_clean()
+
+
+def wrong_password(place):
+    """a wrong password is told, without the password"""
+    server = Server(place, "--requirepass", "right").start()
+    node = Node(place, "--registry", f"unix://:wrong@{server.socket}")
+    until(lambda: "password" in node.call("status")["registry_state"], "the sentence")
+    state = node.call("status")["registry_state"]
+    assert server.socket in state and "wrong@" not in state, state
+    assert "wrong@" not in node.log() and "wrong@" not in str(node.call("status"))
+    node.stop()
+    server.stop()
+
+
+def bad_url(place):
+    """a URL that cannot be is an error, without the password"""
+    for url, words in (("gopher://user:secret@host/", "gopher"), ("redis://u:secret@h:99999", "h")):
+        done = subprocess.run(["xo-broker", "--registry", url], env=place.env, check=False,
+                              stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 1, done
+        assert words in done.stderr and "secret" not in done.stderr, done.stderr
+    place.assert_clean()
+
+
+def no_redis(place):
+    """without redis-server the registry is memory, and that is said"""
+    node = Node(place, config=POOL, env={"XO_REDIS_SERVER": "/nonexistent/redis-server"})
+    node.wait_pools(1)
+    assert node.call("status")["registry"] == "memory:"
+    assert "in memory" in node.log()
+    until(lambda: node.call("lookup", "alice"), "its actor")
+    assert [event["type"] for event in node.call("events", "0", 10)][0] == "node.up"
+    assert node.stop()[0] == 0
+    place.assert_clean()
+
+
+if shutil.which("redis-server") and shutil.which("redis-cli"):
+    run(keys, leases_renewed, two_nodes, comes_and_goes, emptied, private_server_dies,
+        wrong_password, bad_url, no_redis)
+else:
+    print("1..0 # SKIP redis-server and redis-cli are needed")

@@ -1,0 +1,190 @@
+/* fake-pool [WORD]...: the least process that a broker takes for a pool. For the system tests.
+ * Words:
+ *
+ *   exit=N     ends with status N before it says hello
+ *   mute       never says hello
+ *   stubborn   ignores SIGTERM
+ *   child      leaves a child in its process group that sleeps on
+ *   actor=UID  tells the broker of an actor, once it has joined
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libxo/xo.h"
+
+typedef struct {
+    const char *actor;
+    bool mute;
+    xo_loop_t *loop;
+    xo_endpoint_t *endpoint;
+    xo_timer_t heartbeat;
+} fake_t;
+
+static const char *need(const char *name)
+{
+    const char *value = getenv(name);
+    if (value == NULL) {
+        fprintf(stderr, "fake-pool: %s is not set\n", name);
+        exit(64);
+    }
+    return value;
+}
+
+/* `has` of the pool itself is the broker's barrier. */
+static void on_request(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *arg)
+{
+    (void)arg;
+    xo_return_t to = xo_return_of(from, *msg);
+    xo_header_t header = {.kind = XO_RESULT};
+    if (xo_msg_header(*msg)->kind == XO_HAS) {
+        xo_msg_t *answer = xo_msg_create(&header, xo_slice("\xc3", 1));
+        xo_endpoint_answer(endpoint, &to, &answer);
+    }
+    if (xo_msg_header(*msg)->kind != XO_CANCEL)
+        xo_endpoint_consumed(endpoint, from, xo_msg_bytes(*msg));
+    xo_msg_destroy(msg);
+}
+
+static void tell_actor(fake_t *fake, xo_link_t *link)
+{
+    xo_buf_t body = XO_BUF_INIT;
+    xo_header_t header = {.kind = XO_TELL,
+                          .target_uid = xo_slice_str(XO_BROKER_UID),
+                          .method = xo_slice_str("actor.up")};
+    xo_pack_format(&body, "[[B U s ?] {}]", xo_slice_str(fake->actor), (uint64_t)1, "Fake", 0);
+    xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&body));
+    xo_buf_free(&body);
+    xo_endpoint_tell(fake->endpoint, link, &msg, XO_SEND_QUEUE, NULL, NULL, NULL);
+}
+
+static void on_linked(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
+{
+    fake_t *fake = arg;
+    if (link == xo_endpoint_broker(endpoint) && fake->actor != NULL)
+        tell_actor(fake, link);
+}
+
+static void on_unlinked(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error_t *why, void *arg)
+{
+    fake_t *fake = arg;
+    (void)endpoint, (void)link;
+    fprintf(stderr, "fake-pool: %s\n", why->text);
+    xo_loop_stop(fake->loop);
+}
+
+static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *msg, void *arg)
+{
+    fake_t *fake = arg;
+    (void)endpoint, (void)link;
+    if (xo_slice_eq_str(xo_msg_header(msg)->method, "stop"))
+        xo_loop_stop(fake->loop);
+}
+
+static void on_heartbeat(xo_timer_t *timer, void *arg)
+{
+    fake_t *fake = arg;
+    xo_header_t header = {.kind = XO_HEARTBEAT};
+    xo_link_t *link = xo_endpoint_broker(fake->endpoint);
+    if (link == NULL || !xo_link_up(link))
+        return;
+    xo_buf_t body = XO_BUF_INIT;
+    xo_pack_format(&body, "{s s s i}", "language", "fake", "handled", 7);
+    xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&body));
+    xo_buf_free(&body);
+    xo_endpoint_tell(fake->endpoint, link, &msg, 0, NULL, NULL, NULL);
+    xo_msg_destroy(&msg);
+    xo_timer_start(timer, atoi(need("XO_HEARTBEAT_MS")) * XO_MS);
+}
+
+static void on_term(xo_signal_t *watcher, int signum, void *arg)
+{
+    (void)watcher, (void)signum;
+    xo_loop_stop(((fake_t *)arg)->loop);
+}
+
+static void take_word(fake_t *fake, const char *word)
+{
+    if (strncmp(word, "exit=", 5) == 0) {
+        fprintf(stderr, "fake-pool: its last words\n");
+        exit(atoi(word + 5));
+    } else if (strcmp(word, "mute") == 0) {
+        fake->mute = true;
+    } else if (strcmp(word, "stubborn") == 0) {
+        signal(SIGTERM, SIG_IGN);
+    } else if (strcmp(word, "child") == 0) {
+        if (fork() == 0) {
+            execlp("sleep", "sleep", "600", (char *)NULL);
+            _exit(127);
+        }
+    } else if (strncmp(word, "actor=", 6) == 0) {
+        fake->actor = word + 6;
+    } else {
+        fprintf(stderr, "fake-pool: what is '%s'?\n", word);
+        exit(64);
+    }
+}
+
+static xo_identity_t identity(void)
+{
+    xo_identity_t self = {.role = XO_ROLE_POOL};
+    self.node_id = strtoull(need("XO_NODE_ID"), NULL, 16);
+    self.pool_id = strtoull(need("XO_POOL_ID"), NULL, 16);
+    self.generation = (uint32_t)atoi(need("XO_POOL_GENERATION"));
+    self.index = atoi(need("XO_POOL_INDEX"));
+    snprintf(self.label, sizeof(self.label), "%s", need("XO_POOL_LABEL"));
+    return self;
+}
+
+static int join(fake_t *fake, xo_ctx_t *ctx, xo_error_t *err)
+{
+    xo_endpoint_ops_t ops = {on_request, NULL, on_linked, on_unlinked, on_event};
+    xo_identity_t self = identity();
+    fake->endpoint = xo_endpoint_create(ctx, fake->loop, &self, &ops, fake, NULL, err);
+    if (fake->endpoint == NULL ||
+        xo_endpoint_listen(fake->endpoint, need("XO_POOL_ADDRESS"), NULL, err) < 0)
+        return -1;
+    if (fake->mute)
+        return 0;
+    xo_link_t *link = xo_endpoint_link(fake->endpoint, need("XO_BROKER"), err);
+    if (link == NULL)
+        return -1;
+    xo_endpoint_set_broker(fake->endpoint, link);
+    xo_timer_init(&fake->heartbeat, fake->loop, on_heartbeat, fake);
+    return xo_timer_start(&fake->heartbeat, 20 * XO_MS);
+}
+
+static int watch_term(fake_t *fake, xo_signal_t *term)
+{
+    struct sigaction action;
+    sigaction(SIGTERM, NULL, &action);
+    if (action.sa_handler == SIG_IGN)
+        return 0;
+    xo_signal_init(term, fake->loop, SIGTERM, on_term, fake);
+    return xo_signal_start(term);
+}
+
+int main(int argc, char **argv)
+{
+    fake_t fake = {0};
+    xo_signal_t term = {0};
+    xo_error_t err = {0};
+    for (int i = 1; i < argc; i++)
+        take_word(&fake, argv[i]);
+    xo_ctx_t *ctx = xo_ctx_create(NULL, &err);
+    fake.loop = ctx ? xo_loop_create(&err) : NULL;
+    if (fake.loop == NULL || watch_term(&fake, &term) < 0 || join(&fake, ctx, &err) < 0) {
+        fprintf(stderr, "fake-pool: %s\n", err.text);
+        return 1;
+    }
+    xo_loop_run(fake.loop);
+    xo_timer_stop(&fake.heartbeat);
+    if (term.active)
+        xo_signal_stop(&term);
+    xo_endpoint_destroy(fake.endpoint);
+    xo_loop_destroy(fake.loop);
+    xo_ctx_destroy(ctx);
+    return 0;
+}
