@@ -160,6 +160,8 @@ struct xo_pool {
     xo_defer_t stop_wanted;
     xo_io_t owner_io;
     int owner_fd; /* -1: none */
+    pid_t owner;
+    xo_timer_t owner_timer; /* where there are no pidfds */
 };
 
 /* actor.c */

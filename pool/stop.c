@@ -2,11 +2,16 @@
  * order, with every actor's pre_destroy.
  */
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "pool/pool_impl.h"
+
+/* What an owner leaves is to be gone within 2 s of its end. */
+#define OWNER_CHECK_NS (500 * XO_MS)
 
 /* ---- orderly stop ---- */
 
@@ -89,12 +94,40 @@ static void owner_gone(xo_io_t *io, int revents, void *arg)
     xoi_stop_wanted(arg);
 }
 
-/* pidfd_open(2): unlike a pid, it cannot come to mean another process. */
+/* A process that has ended and was not waited for yet still has its pid: proc(5) tells its state,
+ * after the name in parentheses. */
+static bool has_ended(pid_t pid)
+{
+    char text[512] = "";
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return kill(pid, 0) < 0 && errno == ESRCH;
+    size_t size = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[size] = '\0';
+    const char *state = strrchr(text, ')');
+    return state && (!strncmp(state, ") Z", 3) || !strncmp(state, ") X", 3));
+}
+
+static void owner_checked(xo_timer_t *timer, void *arg)
+{
+    xo_pool_t *pool = arg;
+    if (has_ended(pool->owner))
+        xoi_stop_wanted(pool);
+    else
+        xo_timer_start(timer, OWNER_CHECK_NS);
+}
+
+/* pidfd_open(2): unlike a pid, it cannot come to mean another process. Where there is none (Linux
+ * before 5.3, sandboxes), the pid is asked for now and then. */
 static int watch_owner(xo_pool_t *pool, pid_t owner, xo_error_t *err)
 {
+    pool->owner = owner;
     pool->owner_fd = (int)syscall(SYS_pidfd_open, owner, 0);
-    if (pool->owner_fd < 0 && errno == ESRCH) {
-        xoi_stop_wanted(pool);
+    if (pool->owner_fd < 0 && (errno == ENOSYS || errno == EPERM || errno == ESRCH)) {
+        owner_checked(&pool->owner_timer, pool);
         return 0;
     }
     if (pool->owner_fd < 0)
@@ -108,6 +141,7 @@ int xoi_stop_init(xo_pool_t *pool, pid_t owner, xo_error_t *err)
 {
     pool->owner_fd = -1;
     xo_timer_init(&pool->stop_timer, pool->loop, stop_late, pool);
+    xo_timer_init(&pool->owner_timer, pool->loop, owner_checked, pool);
     xo_defer_init(&pool->stop_check, pool->loop, check_stopped, pool);
     xo_defer_init(&pool->stop_wanted, pool->loop, ask_host, pool);
     return owner > 0 ? watch_owner(pool, owner, err) : 0;
@@ -116,6 +150,7 @@ int xoi_stop_init(xo_pool_t *pool, pid_t owner, xo_error_t *err)
 void xoi_stop_end(xo_pool_t *pool)
 {
     xo_timer_stop(&pool->stop_timer);
+    xo_timer_stop(&pool->owner_timer);
     xo_defer_stop(&pool->stop_check);
     xo_defer_stop(&pool->stop_wanted);
     if (pool->owner_fd < 0)
