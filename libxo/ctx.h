@@ -18,15 +18,18 @@ typedef struct xo_ctx xo_ctx_t;
 /* `cluster` NULL: $XO_CLUSTER, else "default"; [A-Za-z0-9_.-]+, else EINVAL. Loads (or makes) the
  * key, makes the run directory. No thread is started before a socket is needed. */
 xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err);
-/* Waits for what was sent to leave, at most a second; all endpoints must be gone. Takes NULL. */
+/* Waits for what was sent to leave, at most a second; all lanes and listeners must be gone, or it
+ * waits for them. Removes the run directory when no other process uses it. In a fork of the process
+ * that made it, it only frees memory: make a new context after fork(2). Takes NULL. */
 void xo_ctx_destroy(xo_ctx_t *ctx);
 
 const char *xo_ctx_cluster(const xo_ctx_t *ctx);
 const xo_keys_t *xo_ctx_keys(const xo_ctx_t *ctx);
 
-/* The cluster's run directory of this user and machine (0700): $XO_RUN_DIR, else
- * $XDG_RUNTIME_DIR/xo, else /tmp/xo-UID; then "/CLUSTER". A pool's ipc socket is in it under the
- * pool's advertised address, so "host:port" alone finds it; a node's own files are in n-NODEID/. */
+/* The cluster's run directory of this user and machine (0700, ours, no link, else EPERM):
+ * $XO_RUN_DIR, else $XDG_RUNTIME_DIR/xo, else /tmp/xo-UID; then "/CLUSTER". A pool's ipc socket is
+ * in it under the pool's advertised address, so "host:port" alone finds it; a node's own files are
+ * in n-NODEID/. */
 const char *xo_ctx_run_dir(const xo_ctx_t *ctx);
 
 /* The ZeroMQ context, made at the first call (with its I/O thread bound as xo_ctx_bind_io said). */
@@ -38,7 +41,7 @@ int xo_ctx_set_io_threads(xo_ctx_t *ctx, int count, xo_error_t *err);
 /* Starts the ZAP handler (RFC 27/ZAP) of this context if it does not run yet: a thread that answers
  * CURVE requests by comparing the client's key. Every tcp listener calls this. */
 int xo_ctx_start_zap(xo_ctx_t *ctx, xo_error_t *err);
-/* How many clients the ZAP handler turned away. */
+/* How many who dialled were turned away: by the ZAP handler, or in the handshake before it. */
 uint64_t xo_ctx_refused(const xo_ctx_t *ctx);
 
 /* Which addresses live in this process, so that they are reached by inproc. Thread-safe.

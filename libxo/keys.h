@@ -1,6 +1,6 @@
 /* keys.h - the cluster's CURVE key (contract 16; RFC 26/CurveZMQ).
  *
- * All members of a cluster share one key pair, kept by czmq's zcert in
+ * All members of a cluster share one key pair, in a file of czmq's certificate format (zcert(3)) in
  * $XO_CONFIG_DIR, else $XDG_CONFIG_HOME/xo, else ~/.config/xo, as CLUSTER.key (0600, directory
  * 0700). Who has it may talk; ZAP refuses everybody else.
  */

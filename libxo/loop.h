@@ -106,8 +106,8 @@ struct xo_defer {
     bool active;
 };
 void xo_defer_init(xo_defer_t *defer, xo_loop_t *loop, xo_defer_f callback, void *arg);
-void xo_defer_start(
-    xo_defer_t *defer); /* idempotent; work started by a deferred callback runs in the next pass */
+/* Idempotent. Work that a deferred callback starts runs in the next pass. */
+void xo_defer_start(xo_defer_t *defer);
 void xo_defer_stop(xo_defer_t *defer);
 
 /* ---- ZeroMQ sockets ----

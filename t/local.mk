@@ -18,6 +18,7 @@ unit_tests = \
 	t/format \
 	t/lane \
 	t/lane-fake \
+	t/lane-threads \
 	t/lane-zmq \
 	t/liveness \
 	t/loop \
@@ -47,6 +48,7 @@ unit_tests = \
 
 # Those that start threads: a subset, run under ThreadSanitizer too.
 threaded_tests = \
+	t/lane-threads \
 	t/pool-threads \
 	t/registry-redis
 
@@ -105,6 +107,7 @@ t_fuzz_codec_LDFLAGS = $(libfuzzer_flags)
 t_fuzz_handshake_LDFLAGS = $(libfuzzer_flags)
 t_lane_SOURCES = t/lane-rig.c t/lane.c
 t_lane_fake_SOURCES = t/lane-fake.c t/lane-rig.c
+t_lane_threads_SOURCES = t/lane-rig.c t/lane-threads.c
 t_lane_zmq_SOURCES = t/lane-rig.c t/lane-zmq.c
 t_liveness_LDADD = $(broker_test_libs)
 t_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free \
