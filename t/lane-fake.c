@@ -2,15 +2,15 @@
 #include "libxo/lane_fake.h"
 #include "t/lane-rig.h"
 
-typedef struct fixture {
+typedef struct fake {
     rig_t rig;
     end_t dialled;
     end_t *accepted;
-} fixture_t;
+} fake_t;
 
 static int set_up(void **state)
 {
-    fixture_t *f = calloc(1, sizeof *f);
+    fake_t *f = calloc(1, sizeof *f);
 
     rig_open(&f->rig);
     rig_listen(&f->rig, "mem://here");
@@ -27,14 +27,14 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    rig_close(&((fixture_t *)*state)->rig);
+    rig_close(&((fake_t *)*state)->rig);
     free(*state);
     return 0;
 }
 
 static void room_is_bounded_and_offered_again(void **state)
 {
-    fixture_t *f = *state;
+    fake_t *f = *state;
     xo_msg_t *msg = make_msg(4, 0);
 
     xoi_fake_set_room(f->dialled.lane, 2);
@@ -56,7 +56,7 @@ static void room_is_bounded_and_offered_again(void **state)
 
 static void more_room_is_offered_too(void **state)
 {
-    fixture_t *f = *state;
+    fake_t *f = *state;
     xo_msg_t *msg = make_msg(2, 0);
 
     xoi_fake_hold(f->dialled.lane, true);
@@ -73,7 +73,7 @@ static void more_room_is_offered_too(void **state)
 
 static void deliveries_are_held(void **state)
 {
-    fixture_t *f = *state;
+    fake_t *f = *state;
 
     xoi_fake_hold(f->dialled.lane, true);
     send_seq(f->dialled.lane, 2);
@@ -91,7 +91,7 @@ static void deliveries_are_held(void **state)
 
 static void lanes_are_cut(void **state)
 {
-    fixture_t *f = *state;
+    fake_t *f = *state;
 
     send_seq(f->dialled.lane, 2);
     xoi_fake_cut(f->dialled.lane, ETIMEDOUT);
@@ -103,7 +103,7 @@ static void lanes_are_cut(void **state)
 
 static void garbage_closes_the_lane(void **state)
 {
-    fixture_t *f = *state;
+    fake_t *f = *state;
     end_t other;
 
     rig_dial(&f->rig, &other, "mem://here");
@@ -120,7 +120,7 @@ static void garbage_closes_the_lane(void **state)
 
 static void garbage_from_nobody_is_refused(void **state)
 {
-    fixture_t *f = *state;
+    fake_t *f = *state;
     end_t other;
 
     rig_dial(&f->rig, &other, "mem://here");
@@ -132,7 +132,7 @@ static void garbage_from_nobody_is_refused(void **state)
 
 static void the_peer_is_known(void **state)
 {
-    fixture_t *f = *state;
+    fake_t *f = *state;
 
     assert_ptr_equal(xoi_fake_peer(f->dialled.lane), f->accepted->lane);
     assert_ptr_equal(xoi_fake_peer(f->accepted->lane), f->dialled.lane);

@@ -1,8 +1,12 @@
 /* lane-rig.c - what the tests of lanes share. */
 #include "t/lane-rig.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+
+#include "libxo/lane_zmq.h"
 
 static void on_deadline(xo_timer_t *timer, void *arg)
 {
@@ -201,4 +205,55 @@ void send_seq(xo_lane_t *lane, uint64_t seq)
 
     assert_int_equal(xo_lane_send(lane, &msg), 0);
     assert_null(msg);
+}
+
+/* ---- fixtures ---- */
+
+int fixture_open(void **state)
+{
+    fixture_t *f = calloc(1, sizeof *f);
+
+    f->scheme = *state;
+    rig_open(&f->rig);
+    rig_endpoint(&f->rig, f->scheme, f->endpoint, sizeof f->endpoint);
+    *state = f;
+    return 0;
+}
+
+void fixture_end_child(fixture_t *f)
+{
+    if (f->child <= 0)
+        return;
+    kill(f->child, SIGKILL);
+    waitpid(f->child, NULL, 0);
+    f->child = 0;
+}
+
+int fixture_close(void **state)
+{
+    fixture_t *f = *state;
+
+    fixture_end_child(f);
+    if (f->raw)
+        zmq_close(f->raw);
+    rig_close(&f->rig);
+    xo_ctx_destroy(f->foreign);
+    free(f);
+    return 0;
+}
+
+void open_raw(fixture_t *f, int type, xo_ctx_t *ctx)
+{
+    xoi_scheme_t scheme = xoi_scheme_of(f->endpoint);
+
+    f->raw = xoi_lane_socket(ctx, type, scheme, f->endpoint, NULL);
+    assert_non_null(f->raw);
+    xoi_set_int(f->raw, ZMQ_LINGER, 0);
+}
+
+void raw_msg(fixture_t *f, uint64_t seq)
+{
+    xo_msg_t *msg = make_msg(seq, 5);
+
+    assert_int_equal(xoi_send_msg(f->raw, &msg), 0);
 }

@@ -6,6 +6,8 @@
 
 #include <stdbool.h>
 
+#include <sys/types.h>
+
 #include "libxo/lane.h"
 #include "t/scratch.h"
 #include "t/unit.h"
@@ -66,6 +68,23 @@ void end_destroy(end_t *end);
         }                                                                                          \
     } while (0)
 void rig_arm(rig_t *rig);
+
+/* What the tests of one scheme begin with; the test's state is the scheme's name first. */
+typedef struct fixture {
+    const char *scheme;
+    rig_t rig;
+    char endpoint[320]; /* to listen on */
+    pid_t child;        /* killed in the end; 0: none */
+    void *raw;          /* a socket that is not a lane */
+    xo_ctx_t *foreign;  /* a context of another cluster */
+} fixture_t;
+
+int fixture_open(void **state);
+int fixture_close(void **state);
+void fixture_end_child(fixture_t *f);
+/* Makes `raw`, set up as a lane's socket of that type, with the keys of `ctx`. */
+void open_raw(fixture_t *f, int type, xo_ctx_t *ctx);
+void raw_msg(fixture_t *f, uint64_t seq);
 
 xo_msg_t *make_msg(uint64_t seq, size_t body_bytes);
 void send_seq(xo_lane_t *lane, uint64_t seq);

@@ -1,32 +1,6 @@
 /* t/lane.c - the conformance suite of all transports (libxo/lane.h). */
 #include "t/lane-rig.h"
 
-typedef struct fixture {
-    const char *scheme;
-    rig_t rig;
-    char endpoint[320];
-} fixture_t;
-
-static int set_up(void **state)
-{
-    fixture_t *f = calloc(1, sizeof *f);
-
-    f->scheme = *state;
-    rig_open(&f->rig);
-    rig_endpoint(&f->rig, f->scheme, f->endpoint, sizeof f->endpoint);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    fixture_t *f = *state;
-
-    rig_close(&f->rig);
-    free(f);
-    return 0;
-}
-
 /* Listens, and dials; both ends have had a message. */
 static end_t *connect_pair(fixture_t *f, end_t *dialled)
 {
@@ -341,29 +315,31 @@ static void echoes_at_once(void **state)
 }
 
 #define RUN_ALL(scheme_)                                                                           \
-    {"exchanges both ways (" scheme_ ")", exchanges_both_ways, set_up, tear_down, scheme_},        \
-        {"keeps order (" scheme_ ")", keeps_order, set_up, tear_down, scheme_},                    \
-        {"carries many buffers (" scheme_ ")", carries_many_buffers, set_up, tear_down, scheme_},  \
-        {"says that nobody is there (" scheme_ ")", says_that_nobody_is_there, set_up, tear_down,  \
+    {"exchanges both ways (" scheme_ ")", exchanges_both_ways, fixture_open, fixture_close,        \
+     scheme_},                                                                                     \
+        {"keeps order (" scheme_ ")", keeps_order, fixture_open, fixture_close, scheme_},          \
+        {"carries many buffers (" scheme_ ")", carries_many_buffers, fixture_open, fixture_close,  \
          scheme_},                                                                                 \
-        {"closes after the last message (" scheme_ ")", closes_after_the_last_message, set_up,     \
-         tear_down, scheme_},                                                                      \
-        {"closes the dialled end too (" scheme_ ")", closes_the_dialled_end_too, set_up,           \
-         tear_down, scheme_},                                                                      \
-        {"closes with its listener (" scheme_ ")", closes_with_its_listener, set_up, tear_down,    \
-         scheme_},                                                                                 \
-        {"pauses (" scheme_ ")", pauses, set_up, tear_down, scheme_},                              \
-        {"has many lanes (" scheme_ ")", has_many_lanes, set_up, tear_down, scheme_},              \
+        {"says that nobody is there (" scheme_ ")", says_that_nobody_is_there, fixture_open,       \
+         fixture_close, scheme_},                                                                  \
+        {"closes after the last message (" scheme_ ")", closes_after_the_last_message,             \
+         fixture_open, fixture_close, scheme_},                                                    \
+        {"closes the dialled end too (" scheme_ ")", closes_the_dialled_end_too, fixture_open,     \
+         fixture_close, scheme_},                                                                  \
+        {"closes with its listener (" scheme_ ")", closes_with_its_listener, fixture_open,         \
+         fixture_close, scheme_},                                                                  \
+        {"pauses (" scheme_ ")", pauses, fixture_open, fixture_close, scheme_},                    \
+        {"has many lanes (" scheme_ ")", has_many_lanes, fixture_open, fixture_close, scheme_},    \
         {"may be destroyed in its handlers (" scheme_ ")", may_be_destroyed_in_its_handlers,       \
-         set_up, tear_down, scheme_},                                                              \
-        {"may be rejected (" scheme_ ")", may_be_rejected, set_up, tear_down, scheme_},            \
+         fixture_open, fixture_close, scheme_},                                                    \
+        {"may be rejected (" scheme_ ")", may_be_rejected, fixture_open, fixture_close, scheme_},  \
         {"listener may be destroyed when accepting (" scheme_ ")",                                 \
-         listener_may_be_destroyed_when_accepting, set_up, tear_down, scheme_},                    \
-        {"one address has one listener (" scheme_ ")", one_address_has_one_listener, set_up,       \
-         tear_down, scheme_},                                                                      \
-        {"listens again (" scheme_ ")", listens_again, set_up, tear_down, scheme_},                \
+         listener_may_be_destroyed_when_accepting, fixture_open, fixture_close, scheme_},          \
+        {"one address has one listener (" scheme_ ")", one_address_has_one_listener, fixture_open, \
+         fixture_close, scheme_},                                                                  \
+        {"listens again (" scheme_ ")", listens_again, fixture_open, fixture_close, scheme_},      \
     {                                                                                              \
-        "echoes at once (" scheme_ ")", echoes_at_once, set_up, tear_down, scheme_                 \
+        "echoes at once (" scheme_ ")", echoes_at_once, fixture_open, fixture_close, scheme_       \
     }
 
 int main(void)
