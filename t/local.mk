@@ -57,6 +57,7 @@ threaded_tests = \
 system_tests = \
 	t/0001-layers.t \
 	t/0200-xo-pool.t \
+	t/0210-node-pools.t \
 	t/0300-broker.t \
 	t/0301-broker-pools.t \
 	t/0302-broker-owner.t \
