@@ -93,6 +93,7 @@ t_broker_call_LDADD = $(unit_test_libs) $(JSON_C_LIBS)
 
 noinst_HEADERS += \
 	t/lane-rig.h \
+	t/module-probe.h \
 	t/module-world.h \
 	t/node.h \
 	t/pool-world.h \
@@ -141,7 +142,7 @@ pool_world = t/pool-peer.c t/pool-world.c
 # Modules are linked with libxo.so, so what loads them is too.
 t_example_modules_SOURCES = t/example-modules.c $(module_world)
 t_example_modules_LDADD = libxo.la $(CMOCKA_LIBS)
-t_module_SOURCES = t/module.c $(module_world)
+t_module_SOURCES = t/module-probe.c t/module.c $(module_world)
 t_module_LDADD = libxo.la $(CMOCKA_LIBS)
 module_world = t/module-world.c $(pool_world)
 check_LTLIBRARIES += t/module-abi.la t/module-empty.la

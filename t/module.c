@@ -3,121 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "t/module-probe.h"
 #include "t/module-world.h"
 
-/* ---- a module that is linked in ---- */
-
-typedef struct probe {
-    char text[64];
-    xo_request_t *held;
-    int *destroyed;
-} probe_t;
-
-static int probes_destroyed;
-static int futures_unanswered;
-
-static int probe_create(xo_actor_t *actor, xo_slice_t args, void **self, xo_error_t *err)
-{
-    (void)actor;
-    xo_slice_t text;
-    if (xo_unpack(args, err, "[s]", &text) < 0)
-        return -1;
-    if (xo_slice_eq_str(text, "refuse"))
-        return xo_error_set(err, EINVAL, "the probe refuses");
-    probe_t *probe = calloc(1, sizeof *probe);
-    snprintf(probe->text, sizeof probe->text, "%.*s", (int)text.size, text.data);
-    probe->destroyed = &probes_destroyed;
-    *self = probe;
-    return 0;
-}
-
-static void probe_post_create(void *self, xo_request_t *request)
-{
-    probe_t *probe = self;
-    if (!strcmp(probe->text, "fail"))
-        xo_request_fail(request, XO_CODE_METHOD, "post_create fails");
-    else
-        xo_request_reply(request, "n");
-}
-
-static void probe_pre_destroy(void *self, xo_request_t *request)
-{
-    probe_t *probe = self;
-    if (!strcmp(probe->text, "stubborn"))
-        xo_request_fail(request, XO_CODE_METHOD, "pre_destroy fails");
-    else
-        xo_request_reply(request, "n");
-}
-
-static void probe_destroy(void *self)
-{
-    ++*((probe_t *)self)->destroyed;
-    free(self);
-}
-
-static void probe_hold(void *self, xo_request_t *request)
-{
-    ((probe_t *)self)->held = request;
-}
-
-static void probe_kwargs(void *self, xo_request_t *request)
-{
-    (void)self;
-    int64_t value = -1;
-    xo_map_get_int(xo_request_kwargs(request), "value", &value);
-    xo_request_reply(request, "I", value);
-}
-
-static void probe_size(void *self, xo_request_t *request)
-{
-    (void)self;
-    xo_slice_t value;
-    xo_slice_t bytes;
-    if (xo_request_unpack(request, "V", &value) < 0)
-        return;
-    if (xo_request_bytes(request, value, &bytes) < 0)
-        xo_request_fail(request, XO_CODE_REFUSED, "size takes bytes");
-    else
-        xo_request_reply(request, "U", (uint64_t)bytes.size);
-}
-
-static void pass_on(xo_future_t *future, void *arg)
-{
-    futures_unanswered += !xo_future_done(future);
-    xo_request_reply_future(arg, future);
-    xo_future_destroy(future);
-}
-
-/* ask(ADDRESS, UID, METHOD): what that actor's method answers to 1. */
-static void probe_ask(void *self, xo_request_t *request)
-{
-    (void)self;
-    char text[3][64];
-    xo_slice_t arg[3];
-    xo_error_t err;
-    if (xo_request_unpack(request, "s s s", &arg[0], &arg[1], &arg[2]) < 0)
-        return;
-    for (int i = 0; i < 3; i++)
-        snprintf(text[i], sizeof text[i], "%.*s", (int)arg[i].size, arg[i].data);
-    if (xo_request_call(request, &err, text[0][0] ? text[0] : NULL, text[1], pass_on, request,
-                        text[2], "i", 1) < 0)
-        xo_request_fail(request, XO_CODE_REFUSED, "%s", err.text);
-}
-
-static const xo_method_t probe_methods[] = {{"hold", probe_hold, 0, NULL},
-                                            {"kwargs", probe_kwargs, XO_METHOD_KWARGS, NULL},
-                                            {"size", probe_size, 0, NULL},
-                                            {"ask", probe_ask, 0, NULL},
-                                            {0}};
-static const xo_class_t probe_class = {.name = "Probe",
-                                       .create = probe_create,
-                                       .post_create = probe_post_create,
-                                       .pre_destroy = probe_pre_destroy,
-                                       .destroy = probe_destroy,
-                                       .methods = probe_methods};
-static const xo_class_t bare_class = {.name = "Bare"};
-static const xo_class_t *const probe_classes[] = {&probe_class, &bare_class, NULL};
-static const xo_module_t probe_module = {XO_MODULE_ABI, "probe", probe_classes};
+#define MAILBOX_MESSAGES 100
 
 /* ---- set-up ---- */
 
@@ -128,6 +17,7 @@ static int setup(void **state)
     if (module_setup_bare(state) < 0)
         return -1;
     assert_int_equal(xo_host_c_add(host_of(*state), &probe_module, "probe", &err), 0);
+    ((world_t *)*state)->options.mailbox_messages = MAILBOX_MESSAGES;
     world_open(*state);
     return 0;
 }
@@ -337,6 +227,22 @@ static bool is_held(void *arg)
     return ((const probe_t *)xo_actor_object(actor))->held != NULL;
 }
 
+/* A full mailbox pushes the sender back, and lets it go on when there is room: nothing is lost. */
+static void test_flood_of_a_mailbox(void **state)
+{
+    xo_error_t err;
+    world_t *world = *state;
+    expect_ok(make(world, "Probe", "p", "s", ""));
+    expect_ok(make(world, "Counter", "c", ""));
+    xo_ref_t *ref = xo_ref_create(world->client, xo_pool_address(world->pool), "p", &err);
+    expect_int(xo_ref_call(ref, &err, "flood", "s i", "c", MAILBOX_MESSAGES), 0);
+    expect_int(start(world, "c", "add", 0), MAILBOX_MESSAGES);
+    expect_int(xo_ref_call(ref, &err, "flood", "s i", "c", 2 * MAILBOX_MESSAGES), 2);
+    expect_int(start(world, "c", "add", 0), 3 * MAILBOX_MESSAGES);
+    expect_text(xo_ref_call(ref, &err, "flood", "i", 1), EINVAL, "Probe.flood");
+    xo_ref_destroy(ref);
+}
+
 static void test_cancel_reaches_the_call(void **state)
 {
     world_t *world = *state;
@@ -442,6 +348,7 @@ int main(void)
         MODULE_TEST(test_arguments),
         MODULE_TEST(test_buffers),
         MODULE_TEST(test_call_another_actor),
+        MODULE_TEST(test_flood_of_a_mailbox),
         MODULE_TEST(test_cancel_reaches_the_call),
         MODULE_TEST(test_pool_ends_with_a_call_under_way),
         MODULE_TEST(test_batch),
