@@ -63,15 +63,14 @@ typedef struct xo_module {
     __attribute__((visibility("default")))                                                         \
     const xo_module_t xo_module = {XO_MODULE_ABI, name_, classes_}
 
-/* The positional arguments, a msgpack array; read them with xo_unpack(xo_request_args(r), &err, "[i
- * s]", ...). An argument list that is a Python pickle gives an empty slice; xo_request_unpack
- * refuses it for you. They are valid until the request ends. */
+/* The positional arguments, a msgpack array, valid until the request ends; xo_request_unpack reads
+ * them. A list of arguments that is a Python pickle gives an empty slice. */
 xo_slice_t xo_request_args(xo_request_t *request);
 xo_slice_t xo_request_kwargs(xo_request_t *request); /* a msgpack map or empty */
 
 /* Reads the arguments: `format` (pack.h) is a list of one letter per positional argument. When they
- * do not fit, ends the request with a Refused error that names the method and the mistake, and
- * returns -1: the method just returns. */
+ * do not fit (a pickle never does), ends the request with a Refused error that names the method and
+ * the mistake, and returns -1: the method just returns. */
 int xo_request_unpack(xo_request_t *request, const char *format, ...);
 /* The bytes of `value`, a str or bin: also of one so large that it travels as a buffer beside the
  * message (read it with format letter V). -1: EBADMSG. */
