@@ -7,41 +7,47 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Only what this process may run on (taskset, cpusets) counts; older hwloc sees cpusets alone. */
-#if HWLOC_API_VERSION >= 0x00020500
-#define TOPOLOGY_FLAGS                                                                             \
-    (HWLOC_TOPOLOGY_FLAG_RESTRICT_TO_CPUBINDING | HWLOC_TOPOLOGY_FLAG_IS_THISSYSTEM)
-#else
-#define TOPOLOGY_FLAGS 0
-#endif
-
 struct xo_bind {
     xo_bind_mode_t mode;
     hwloc_topology_t topology;
-    hwloc_obj_type_t type; /* of a place: core (PU where no cores are known) or NUMA node */
-    unsigned places;
+    hwloc_bitmap_t allowed; /* what this process may run on: taskset(1), cpusets */
+    hwloc_obj_t *places;    /* cores (hardware threads where no cores are known) or NUMA nodes */
+    unsigned count;
 };
 
-static void count_places(xo_bind_t *bind)
+static int list_places(xo_bind_t *bind, hwloc_obj_type_t type)
 {
-    bind->type = bind->mode == XO_BIND_NUMA ? HWLOC_OBJ_NUMANODE : HWLOC_OBJ_CORE;
-    int count = hwloc_get_nbobjs_by_type(bind->topology, bind->type);
-    if (count <= 0) {
-        bind->type = HWLOC_OBJ_PU;
-        count = hwloc_get_nbobjs_by_type(bind->topology, bind->type);
-    }
-    bind->places = count > 0 ? (unsigned)count : 0;
+    int count = hwloc_get_nbobjs_by_type(bind->topology, type);
+    hwloc_obj_t place = NULL;
+    bind->places = calloc(count > 0 ? (size_t)count : 1, sizeof *bind->places);
+    if (!bind->places)
+        return -1;
+    while ((place = hwloc_get_next_obj_by_type(bind->topology, type, place)))
+        if (hwloc_bitmap_intersects(place->cpuset, bind->allowed))
+            bind->places[bind->count++] = place;
+    return 0;
+}
+
+static int find_places(xo_bind_t *bind)
+{
+    hwloc_obj_type_t type = bind->mode == XO_BIND_NUMA ? HWLOC_OBJ_NUMANODE : HWLOC_OBJ_CORE;
+    if (hwloc_get_nbobjs_by_type(bind->topology, type) <= 0)
+        type = HWLOC_OBJ_PU;
+    return list_places(bind, type);
 }
 
 static int load(xo_bind_t *bind, xo_error_t *err)
 {
-    if (hwloc_topology_init(&bind->topology) < 0)
-        return xo_error_set(err, errno, "hwloc: %s", strerror(errno));
-    if (hwloc_topology_set_flags(bind->topology, TOPOLOGY_FLAGS) < 0 ||
-        hwloc_topology_load(bind->topology) < 0)
+    if (hwloc_topology_init(&bind->topology) < 0 || hwloc_topology_load(bind->topology) < 0)
         return xo_error_set(err, errno, "hwloc cannot tell the processors: %s", strerror(errno));
-    count_places(bind);
-    return bind->places ? 0 : xo_error_set(err, ENODEV, "hwloc finds no processors to bind to");
+    bind->allowed = hwloc_bitmap_alloc();
+    if (!bind->allowed)
+        return xo_error_set(err, ENOMEM, "out of memory");
+    if (hwloc_get_cpubind(bind->topology, bind->allowed, HWLOC_CPUBIND_PROCESS) < 0)
+        hwloc_bitmap_fill(bind->allowed);
+    if (find_places(bind) < 0)
+        return xo_error_set(err, ENOMEM, "out of memory");
+    return bind->count ? 0 : xo_error_set(err, ENODEV, "hwloc finds no processors to bind to");
 }
 
 xo_bind_t *xo_bind_create(xo_bind_mode_t mode, xo_error_t *err)
@@ -62,6 +68,8 @@ void xo_bind_destroy(xo_bind_t *bind)
     if (!bind)
         return;
     int saved = errno;
+    free(bind->places);
+    hwloc_bitmap_free(bind->allowed);
     if (bind->topology)
         hwloc_topology_destroy(bind->topology);
     free(bind);
@@ -70,19 +78,28 @@ void xo_bind_destroy(xo_bind_t *bind)
 
 unsigned xo_bind_places(const xo_bind_t *bind)
 {
-    return bind->places;
+    return bind->count;
 }
 
 static hwloc_obj_t place_of(const xo_bind_t *bind, unsigned index)
 {
-    return hwloc_get_obj_by_type(bind->topology, bind->type, index % bind->places);
+    return bind->places[index % bind->count];
+}
+
+/* The CPUs of a place that this process may use; NULL: ENOMEM. */
+static hwloc_bitmap_t cpus_of(const xo_bind_t *bind, hwloc_obj_t place)
+{
+    hwloc_bitmap_t set = hwloc_bitmap_dup(place->cpuset);
+    if (set)
+        hwloc_bitmap_and(set, set, bind->allowed);
+    return set;
 }
 
 int xo_bind_thread(const xo_bind_t *bind, unsigned index, xo_error_t *err)
 {
     if (bind->mode == XO_BIND_NONE)
         return 0;
-    hwloc_cpuset_t set = hwloc_bitmap_dup(place_of(bind, index)->cpuset);
+    hwloc_bitmap_t set = cpus_of(bind, place_of(bind, index));
     if (!set)
         return xo_error_set(err, ENOMEM, "out of memory");
     if (bind->mode == XO_BIND_CORE)
@@ -93,24 +110,28 @@ int xo_bind_thread(const xo_bind_t *bind, unsigned index, xo_error_t *err)
     return rc < 0 ? xo_error_set(err, saved, "cannot bind pool %u: %s", index, strerror(saved)) : 0;
 }
 
-/* The last hardware thread of the core: the other one where there are two. */
+/* Of a core the last hardware thread, which is the other one where there are two; of a NUMA node
+ * all. */
 static size_t add_io_cpus(const xo_bind_t *bind, hwloc_obj_t place, int *cpus, size_t count,
                           size_t max)
 {
-    if (bind->mode == XO_BIND_CORE) {
-        cpus[count] = hwloc_bitmap_last(place->cpuset);
-        return count + 1;
-    }
-    int cpu;
-    hwloc_bitmap_foreach_begin(cpu, place->cpuset) if (count < max) cpus[count++] = cpu;
-    hwloc_bitmap_foreach_end();
+    int cpu = -1;
+    hwloc_bitmap_t set = cpus_of(bind, place);
+    if (!set)
+        return count;
+    if (bind->mode == XO_BIND_CORE)
+        cpus[count++] = hwloc_bitmap_last(set);
+    else
+        while (count < max && (cpu = hwloc_bitmap_next(set, cpu)) >= 0)
+            cpus[count++] = cpu;
+    hwloc_bitmap_free(set);
     return count;
 }
 
 size_t xo_bind_io_cpus(const xo_bind_t *bind, unsigned pools, int *cpus, size_t max)
 {
     size_t count = 0;
-    unsigned places = pools < bind->places ? pools : bind->places;
+    unsigned places = pools < bind->count ? pools : bind->count;
     for (unsigned i = 0; i < places && count < max; i++)
         count = add_io_cpus(bind, place_of(bind, i), cpus, count, max);
     return count;

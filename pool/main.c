@@ -70,8 +70,8 @@ static void print_pools(program_t *program)
                place);
     }
     if (places && (unsigned)count > places)
-        printf("%d pools share %u %s\n", count, places,
-               program->cli.bind == XO_BIND_NUMA ? "NUMA nodes" : "cores");
+        printf("%d pools share %u %s%s\n", count, places,
+               program->cli.bind == XO_BIND_NUMA ? "NUMA node" : "core", places > 1 ? "s" : "");
     fflush(stdout);
 }
 

@@ -86,7 +86,9 @@ is "$(leftovers)" "" "nothing is left of what did not start"
 start_pool --create 'Counter:hits:[5]' --create 'Adder:plus' --create Counter --bind core
 is "$(printf '%s\n' "$addresses" | wc -l)" 1 "--ready-fd has the address"
 like "$(cat "$work/pool.out")" \
-    "^pool 0 $addresses bound to core 0 \(numa [0-9]+\), I/O on core 0$" "the place is printed"
+    "^pool 0 $addresses bound to core ([0-9]+) \(numa [0-9]+\), I/O on core \\1$" "the place is printed"
+cpus=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' "/proc/$pool/status")
+like "$cpus" '^[0-9]+$' "the thread is bound to one processor"
 is "$(cat "$work/pool.err")" "" "and there is nothing to complain about"
 is "$(call "$addresses" hits add 2)" 7 "an actor of --create has its arguments"
 is "$(call "$addresses" plus add 1 2)" 3.0 "and so has a stateless one"
@@ -117,7 +119,7 @@ is "$(leftovers)" "" "and nothing is left"
 
 start_pool --pools 3 --label many --create 'Counter:first:[100]' --bind numa
 is "$(printf '%s\n' "$addresses" | sort -u | wc -l)" 3 "three pools have an address each"
-like "$(cat "$work/pool.out")" '^pool 2 .* bound to numa 0' "and a place each"
+like "$(cat "$work/pool.out")" '^pool 2 .* bound to numa [0-9]+' "and a place each"
 first=$(printf '%s\n' "$addresses" | sed -n 1p)
 third=$(printf '%s\n' "$addresses" | sed -n 3p)
 is "$(call "$first" first get)" 100 "--create creates in the first"
@@ -128,6 +130,20 @@ is "$names" 2 "the threads have names"
 stop_pool TERM
 is "$status" 0 "SIGTERM ends all"
 is "$(leftovers)" "" "and nothing is left"
+
+cpu=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status | sed 's/.*[-,]//')
+start_taskset() {
+    : >"$work/ready"
+    taskset -c "$cpu" xo-pool --module "$modules/counter.so" --broker none --pools 2 --bind core \
+        --ready-fd 3 3>"$work/ready" >"$work/pool.out" 2>"$work/pool.err" &
+    pool=$!
+    started="$started $pool"
+    until_true ready_or_ended
+}
+start_taskset
+like "$(cat "$work/pool.out")" '^2 pools share 1 core$' "with fewer cores than pools, they share"
+stop_pool TERM
+is "$status" 0 "and end in order"
 
 port=$((20000 + $$ % 20000))
 if xo-pool --module "$modules/counter.so" --broker none --address "127.0.0.1:$port" --pools 2 \
