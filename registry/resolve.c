@@ -10,10 +10,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Two own it: the loop and the thread. Who lets go last frees it. The thread writes `status` and
- * `address` before it makes `fd` readable, the loop reads them after. */
+/* Two own it: the loop and the thread. Who lets go last frees it. */
 struct xo_resolve {
     atomic_int owners; /* acquire-release: whoever frees must see all that the other wrote */
+    atomic_bool ready; /* release, acquire: carries status and address to the loop; fd wakes it */
     int fd;
     unsigned turn;
     int status; /* of getaddrinfo */
@@ -54,8 +54,9 @@ static void *look_up(void *arg)
                                       sizeof(resolve->address), NULL, 0, NI_NUMERICHOST);
         freeaddrinfo(list);
     }
-    if (write(resolve->fd, &one, sizeof(one)) < 0)
-        resolve->status = EAI_SYSTEM; /* an eventfd takes it */
+    atomic_store_explicit(&resolve->ready, true, memory_order_release);
+    while (write(resolve->fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        continue;
     let_go(resolve);
     return NULL;
 }
@@ -65,6 +66,8 @@ static void looked_up(xo_io_t *io, int revents, void *arg)
     (void)revents;
     xo_resolve_t *resolve = arg;
     char why[400];
+    if (!atomic_load_explicit(&resolve->ready, memory_order_acquire))
+        return;
     xo_io_stop(io);
     int status = resolve->status;
     if (status)
