@@ -54,12 +54,13 @@ static void end_about(redis_t *redis, redis_op_t *op, int errnum, const char *fo
 /* Of put, renew and del: see redis-scripts.c. */
 static void on_written(redis_t *redis, redis_op_t *op, const redisReply *reply)
 {
-    bool emptied = reply->type == REDIS_REPLY_INTEGER && reply->integer == -1;
+    bool number = reply->type == REDIS_REPLY_INTEGER;
+    bool emptied = number && (reply->integer == -1 || reply->integer == 2);
     if (reply->type == REDIS_REPLY_STRING)
         end_about(redis, op, EPERM, "belongs to another owner, %.100s", reply->str);
-    else if (reply->type != REDIS_REPLY_INTEGER)
+    else if (!number)
         malformed(redis, op);
-    else if (reply->integer == 1)
+    else if (reply->integer > 0)
         xoi_redis_end(redis, op, 0, "");
     else
         end_about(redis, op, ENOENT, "has no lease any more%s", "");
@@ -166,11 +167,12 @@ static void add_uid_key(redis_t *redis, redis_op_t *op, const char *id)
     xoi_redis_op_key(redis, op, "uid:", uid);
 }
 
-/* KEYS thing, index, [uid's set] of what writes. */
+/* KEYS thing, epoch, index, [uid's set] of what writes. */
 static void add_keys(redis_t *redis, redis_op_t *op, xo_reg_kind_t kind, const char *id)
 {
-    xoi_redis_op_number(op, kind == XO_REG_ACTOR ? 3 : 2);
+    xoi_redis_op_number(op, kind == XO_REG_ACTOR ? 4 : 3);
     xoi_redis_op_key(redis, op, kind_key(kind), id);
+    xoi_redis_op_key(redis, op, "epoch", "");
     xoi_redis_op_key(redis, op, kind_index(kind), "");
     if (kind == XO_REG_ACTOR)
         add_uid_key(redis, op, id);
@@ -236,7 +238,7 @@ void xoi_redis_renew(xo_registry_t *registry, xo_reg_kind_t kind, const char *id
         return;
     xoi_redis_op_number(op, 2);
     xoi_redis_op_key(redis, op, kind_key(kind), id);
-    xoi_redis_op_key(redis, op, "schema", "");
+    xoi_redis_op_key(redis, op, "epoch", "");
     xoi_redis_op_text(op, owner);
     xoi_redis_op_number(op, ttl_ms);
     xoi_redis_submit(redis, op);

@@ -40,18 +40,31 @@ int64_t xoi_redis_backoff_ms(unsigned tries, bool local, unsigned random)
     return REDIS_RETRY_MIN_MS + random % (most - REDIS_RETRY_MIN_MS + 1);
 }
 
-void xoi_redis_retry_later(redis_t *redis)
+static unsigned random_number(void)
 {
     unsigned random = 0;
-    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
-        random = 0;
+    return getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0 ? 0 : random;
+}
+
+void xoi_redis_retry_later(redis_t *redis)
+{
     bool local = redis->url.path[0] != 0;
-    xo_timer_start(&redis->retry, xoi_redis_backoff_ms(redis->tries++, local, random) * XO_MS);
+    int64_t ms = xoi_redis_backoff_ms(redis->tries++, local, random_number());
+    xo_timer_start(&redis->retry, ms * XO_MS);
 }
 
 /* ---- the greeting ---- */
 
-enum { STEP_AUTH, STEP_SELECT, STEP_NAME, STEP_CLAIM, STEP_SCHEMA, STEP_SCRIPT };
+enum {
+    STEP_AUTH,
+    STEP_SELECT,
+    STEP_NAME,
+    STEP_CLAIM,
+    STEP_BEGIN,
+    STEP_SCHEMA,
+    STEP_EPOCH,
+    STEP_SCRIPT
+};
 
 /* The first refusal is the one that tells. */
 static void greeting_refused(redis_t *redis, int errnum, const char *text)
@@ -87,6 +100,25 @@ static void check_schema(redis_t *redis, const redisReply *reply)
     }
 }
 
+static void keep_epoch(redis_t *redis, const redisReply *reply)
+{
+    char *epoch = redis->greeting.epoch;
+    if (reply->type == REDIS_REPLY_STRING)
+        snprintf(epoch, sizeof(redis->greeting.epoch), "%s", reply->str);
+    else if (reply->type != REDIS_REPLY_NIL)
+        greeting_refused(redis, EBADMSG, "");
+}
+
+/* Has all of ours gone since we last looked? Another may have noticed first, and begun a new epoch.
+ */
+static bool begin_epoch(redis_t *redis)
+{
+    bool known = redis->epoch[0] != 0;
+    bool changed = strcmp(redis->epoch, redis->greeting.epoch) != 0;
+    memcpy(redis->epoch, redis->greeting.epoch, sizeof(redis->epoch));
+    return redis->greeting.created || (known && changed);
+}
+
 /* All steps are answered. */
 static void greeted(redis_t *redis)
 {
@@ -99,7 +131,7 @@ static void greeted(redis_t *redis)
     else
         snprintf(text, sizeof(text), "%s", greeting->text);
     if (errnum == 0)
-        xoi_redis_up(redis, greeting->created);
+        xoi_redis_up(redis, begin_epoch(redis));
     else if (errnum == EROFS || errnum == ENOSPC || errnum == EIO)
         xoi_redis_limited(redis, errnum, text);
     else
@@ -115,6 +147,12 @@ static void step_refused(redis_t *redis, int step, const char *said)
     greeting_refused(redis, errnum, text);
 }
 
+/* SET ... NX says nil when it is there already. */
+static bool is_claim(int step)
+{
+    return step == STEP_CLAIM || step == STEP_BEGIN;
+}
+
 static void step_done(redis_t *redis, int step, const redisReply *reply)
 {
     bool status = reply->type == REDIS_REPLY_STATUS;
@@ -122,7 +160,9 @@ static void step_done(redis_t *redis, int step, const redisReply *reply)
         keep_digest(redis, step - STEP_SCRIPT, reply);
     else if (step == STEP_SCHEMA)
         check_schema(redis, reply);
-    else if (!status && (step != STEP_CLAIM || reply->type != REDIS_REPLY_NIL))
+    else if (step == STEP_EPOCH)
+        keep_epoch(redis, reply);
+    else if (!status && (!is_claim(step) || reply->type != REDIS_REPLY_NIL))
         greeting_refused(redis, EBADMSG, "");
     else if (step == STEP_CLAIM)
         redis->greeting.created = status;
@@ -136,11 +176,12 @@ static void on_step(redis_t *redis, redis_op_t *op, const redisReply *reply)
         step_refused(redis, step, reply->str);
     else if (reply->type != REDIS_REPLY_ERROR)
         step_done(redis, step, reply);
-    if (step == STEP_SCHEMA)
+    if (step == STEP_EPOCH)
         greeted(redis);
 }
 
-static const char schema_key[] = "schema"; /* stands for the key of that name, by its address */
+/* Stand for the keys of these names, by their addresses. */
+static const char schema_key[] = "schema", epoch_key[] = "epoch";
 
 /* NULL is at the end of the words. */
 static void say(redis_t *redis, int step, const char *const *words)
@@ -151,8 +192,8 @@ static void say(redis_t *redis, int step, const char *const *words)
     op->raw = true;
     op->step = step;
     for (; *words; words++) {
-        if (*words == schema_key)
-            xoi_redis_op_key(redis, op, schema_key, "");
+        if (*words == schema_key || *words == epoch_key)
+            xoi_redis_op_key(redis, op, *words, "");
         else
             xoi_redis_op_text(op, *words);
     }
@@ -163,12 +204,18 @@ void xoi_redis_probe(redis_t *redis)
 {
     static const char *const claim[] = {"SET", schema_key, REDIS_SCHEMA, "NX", NULL};
     static const char *const schema[] = {"GET", schema_key, NULL};
+    static const char *const epoch[] = {"GET", epoch_key, NULL};
+    char random[20];
+    const char *const begin[] = {"SET", epoch_key, random, "NX", NULL};
     if (redis->greeting.under_way)
         return;
     memset(&redis->greeting, 0, sizeof(redis->greeting));
     redis->greeting.under_way = true;
+    snprintf(random, sizeof(random), "%08x%08x", random_number(), random_number());
     say(redis, STEP_CLAIM, claim);
+    say(redis, STEP_BEGIN, begin);
     say(redis, STEP_SCHEMA, schema);
+    say(redis, STEP_EPOCH, epoch);
 }
 
 static void log_in(redis_t *redis)

@@ -111,13 +111,14 @@ void xoi_redis_end_all(redis_t *redis, redis_op_t **list, int errnum, const char
 
 /* ---- sending ---- */
 
-/* The whole command: the script by its digest, or by its text for a server that has forgotten it.
- * hiredis looks for the command's name with strchr, hence the NUL. */
+/* The whole command: the script by its digest, or by its text for a server that has forgotten it,
+ * and the epoch behind its arguments. hiredis looks for the command's name with strchr, hence the
+ * NUL. */
 static xo_slice_t format(redis_t *redis, const redis_op_t *op)
 {
     xo_buf_t *buf = &redis->scratch;
     char head[32];
-    unsigned argc = op->argc + (op->script >= 0 ? 2 : 0);
+    unsigned argc = op->argc + (op->script >= 0 ? 3 : 0);
     xo_buf_clear(buf);
     int length = snprintf(head, sizeof(head), "*%u\r\n", argc);
     xo_buf_append(buf, head, (size_t)length);
@@ -128,6 +129,8 @@ static xo_slice_t format(redis_t *redis, const redis_op_t *op)
         add_bulk(buf, script, strlen(script));
     }
     xo_buf_append(buf, op->args.data, op->args.size);
+    if (op->script >= 0)
+        add_bulk(buf, redis->epoch, strlen(redis->epoch));
     xo_buf_append(buf, "", 1);
     bool ok = xo_buf_ok(buf) == 0 && xo_buf_ok(&op->args) == 0;
     return ok ? xo_slice(buf->data, buf->size - 1) : xo_slice(NULL, 0);

@@ -1,19 +1,21 @@
 #include "registry/redis-scripts.h"
 
-/* Answers of those that write: 1 done, 0 there is no such lease, -1 the same and Redis has been
- * emptied, a string: the other owner. Keys are named in KEYS as far as the caller knows them; the
- * rest has the same hash tag. */
+/* Keys are named in KEYS as far as the caller knows them; the rest has the same hash tag. The last
+ * of ARGV is the epoch that the caller knows, for all scripts.
+ *
+ * Answers of those that write: 1 done, 0 there is no such lease, a string: the other owner. 2 and
+ * -1 are 1 and 0 in another epoch: Redis has been emptied meanwhile. */
 
 /* HSET comes first: when Redis is full it is refused, and only then has nothing been changed yet.
  */
 static const char put[] =
-    "-- KEYS thing, index, [uid's set]   ARGV id, owner, ttl_ms, pool, name, value, ...\n"
+    "-- KEYS thing, epoch, index, [uid's set]   ARGV id, owner, ttl_ms, pool, name, value, ...\n"
     "local held = redis.call('HMGET', KEYS[1], 'owner', 'lease_ms')\n"
     "if held[2] and held[1] ~= ARGV[2] then return held[1] or '' end\n"
     "local stale = redis.call('HKEYS', KEYS[1])\n"
-    "redis.call('HSET', KEYS[1], unpack(ARGV, 5))\n"
+    "redis.call('HSET', KEYS[1], unpack(ARGV, 5, #ARGV - 1))\n"
     "local fresh = {}\n"
-    "for i = 5, #ARGV, 2 do fresh[ARGV[i]] = true end\n"
+    "for i = 5, #ARGV - 1, 2 do fresh[ARGV[i]] = true end\n"
     "for _, name in ipairs(stale) do\n"
     "  if not fresh[name] then redis.call('HDEL', KEYS[1], name) end\n"
     "end\n"
@@ -22,28 +24,27 @@ static const char put[] =
     "else\n"
     "  redis.call('PERSIST', KEYS[1])\n"
     "end\n"
-    "redis.call('SADD', KEYS[2], ARGV[1])\n"
-    "if KEYS[3] then redis.call('SADD', KEYS[3], ARGV[4]) end\n"
-    "return 1\n";
+    "redis.call('SADD', KEYS[3], ARGV[1])\n"
+    "if KEYS[4] then redis.call('SADD', KEYS[4], ARGV[4]) end\n"
+    "return redis.call('GET', KEYS[2]) == ARGV[#ARGV] and 1 or 2\n";
 
 static const char renew[] =
-    "-- KEYS thing, schema   ARGV owner, ttl_ms\n"
+    "-- KEYS thing, epoch   ARGV owner, ttl_ms\n"
+    "local same = redis.call('GET', KEYS[2]) == ARGV[#ARGV]\n"
     "local held = redis.call('HMGET', KEYS[1], 'owner', 'lease_ms')\n"
-    "if not held[1] then\n"
-    "  return redis.call('EXISTS', KEYS[2]) - 1\n"
-    "end\n"
+    "if not held[1] then return same and 0 or -1 end\n"
     "if held[1] ~= ARGV[1] then return held[1] end\n"
     "redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
     "if held[2] ~= ARGV[2] then redis.call('HSET', KEYS[1], 'lease_ms', ARGV[2]) end\n"
-    "return 1\n";
+    "return same and 1 or 2\n";
 
-static const char del[] = "-- KEYS thing, index, [uid's set]   ARGV id, owner or '', pool\n"
+static const char del[] = "-- KEYS thing, epoch, index, [uid's set]   ARGV id, owner or '', pool\n"
                           "local owner = redis.call('HGET', KEYS[1], 'owner')\n"
                           "if ARGV[2] ~= '' and owner and owner ~= ARGV[2] then return owner end\n"
                           "redis.call('DEL', KEYS[1])\n"
-                          "redis.call('SREM', KEYS[2], ARGV[1])\n"
-                          "if KEYS[3] then redis.call('SREM', KEYS[3], ARGV[3]) end\n"
-                          "return 1\n";
+                          "redis.call('SREM', KEYS[3], ARGV[1])\n"
+                          "if KEYS[4] then redis.call('SREM', KEYS[4], ARGV[3]) end\n"
+                          "return redis.call('GET', KEYS[2]) == ARGV[#ARGV] and 1 or 2\n";
 
 /* read: a thing as {id, {name, value, ...}}; nil if its lease has lapsed, and then the sets forget
  * it. An actor whose pool is gone is lost. `live` remembers which pools are there. */

@@ -64,8 +64,9 @@ typedef enum {
 
 typedef struct redis_greeting {
     bool under_way;
-    bool created; /* the schema key was not there: nothing of ours is */
-    int errnum;   /* of the first refusal */
+    bool created; /* the schema was not there: nothing of ours is */
+    char epoch[20];
+    int errnum; /* of the first refusal */
     char text[XO_ERROR_TEXT_BYTES];
 } redis_greeting_t;
 
@@ -84,6 +85,7 @@ struct redis {
     unsigned turn; /* which of the name's addresses comes next */
     redisAsyncContext *ac;
     redis_greeting_t greeting;
+    char epoch[20]; /* a random number that is in Redis until it is emptied; "" not known yet */
     char sha[XO_SCRIPTS][48];
     redis_op_t *unsent;
     redis_op_t *inflight; /* in the order in which answers come */

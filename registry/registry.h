@@ -32,8 +32,9 @@ typedef struct xo_record {
 } xo_record_t;
 
 typedef struct xo_registry_events {
-    /* Connected (again). `empty`: nothing of this cluster was in it, so everything must be
-     * published anew; after a reconnect the owner publishes anyway. */
+    /* Connected (again), or writing works again. `empty`: nothing of this cluster was in it, or
+     * Redis was emptied since (which the next write notices), so everything must be published anew;
+     * after a reconnect the owner publishes anyway. */
     void (*up)(xo_registry_t *registry, bool empty, void *arg);
     /* Away; the sentence names the URL without its password, and says what to do. Called at every
      * change of the reason, and for refusals while connected: wrong password (EACCES), read-only
@@ -93,8 +94,7 @@ int xo_registry_actor_uid(const char *id, char *uid, size_t size, size_t *uid_si
  * or above 1000, a bad id. */
 void xo_registry_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_record_t *record,
                      const char *owner, int64_t ttl_ms, xo_reg_done_f done, void *arg);
-/* Extends a lease that `owner` holds: ENOENT lapsed, EPERM another's. If the lease is gone because
- * Redis was emptied, `up` is called again with empty = true. */
+/* Extends a lease that `owner` holds: ENOENT lapsed, EPERM another's. */
 void xo_registry_renew(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
                        const char *owner, int64_t ttl_ms, xo_reg_done_f done, void *arg);
 /* Removes it if `owner` put it (NULL: whoever), else EPERM; an actor leaves its uid's set. No error

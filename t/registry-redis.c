@@ -25,7 +25,7 @@ static void keys_are_as_documented(void **state)
     assert_int_equal(list(probe, XO_REG_NODE, &none), 0);
     outcome_free(&none);
     redisContext *c = server_open(&probe->server);
-    assert_string_equal(server_ask(c, "DBSIZE"), "9");
+    assert_string_equal(server_ask(c, "DBSIZE"), "10");
     assert_string_equal(server_ask(c, "HGETALL xo:{test}:node:n1"),
                         "host here owner me lease_ms 60000");
     assert_in_range(atoi(server_ask(c, "PTTL xo:{test}:pool:p1")), 1, 60000);
@@ -36,6 +36,7 @@ static void keys_are_as_documented(void **state)
     assert_string_equal(server_ask(c, "SMEMBERS xo:{test}:pools"), "p1");
     assert_string_equal(server_ask(c, "SMEMBERS xo:{test}:actors"), "a@p1");
     assert_string_equal(server_ask(c, "GET xo:{test}:schema"), "1");
+    assert_int_equal(strlen(server_ask(c, "GET xo:{test}:epoch")), 16);
     assert_string_equal(server_ask(c, "TYPE xo:{test}:events"), "stream");
     assert_string_equal(server_ask(c, "CLIENT GETNAME"), "nil");
     assert_non_null(strstr(server_ask(c, "CLIENT LIST"), "name=xo-test"));
@@ -115,7 +116,42 @@ static void emptied_while_connected(void **state)
     assert_int_equal(renew(probe, XO_REG_NODE, "n1", "me", 60000), ENOENT);
     probe_wait_up(probe, 2);
     assert_int_equal(probe->empties, 2);
+    server_ask(c, "FLUSHALL"); /* whatever writes next finds out */
+    assert_int_equal(put(probe, XO_REG_NODE, "n1", "me", 60000, FIELDS("n", "1")), 0);
+    probe_wait_up(probe, 3);
+    server_ask(c, "FLUSHALL");
+    assert_int_equal(del(probe, XO_REG_NODE, "n1", "me"), 0);
+    probe_wait_up(probe, 4);
+    assert_int_equal(probe->empties, 4);
     assert_int_equal(probe->downs, 0);
+    redisFree(c);
+}
+
+/* Who comes second finds the schema there, but another epoch. */
+static void emptied_under_two(void **state)
+{
+    probe_t *probe = *state, other = {0};
+    probe_open_on(probe, NULL);
+    probe_wait_up(probe, 1);
+    other.loop = probe->loop;
+    assert_int_equal(probe_open(&other, probe->server.url, "test"), 0);
+    probe_wait_up(&other, 1);
+    assert_int_equal(other.empties, 0);
+    redisContext *c = server_open(&probe->server);
+    server_ask(c, "FLUSHALL");
+    assert_int_equal(put(probe, XO_REG_NODE, "n1", "me", 0, FIELDS("n", "1")), 0);
+    probe_wait_up(probe, 2);
+    assert_int_equal(put(&other, XO_REG_NODE, "n2", "you", 0, FIELDS("n", "1")), 0);
+    probe_wait_up(&other, 2);
+    assert_int_equal(probe->empties, 2);
+    assert_int_equal(other.empties, 1);
+    server_ask(c, "FLUSHALL");
+    server_ask(c, "CLIENT KILL TYPE normal SKIPME yes");
+    probe_wait_up(probe, 3);
+    probe_wait_up(&other, 3);
+    assert_int_equal(probe->empties, 3);
+    assert_int_equal(other.empties, 2);
+    xo_registry_close(other.registry);
     redisFree(c);
 }
 
@@ -258,6 +294,7 @@ static int run_all(void)
         TEST(clusters_are_apart),
         TEST(restarted_empty),
         TEST(emptied_while_connected),
+        TEST(emptied_under_two),
         TEST(disconnected),
         TEST(scripts_flushed),
         TEST(closing_sends_what_waits),

@@ -188,7 +188,7 @@ static void talks_out_of_turn(void **state)
     char text[4000] = "+OK\r\n";
     for (int i = 0; i < XO_SCRIPTS; i++)
         strcat(text, "$40\r\n0123456789012345678901234567890123456789\r\n");
-    strcat(text, "+OK\r\n$1\r\n1\r\n+more\r\n");
+    strcat(text, "+OK\r\n+OK\r\n$1\r\n1\r\n$2\r\n42\r\n+more\r\n");
     assert_int_equal(server_listen(&probe->server), 0);
     assert_int_equal(probe_open(probe, probe->server.url, "test"), 0);
     int fd = converse(probe, text);
