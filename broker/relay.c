@@ -1,7 +1,11 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/broker_impl.h"
+
+/* What does not fit into nanoseconds is none: nobody waits for 292 years. */
+#define DEADLINE_MAX_MS ((uint64_t)(INT64_MAX / XO_MS))
 
 /* A call passed on for somebody who can reach only this broker. */
 typedef struct xo_passed {
@@ -68,14 +72,15 @@ static xo_msg_t *make_request(xo_ask_t *ask, int64_t kind, xo_slice_t uid, xo_sl
 static void pass_on(xo_broker_t *broker, xo_ask_t *ask, xo_link_t *link, xo_msg_t **msg)
 {
     xo_error_t err;
-    int64_t deadline_ms = (int64_t)xo_msg_header(*msg)->deadline_ms;
+    uint64_t deadline_ms = xo_msg_header(*msg)->deadline_ms;
+    int64_t deadline_ns = deadline_ms > DEADLINE_MAX_MS ? 0 : (int64_t)deadline_ms * XO_MS;
     xo_passed_t *passed = calloc(1, sizeof(*passed));
     if (passed == NULL) {
         xo_broker_refuse(ask, "out of memory");
         return;
     }
     passed->ask = ask;
-    passed->call = xo_endpoint_call(broker->endpoint, link, msg, XO_SEND_QUEUE, deadline_ms * XO_MS,
+    passed->call = xo_endpoint_call(broker->endpoint, link, msg, XO_SEND_QUEUE, deadline_ns,
                                     on_answer, passed, &err);
     if (passed->call == NULL) {
         free(passed);
@@ -85,14 +90,44 @@ static void pass_on(xo_broker_t *broker, xo_ask_t *ask, xo_link_t *link, xo_msg_
     xo_ask_on_stop(ask, abandon, passed);
 }
 
-/* Answered at once: what becomes of a tell is counted where it ends. */
+/* ---- a tell ---- */
+
+static void on_accepted(int errnum, void *arg)
+{
+    xo_passed_t *passed = arg;
+    xo_ask_t *ask = passed->ask;
+    free(passed);
+    if (ask == NULL)
+        return;
+    if (errnum == 0)
+        xo_ask_reply(ask, "n");
+    else
+        xo_ask_fail(ask, XO_CODE_SERVER_CLOSED, "relay: the tell became a dead letter: %s",
+                    strerror(errnum));
+}
+
+static void let_go(xo_ask_t *ask, void *arg)
+{
+    xo_passed_t *passed = arg;
+    (void)ask;
+    passed->ask = NULL;
+}
+
 static void pass_on_tell(xo_broker_t *broker, xo_ask_t *ask, xo_link_t *link, xo_msg_t **msg)
 {
     xo_error_t err;
-    if (xo_endpoint_tell(broker->endpoint, link, msg, XO_SEND_QUEUE, NULL, NULL, &err) < 0)
+    xo_passed_t *passed = calloc(1, sizeof(*passed));
+    if (passed == NULL) {
+        xo_broker_refuse(ask, "out of memory");
+        return;
+    }
+    passed->ask = ask;
+    xo_ask_on_stop(ask, let_go, passed);
+    if (xo_endpoint_tell(broker->endpoint, link, msg, XO_SEND_QUEUE, on_accepted, passed, &err) <
+        0) {
+        free(passed);
         xo_broker_refuse(ask, "%s", err.text);
-    else
-        xo_ask_reply(ask, "n");
+    }
 }
 
 void xo_broker_relay(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Pools: started, watched, started again, stopped."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
-from brokers import FAKE_POOL, Node, refusal, run, start_pool, until  # noqa: E402
+from brokers import CALL, FAKE_POOL, Node, refusal, run, start_pool, until  # noqa: E402
 
 TWO_POOLS = f"[pool work]\ncommand = {FAKE_POOL} actor=alice\ncount = 2\nenv.COLOUR = blue\n"
 
@@ -232,11 +233,31 @@ def relayed(place):
     pool = node.call("pool.start", start_pool())
     has = 13
     assert node.call("relay", pool["address"], has, "", "", None) is True
+    tell = 4
+    assert node.call("relay", pool["address"], tell, "alice", "hear", [[], {}]) is None
+    until(lambda: "told hear" in node.log(), "the tell to arrive")
     port = pool["address"].rsplit(":", 1)[1]
     node.call("pool.stop", pool["address"])
     refused = refusal(node.call, "relay", f"127.0.0.1:{port}", has, "", "", None)
     assert refused.code == "ServerClosed" and refused.answer["executed"] == "no", refused.answer
+    refused = refusal(node.call, "relay", f"127.0.0.1:{port}", tell, "a", "b", [[], {}])
+    assert refused.code == "ServerClosed" and "dead letter" in str(refused), refused.answer
 
 
-run(configured, killed, lookups, on_request, failing_starts, output_file, gives_up, recovering,
+def death_answers(place):
+    """calls under way to a pool that is killed are answered at once, with the reason"""
+    node = Node(place)
+    pool = node.call("pool.start", start_pool())
+    call = 3
+    with subprocess.Popen([CALL, node.endpoint, "relay", json.dumps(pool["address"]), str(call),
+                           '"alice"', '"hang"', "[[], {}]"], env=place.env,
+                          stdout=subprocess.PIPE) as caller:
+        until(lambda: "called hang" in node.log(), "the call to arrive")
+        os.kill(pool["pid"], signal.SIGKILL)
+        answer = json.loads(caller.stdout.read())
+    assert answer["code"] == "ServerClosed" and answer["executed"] == "maybe", answer
+    assert "signal 9 (Killed)" in answer["reason"], answer
+
+
+run(death_answers, configured, killed, lookups, on_request, failing_starts, output_file, gives_up, recovering,
     temporary, family, stubborn, by_itself, impostor, silent, relayed)

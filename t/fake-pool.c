@@ -33,10 +33,15 @@ static const char *need(const char *name)
     return value;
 }
 
-/* `has` of the pool itself is the broker's barrier. */
+/* `has` of the pool itself is the broker's barrier. Calls are never answered. */
 static void on_request(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *arg)
 {
+    xo_slice_t method = xo_msg_header(*msg)->method;
     (void)arg;
+    if (xo_msg_header(*msg)->kind == XO_CALL || xo_msg_header(*msg)->kind == XO_TELL)
+        fprintf(stderr, "fake-pool: %s %.*s\n",
+                xo_msg_header(*msg)->kind == XO_CALL ? "called" : "told", (int)method.size,
+                method.data);
     xo_return_t to = xo_return_of(from, *msg);
     xo_header_t header = {.kind = XO_RESULT};
     if (xo_msg_header(*msg)->kind == XO_HAS) {

@@ -10,7 +10,9 @@
 # One file a line, sorted.
 unit_tests = \
 	t/address \
+	t/broker \
 	t/ctx \
+	t/directory \
 	t/endpoint \
 	t/error \
 	t/example-modules \
@@ -36,6 +38,7 @@ unit_tests = \
 	t/pool-threads \
 	t/pool-turns \
 	t/private-redis \
+	t/process \
 	t/registry \
 	t/registry-redis \
 	t/registry-refusals \
@@ -122,6 +125,10 @@ t_lane_fake_SOURCES = t/lane-fake.c t/lane-rig.c
 t_lane_tcp_SOURCES = t/lane-rig.c t/lane-tcp.c
 t_lane_threads_SOURCES = t/lane-rig.c t/lane-threads.c
 t_lane_zmq_SOURCES = t/lane-rig.c t/lane-zmq.c
+t_broker_LDADD = $(broker_test_libs)
+t_broker_SOURCES = t/broker.c t/node.c
+t_directory_LDADD = $(broker_test_libs)
+t_process_LDADD = $(broker_test_libs)
 t_liveness_LDADD = $(broker_test_libs)
 t_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free \
 	-Wl,--wrap=zmq_msg_init_size,--wrap=vasprintf

@@ -1,0 +1,197 @@
+/* Child processes: how they are started, how their end is told, and that nothing of them is left.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker/process.h"
+#include "t/unit.h"
+
+typedef struct {
+    xo_loop_t *loop;
+    char directory[32];
+    char output[64];
+    int ended, status;
+} world_t;
+
+static int setup(void **state)
+{
+    world_t *w = calloc(1, sizeof *w);
+    strcpy(w->directory, "/tmp/xo-process-XXXXXX");
+    if (mkdtemp(w->directory) == NULL)
+        return -1;
+    snprintf(w->output, sizeof w->output, "%s/output", w->directory);
+    w->loop = xo_loop_create(NULL);
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_t *w = *state;
+    xo_loop_destroy(w->loop);
+    unlink(w->output);
+    rmdir(w->directory);
+    free(w);
+    return 0;
+}
+
+static void on_ended(xo_process_t *process, int status, void *arg)
+{
+    world_t *w = arg;
+    w->ended++;
+    w->status = status;
+    xo_process_destroy(process);
+    xo_loop_stop(w->loop);
+}
+
+static xo_process_t *shell(world_t *w, const char *script, const char *const *env)
+{
+    static const char *const nothing[] = {NULL};
+    char *argv[] = {"sh", "-c", (char *)script, NULL};
+    xo_error_t err;
+    xo_process_t *process =
+        xo_process_spawn(w->loop, argv, env ? env : nothing, w->output, on_ended, w, &err);
+    if (process == NULL)
+        fail_msg("%s", err.text);
+    return process;
+}
+
+/* What the script printed. */
+static const char *output(const world_t *w)
+{
+    static char text[4096];
+    FILE *file = fopen(w->output, "r");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof text - 1, file)] = 0;
+    fclose(file);
+    return text;
+}
+
+static void run(world_t *w, const char *script, const char *const *env)
+{
+    shell(w, script, env);
+    xo_loop_run(w->loop);
+    assert_int_equal(w->ended, 1);
+}
+
+static void the_end_is_a_sentence(void **state)
+{
+    world_t *w = *state;
+    char text[64];
+    run(w, "exit 3", NULL);
+    xo_process_sentence(w->status, text, sizeof text);
+    assert_string_equal(text, "exit status 3");
+    shell(w, "kill -9 $$", NULL);
+    xo_loop_run(w->loop);
+    xo_process_sentence(w->status, text, sizeof text);
+    assert_string_equal(text, "signal 9 (Killed)");
+}
+
+static void a_program_that_is_not_there_is_named(void **state)
+{
+    world_t *w = *state;
+    static const char *const nothing[] = {NULL};
+    char *argv[] = {"/nonexistent/program", NULL};
+    xo_error_t err;
+    assert_null(xo_process_spawn(w->loop, argv, nothing, NULL, on_ended, w, &err));
+    assert_int_equal(err.errnum, ENOENT);
+    assert_non_null(strstr(err.text, "/nonexistent/program"));
+}
+
+static void variables_are_replaced_and_added(void **state)
+{
+    world_t *w = *state;
+    static const char *const env[] = {"XO_T_OLD=new", "XO_T_NEW=x=y", NULL};
+    setenv("XO_T_OLD", "old", 1);
+    setenv("XO_T_KEPT", "kept", 1);
+    run(w, "echo $XO_T_OLD $XO_T_NEW $XO_T_KEPT; env | grep -c ^XO_T_OLD=", env);
+    assert_string_equal(output(w), "new x=y kept\n1\n");
+}
+
+static void it_inherits_nothing_that_it_should_not(void **state)
+{
+    world_t *w = *state;
+    assert_int_equal(dup2(STDOUT_FILENO, 77), 77);
+    signal(SIGPIPE, SIG_IGN);
+    /* glibc ignores two signals of its own, so only the lower ones are looked at. */
+    run(w,
+        "cat; [ -e /proc/self/fd/77 ] && echo leaked; "
+        "sed -n -e 's/^SigIgn:.*\\(....\\)$/ignored \\1/p' -e 's/^SigBlk:\t/blocked /p' "
+        "/proc/self/status; echo to stderr >&2; [ $(ps -o pgid= $$) = $$ ] && echo leads",
+        NULL);
+    signal(SIGPIPE, SIG_DFL);
+    close(77);
+    assert_string_equal(output(w), "blocked 0000000000000000\nignored 0000\nto stderr\nleads\n");
+}
+
+/* The pid that the script printed. */
+static pid_t wait_for_pid(world_t *w)
+{
+    pid_t pid = 0;
+    for (int i = 0; i < 1000 && pid == 0; i++) {
+        xo_loop_once(w->loop, 10);
+        FILE *file = fopen(w->output, "r");
+        if (file != NULL && fscanf(file, "%d\n", &pid) != 1)
+            pid = 0;
+        if (file != NULL)
+            fclose(file);
+    }
+    assert_true(pid > 0);
+    return pid;
+}
+
+/* A process that was killed may be a zombie until init has seen it. */
+static void assert_goes(pid_t pid)
+{
+    char path[64], state = 'R';
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    for (int i = 0; i < 2000 && state != 'Z'; i++) {
+        FILE *file = fopen(path, "r");
+        if (file == NULL)
+            return;
+        if (fscanf(file, "%*d %*s %c", &state) != 1)
+            state = 'Z';
+        fclose(file);
+        usleep(1000);
+    }
+    assert_int_equal(state, 'Z');
+}
+
+static void its_family_goes_with_it(void **state)
+{
+    world_t *w = *state;
+    run(w, "sleep 600 & echo $!", NULL);
+    assert_int_equal(w->status, 0);
+    assert_goes((pid_t)atoi(output(w)));
+}
+
+static void destroying_it_kills_its_group(void **state)
+{
+    world_t *w = *state;
+    xo_process_t *process = shell(w, "trap '' TERM; sleep 600 & echo $!; wait", NULL);
+    pid_t child = wait_for_pid(w), leader = xo_process_pid(process);
+    xo_process_signal(process, SIGTERM); /* ignored */
+    xo_process_destroy(process);
+    assert_int_equal(kill(leader, 0), -1);
+    assert_goes(child);
+    assert_int_equal(w->ended, 0);
+    xo_process_destroy(NULL);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_end_is_a_sentence),
+        TEST(a_program_that_is_not_there_is_named),
+        TEST(variables_are_replaced_and_added),
+        TEST(it_inherits_nothing_that_it_should_not),
+        TEST(its_family_goes_with_it),
+        TEST(destroying_it_kills_its_group),
+    };
+    return run_tap(tests);
+}
