@@ -17,8 +17,14 @@
 #define RECONNECT_NEVER_MS INT_MAX
 
 #define HANDSHAKE_MS 5000 /* also for connect(2), which can take minutes */
-#define HEARTBEAT_MS 1000 /* contract 3: silence is noticed within 3 heartbeats */
-#define HEARTBEAT_TIMEOUT_MS 3000
+
+/* Contract 3: a node that falls silent is noticed within 3 heartbeats of 1 s. TCP asks an idle peer
+ * (tcp(7), TCP_KEEPALIVE) and gives up on one that acknowledges nothing (TCP_USER_TIMEOUT). Not
+ * ZMTP's own heartbeats: their timer can end the process (t/lane-linger.c). */
+#define SILENCE_ASK_S 1
+#define SILENCE_ASK_TIMES 2
+#define SILENCE_MS 3000
+
 #define BACKLOG 4096 /* of listen(2); a full one refuses unix sockets at once */
 
 static const char *const schemes[] = {
@@ -217,8 +223,11 @@ static int set_common(void *socket, const char *endpoint)
 static int set_tcp(void *socket, const xo_keys_t *keys, int type)
 {
     if (xoi_set_int(socket, ZMQ_CONNECT_TIMEOUT, HANDSHAKE_MS) < 0 ||
-        xoi_set_int(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) < 0 ||
-        xoi_set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS) < 0 ||
+        xoi_set_int(socket, ZMQ_TCP_KEEPALIVE, 1) < 0 ||
+        xoi_set_int(socket, ZMQ_TCP_KEEPALIVE_IDLE, SILENCE_ASK_S) < 0 ||
+        xoi_set_int(socket, ZMQ_TCP_KEEPALIVE_INTVL, SILENCE_ASK_S) < 0 ||
+        xoi_set_int(socket, ZMQ_TCP_KEEPALIVE_CNT, SILENCE_ASK_TIMES) < 0 ||
+        xoi_set_int(socket, ZMQ_TCP_MAXRT, SILENCE_MS) < 0 ||
         zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, keys->public_text, XO_KEY_TEXT_BYTES) < 0 ||
         zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, keys->secret_text, XO_KEY_TEXT_BYTES) < 0)
         return -1;

@@ -20,6 +20,7 @@ unit_tests = \
 	t/format \
 	t/lane \
 	t/lane-fake \
+	t/lane-linger \
 	t/lane-tcp \
 	t/lane-threads \
 	t/lane-zmq \
@@ -122,6 +123,7 @@ t_fuzz_codec_LDFLAGS = $(libfuzzer_flags)
 t_fuzz_handshake_LDFLAGS = $(libfuzzer_flags)
 t_lane_SOURCES = t/lane-rig.c t/lane.c
 t_lane_fake_SOURCES = t/lane-fake.c t/lane-rig.c
+t_lane_linger_SOURCES = t/lane-linger.c t/lane-rig.c
 t_lane_tcp_SOURCES = t/lane-rig.c t/lane-tcp.c
 t_lane_threads_SOURCES = t/lane-rig.c t/lane-threads.c
 t_lane_zmq_SOURCES = t/lane-rig.c t/lane-zmq.c

@@ -1,0 +1,103 @@
+/* t/lane-linger.c - a lane that is closed with much unsent, to a peer that then dies.
+ *
+ * libzmq up to 4.3.5 ended the process there ("Assertion failed: !_io_error", its issue 4841) when
+ * its own heartbeats were on: the timer of a connection wrote to it although it was gone. What it
+ * takes is that the connection has stopped reading, because a message came for a closed socket.
+ */
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <zmq.h>
+
+#include "libxo/lane_zmq.h"
+#include "t/lane-rig.h"
+
+#define UNSENT_MESSAGES 64
+#define UNSENT_BYTES (1 << 20)
+#define LATE_MESSAGES 100
+
+static void answer(void *socket, const char *id, int id_bytes, uint64_t seq)
+{
+    xo_msg_t *msg = make_msg(seq, 10);
+
+    zmq_send(socket, id, (size_t)id_bytes, ZMQ_SNDMORE);
+    xoi_send_msg(socket, &msg);
+}
+
+/* The child: answers the first message and reads no others; when told to, sends more and ends. */
+static void __attribute__((noreturn)) serve_one(int out)
+{
+    char endpoint[320], id[256];
+    int id_bytes, which;
+    sigset_t told;
+    xo_ctx_t *ctx = xo_ctx_create(NULL, NULL);
+    void *socket = xoi_lane_socket(ctx, ZMQ_ROUTER, XOI_TCP, "tcp://127.0.0.1:0", NULL);
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    sigemptyset(&told);
+    sigaddset(&told, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &told, NULL);
+    xoi_set_int(socket, ZMQ_RCVHWM, 1);
+    xo_ctx_start_zap(ctx, NULL);
+    if (xoi_zmq_bind(ctx, socket, "tcp://127.0.0.1:0", endpoint, sizeof endpoint, NULL) < 0 ||
+        write(out, endpoint, sizeof endpoint) < 0)
+        _exit(1);
+    id_bytes = zmq_recv(socket, id, sizeof id, 0);
+    answer(socket, id, id_bytes, 1);
+    sigwait(&told, &which);
+    for (uint64_t seq = 2; seq < 2 + LATE_MESSAGES; seq++)
+        answer(socket, id, id_bytes, seq);
+    xoi_lane_socket_close(&socket, XOI_LINGER_MS);
+    zmq_ctx_term(xo_ctx_zmq(ctx, NULL));
+    _exit(0);
+}
+
+static void start_child(fixture_t *f, char *endpoint, size_t size)
+{
+    int fds[2];
+
+    assert_int_equal(pipe(fds), 0);
+    f->child = fork();
+    if (f->child == 0)
+        serve_one(fds[1]);
+    close(fds[1]);
+    assert_int_equal(read(fds[0], endpoint, size), (ssize_t)size);
+    close(fds[0]);
+}
+
+static void a_peer_dies_while_a_closed_lane_lingers(void **state)
+{
+    fixture_t *f = *state;
+    end_t dialled;
+    char endpoint[320];
+
+    start_child(f, endpoint, sizeof endpoint);
+    rig_dial(&f->rig, &dialled, endpoint);
+    send_seq(dialled.lane, 1);
+    RUN_UNTIL(&f->rig, dialled.received == 1);
+    for (uint64_t seq = 2; seq < 2 + UNSENT_MESSAGES; seq++) {
+        xo_msg_t *msg = make_msg(seq, UNSENT_BYTES);
+        assert_int_equal(xo_lane_send(dialled.lane, &msg), 0);
+    }
+    end_destroy(&dialled);
+    kill(f->child, SIGUSR1);
+    assert_int_equal(waitpid(f->child, NULL, 0), f->child);
+    f->child = 0;
+    rig_close(&f->rig); /* waits until the lane has lingered */
+    rig_open(&f->rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test_prestate_setup_teardown(
+        a_peer_dies_while_a_closed_lane_lingers, fixture_open, fixture_close, "tcp")};
+    scratch_t scratch;
+    int rc;
+
+    scratch_enter(&scratch);
+    rc = run_tap(tests);
+    scratch_leave(&scratch);
+    return rc;
+}
