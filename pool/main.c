@@ -252,6 +252,9 @@ int main(int argc, char **argv)
 {
     xo_error_t err = {0};
     program_t program = {0};
+    char name[] = "xo-pool"; /* what getopt's complaints begin with, wherever the program lies */
+    if (argc > 0)
+        argv[0] = name;
     int rc = parse(&program, argc, argv);
     if (rc)
         return rc > 0 ? EXIT_SUCCESS : EXIT_USAGE;

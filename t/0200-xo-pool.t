@@ -102,10 +102,10 @@ if [ "$took" -lt 2000 ]; then pass "within 2 s"; else fail "within 2 s" "$took m
 is "$(leftovers)" "" "and nothing is left"
 
 start_pool --create Counter:hits
-call "$addresses" hits slow_add 1 60000 >"$work/slow.out" 2>"$work/slow.err" &
+call -b "$addresses" hits slow_add 1 60000 >"$work/slow.out" 2>"$work/slow.err" &
 caller=$!
 started="$started $caller"
-until_true call "$addresses" hits peek
+until_true grep -q begun "$work/slow.out"
 stop_pool INT
 is "$status" 0 "SIGINT ends it in order, with a method under way"
 if [ "$took" -lt 2000 ]; then pass "within 2 s"; else fail "within 2 s" "$took ms"; fi
@@ -162,8 +162,7 @@ sleep 1000 &
 owner=$!
 started="$started $owner"
 XO_OWNER_PID=$owner start_pool
-kill -KILL "$owner"
-wait "$owner" 2>/dev/null
+{ kill -KILL "$owner" && wait "$owner"; } 2>/dev/null
 status=0
 wait "$pool" || status=$?
 is "$status" 0 "the pool ends when its owner does"

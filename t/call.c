@@ -1,7 +1,9 @@
 /* call.c - calls one method of one actor, for the system tests:
  *
  *     call ADDRESS UID METHOD [INTEGER|TEXT]...
- *     call -r ADDRESS UID                        asks for the actor's identity
+ *     call -b ADDRESS UID METHOD [INTEGER|TEXT]...   prints "begun" when METHOD has begun, by
+ *                                                    calling a Counter's peek after it
+ *     call -r ADDRESS UID                            asks for the actor's identity
  *
  * prints the result as JSON and exits 0; an error goes to stderr, exit 1.
  */
@@ -43,7 +45,17 @@ static int print_result(xo_future_t *future, xo_error_t *err)
     return 0;
 }
 
-static int call(xo_client_t *client, char **argv, int argc, xo_error_t *err)
+static int wait_until_begun(xo_ref_t *ref, xo_error_t *err)
+{
+    xo_future_t *future = xo_ref_call(ref, err, "peek", "");
+    int rc = future ? xo_future_wait(future, WAIT_MS, err) : -1;
+    xo_future_destroy(future);
+    puts("begun");
+    fflush(stdout);
+    return rc;
+}
+
+static int call(xo_client_t *client, char **argv, int argc, bool begins, xo_error_t *err)
 {
     xo_buf_t args = XO_BUF_INIT;
     xo_future_t *future = NULL;
@@ -51,7 +63,8 @@ static int call(xo_client_t *client, char **argv, int argc, xo_error_t *err)
     pack_args(&args, argv + 4, argc - 4);
     if (ref)
         future = xo_ref_call_packed(ref, err, argv[3], xo_buf_slice(&args), xo_slice(NULL, 0));
-    int rc = future ? print_result(future, err) : -1;
+    int rc = future && begins ? wait_until_begun(ref, err) : 0;
+    rc = future && rc == 0 ? print_result(future, err) : -1;
     xo_future_destroy(future);
     xo_buf_free(&args);
     xo_ref_destroy(ref);
@@ -99,10 +112,13 @@ static int identify(xo_client_t *client, const char *address, const char *uid, x
 static int run(char **argv, int argc, xo_error_t *err)
 {
     bool asks = !strcmp(argv[1], "-r");
-    xo_client_t *client = xo_connect(argv[1 + asks], NULL, err);
+    bool begins = !strcmp(argv[1], "-b");
+    argv += asks || begins;
+    argc -= asks || begins;
+    xo_client_t *client = xo_connect(argv[1], NULL, err);
     if (!client)
         return -1;
-    int rc = asks ? identify(client, argv[2], argv[3], err) : call(client, argv, argc, err);
+    int rc = asks ? identify(client, argv[1], argv[2], err) : call(client, argv, argc, begins, err);
     xo_client_destroy(client);
     return rc;
 }
@@ -110,8 +126,9 @@ static int run(char **argv, int argc, xo_error_t *err)
 int main(int argc, char **argv)
 {
     xo_error_t err = {0};
-    if (argc < 4) {
-        fputs("Usage: call ADDRESS UID METHOD [ARGUMENT]... | call -r ADDRESS UID\n", stderr);
+    if (argc < 4 || (!strcmp(argv[1], "-b") && argc < 5)) {
+        fputs("Usage: call ADDRESS UID METHOD [ARGUMENT]... | call -b ... | call -r ADDRESS UID\n",
+              stderr);
         return 2;
     }
     if (run(argv, argc, &err) == 0)
