@@ -295,7 +295,9 @@ static void a_fork_does_not_share_it(void **state)
     if (pid == 0) {
         int wrong = xo_ctx_zmq(ctx, NULL) != NULL || errno != ENOTSUP;
         xo_ctx_destroy(ctx);
-        _exit(wrong);
+        if (!wrong)
+            execl("/bin/true", "true", (char *)NULL); /* ZeroMQ's memory is lost, as it must be */
+        _exit(1);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);

@@ -2,6 +2,7 @@
  * sockets in the file system.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -18,15 +19,17 @@ static void spawn(fixture_t *f, const char *role, const char *endpoint, int *out
 {
     int fds[2];
     pid_t parent = getpid();
+    char self[PATH_MAX] = ""; /* valgrind knows it by this name only */
 
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    assert_true(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
     f->child = fork();
     if (f->child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
             _exit(1);
         dup2(fds[1], STDOUT_FILENO);
-        execl("/proc/self/exe", "lane-zmq", role, endpoint, (char *)NULL);
+        execl(self, self, role, endpoint, (char *)NULL);
         _exit(127);
     }
     close(fds[1]);

@@ -175,6 +175,7 @@ static void pauses(void **state)
 }
 
 #define LANES 200
+#define WAVE 20
 
 static void has_many_lanes(void **state)
 {
@@ -186,8 +187,9 @@ static void has_many_lanes(void **state)
     for (size_t i = 0; i < LANES; i++) {
         rig_dial(&f->rig, &dialled[i], xo_listener_endpoint(f->rig.listener));
         send_seq(dialled[i].lane, 1);
+        if ((i + 1) % WAVE == 0) /* so many handshakes are done in time under valgrind too */
+            RUN_UNTIL(&f->rig, f->rig.accepted_count == i + 1);
     }
-    RUN_UNTIL(&f->rig, f->rig.accepted_count == LANES);
     for (size_t i = 0; i < LANES; i++)
         send_seq(f->rig.accepted[i].lane, 1);
     for (size_t i = 0; i < LANES; i++)
@@ -198,7 +200,7 @@ static void has_many_lanes(void **state)
         RUN_UNTIL(&f->rig, f->rig.accepted[i].received == 1);
     while (closed < LANES / 2) {
         closed = 0;
-        rig_arm(&f->rig);
+        assert_false(f->rig.expired);
         xo_loop_once(f->rig.loop, -1);
         for (size_t i = 0; i < LANES; i++)
             closed += (size_t)f->rig.accepted[i].closed;

@@ -162,6 +162,7 @@ static void a_pass_waits_for_the_earliest_timer(void **state)
     assert_true(log.at[0] >= early.timer.due_ns);
     xo_loop_once(loop, 1); /* comes back without anything */
     assert_int_equal(log.count, 1);
+    xo_timer_stop(&late.timer);
 }
 
 static void far_timers_do_not_overflow(void **state)
@@ -176,6 +177,7 @@ static void far_timers_do_not_overflow(void **state)
     assert_int_equal(log.count, 1);
     assert_int_equal(log.ids[0], 2);
     assert_true(xo_timer_active(&alarm.timer));
+    xo_timer_stop(&alarm.timer);
 }
 
 /* ---- descriptors ---- */
