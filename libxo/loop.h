@@ -113,8 +113,8 @@ void xo_defer_stop(xo_defer_t *defer);
 /* ---- ZeroMQ sockets ----
  * The socket's descriptor is edge-triggered, so ZMQ_EVENTS is read again before each sleep and
  * whenever xo_zmq_touch says that the socket was used outside of the callback. The callback is
- * called while the socket is ready for any of `events` and is expected to do a bounded amount of
- * work. */
+ * called while the socket is ready for any of `events`, now and then once too often (a receive then
+ * gives EAGAIN), and is expected to do a bounded amount of work. */
 typedef struct xo_zmq xo_zmq_t;
 typedef void (*xo_zmq_f)(xo_zmq_t *zmq, int revents, void *arg);
 struct xo_zmq {

@@ -33,11 +33,20 @@ static void look(xo_zmq_t *zmq)
     zmq->callback(zmq, ready, zmq->arg); /* zmq may be gone after it */
 }
 
+/* A reader is called without asking first: a receive asks by itself when it finds nothing, and what
+ * most often makes the descriptor readable is a message. */
 static void on_fd(xo_io_t *io, int revents, void *arg)
 {
+    xo_zmq_t *zmq = arg;
+
     (void)io;
     (void)revents;
-    look(arg);
+    if (zmq->events == XO_READ) {
+        xo_defer_start(&zmq->again);
+        zmq->callback(zmq, XO_READ, zmq->arg);
+    } else {
+        look(zmq);
+    }
 }
 
 static void on_again(xo_defer_t *defer, void *arg)
