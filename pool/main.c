@@ -59,8 +59,11 @@ static int check_modules(const xo_pool_cli_t *cli, xo_error_t *err)
 
 /* ---- ready ---- */
 
+/* Not for a broker, which has asked and shares its standard output with us. */
 static void print_pools(program_t *program)
 {
+    if (getenv("XO_POOL_ID"))
+        return;
     char place[128];
     int count = xo_crew_count(program->crew);
     unsigned places = xo_bind_places(program->bind);
