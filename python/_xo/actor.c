@@ -1,0 +1,85 @@
+/* actor.c - see actor.h.
+ */
+#include "_xo/actor.h"
+
+#include "_xo/ref.h"
+
+static PyObject *actor_ref(PyObject *self, PyObject *unused)
+{
+    xopy_actor_t *actor = (xopy_actor_t *)self;
+    (void)unused;
+    if (actor->uid)
+        return xopy_ref_create(xopy_state()->local_ref_type, actor->address, actor->uid);
+    PyErr_SetString(PyExc_RuntimeError, "the actor was not created with create_actor");
+    return NULL;
+}
+
+static int actor_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    (void)visit;
+    (void)arg;
+    Py_VISIT(Py_TYPE(self));
+    return 0;
+}
+
+static void actor_dealloc(PyObject *self)
+{
+    xopy_actor_t *actor = (xopy_actor_t *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_XDECREF(actor->uid);
+    Py_XDECREF(actor->address);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* Arguments are __init__'s. */
+static PyObject *actor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    (void)args;
+    (void)kwargs;
+    return type->tp_alloc(type, 0);
+}
+
+static int actor_init(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    (void)self;
+    (void)args;
+    (void)kwargs;
+    return 0;
+}
+
+static PyMethodDef actor_methods[] = {
+    {"ref", actor_ref, METH_NOARGS, "ref()\n--\n\nA reference to this actor."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef actor_members[] = {
+    {"uid", T_OBJECT, offsetof(xopy_actor_t, uid), READONLY, "The actor's uid, bytes."},
+    {"address", T_OBJECT, offsetof(xopy_actor_t, address), READONLY,
+     "The address of its pool, \"host:port\"."},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot actor_slots[] = {
+    {Py_tp_doc, "What an object has that lives in a pool: uid, address, ref()."},
+    {Py_tp_new, actor_new},
+    {Py_tp_init, actor_init},
+    {Py_tp_traverse, actor_traverse},
+    {Py_tp_dealloc, actor_dealloc},
+    {Py_tp_methods, actor_methods},
+    {Py_tp_members, actor_members},
+    {0, NULL},
+};
+
+static PyType_Spec actor_spec = {
+    .name = "_xo.BaseActor",
+    .basicsize = sizeof(xopy_actor_t),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = actor_slots,
+};
+
+int xopy_actor_setup(PyObject *module, xopy_state_t *state)
+{
+    return xopy_add_type(module, &actor_spec, NULL, &state->actor_type);
+}

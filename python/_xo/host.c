@@ -1,0 +1,457 @@
+/* host.c - the pool's host table: makes Python objects and runs their methods.
+ *
+ * A plain method runs here, in the callback that brings the message; it costs no Task. What has to
+ * be awaited becomes a Run (run.h).
+ */
+#include "_xo/actor.h"
+#include "_xo/run.h"
+#include "_xo/values.h"
+
+static xopy_hosted_t *hosted_of(const xo_actor_t *actor)
+{
+    return xo_actor_object(actor);
+}
+
+PyObject *xopy_actor_object(xo_actor_t *actor)
+{
+    xopy_hosted_t *hosted = hosted_of(actor);
+    return hosted ? hosted->self : NULL;
+}
+
+bool xopy_bypasses(const xopy_hosted_t *hosted, xo_slice_t method)
+{
+    if (!hosted || !hosted->no_lock)
+        return false;
+    PyObject *name = PyUnicode_DecodeUTF8(method.data, (Py_ssize_t)method.size, NULL);
+    int found = name ? PySet_Contains(hosted->no_lock, name) : 0;
+    Py_XDECREF(name);
+    PyErr_Clear();
+    return found > 0;
+}
+
+/* ---- contexts ---- */
+
+/* Each request has a context of its own, an empty one: what a method sets is seen by nobody else,
+ * nor what the caller has set, wherever it is. */
+static PyObject *enter_context(void)
+{
+    PyObject *context = PyContext_New();
+    if (context && PyContext_Enter(context) < 0)
+        Py_CLEAR(context);
+    if (!context)
+        PyErr_WriteUnraisable(NULL); /* out of memory: it runs in the loop's, then */
+    return context;
+}
+
+static void leave_context(PyObject *context)
+{
+    if (context && PyContext_Exit(context) < 0)
+        PyErr_WriteUnraisable(context);
+    Py_XDECREF(context);
+}
+
+/* ---- what a message says ---- */
+
+/* args and kwargs (NULL if there are none) of a call, as new references. */
+static int read_arguments(xo_request_t *request, PyObject **args, PyObject **kwargs)
+{
+    xo_msg_t *msg = xo_request_msg_mut(request);
+    PyObject *pair = xo_msg_payload(msg);
+    if (pair) {
+        *args = Py_NewRef(PyTuple_GET_ITEM(pair, 0));
+        *kwargs =
+            PyTuple_GET_ITEM(pair, 1) == Py_None ? NULL : Py_NewRef(PyTuple_GET_ITEM(pair, 1));
+        return 0;
+    }
+    xopy_reader_t reader;
+    xopy_reader_init(&reader, msg, xo_msg_body(msg));
+    return xopy_read_pair(&reader, args, kwargs);
+}
+
+static PyObject *method_name(xo_slice_t method)
+{
+    PyObject *name = PyUnicode_DecodeUTF8(method.data, (Py_ssize_t)method.size, NULL);
+    if (name)
+        PyUnicode_InternInPlace(&name); /* the type's cache of attributes goes by pointer */
+    return name;
+}
+
+/* Names with a leading underscore are the actor's own affair. */
+static PyObject *find_method(xopy_hosted_t *hosted, PyObject *name)
+{
+    if (PyUnicode_GET_LENGTH(name) > 0 && PyUnicode_READ_CHAR(name, 0) != '_')
+        return PyObject_GetAttr(hosted->self, name);
+    PyErr_Format(PyExc_AttributeError, "%.200s has no method %R for others",
+                 Py_TYPE(hosted->self)->tp_name, name);
+    return NULL;
+}
+
+/* An `async def` keeps the lock while it waits. What a plain method returns to be awaited does not.
+ */
+static bool holds_lock(PyObject *method)
+{
+    PyObject *function = PyMethod_Check(method) ? PyMethod_GET_FUNCTION(method) : method;
+    if (PyFunction_Check(function)) {
+        PyCodeObject *code = (PyCodeObject *)PyFunction_GET_CODE(function);
+        return code->co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR);
+    }
+    PyObject *holds = PyObject_GetAttrString(method, "_xo_holds_lock"); /* extensible ones */
+    bool truth = holds == Py_True;
+    Py_XDECREF(holds);
+    PyErr_Clear();
+    return truth;
+}
+
+/* ---- calls ---- */
+
+/* The method's result (stolen) is the answer, or becomes it once it has been awaited. */
+static void answer(xopy_pool_t *pool, xo_actor_t *actor, xo_request_t *request, PyObject *method,
+                   PyObject *result)
+{
+    if (!result || !xopy_is_pending(result)) {
+        xopy_respond(pool, request, XOPY_FOR_CALL, result);
+        return;
+    }
+    PyObject *coroutine = xopy_settle(result);
+    Py_DECREF(result);
+    xopy_run_start(pool, actor, request, XOPY_FOR_CALL, coroutine, holds_lock(method));
+}
+
+static PyObject *call_by_name(xopy_hosted_t *hosted, xo_request_t *request, PyObject *name,
+                              PyObject **method)
+{
+    PyObject *args, *kwargs, *result = NULL;
+    if (read_arguments(request, &args, &kwargs) < 0)
+        return NULL;
+    *method = find_method(hosted, name);
+    if (*method)
+        result = PyObject_Call(*method, args, kwargs);
+    Py_DECREF(args);
+    Py_XDECREF(kwargs);
+    return result;
+}
+
+static void handle_call(xopy_pool_t *pool, xo_actor_t *actor, xo_request_t *request, PyObject *name)
+{
+    PyObject *method = NULL;
+    PyObject *result = call_by_name(hosted_of(actor), request, name, &method);
+    answer(pool, actor, request, method, result);
+    Py_XDECREF(method);
+}
+
+/* ---- batches ---- */
+
+static PyObject *read_pairs(xo_request_t *request)
+{
+    xo_msg_t *msg = xo_request_msg_mut(request);
+    PyObject *pairs = xo_msg_payload(msg);
+    if (pairs)
+        return Py_NewRef(pairs);
+    return xopy_read_batch(msg, xo_msg_body(msg));
+}
+
+/* One call of many; their results in a list. */
+static PyObject *call_each(PyObject *method, PyObject *pairs)
+{
+    Py_ssize_t count = PyList_GET_SIZE(pairs);
+    PyObject *results = PyList_New(count);
+    for (Py_ssize_t i = 0; results && i < count; i++) {
+        PyObject *pair = PyList_GET_ITEM(pairs, i);
+        PyObject *kwargs = PyTuple_GET_ITEM(pair, 1);
+        PyObject *result =
+            PyObject_Call(method, PyTuple_GET_ITEM(pair, 0), kwargs == Py_None ? NULL : kwargs);
+        if (result)
+            PyList_SET_ITEM(results, i, result);
+        else
+            Py_CLEAR(results);
+    }
+    return results;
+}
+
+static bool any_pending(PyObject *results)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(results); i++) {
+        if (xopy_is_pending(PyList_GET_ITEM(results, i)))
+            return true;
+    }
+    return false;
+}
+
+static PyObject *call_singles(PyObject *method, PyObject *pairs)
+{
+    PyObject *results = call_each(method, pairs);
+    if (!results || !any_pending(results))
+        return results;
+    PyObject *coroutine = xopy_glue("settle_each", "(O)", results);
+    Py_DECREF(results);
+    return coroutine;
+}
+
+/* A batch version takes all argument lists at once. */
+static PyObject *call_batch(PyObject *method, PyObject *pairs)
+{
+    if (PyMethod_Check(method))
+        return call_singles(method, pairs);
+    PyObject *many = PyObject_GetAttrString(method, "_xo_many");
+    if (!many || many == Py_None) {
+        Py_XDECREF(many);
+        PyErr_Clear();
+        return call_singles(method, pairs);
+    }
+    PyObject *args = PyTuple_Pack(1, pairs);
+    PyObject *result = args ? PyObject_Call(many, args, NULL) : NULL;
+    Py_XDECREF(args);
+    Py_DECREF(many);
+    return result;
+}
+
+static void handle_batch(xopy_pool_t *pool, xo_actor_t *actor, xo_request_t *request,
+                         PyObject *name)
+{
+    PyObject *result = NULL;
+    PyObject *pairs = read_pairs(request);
+    PyObject *method = pairs ? find_method(hosted_of(actor), name) : NULL;
+    if (method)
+        result = call_batch(method, pairs);
+    answer(pool, actor, request, method, result);
+    Py_XDECREF(pairs);
+    Py_XDECREF(method);
+}
+
+/* ---- __on_receive__ ---- */
+
+/* What the message is: (method, kind, args, kwargs); a batch's args are its argument lists. */
+static PyObject *received(xo_request_t *request, PyObject *name, bool batch)
+{
+    PyObject *args, *kwargs;
+    if (batch) {
+        PyObject *pairs = read_pairs(request);
+        return pairs ? Py_BuildValue("((OiN{}))", name, 1, pairs) : NULL;
+    }
+    if (read_arguments(request, &args, &kwargs) < 0)
+        return NULL;
+    PyObject *message = kwargs ? Py_BuildValue("((OiNN))", name, 0, args, kwargs)
+                               : Py_BuildValue("((OiN{}))", name, 0, args);
+    return message;
+}
+
+static void handle_receive(xopy_pool_t *pool, xo_actor_t *actor, xo_request_t *request,
+                           PyObject *name, bool batch)
+{
+    PyObject *result = NULL;
+    PyObject *message = received(request, name, batch);
+    PyObject *method = PyObject_GetAttrString(hosted_of(actor)->self, "__on_receive__");
+    if (message && method)
+        result = PyObject_Call(method, message, NULL);
+    answer(pool, actor, request, method, result);
+    Py_XDECREF(message);
+    Py_XDECREF(method);
+}
+
+static void handle(xopy_pool_t *host, xo_actor_t *actor, xo_request_t *request)
+{
+    const xo_header_t *header = xo_msg_header(xo_request_msg(request));
+    bool batch = header->kind == XO_BATCH;
+    PyObject *name = method_name(header->method);
+    if (!name)
+        xopy_respond(host, request, XOPY_FOR_CALL, NULL);
+    else if (hosted_of(actor)->on_receive)
+        handle_receive(host, actor, request, name, batch);
+    else if (batch)
+        handle_batch(host, actor, request, name);
+    else
+        handle_call(host, actor, request, name);
+    Py_XDECREF(name);
+}
+
+static void host_handle(void *host, xo_actor_t *actor, xo_request_t *request)
+{
+    PyObject *context = enter_context();
+    handle(host, actor, request);
+    leave_context(context);
+}
+
+/* ---- creating ---- */
+
+/* (class, args, kwargs or None) as one tuple. */
+static PyObject *read_create(xo_request_t *request)
+{
+    xo_msg_t *msg = xo_request_msg_mut(request);
+    PyObject *what = xo_msg_payload(msg);
+    if (what)
+        return Py_NewRef(what);
+    xo_slice_t body = xo_msg_body(msg), name = xo_msg_header(msg)->method;
+    PyObject *value = xopy_read_all(msg, body);
+    what = value ? xopy_glue("create_request", "(Os#)", value, name.data, (Py_ssize_t)name.size)
+                 : NULL;
+    Py_XDECREF(value);
+    return what;
+}
+
+static int adopt(xo_actor_t *xo, PyObject *self)
+{
+    xopy_actor_t *actor = (xopy_actor_t *)self;
+    xo_slice_t uid = xo_actor_uid(xo);
+    actor->uid = PyBytes_FromStringAndSize(uid.data, (Py_ssize_t)uid.size);
+    actor->address = PyUnicode_FromString(xo_pool_address(xo_actor_pool(xo)));
+    return actor->uid && actor->address ? 0 : -1;
+}
+
+/* As calling the class does, with the identity set in between. */
+static PyObject *make_object(xo_actor_t *actor, PyTypeObject *type, PyObject *args,
+                             PyObject *kwargs)
+{
+    PyObject *self = type->tp_new(type, args, kwargs);
+    if (!self)
+        return NULL;
+    if (adopt(actor, self) == 0 && type->tp_init(self, args, kwargs) == 0)
+        return self;
+    Py_DECREF(self);
+    return NULL;
+}
+
+/* What the host has to know of the class: (stateless, names without lock or None, __on_receive__ is
+ * the user's). */
+static int describe_class(xo_actor_t *actor, xopy_hosted_t *hosted, PyObject *class)
+{
+    int stateless, on_receive;
+    PyObject *no_lock;
+    PyObject *traits = xopy_glue("actor_traits", "(O)", class);
+    if (!traits)
+        return -1;
+    int failed = !PyArg_ParseTuple(traits, "pOp", &stateless, &no_lock, &on_receive);
+    if (!failed) {
+        xo_actor_set_stateless(actor, stateless);
+        hosted->no_lock = no_lock == Py_None ? NULL : Py_NewRef(no_lock);
+        hosted->on_receive = on_receive;
+    }
+    Py_DECREF(traits);
+    return failed ? -1 : 0;
+}
+
+static int construct(xo_actor_t *actor, PyObject *what)
+{
+    xopy_hosted_t *hosted = hosted_of(actor);
+    PyObject *class = PyTuple_GET_ITEM(what, 0), *kwargs = PyTuple_GET_ITEM(what, 2);
+    if (!PyType_Check(class) ||
+        !PyType_IsSubtype((PyTypeObject *)class, xopy_state()->actor_type)) {
+        PyErr_Format(PyExc_TypeError, "%R is no subclass of Actor", class);
+        return -1;
+    }
+    if (describe_class(actor, hosted, class) < 0)
+        return -1;
+    hosted->self = make_object(actor, (PyTypeObject *)class, PyTuple_GET_ITEM(what, 1),
+                               kwargs == Py_None ? NULL : kwargs);
+    return hosted->self ? 0 : -1;
+}
+
+/* Runs __post_create__ or __pre_destroy__, if it is the user's. */
+static void run_hook(xopy_pool_t *pool, xo_actor_t *actor, xo_request_t *request, const char *name,
+                     xopy_purpose_t purpose)
+{
+    PyObject *self = hosted_of(actor)->self;
+    PyObject *result = self ? xopy_glue("hook", "(Os)", self, name) : Py_NewRef(Py_None);
+    if (result && xopy_is_pending(result))
+        xopy_run_start(pool, actor, request, purpose, result, true);
+    else
+        xopy_respond(pool, request, purpose, result);
+}
+
+static void create(xopy_pool_t *host, xo_actor_t *actor, xo_request_t *request)
+{
+    xopy_hosted_t *hosted = calloc(1, sizeof *hosted);
+    xo_actor_set_object(actor, hosted);
+    PyObject *what = hosted ? read_create(request) : PyErr_NoMemory();
+    int failed = what ? construct(actor, what) : -1;
+    Py_XDECREF(what);
+    if (failed)
+        xopy_respond(host, request, XOPY_FOR_CREATE, NULL);
+    else
+        run_hook(host, actor, request, "__post_create__", XOPY_FOR_CREATE);
+}
+
+static void host_create(void *host, xo_actor_t *actor, xo_request_t *request)
+{
+    PyObject *context = enter_context();
+    create(host, actor, request);
+    leave_context(context);
+}
+
+static void host_destroy(void *host, xo_actor_t *actor, xo_request_t *request)
+{
+    PyObject *context = enter_context();
+    run_hook(host, actor, request, "__pre_destroy__", XOPY_FOR_DESTROY);
+    leave_context(context);
+}
+
+static void host_release(void *host, xo_actor_t *actor)
+{
+    xopy_hosted_t *hosted = hosted_of(actor);
+    (void)host;
+    if (!hosted)
+        return;
+    xo_actor_set_object(actor, NULL);
+    while (hosted->runs)
+        xopy_run_drop(hosted->runs);
+    Py_XDECREF(hosted->self);
+    Py_XDECREF(hosted->no_lock);
+    free(hosted);
+}
+
+/* ---- the rest ---- */
+
+static void host_cancel(void *host, xo_actor_t *actor, xo_request_t *request)
+{
+    (void)host;
+    (void)actor;
+    xopy_run_t *run = xo_request_data(request);
+    if (run)
+        xopy_run_cancel(run);
+}
+
+static bool host_bypass(void *host, xo_actor_t *actor, xo_slice_t method)
+{
+    (void)host;
+    return xopy_bypasses(hosted_of(actor), method);
+}
+
+static PyObject *tell_event(xopy_pool_t *pool, const xo_msg_t *event)
+{
+    xo_slice_t type = xo_msg_header(event)->method;
+    PyObject *fields = xopy_read_all(NULL, xo_msg_body(event));
+    if (!fields)
+        return NULL;
+    return PyObject_CallFunction(pool->on_event, "s#N", type.data, (Py_ssize_t)type.size, fields);
+}
+
+static void host_event(void *host, const xo_msg_t *event)
+{
+    xopy_pool_t *pool = host;
+    if (!pool->on_event)
+        return;
+    PyObject *result = tell_event(pool, event);
+    if (!result)
+        xopy_report(pool->runtime, "an event could not be handled");
+    Py_XDECREF(result);
+}
+
+static void host_stop(void *host)
+{
+    xopy_pool_t *pool = host;
+    PyObject *result = PyObject_CallNoArgs(pool->on_stop);
+    if (!result)
+        xopy_report(pool->runtime, "stopping a pool failed");
+    Py_XDECREF(result);
+}
+
+const xo_host_ops_t xopy_host_ops = {
+    .language = "python",
+    .create = host_create,
+    .handle = host_handle,
+    .destroy = host_destroy,
+    .release = host_release,
+    .cancel = host_cancel,
+    .bypass = host_bypass,
+    .event = host_event,
+    .stop = host_stop,
+};

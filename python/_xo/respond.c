@@ -1,0 +1,107 @@
+/* respond.c - what a method returned or raised, as the answer to its request.
+ */
+#include "_xo/failure.h"
+#include "_xo/run.h"
+#include "_xo/values.h"
+
+static void free_object(void *object)
+{
+    Py_DECREF((PyObject *)object);
+}
+
+/* How much an object holds that stays in the process is anybody's guess. */
+#define LOCAL_BYTES 256
+
+/* Steals `payload`. */
+static xo_msg_t *local_answer(xo_kind_t kind, PyObject *payload)
+{
+    xo_header_t header = {.kind = kind};
+    xo_msg_t *msg = xo_msg_create_local(&header, payload, free_object, LOCAL_BYTES);
+    if (!msg)
+        Py_DECREF(payload);
+    return msg;
+}
+
+static const char *address_of(const xopy_pool_t *pool)
+{
+    return pool->xo ? xo_pool_address(pool->xo) : "";
+}
+
+static void end(xo_request_t *request, xo_msg_t *answer)
+{
+    if (answer)
+        xo_request_respond_msg(request, &answer);
+    else
+        xo_request_fail(request, XO_CODE_METHOD, "out of memory");
+}
+
+/* Ctrl-C and sys.exit are the program's, also when they come up inside a method. */
+static void keep_fatal(xopy_pool_t *pool, PyObject *exception)
+{
+    if (xopy_is_fatal(exception) && !pool->runtime->fatal)
+        pool->runtime->fatal = Py_NewRef(exception);
+}
+
+static void fail_with(xopy_pool_t *pool, xo_request_t *request, const char *code,
+                      PyObject *exception)
+{
+    if (xo_request_is_local(request) && strcmp(code, XO_CODE_METHOD) == 0) {
+        end(request, local_answer(XO_ERROR, Py_NewRef(exception)));
+        return;
+    }
+    xo_msg_t *answer = xopy_failure_message(code, exception, address_of(pool));
+    if (!answer)
+        PyErr_WriteUnraisable(exception);
+    end(request, answer);
+}
+
+static void respond_exception(xopy_pool_t *pool, xo_request_t *request)
+{
+    PyObject *exception = xopy_take_exception();
+    keep_fatal(pool, exception);
+    if (PyErr_GivenExceptionMatches(exception, xopy_state()->cancelled_error))
+        xo_request_fail(request, XO_CODE_CANCELLED, "the method was cancelled");
+    else
+        fail_with(pool, request, XO_CODE_METHOD, exception);
+    Py_DECREF(exception);
+}
+
+static xo_msg_t *encode(PyObject *value)
+{
+    xo_header_t header = {.kind = XO_RESULT};
+    xopy_body_t body;
+    xo_msg_t *msg = NULL;
+    xopy_body_init(&body, xopy_state()->pins, XOPY_SHARE_IMMUTABLE);
+    if (xopy_put_value(&body, value) == 0)
+        msg = xopy_body_message(&body, &header);
+    xopy_body_free(&body);
+    return msg;
+}
+
+static void respond_value(xopy_pool_t *pool, xo_request_t *request, PyObject *value)
+{
+    if (xo_request_is_local(request)) {
+        end(request, local_answer(XO_RESULT, Py_NewRef(value)));
+        return;
+    }
+    xo_msg_t *answer = encode(value);
+    if (answer) {
+        xo_request_respond_msg(request, &answer);
+        return;
+    }
+    PyObject *exception = xopy_take_exception();
+    fail_with(pool, request, XO_CODE_SEND_FAILED, exception);
+    Py_DECREF(exception);
+}
+
+void xopy_respond(xopy_pool_t *pool, xo_request_t *request, xopy_purpose_t purpose, PyObject *value)
+{
+    static const char nil = (char)0xc0;
+    if (!value)
+        respond_exception(pool, request);
+    else if (purpose == XOPY_FOR_CALL && xo_request_wants_answer(request))
+        respond_value(pool, request, value);
+    else
+        xo_request_respond(request, xo_slice(&nil, 1));
+    Py_XDECREF(value);
+}
