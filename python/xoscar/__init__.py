@@ -1,0 +1,61 @@
+"""Actors for Python on the xo runtime.
+
+    import asyncio
+    import xoscar as xo
+
+    class Counter(xo.Actor):
+        def __init__(self):
+            self.n = 0
+
+        def add(self, n):
+            self.n += n
+            return self.n
+
+    async def main():
+        async with await xo.create_actor_pool("127.0.0.1", n_process=2) as pool:
+            config = await xo.get_pool_config(pool.external_address)
+            ref = await xo.create_actor(Counter, address=config.get_external_address(1))
+            print(await ref.add(3))
+
+    asyncio.run(main())
+"""
+from _xo import lane_totals
+
+from . import errors
+from .api import (
+    actor_ref,
+    create_actor,
+    create_actor_pool,
+    destroy_actor,
+    get_pool_config,
+    has_actor,
+    wait_for,
+)
+from .backends import allocate_strategy
+from .batch import extensible
+from .core import Actor, ActorRef, LocalActorRef, StatelessActor, no_lock
+from .errors import ActorAlreadyExist, ActorNotExist, Return, SendMessageFailed, ServerClosed
+
+__all__ = [
+    "Actor",
+    "ActorAlreadyExist",
+    "ActorNotExist",
+    "ActorRef",
+    "LocalActorRef",
+    "Return",
+    "SendMessageFailed",
+    "ServerClosed",
+    "StatelessActor",
+    "actor_ref",
+    "allocate_strategy",
+    "create_actor",
+    "create_actor_pool",
+    "destroy_actor",
+    "errors",
+    "extensible",
+    "get_pool_config",
+    "has_actor",
+    "lane_totals",
+    "no_lock",
+    "wait_for",
+]

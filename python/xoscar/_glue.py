@@ -1,0 +1,123 @@
+"""What the extension _xo calls for what is rare: one name for each, found when first needed."""
+from ._failure import describe, failure, local_error, no_broker, not_accepted
+from ._pickle import dumps, loads, portable_create
+from .core import actor_traits, hook, settle, settle_each
+
+__all__ = [
+    "actor_traits",
+    "describe",
+    "dumps",
+    "failure",
+    "hook",
+    "loads",
+    "local_error",
+    "no_broker",
+    "not_accepted",
+    "portable_create",
+    "settle",
+    "settle_each",
+]
+
+
+# ---- values ----
+
+
+def int_to_bytes(value):
+    """Two's complement, little-endian, as short as it gets."""
+    bits = (value if value >= 0 else ~value).bit_length()
+    return value.to_bytes(bits // 8 + 1, "little", signed=True)
+
+
+def int_from_bytes(data):
+    return int.from_bytes(data, "little", signed=True)
+
+
+def full_pairs(pairs):
+    """(args, kwargs) pairs with {} where _xo says None."""
+    return [(args, kwargs or {}) for args, kwargs in pairs]
+
+
+def flatten(args, kwargs):
+    """args and kwargs as vectorcall takes them: (values, names)."""
+    return args + tuple(kwargs.values()), tuple(kwargs)
+
+
+def create_request(value, name):
+    """(class, args, kwargs) of a create message: a pickle's, or plain ones for the class `name`."""
+    if isinstance(value, tuple) and len(value) == 3:
+        return value
+    if not (isinstance(value, list) and len(value) == 2 and isinstance(value[0], list)):
+        raise ValueError("malformed value: arguments")
+    args, kwargs = value
+    return find_class(name), tuple(args), kwargs
+
+
+def find_class(name):
+    """The class "module:Qualified.Name", also written "module.Name"."""
+    import importlib
+
+    module, _, path = name.partition(":") if ":" in name else name.rpartition(".")[::1]
+    if not module or not path:
+        raise ImportError(f"{name!r} names no class: write module:Class")
+    found = importlib.import_module(module)
+    for part in path.split("."):
+        found = getattr(found, part)
+    return found
+
+
+# ---- the loop ----
+
+
+async def _guardian(runtime):
+    try:
+        yield
+    finally:
+        from ._node import shut_down
+
+        await shut_down(runtime)
+
+
+def guard(runtime):
+    """Notices the end of asyncio's loop: asyncio.run closes the async generators that are open,
+    and this one ends the pools that were forgotten, and the connections."""
+    from ._node import at_exit
+
+    at_exit()
+    generator = _guardian(runtime)
+    try:
+        generator.asend(None).send(None)
+    except StopIteration:
+        pass
+    runtime.guardian = generator
+
+
+def report(loop, what, exception):
+    loop.call_exception_handler({"message": what, "exception": exception})
+
+
+# ---- references ----
+
+_later = set()  # tasks of tell_delay: asyncio itself keeps none of them alive
+
+
+def tell_delay(method, args, kwargs):
+    import asyncio
+
+    kwargs = dict(kwargs or {})
+    delay = kwargs.pop("delay", None)
+
+    async def tell():
+        if delay:
+            await asyncio.sleep(delay)
+        return await method.tell(*args, **kwargs)
+
+    task = asyncio.get_running_loop().create_task(tell())
+    _later.add(task)
+    task.add_done_callback(_later.discard)
+    return task
+
+
+def destroy_actor(ref):
+    from .api import destroy_actor
+
+    return destroy_actor(ref)

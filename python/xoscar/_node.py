@@ -1,0 +1,210 @@
+"""The node that a script embeds: its broker's process, from start to end.
+
+The broker starts the sub pools and is gone when this process is, however that ends.
+"""
+import os
+import signal
+import subprocess
+import sys
+
+import _xo
+
+_READY_S = 20  # a broker that has not said that it listens by then is given up
+_STOP_S = 5  # a broker that has not stopped by then is killed
+_EXIT_S = 3  # the same while the interpreter exits
+
+pools = set()  # the MainActorPools that have not been stopped
+
+
+def find_program(name):
+    """The path of one of xo's programs: $XO_BROKER_BIN, $PATH, where libxo was installed."""
+    import shutil
+
+    chosen = os.environ.get("XO_BROKER_BIN")
+    if chosen and name == "xo-broker":
+        return chosen
+    for directories in (None, _xo.BINDIR):
+        found = shutil.which(name, path=directories)
+        if found:
+            return found
+    raise FileNotFoundError(
+        f"{name} is neither on PATH nor in {_xo.BINDIR}: install xo, or set XO_BROKER_BIN"
+    )
+
+
+async def _read_line(fd, timeout):
+    """What arrives on the pipe until its first newline or its end."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+    data = b""
+
+    def readable():
+        nonlocal data
+        chunk = os.read(fd, 4096)
+        data += chunk
+        if (not chunk or b"\n" in data) and not done.done():
+            done.set_result(None)
+
+    loop.add_reader(fd, readable)
+    try:
+        await asyncio.wait_for(done, timeout)
+    except asyncio.TimeoutError:
+        pass
+    finally:
+        loop.remove_reader(fd)
+    return data.partition(b"\n")[0].decode()
+
+
+async def wait_process(process, timeout):
+    """Waits until a Popen's process has ended, and reaps it. False: it has not, in time."""
+    import asyncio
+
+    if process.poll() is not None:
+        return True
+    loop = asyncio.get_running_loop()
+    fd = os.pidfd_open(process.pid)
+    done = loop.create_future()
+    loop.add_reader(fd, lambda: done.done() or done.set_result(None))
+    try:
+        await asyncio.wait_for(done, timeout)
+    except asyncio.TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(fd)
+        os.close(fd)
+    process.wait()
+    return True
+
+
+class Broker:
+    """The process of a node's broker."""
+
+    def __init__(self, process, endpoint):
+        self.process = process
+        self.endpoint = endpoint  # of its lane, what pools join
+
+    async def stop(self):
+        """Ends it and with it the node's sub pools, in order; by force if that takes too long."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        if not await wait_process(self.process, _STOP_S):
+            self.process.kill()
+            await wait_process(self.process, None)
+
+    def stop_now(self):
+        """The same without a loop, while the interpreter exits."""
+        self.process.terminate()
+        try:
+            self.process.wait(_EXIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def _spawn(write_fd):
+    # A session of its own: Ctrl-C is for this process, which then stops the node in order.
+    return subprocess.Popen(
+        [find_program("xo-broker"), "--owner", str(os.getpid()), "--ready-fd", str(write_fd)],
+        stdin=subprocess.DEVNULL,
+        pass_fds=(write_fd,),
+        start_new_session=True,
+    )
+
+
+async def start_broker():
+    """Starts a broker and waits until it listens."""
+    read_fd, write_fd = os.pipe()
+    try:
+        try:
+            process = _spawn(write_fd)
+        finally:
+            os.close(write_fd)
+        broker = Broker(process, None)
+        try:
+            broker.endpoint = await _read_line(read_fd, _READY_S)
+        except BaseException:
+            await broker.stop()
+            raise
+    finally:
+        os.close(read_fd)
+    if broker.endpoint:
+        return broker
+    await broker.stop()
+    raise RuntimeError(f"xo-broker did not start: exit status {process.returncode}")
+
+
+# ---- sub pools ----
+
+
+def _package_parent():
+    return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def sub_pool_argv():
+    """What starts a sub pool: this interpreter, with its options."""
+    return [sys.executable, *subprocess._args_from_interpreter_flags(), "-m", "xoscar.pool"]
+
+
+def sub_pool_env(env, options):
+    """The environment of a sub pool beyond the broker's: what is importable here must be there."""
+    import json
+
+    path = [os.getcwd() if entry == "" else entry for entry in sys.path]
+    found = [_package_parent(), os.path.dirname(os.path.abspath(_xo.__file__))]
+    inherited = os.environ.get("PYTHONPATH")
+    conf = {**options, "path": path, "pythonpath": inherited}
+    return {
+        **(env or {}),
+        "PYTHONPATH": os.pathsep.join(found + ([inherited] if inherited else [])),
+        "XOSCAR_POOL": json.dumps(conf),
+    }
+
+
+# ---- the end ----
+
+
+async def shut_down(runtime):
+    """asyncio's loop ends: stops the pools in it that were forgotten."""
+    for pool in [p for p in pools if p.runtime is runtime]:
+        await pool.stop()
+    runtime.close()
+
+
+def _exit(pid):
+    if os.getpid() != pid:
+        return
+    for pool in list(pools):
+        pool.stop_now()
+    _xo.close()
+
+
+_registered = False
+
+
+def at_exit():
+    """Sees to it, once, that the process leaves nothing behind."""
+    global _registered
+    if _registered:
+        return
+    _registered = True
+    import atexit
+
+    atexit.register(_exit, os.getpid())
+    os.register_at_fork(after_in_child=_forget)
+
+
+def _forget():
+    global _registered
+    _registered = False
+    pools.clear()
+    _xo.forget()
+
+
+def kill(pid):
+    """SIGKILL, unless it is gone."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass

@@ -1,0 +1,211 @@
+"""Pickles of what is no plain value: protocol 5, large buffers out of band, __main__ by value.
+
+What belongs to __main__, or to no module that the other side could import, goes by value, through
+cloudpickle.
+"""
+import sys
+import weakref
+import zlib
+from _pickle import dumps as _dumps
+from _pickle import loads as _loads
+
+from .errors import SendMessageFailed
+
+_OUT_OF_BAND_BYTES = 64 << 10  # smaller buffers stay in the pickle (XO_INLINE_BYTES_MAX in msg.h)
+_MAIN = b"__main__"
+
+
+def _cloudpickle():
+    try:
+        import cloudpickle
+    except ImportError:
+        raise SendMessageFailed(
+            "what is defined in __main__ or inside a function goes by value, which needs the "
+            "package cloudpickle: pip install cloudpickle"
+        ) from None
+    return cloudpickle
+
+
+def _dump(value, **options):
+    """The pickle's bytes. By C's pickler if that can do it and nothing in it is of __main__."""
+    try:
+        data = _dumps(value, 5, **options)
+        if _MAIN not in data:
+            return data
+    except Exception:
+        pass
+    buffers = options.get("buffer_callback")
+    if buffers is not None:
+        buffers.__self__.clear()
+    try:
+        return _cloudpickle().dumps(value, protocol=5, **options)
+    except SendMessageFailed:
+        raise
+    except Exception as e:
+        raise SendMessageFailed(
+            f"{type(value).__name__} cannot be pickled: {type(e).__name__}: {e}"
+        ) from e
+
+
+class _Buffers(list):
+    def place(self, buffer):
+        """What pickle asks for each buffer: True keeps it in the pickle."""
+        if buffer.raw().nbytes < _OUT_OF_BAND_BYTES:
+            return True
+        self.append(buffer)
+        return False
+
+
+def dumps(value):
+    """(bytes, list of buffers)"""
+    buffers = _Buffers()
+    data = _dump(value, buffer_callback=buffers.place)
+    return data, buffers
+
+
+def dumps_whole(value):
+    """Bytes that hold everything."""
+    return _dump(value)
+
+
+def loads(data, buffers):
+    return _loads(data, buffers=buffers)
+
+
+# ---- classes by value ----
+#
+# cloudpickle takes a millisecond for a class, so what it made is kept as long as nothing that it
+# looked at has changed.
+
+
+class _ByValue:
+    """Stands for a class in a pickle. The text is compressed: it must not read as __main__'s."""
+
+    __slots__ = ("blob",)
+
+    def __init__(self, blob):
+        self.blob = blob
+
+    def __reduce__(self):
+        return class_of, (self.blob,)
+
+
+_KEPT = 256
+_classes = {}  # blob -> class
+
+
+def class_of(blob):
+    """The class that a _ByValue stands for."""
+    cls = _classes.get(blob)
+    if cls is None:
+        cls = _loads(zlib.decompress(blob))
+        if len(_classes) >= _KEPT:
+            _classes.pop(next(iter(_classes)))
+        _classes[blob] = cls
+    return cls
+
+
+def _goes_by_value(cls):
+    if cls.__module__ == "__main__" or "<locals>" in cls.__qualname__:
+        return True
+    found = sys.modules.get(cls.__module__)
+    for name in cls.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is not cls
+
+
+_MISSING = object()
+_NOT_STATE = ("__dict__", "__weakref__", "__doc__", "__module__")
+
+
+class _Snapshot:
+    """What a class by value depends on, as far as names lead: is it still the same?"""
+
+    def __init__(self, cls):
+        self.seen = set()
+        self.sizes = []  # (namespace, how many names)
+        self.names = []  # (namespace, name, value)
+        self._class(cls)
+        del self.seen
+
+    def _new(self, thing):
+        if id(thing) in self.seen:
+            return False
+        self.seen.add(id(thing))
+        return True
+
+    def _name(self, space, name, value):
+        self.names.append((space, name, value))
+        self._value(value)
+
+    def _class(self, cls):
+        if cls.__module__ != "__main__" and "<locals>" not in cls.__qualname__:
+            return
+        if not self._new(cls):
+            return
+        for base in cls.__bases__:
+            self._class(base)
+        space = vars(cls)
+        self.sizes.append((space, len(space)))
+        for name, value in list(space.items()):
+            if name not in _NOT_STATE:
+                self._name(space, name, value)
+
+    def _value(self, value):
+        for inner in ("__func__", "fget", "fset", "__wrapped__", "single", "many"):
+            found = getattr(value, inner, None) if not isinstance(value, type) else None
+            if hasattr(found, "__code__"):
+                self._function(found)
+        if isinstance(value, type):
+            self._class(value)
+        elif hasattr(value, "__code__") and hasattr(value, "__globals__"):
+            self._function(value)
+
+    def _function(self, function):
+        if function.__module__ != "__main__" or not self._new(function):
+            return
+        self._code(function.__code__, function.__globals__)
+        for cell in function.__closure__ or ():
+            try:
+                self._value(cell.cell_contents)
+            except ValueError:
+                pass
+
+    def _code(self, code, space):
+        for name in code.co_names:
+            if name in space:
+                self._name(space, name, space[name])
+        for const in code.co_consts:
+            if hasattr(const, "co_names"):
+                self._code(const, space)
+
+    def holds(self):
+        return all(len(space) == size for space, size in self.sizes) and all(
+            space.get(name, _MISSING) is value for space, name, value in self.names
+        )
+
+
+_by_value = weakref.WeakKeyDictionary()  # class -> (_Snapshot, _ByValue)
+
+
+def _class_by_value(cls):
+    kept = _by_value.get(cls)
+    if kept is not None and kept[0].holds():
+        return kept[1]
+    try:
+        data = _cloudpickle().dumps(cls, protocol=5)
+    except SendMessageFailed:
+        raise
+    except Exception as e:
+        raise SendMessageFailed(
+            f"class {cls.__qualname__} cannot be pickled: {type(e).__name__}: {e}"
+        ) from e
+    value = _ByValue(zlib.compress(data, 1))
+    _by_value[cls] = _Snapshot(cls), value
+    return value
+
+
+def portable_create(what):
+    """(class, args, kwargs) of a create request, as it can be pickled."""
+    cls, args, kwargs = what
+    return _class_by_value(cls) if _goes_by_value(cls) else cls, args, kwargs or {}

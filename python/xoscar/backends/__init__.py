@@ -1,0 +1,1 @@
+"""Pools: their configuration, creation, and where actors go in them."""

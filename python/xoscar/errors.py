@@ -1,0 +1,73 @@
+"""The exceptions of the package.
+
+A method's own exception reaches the caller as its own type; these are what can go wrong around it.
+"""
+
+
+class XoscarError(Exception):
+    """Base of the package's exceptions."""
+
+
+class ActorNotExist(XoscarError):
+    """There is no actor with that uid in the pool that was asked."""
+
+
+class ActorAlreadyExist(XoscarError):
+    """The pool has an actor with that uid already."""
+
+
+class SendMessageFailed(XoscarError):
+    """What could not be sent, for example a result that cannot be pickled."""
+
+
+class ServerClosed(XoscarError, ConnectionError):
+    """The process, node or link that a request went to died, or cannot be reached.
+
+    Attributes: ``reason`` says who died and why, ``address`` where, ``executed`` whether the method
+    ran: "no" (the request was not delivered) or "maybe".
+    """
+
+    def __init__(self, message="", reason="", address="", executed="maybe"):
+        super().__init__(message)
+        self.reason = reason
+        self.address = address
+        self.executed = executed
+
+    def __reduce__(self):
+        return type(self), (*self.args, self.reason, self.address, self.executed)
+
+
+class Return(XoscarError):
+    """``raise Return(value)`` ends a method that yields, with this result."""
+
+    def __init__(self, value=None):
+        super().__init__(value)
+        self.value = value
+
+
+class NoIdleSlot(XoscarError):
+    """All pools with the label hold an actor with the mark already."""
+
+
+class NoFreeSlot(XoscarError):
+    """No pool can take another actor."""
+
+
+class SlotStateError(XoscarError):
+    """A pool is in another state than the operation needs."""
+
+
+class ReconstructWorkerError(XoscarError):
+    """A pool's process could not be started again."""
+
+
+class ActorPoolNotStarted(XoscarError):
+    """The pool has not been started."""
+
+
+class CannotCancelTask(XoscarError):
+    """The task cannot be cancelled."""
+
+
+class DeadlockError(XoscarError):
+    """Actors wait for one another in a circle."""

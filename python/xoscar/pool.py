@@ -1,0 +1,110 @@
+"""A sub pool's process: python3 -m xoscar.pool [--module NAME]...
+
+A broker starts it and says by environment variables what it is to be (pool/pool.h); XOSCAR_POOL
+holds what the Python side adds, as JSON.
+"""
+import os
+import signal
+import sys
+
+_STOP_MS = 1500  # for __pre_destroy__ of all actors, when the pool is told to end
+
+
+def _take_conf():
+    """The settings of xoscar._node.sub_pool_env; makes importable what is importable there."""
+    text = os.environ.pop("XOSCAR_POOL", None)
+    if text is None:
+        return {}
+    import json
+
+    conf = json.loads(text)
+    os.environ.pop("PYTHONPATH", None)
+    if conf.get("pythonpath"):
+        os.environ["PYTHONPATH"] = conf["pythonpath"]
+    sys.path[:] = conf["path"]
+    return conf
+
+
+def _set_logging(conf):
+    settings = conf.get("logging_conf")
+    if not settings:
+        return
+    import logging
+    import logging.config
+
+    if isinstance(settings, dict):
+        logging.config.dictConfig(settings)
+    else:
+        logging.config.fileConfig(settings, disable_existing_loggers=False)
+
+
+def _modules(conf, argv):
+    names = list(conf.get("modules") or ())
+    while argv:
+        if argv[0] != "--module" or len(argv) < 2:
+            sys.exit(f"usage: python3 -m xoscar.pool [--module NAME]...\nnot understood: {argv[0]}")
+        names.append(argv[1])
+        argv = argv[2:]
+    return names
+
+
+def _import_all(names):
+    import importlib
+
+    for name in names:
+        importlib.import_module(name)
+
+
+def _new_loop(conf):
+    if conf.get("use_uvloop") is True:
+        import uvloop
+
+        return uvloop.new_event_loop()
+    import asyncio
+
+    return asyncio.new_event_loop()
+
+
+def _watch_signals(loop, conf, end):
+    loop.add_signal_handler(signal.SIGTERM, end)
+    if conf.get("suspend_sigint"):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    else:
+        loop.add_signal_handler(signal.SIGINT, end)
+
+
+async def _serve(conf, modules):
+    import asyncio
+
+    import _xo
+
+    loop = asyncio.get_running_loop()
+    ended = loop.create_future()
+
+    def end():
+        if not ended.done():
+            ended.set_result(None)
+
+    pool = _xo.Pool(end, from_env=True)
+    _watch_signals(loop, conf, end)
+    _import_all(modules)
+    await pool.join()
+    await ended
+    await pool.stop(_STOP_MS)
+    pool.close()
+
+
+def main(argv):
+    conf = _take_conf()
+    modules = _modules(conf, argv)
+    _set_logging(conf)
+    loop = _new_loop(conf)
+    try:
+        loop.run_until_complete(_serve(conf, modules))
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
