@@ -1,21 +1,73 @@
 # The extension _xo and the package xoscar. In the build tree the extension is python/_xo.so, so
 # that PYTHONPATH=SRC/python:BUILD/python finds both.
 if PYTHON
-# Uncomment when python/_xo/ is there.
-#pyexec_LTLIBRARIES = python/_xo.la
-#python__xo_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS)
-## CPython's headers and its function pointer casts do not take all our warnings.
-#python__xo_la_CFLAGS = $(AM_CFLAGS) -Wno-missing-prototypes -Wno-cast-function-type
-#python__xo_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -export-symbols-regex '^PyInit__xo$$'
-#python__xo_la_LIBADD = libxo.la
-#python__xo_la_SOURCES = \
-#	python/_xo/module.c
+pyexec_LTLIBRARIES = python/_xo.la
+python__xo_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/python $(PYTHON_CFLAGS) $(ZMQ_CFLAGS) \
+	-DXOPY_BINDIR='"$(bindir)"'
+# CPython's headers and its function pointer casts do not take all our warnings.
+python__xo_la_CFLAGS = $(AM_CFLAGS) -Wno-missing-prototypes -Wno-cast-function-type
+python__xo_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -export-symbols-regex '^PyInit__xo$$'
+python__xo_la_LIBADD = libxo.la $(ZMQ_LIBS)
+python__xo_la_SOURCES = \
+	python/_xo/actor.c \
+	python/_xo/actor.h \
+	python/_xo/body.c \
+	python/_xo/buffer.c \
+	python/_xo/buffer.h \
+	python/_xo/call.c \
+	python/_xo/call.h \
+	python/_xo/compat.c \
+	python/_xo/compat.h \
+	python/_xo/decode.c \
+	python/_xo/encode.c \
+	python/_xo/failure.c \
+	python/_xo/failure.h \
+	python/_xo/future.c \
+	python/_xo/future.h \
+	python/_xo/host.c \
+	python/_xo/method.c \
+	python/_xo/module.c \
+	python/_xo/pool.c \
+	python/_xo/pool.h \
+	python/_xo/pump.c \
+	python/_xo/ref.c \
+	python/_xo/ref.h \
+	python/_xo/respond.c \
+	python/_xo/run.c \
+	python/_xo/run.h \
+	python/_xo/runtime.c \
+	python/_xo/runtime.h \
+	python/_xo/send.c \
+	python/_xo/send.h \
+	python/_xo/state.h \
+	python/_xo/values.h
 
-#all-local: python/_xo.so
-#python/_xo.so: python/_xo.la
-#	$(AM_V_GEN)rm -f $@ && $(LN_S) .libs/_xo.so $@
-#CLEANFILES += python/_xo.so
+all-local: python/_xo.so
+python/_xo.so: python/_xo.la
+	$(AM_V_GEN)rm -f $@ && $(LN_S) .libs/_xo.so $@
+CLEANFILES += python/_xo.so
 
-#xoscardir = $(pyexecdir)/xoscar
-#xoscar_PYTHON =
+xoscardir = $(pyexecdir)/xoscar
+xoscar_PYTHON = \
+	python/xoscar/__init__.py \
+	python/xoscar/_failure.py \
+	python/xoscar/_glue.py \
+	python/xoscar/_node.py \
+	python/xoscar/_pickle.py \
+	python/xoscar/api.py \
+	python/xoscar/batch.py \
+	python/xoscar/core.py \
+	python/xoscar/errors.py \
+	python/xoscar/pool.py
+xoscarbackendsdir = $(xoscardir)/backends
+xoscarbackends_PYTHON = \
+	python/xoscar/backends/__init__.py \
+	python/xoscar/backends/allocate_strategy.py \
+	python/xoscar/backends/config.py \
+	python/xoscar/backends/pool.py
 endif
+EXTRA_DIST += \
+	python/pyproject.toml \
+	python/setup.py \
+	python/tests/actors.py \
+	python/tests/conftest.py

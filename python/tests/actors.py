@@ -1,0 +1,115 @@
+"""The actors that several tests use; a module that sub pools import. And what uses them."""
+
+import asyncio
+import os
+
+import xoscar as xo
+
+DEADLINE_S = 60  # ends a test that hangs
+
+
+class Echo(xo.Actor):
+    """Gives back what it gets."""
+
+    def __init__(self, tag=None):
+        self.tag = tag
+        self.seen = []
+
+    def echo(self, value=None):
+        return value
+
+    async def aecho(self, value=None):
+        return value
+
+    def note(self, value):
+        self.seen.append(value)
+
+    def noted(self):
+        return self.seen
+
+    def arguments(self, *args, **kwargs):
+        return args, kwargs
+
+    def pid(self):
+        return os.getpid()
+
+    def tagged(self):
+        return self.tag
+
+    def me(self):
+        return self.ref()
+
+    def identity(self):
+        return self.uid, self.address
+
+
+class Gate(xo.Actor):
+    """Holds callers until somebody opens it; methods that wait say so in `events`."""
+
+    def __init__(self):
+        self.event = asyncio.Event()
+        self.events = []
+
+    async def hold(self, name):
+        self.events.append(f"{name} in")
+        try:
+            await self.event.wait()
+        except asyncio.CancelledError:
+            self.events.append(f"{name} cancelled")
+            raise
+        self.events.append(f"{name} out")
+        return name
+
+    @xo.no_lock
+    async def hold_lockless(self, name):
+        return await self.hold(name)
+
+    @xo.no_lock
+    def open(self):
+        self.event.set()
+
+    @xo.no_lock
+    def log(self):
+        return list(self.events)
+
+    async def stubborn(self):
+        """Does not let itself be cancelled."""
+        self.events.append("stubborn in")
+        try:
+            await self.event.wait()
+        except asyncio.CancelledError:
+            return "finished all the same"
+
+    async def gives_way(self, name):
+        self.events.append(f"{name} in")
+        await_it = self.event.wait()
+        got = yield await_it
+        self.events.append(f"{name} out")
+        raise xo.Return((name, got))
+
+
+async def until(call, wanted):
+    """Calls until the answer is as wanted: waits for an event in another process."""
+    while True:
+        answer = await call()
+        if wanted(answer):
+            return answer
+
+
+async def make(cls, address, *args):
+    return await xo.create_actor(cls, *args, address=address)
+
+
+def in_each_pool(test):
+    """The test for an actor in the main pool and for one in a sub pool. It runs in the node's loop,
+    where the main pool is local."""
+    import pytest
+
+    @pytest.mark.parametrize("index", [0, 1])
+    def wrapped(node, index):
+        run, addresses = node
+        run(asyncio.wait_for(test(addresses[index]), DEADLINE_S))
+
+    wrapped.__name__ = test.__name__
+    wrapped.__doc__ = test.__doc__
+    return wrapped
