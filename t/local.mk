@@ -81,7 +81,12 @@ system_tests = \
 	t/0610-client.t \
 	t/0900-readme.t
 
-python_tests =
+python_tests = \
+	python/tests/test_calls.py \
+	python/tests/test_errors.py \
+	python/tests/test_pools.py \
+	python/tests/test_readme.py \
+	python/tests/test_values.py
 
 fuzz_targets = \
 	t/fuzz-codec \
