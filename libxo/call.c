@@ -24,9 +24,12 @@ static void unlist(xo_call_t *call)
 
 static void deliver(xo_call_t *call, xo_msg_t *reply)
 {
+    xo_endpoint_t *endpoint = call->endpoint;
     xo_link_t *link = call->link;
+    endpoint->nested++;
     if (call->answer)
         call->answer(call, &reply, call->arg);
+    endpoint->nested--;
     xo_msg_destroy(&reply);
     free(call);
     xo_link_decref(link);
@@ -98,7 +101,7 @@ void xoi_answer_arrived(xo_endpoint_t *endpoint, xo_msg_t **msg)
     if (!call || call->outgoing) {
         xo_endpoint_count_drop(endpoint, XO_DROP_NO_CALLER);
         xo_msg_destroy(msg);
-    } else if (call->in_flight_local) {
+    } else if (call->in_flight_local || endpoint->nested >= XOI_NESTED_MAX) {
         xoi_call_finish(call, msg);
     } else {
         unlist(call);

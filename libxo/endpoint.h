@@ -85,7 +85,8 @@ typedef struct xo_endpoint_options {
 xo_endpoint_t *xo_endpoint_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_identity_t *self,
                                   const xo_endpoint_ops_t *ops, void *arg,
                                   const xo_endpoint_options_t *options, xo_error_t *err);
-/* Says goodbye, answers what is still under way with ServerClosed, closes all. Takes NULL. */
+/* Says goodbye, answers what is still under way with ServerClosed, closes all. Not from within a
+ * callback of this endpoint: defer it. Takes NULL. */
 void xo_endpoint_destroy(xo_endpoint_t *endpoint);
 
 const xo_identity_t *xo_endpoint_self(const xo_endpoint_t *endpoint);

@@ -14,6 +14,9 @@
 #include "libxo/endpoint.h"
 
 #define XOI_MACHINE_BYTES 96
+/* An answer within the pool runs its caller's callback at once, which may answer in turn: a long
+ * chain goes on in the deferred pass, so it does not use up the stack. */
+#define XOI_NESTED_MAX 32
 #define XOI_LINK_ADDRESS_BYTES 384 /* "host:port" or a lane endpoint */
 #define XOI_LANE_ENDPOINT_BYTES 640
 #define XOI_HANDSHAKE_MS 5000
@@ -150,6 +153,7 @@ struct xo_endpoint {
     uint64_t next_seq;
     xo_call_t *calls; /* by seq */
     xo_call_t *done;  /* answered, callback to come */
+    int nested;       /* answers being delivered inside one another */
     xoi_proxy_t *proxies;
     xoi_notice_t *notices;
     xo_defer_t defer;

@@ -277,6 +277,42 @@ static void test_calls_to_itself(void **state)
     assert_int_equal(outcome.value, 7);
 }
 
+/* Answers one request of its own with each answer that it gets. */
+typedef struct chain {
+    node_t *node;
+    int depth, deepest, answered;
+} chain_t;
+
+static void chain_answer(xo_call_t *call, xo_msg_t **answer, void *arg)
+{
+    (void)call;
+    (void)answer;
+    chain_t *chain = arg;
+    chain->answered++;
+    chain->depth++;
+    if (chain->depth > chain->deepest)
+        chain->deepest = chain->depth;
+    if (chain->node->first < chain->node->count)
+        node_answer(chain->node);
+    chain->depth--;
+}
+
+static void test_long_chain_of_answers_does_not_nest(void **state)
+{
+    fixture_t *f = *state;
+    enum { N = 10000 };
+    f->a = node_create(f, XO_ROLE_POOL, NULL, NULL);
+    chain_t chain = {.node = f->a};
+    for (int i = 0; i < N; i++) {
+        xo_msg_t *msg = node_make(XO_CALL, 0, i, 0);
+        assert_non_null(
+            xo_endpoint_call(f->a->endpoint, NULL, &msg, 0, 0, chain_answer, &chain, NULL));
+    }
+    node_answer(f->a);
+    UNTIL(chain.answered == N);
+    assert_true(chain.deepest < 100);
+}
+
 /* ---- real lanes, chosen by address ---- */
 
 static void listening_pool(fixture_t *f)
@@ -419,6 +455,7 @@ int main(void)
         T(message_larger_than_the_window_passes_alone),
         T(tell_is_accepted_or_a_dead_letter),
         T(calls_to_itself),
+        T(long_chain_of_answers_does_not_nest),
         T(address_of_this_process_goes_by_inproc),
         T(address_of_this_machine_goes_by_ipc_others_by_tcp),
         T(stale_socket_file_falls_back_to_tcp),
