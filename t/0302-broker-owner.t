@@ -8,14 +8,14 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
-from brokers import FAKE_POOL, Node, run, until  # noqa: E402
+from brokers import BUILD, FAKE_POOL, Node, run, until  # noqa: E402
 
+MODULE = os.path.join(BUILD, "examples", ".libs", "counter.so")
 POOLS = f"[pool work]\ncommand = {FAKE_POOL} stubborn child\ncount = 2\n"
 
 
 def owned(place, **more):
-    # The owner must not be recognised as a process of the node.
-    owner = subprocess.Popen(["sleep", "600"])  # pylint: disable=consider-using-with
+    owner = place.other("sleep", "600")
     node = Node(place, "--owner", str(owner.pid), config=POOLS, **more)
     node.wait_pools(2)
     return owner, node
@@ -44,7 +44,7 @@ def owner_ends(place):
 
 def owner_is_gone_already(place):
     """an owner that is gone already is an error"""
-    owner = subprocess.Popen(["true"])  # pylint: disable=consider-using-with
+    owner = place.other("true")
     owner.wait()
     done = subprocess.run(["xo-broker", "--owner", str(owner.pid)], env=place.env, check=False,
                           stderr=subprocess.PIPE, text=True)
@@ -76,6 +76,22 @@ def pools_know(place):
     node.process.wait()
 
 
+def real_pools_follow(place):
+    """pools outlive a broker that was killed, but not the owner"""
+    owner = place.other("sleep", "600")
+    node = Node(place, "--owner", str(owner.pid),
+                config=f"[pool c]\ncommand = xo-pool\nmodules = '{MODULE}'\ncount = 2\n")
+    pids = {pool["pid"] for pool in node.wait_pools(2)}
+    node.process.kill()
+    node.process.wait()
+    until(lambda: set(place.processes()) == pids, "only the pools to be left")
+    owner.kill()
+    owner.wait()
+    begin = time.monotonic()
+    until(lambda: not place.processes(), "the pools to follow")
+    assert time.monotonic() - begin < 2
+
+
 def not_default(place):
     """it is not the user's default node, and leaves SIGINT to its owner"""
     owner, node = owned(place)
@@ -88,4 +104,4 @@ def not_default(place):
     place.assert_clean()
 
 
-run(owner_killed, owner_ends, owner_is_gone_already, broker_killed, pools_know, not_default)
+run(owner_killed, owner_ends, owner_is_gone_already, broker_killed, pools_know, real_pools_follow, not_default)

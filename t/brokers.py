@@ -52,6 +52,14 @@ class Place:
         for name in ("XO_CLUSTER", "XO_REGISTRY", "XO_NODE", "XO_LOG"):
             self.env.pop(name, None)
         os.mkdir(self.env["XO_CONFIG_DIR"], 0o700)
+        self.others = []
+
+    def other(self, *command):
+        """A process that is no node's: not counted, but ended with the place."""
+        # pylint: disable=consider-using-with
+        self.others.append(subprocess.Popen(command, stdout=subprocess.DEVNULL,
+                                            stderr=subprocess.DEVNULL))
+        return self.others[-1]
 
     def processes(self):
         """Those that were started in this place: pid -> command line. Zombies are gone."""
@@ -85,6 +93,9 @@ class Place:
         return path
 
     def clean(self):
+        for process in self.others:
+            process.kill()
+            process.wait()
         for pid in self.processes():
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
