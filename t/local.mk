@@ -64,6 +64,7 @@ valgrind_unfit = \
 	t/lane-tcp \
 	t/pool-join \
 	t/private-redis \
+	t/process \
 	t/registry-refusals
 
 system_tests = \
