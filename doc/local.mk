@@ -1,6 +1,7 @@
 # One file a line, sorted.
 dist_doc_DATA += \
 	doc/design.md \
+	doc/performance.md \
 	doc/registry.md \
 	doc/wire.md
 
