@@ -185,7 +185,8 @@ static void log_fact(const xo_broker_t *broker, const xo_member_t *member, xo_fa
         break;
     case XO_FACT_STATE:
         xo_log(log, member->state == XO_POOL_SUSPECT ? XO_LOG_WARN : XO_LOG_INFO, COMPONENT,
-               "%s: %s: %s", who, xo_pool_state_name(member->state), reason);
+               "%s: %s%s%s", who, xo_pool_state_name(member->state), reason ? ": " : "",
+               reason ? reason : "");
         break;
     case XO_FACT_DOWN:
         xo_log(log, member->state == XO_POOL_STOPPING ? XO_LOG_INFO : XO_LOG_WARN, COMPONENT,

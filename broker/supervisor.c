@@ -379,7 +379,7 @@ void xo_supervisor_stop_pool(xo_supervisor_t *supervisor, xo_member_t *member, i
         return;
     }
     xo_member_set_state(member, XO_POOL_STOPPING);
-    xo_supervisor_tell(supervisor, member, XO_FACT_STATE, "stopping");
+    xo_supervisor_tell(supervisor, member, XO_FACT_STATE, NULL);
     if (run != NULL)
         xo_process_signal(run->process, SIGTERM);
     else

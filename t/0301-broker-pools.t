@@ -45,6 +45,7 @@ def killed(place):
     node = Node(place, config=TWO_POOLS)
     before = node.wait_pools(2)[0]
     node.wait_registry()
+    until(lambda: len(node.call("lookup", "alice")) == 2, "both actors")
     os.kill(before["pid"], signal.SIGKILL)
     until(lambda: node.pools()[0]["generation"] == 2, "generation 2")
     after = node.wait_pools(2)[0]
@@ -64,6 +65,7 @@ def lookups(place):
     """a lookup finds all actors of that uid, and a pool that has just told is never missed"""
     node = Node(place, config=TWO_POOLS)
     node.wait_pools(2)
+    until(lambda: len(node.call("lookup", "alice")) == 2, "both actors")
     found = node.call("lookup", "alice")
     assert {actor["address"] for actor in found} == {pool["address"] for pool in node.pools()}
     assert {actor["state"] for actor in found} == {"running"} and found[0]["class"] == "Fake"
@@ -139,6 +141,7 @@ def recovering(place):
     node = Node(place, config=f"[pool p]\ncommand = {FAKE_POOL} actor=alice\n"
                               "backoff_ms = 60000\nbackoff_max_ms = 60000\n")
     (pool,) = node.wait_pools(1)
+    assert [actor["state"] for actor in node.call("lookup", "alice")] == ["running"]
     os.kill(pool["pid"], signal.SIGKILL)
     node.wait_pools(1, "restarting")
     assert [actor["state"] for actor in node.call("lookup", "alice")] == ["recovering"]

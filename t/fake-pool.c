@@ -68,8 +68,11 @@ static void tell_actor(fake_t *fake, xo_link_t *link)
 static void on_linked(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
 {
     fake_t *fake = arg;
-    if (link == xo_endpoint_broker(endpoint) && fake->actor != NULL)
+    if (link != xo_endpoint_broker(endpoint))
+        return;
+    if (fake->actor != NULL)
         tell_actor(fake, link);
+    xo_timer_start(&fake->heartbeat, 0);
 }
 
 static void on_unlinked(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error_t *why, void *arg)
@@ -93,8 +96,6 @@ static void on_heartbeat(xo_timer_t *timer, void *arg)
     fake_t *fake = arg;
     xo_header_t header = {.kind = XO_HEARTBEAT};
     xo_link_t *link = xo_endpoint_broker(fake->endpoint);
-    if (link == NULL || !xo_link_up(link))
-        return;
     xo_buf_t body = XO_BUF_INIT;
     xo_pack_format(&body, "{s s s i}", "language", "fake", "handled", 7);
     xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&body));
@@ -147,6 +148,7 @@ static int join(fake_t *fake, xo_ctx_t *ctx, xo_error_t *err)
 {
     xo_endpoint_ops_t ops = {on_request, NULL, on_linked, on_unlinked, on_event};
     xo_identity_t self = identity();
+    xo_timer_init(&fake->heartbeat, fake->loop, on_heartbeat, fake);
     fake->endpoint = xo_endpoint_create(ctx, fake->loop, &self, &ops, fake, NULL, err);
     if (fake->endpoint == NULL ||
         xo_endpoint_listen(fake->endpoint, need("XO_POOL_ADDRESS"), NULL, err) < 0)
@@ -157,8 +159,7 @@ static int join(fake_t *fake, xo_ctx_t *ctx, xo_error_t *err)
     if (link == NULL)
         return -1;
     xo_endpoint_set_broker(fake->endpoint, link);
-    xo_timer_init(&fake->heartbeat, fake->loop, on_heartbeat, fake);
-    return xo_timer_start(&fake->heartbeat, 20 * XO_MS);
+    return 0;
 }
 
 static int watch_term(fake_t *fake, xo_signal_t *term)
