@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
-from brokers import DEADLINE_S, Node, refusal, run, until  # noqa: E402
+from brokers import DEADLINE_S, STOP_S, Node, refusal, run, until  # noqa: E402
 
 
 def answers(place):
@@ -66,7 +66,7 @@ def stops(place):
         else:
             status, seconds = node.stop(end)
         assert status == 0, node.log()
-        assert seconds < 2
+        assert seconds < STOP_S
         place.assert_clean()
 
 
