@@ -54,8 +54,9 @@ bool xo_kind_is_request(xo_kind_t kind); /* call tell batch create destroy ref h
 
 enum {
     XO_F_IDEMPOTENT =
-        1 << 0,             /* may be sent again; the receiver drops duplicates by (sender, seq) */
-    XO_F_NO_ANSWER = 1 << 1 /* a batch of tells: like TELL, gets no answer */
+        1 << 0,              /* may be sent again; the receiver drops duplicates by (sender, seq) */
+    XO_F_NO_ANSWER = 1 << 1, /* a batch of tells: like TELL, gets no answer */
+    XO_F_CANCELLED = 1 << 2  /* of a result: the method was asked to cancel while it ran */
 };
 
 typedef struct xo_header {

@@ -137,6 +137,8 @@ xo_actor_t *xo_request_actor(const xo_request_t *request);
 bool xo_request_is_local(const xo_request_t *request); /* sent by an actor of this pool */
 bool xo_request_wants_answer(const xo_request_t *request);
 bool xo_request_is_cancelled(const xo_request_t *request); /* somebody asked; see ops->cancel */
+/* The flags of the header of its result, for who makes that for xo_request_respond_msg. */
+uint16_t xo_request_flags(const xo_request_t *request);
 void *xo_request_data(const xo_request_t *request);        /* the host's own */
 void xo_request_set_data(xo_request_t *request, void *data);
 /* End a request, exactly once; it and the lock (if still held) are gone afterwards. `result` is one

@@ -374,6 +374,11 @@ bool xo_request_is_cancelled(const xo_request_t *request)
     return request->parent ? request->parent->cancelled : request->cancelled;
 }
 
+uint16_t xo_request_flags(const xo_request_t *request)
+{
+    return xo_request_is_cancelled(request) ? XO_F_CANCELLED : 0;
+}
+
 void *xo_request_data(const xo_request_t *request)
 {
     return request->data;
@@ -386,9 +391,10 @@ void xo_request_set_data(xo_request_t *request, void *data)
 
 void xo_request_respond(xo_request_t *request, xo_slice_t result)
 {
+    xo_header_t header = {.kind = XO_RESULT, .flags = xo_request_flags(request)};
     xo_msg_t *answer = NULL;
     if (request->wants_answer)
-        answer = xo_msg_create(&(xo_header_t){.kind = XO_RESULT}, result);
+        answer = xo_msg_create(&header, result);
     xoi_request_end(request, &answer);
 }
 

@@ -105,8 +105,14 @@ static PyObject *convert(xopy_call_t *call, PyObject *value)
     return converted;
 }
 
+/* What a method makes of a cancellation that reaches it is the outcome. A result that was on its
+ * way already is none of that: whoever cancelled must see it, or a task told to end goes on. */
 static void take_result(xopy_call_t *call, xo_msg_t *answer)
 {
+    if (call->cancelling && !(xo_msg_header(answer)->flags & XO_F_CANCELLED)) {
+        xopy_call_set_cancelled(call);
+        return;
+    }
     PyObject *value = xo_msg_take_payload(answer);
     if (!value)
         value = xopy_read_all(answer, xo_msg_body(answer));

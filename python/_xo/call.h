@@ -44,6 +44,7 @@ typedef struct xopy_call {
     bool blocking; /* what asyncio calls _asyncio_future_blocking */
     bool queued;   /* in runtime's list of those whose callbacks are due */
     bool started;
+    bool cancelling; /* asked to; the answer is under way */
 } xopy_call_t;
 
 /* A pending one of `runtime`. */

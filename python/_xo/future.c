@@ -231,6 +231,7 @@ static void cancel_pending(xopy_call_t *call)
         xopy_call_set_cancelled(call);
         return;
     }
+    call->cancelling = true;
     xo_call_cancel(call->under_way);
 }
 

@@ -13,9 +13,9 @@ static void free_object(void *object)
 #define LOCAL_BYTES 256
 
 /* Steals `payload`. */
-static xo_msg_t *local_answer(xo_kind_t kind, PyObject *payload)
+static xo_msg_t *local_answer(const xo_request_t *request, xo_kind_t kind, PyObject *payload)
 {
-    xo_header_t header = {.kind = kind};
+    xo_header_t header = {.kind = kind, .flags = xo_request_flags(request)};
     xo_msg_t *msg = xo_msg_create_local(&header, payload, free_object, LOCAL_BYTES);
     if (!msg)
         Py_DECREF(payload);
@@ -46,7 +46,7 @@ static void fail_with(xopy_pool_t *pool, xo_request_t *request, const char *code
                       PyObject *exception)
 {
     if (xo_request_is_local(request) && strcmp(code, XO_CODE_METHOD) == 0) {
-        end(request, local_answer(XO_ERROR, Py_NewRef(exception)));
+        end(request, local_answer(request, XO_ERROR, Py_NewRef(exception)));
         return;
     }
     xo_msg_t *answer = xopy_failure_message(code, exception, address_of(pool));
@@ -66,9 +66,9 @@ static void respond_exception(xopy_pool_t *pool, xo_request_t *request)
     Py_DECREF(exception);
 }
 
-static xo_msg_t *encode(PyObject *value)
+static xo_msg_t *encode(const xo_request_t *request, PyObject *value)
 {
-    xo_header_t header = {.kind = XO_RESULT};
+    xo_header_t header = {.kind = XO_RESULT, .flags = xo_request_flags(request)};
     xopy_body_t body;
     xo_msg_t *msg = NULL;
     xopy_body_init(&body, xopy_state()->pins, XOPY_SHARE_IMMUTABLE);
@@ -81,10 +81,10 @@ static xo_msg_t *encode(PyObject *value)
 static void respond_value(xopy_pool_t *pool, xo_request_t *request, PyObject *value)
 {
     if (xo_request_is_local(request)) {
-        end(request, local_answer(XO_RESULT, Py_NewRef(value)));
+        end(request, local_answer(request, XO_RESULT, Py_NewRef(value)));
         return;
     }
-    xo_msg_t *answer = encode(value);
+    xo_msg_t *answer = encode(request, value);
     if (answer) {
         xo_request_respond_msg(request, &answer);
         return;

@@ -228,6 +228,29 @@ async def test_what_a_cancelled_method_returns_counts(address):
     assert await task == "finished all the same"
 
 
+class Toucher(xo.Actor):
+    def touch(self, path):
+        open(path, "w").close()
+        return "touched"
+
+
+def test_a_result_on_its_way_does_not_swallow_a_cancellation(node, tmp_path):
+    run, addresses = node
+    path = tmp_path / "touched"
+
+    async def cancel_too_late():
+        toucher = await make(Toucher, addresses[1])
+        task = asyncio.ensure_future(wait_for_it(toucher.touch(str(path))))
+        await asyncio.sleep(0)  # one round: it is sent
+        while not path.exists():  # the loop stands still: the result is not taken in
+            pass
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(cancel_too_late())
+
+
 @in_each_pool
 async def test_cancelling_what_waits(address):
     gate = await make(Gate, address)
