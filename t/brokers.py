@@ -181,6 +181,7 @@ def refusal(call, *args):
 
 
 def run(*tests):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and clean up on the way out
     print(f"1..{len(tests)}")
     failed = 0
     for number, test in enumerate(tests, 1):
