@@ -116,10 +116,12 @@ static void deadline_passed(xo_timer_t *timer, void *arg)
     (void)timer;
     xo_call_t *call = arg;
     bool sent = !call->outgoing;
-    if (sent)
-        xoi_cancel_send(call->endpoint, call->link, call->target_id, call->seq);
+    /* Failed first, which leaves it alive until the deferred pass: the cancel of a local request
+     * may be answered at once. */
     xoi_call_fail(call, XO_CODE_DEADLINE, sent ? "maybe" : "no", "deadline",
                   "the deadline passed before the answer came");
+    if (sent)
+        xoi_cancel_send(call->endpoint, call->link, call->target_id, call->seq);
 }
 
 static xo_call_t *call_create(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t *msg,
@@ -208,6 +210,14 @@ void xoi_cancel_send(xo_endpoint_t *endpoint, xo_link_t *link, uint64_t target_i
     xo_msg_destroy(&msg);
 }
 
+/* A local request may be answered at once: its caller hears of it in the deferred pass. */
+static void cancel_sent(xo_call_t *call)
+{
+    call->in_flight_local = true;
+    xoi_cancel_send(call->endpoint, call->link, call->target_id, call->seq);
+    call->in_flight_local = false;
+}
+
 void xo_call_cancel(xo_call_t *call)
 {
     if (call->answered)
@@ -215,7 +225,7 @@ void xo_call_cancel(xo_call_t *call)
     if (call->outgoing)
         xoi_call_fail(call, XO_CODE_CANCELLED, "no", "cancelled", "cancelled before it was sent");
     else
-        xoi_cancel_send(call->endpoint, call->link, call->target_id, call->seq);
+        cancel_sent(call);
 }
 
 void xo_call_abandon(xo_call_t *call)

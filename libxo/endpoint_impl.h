@@ -99,7 +99,7 @@ struct xo_call {
     xo_answer_f answer;
     void *arg;
     xoi_outgoing_t *outgoing; /* while it has not left */
-    bool in_flight_local;     /* its request is being delivered right now */
+    bool in_flight_local; /* its request, or its cancel, is being delivered right now */
     bool answered;            /* out of the table; its answer waits to be delivered */
     xo_msg_t *reply;
     xo_timer_t timer;

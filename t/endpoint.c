@@ -277,6 +277,32 @@ static void test_calls_to_itself(void **state)
     assert_int_equal(outcome.value, 7);
 }
 
+static void test_own_request_that_ends_as_its_deadline_passes(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    f->a = node_create(f, XO_ROLE_POOL, NULL, NULL);
+    f->a->yield = true;
+    xo_loop_freeze(f->loop, xo_loop_now(f->loop));
+    call(f->a, NULL, 7, 0, 10 * XO_MS, &outcome);
+    xo_loop_advance(f->loop, 11 * XO_MS);
+    UNTIL(outcome.answers);
+    assert_string_equal(outcome.code, XO_CODE_DEADLINE);
+    assert_int_equal(xo_endpoint_drops(f->a->endpoint)[XO_DROP_NO_CALLER], 1);
+}
+
+static void test_own_request_that_ends_as_it_is_cancelled(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    f->a = node_create(f, XO_ROLE_POOL, NULL, NULL);
+    f->a->yield = true;
+    xo_call_cancel(call(f->a, NULL, 7, 0, 0, &outcome));
+    assert_int_equal(outcome.answers, 0);
+    UNTIL(outcome.answers);
+    assert_int_equal(outcome.value, 7);
+}
+
 /* Answers one request of its own with each answer that it gets. */
 typedef struct chain {
     node_t *node;
@@ -455,6 +481,8 @@ int main(void)
         T(message_larger_than_the_window_passes_alone),
         T(tell_is_accepted_or_a_dead_letter),
         T(calls_to_itself),
+        T(own_request_that_ends_as_its_deadline_passes),
+        T(own_request_that_ends_as_it_is_cancelled),
         T(long_chain_of_answers_does_not_nest),
         T(address_of_this_process_goes_by_inproc),
         T(address_of_this_machine_goes_by_ipc_others_by_tcp),

@@ -27,6 +27,11 @@ static void on_request(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg,
         xo_msg_destroy(msg);
         return;
     }
+    if (node->yield && xo_msg_header(*msg)->kind == XO_CANCEL) {
+        node_answer(node);
+        xo_msg_destroy(msg);
+        return;
+    }
     assert_true(node->count < NODE_INBOX_MAX);
     node->inbox[node->count].from = from ? xo_link_incref(from) : NULL;
     node->inbox[node->count++].msg = *msg;

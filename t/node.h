@@ -26,6 +26,7 @@ typedef struct node {
     size_t count, first;
     int linked, unlinked, events;
     bool refuse; /* admits nobody */
+    bool yield;  /* answers the oldest request when a cancel comes, at once */
     bool echo;   /* answers calls at once with their first argument */
     xo_error_t why;
 } node_t;

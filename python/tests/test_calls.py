@@ -281,6 +281,18 @@ async def test_deadlines(address):
 
 
 @in_each_pool
+async def test_a_deadline_of_what_waits_for_a_busy_actor(address):
+    gate = await make(Gate, address)
+    first = gate.hold("a")
+    await until(gate.log, lambda log: log == ["a in"])
+    with pytest.raises(asyncio.TimeoutError):
+        await gate.hold.options(timeout=0.01)("b")
+    await gate.open()
+    assert await first == "a"
+    assert await gate.log() == ["a in", "a out"]
+
+
+@in_each_pool
 async def test_tell_delay(address):
     ref = await make(Echo, address)
     await ref.note.tell_delay("now")
