@@ -228,7 +228,7 @@ full_tests = \
 	t/full-valgrind.t
 EXTRA_DIST += $(full_tests) t/tap/full.sh t/tap/run t/tap/tsan.supp t/tap/valgrind.supp
 check-full: all
-	$(MAKE) $(AM_MAKEFLAGS) check check_PROGRAMS= TESTS='$(full_tests)'
+	XO_TEST_LIMIT_S=1200 $(MAKE) $(AM_MAKEFLAGS) check check_PROGRAMS= TESTS='$(full_tests)'
 
 # What `make check` builds before it runs anything.
 check-programs: all
