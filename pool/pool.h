@@ -124,8 +124,9 @@ void xo_actor_set_stateless(xo_actor_t *actor, bool stateless);
  * (xo_request_unlock). */
 int xo_actor_lock(xo_actor_t *actor, void (*locked)(xo_actor_t *actor, void *arg), void *arg);
 void xo_actor_unlock(xo_actor_t *actor);
-/* Is the mailbox below its bounds? Senders of this pool ask before they send, and where it is not,
- * wait with on_room: `room` is called once, when half of it is free or the actor goes. -1: ENOMEM.
+/* Is the mailbox below its bounds, and does nobody wait for room? Senders of this pool ask before
+ * they send, and where it is not so, wait with on_room: `room` is called once, when half of it is
+ * free or the actor goes, in the order of waiting. Who finds no room then waits again. -1: ENOMEM.
  */
 bool xo_actor_has_room(const xo_actor_t *actor);
 int xo_actor_on_room(xo_actor_t *actor, void (*room)(xo_actor_t *actor, void *arg), void *arg);

@@ -244,7 +244,7 @@ void xo_actor_unlock(xo_actor_t *actor)
 
 bool xo_actor_has_room(const xo_actor_t *actor)
 {
-    return !is_full(actor, 1);
+    return !actor->room_waiters && !is_full(actor, 1);
 }
 
 int xo_actor_on_room(xo_actor_t *actor, void (*room)(xo_actor_t *actor, void *arg), void *arg)

@@ -33,6 +33,8 @@ python__xo_la_SOURCES = \
 	python/_xo/ref.c \
 	python/_xo/ref.h \
 	python/_xo/respond.c \
+	python/_xo/room.c \
+	python/_xo/room.h \
 	python/_xo/run.c \
 	python/_xo/run.h \
 	python/_xo/runtime.c \

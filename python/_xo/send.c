@@ -3,13 +3,15 @@
 #include "_xo/send.h"
 
 #include "_xo/pool.h"
+#include "_xo/room.h"
 #include "_xo/runtime.h"
 #include "_xo/values.h"
 
 /* Where a request goes. */
 typedef struct xopy_target {
     xo_endpoint_t *endpoint;
-    xo_link_t *link; /* NULL: a pool of this loop, which takes objects as they are */
+    xo_link_t *link;   /* NULL: a pool of this loop, which takes objects as they are */
+    xo_actor_t *actor; /* there; NULL: no such actor */
 } xopy_target_t;
 
 /* What is sent; the parts that a message's kind has no use for are NULL. */
@@ -60,6 +62,7 @@ static int find_target(xopy_runtime_t *runtime, PyObject *address, xo_slice_t ui
         return link_to_broker(pool, target);
     target->endpoint = xo_pool_endpoint(pool->xo);
     target->link = NULL;
+    target->actor = xo_pool_find(pool->xo, uid);
     return 0;
 }
 
@@ -86,9 +89,35 @@ static PyObject *local_pair(const xopy_letter_t *letter)
     return pair;
 }
 
-/* Objects that stay in the process are passed as they are; how much they hold is anybody's guess.
- */
+/* Objects that stay in the process are passed as they are. A mailbox counts this much for a
+ * message, and what its arguments hold in buffers; what else they hold is anybody's guess. */
 #define LOCAL_BYTES 256
+
+static size_t bytes_of(PyObject *object)
+{
+    Py_buffer view;
+    size_t size = 0;
+    if (PyUnicode_CheckExact(object))
+        return (size_t)PyUnicode_GET_LENGTH(object);
+    if (!PyObject_CheckBuffer(object))
+        return 0;
+    if (PyObject_GetBuffer(object, &view, PyBUF_STRIDED_RO) == 0) {
+        size = (size_t)view.len;
+        PyBuffer_Release(&view);
+    }
+    PyErr_Clear();
+    return size;
+}
+
+static size_t local_bytes(const xopy_letter_t *letter)
+{
+    size_t size = LOCAL_BYTES;
+    Py_ssize_t named = letter->kwnames ? PyTuple_GET_SIZE(letter->kwnames) : 0;
+    if (has_arguments(&letter->header))
+        for (Py_ssize_t i = 0; i < letter->count + named; i++)
+            size += bytes_of(letter->args[i]);
+    return size;
+}
 
 static xo_msg_t *local_message(const xopy_letter_t *letter)
 {
@@ -103,7 +132,7 @@ static xo_msg_t *local_message(const xopy_letter_t *letter)
         payload = Py_NewRef(Py_None);
     if (!payload)
         return NULL;
-    xo_msg_t *msg = xo_msg_create_local(&letter->header, payload, free_object, LOCAL_BYTES);
+    xo_msg_t *msg = xo_msg_create_local(&letter->header, payload, free_object, local_bytes(letter));
     if (msg)
         return msg;
     Py_DECREF(payload);
@@ -177,6 +206,20 @@ static bool wants_answer(const xo_header_t *header)
     return header->kind != XO_TELL && !(header->flags & XO_F_NO_ANSWER);
 }
 
+static int send_far(xopy_call_t *call, const xopy_target_t *target, const xopy_letter_t *letter,
+                    xo_msg_t **msg, xo_error_t *err)
+{
+    return wants_answer(&letter->header) ? send_request(call, target, letter->timeout_ns, msg, err)
+                                         : send_tell(call, target, msg, err);
+}
+
+static int send_near(xopy_call_t *call, const xopy_target_t *target, const xopy_letter_t *letter,
+                     xo_msg_t **msg, xo_error_t *err)
+{
+    xopy_local_request_t request = {target->endpoint, target->actor, call, letter->timeout_ns};
+    return xopy_send_local(&request, msg) < 0 ? xo_error_set(err, ENOMEM, "out of memory") : 0;
+}
+
 static int send_letter(xopy_call_t *call, PyObject *address, xopy_letter_t *letter)
 {
     xopy_target_t target;
@@ -186,9 +229,8 @@ static int send_letter(xopy_call_t *call, PyObject *address, xopy_letter_t *lett
     xo_msg_t *msg = target.link ? remote_message(&target, letter) : local_message(letter);
     if (!msg)
         return -1;
-    int failed = wants_answer(&letter->header)
-                     ? send_request(call, &target, letter->timeout_ns, &msg, &err)
-                     : send_tell(call, &target, &msg, &err);
+    int failed = target.link ? send_far(call, &target, letter, &msg, &err)
+                             : send_near(call, &target, letter, &msg, &err);
     if (failed) {
         xo_msg_destroy(&msg);
         xopy_raise(&err);
