@@ -83,6 +83,7 @@ system_tests = \
 	t/0900-readme.t
 
 python_tests = \
+	python/tests/test_bounds.py \
 	python/tests/test_calls.py \
 	python/tests/test_errors.py \
 	python/tests/test_pools.py \
