@@ -150,6 +150,12 @@ static const char *fact_event(xo_fact_t fact)
     return events[fact];
 }
 
+static bool has_port(const char *address)
+{
+    xo_address_t parsed;
+    return xo_address_parse(address, &parsed, NULL) == 0 && parsed.port > 0;
+}
+
 static void broadcast_pool(xo_broker_t *broker, const xo_member_t *member, const char *event,
                            const char *reason)
 {
@@ -160,9 +166,11 @@ static void broadcast_pool(xo_broker_t *broker, const xo_member_t *member, const
     xo_rec_id(&rec, "node", broker->options.node_id);
     xo_rec_int(&rec, "index", member->index);
     xo_rec_text(&rec, "label", member->label);
-    xo_rec_text(&rec, "address", member->address);
+    if (has_port(member->address)) /* not while the pool has yet to choose one */
+        xo_rec_text(&rec, "address", member->address);
     xo_rec_int(&rec, "generation", member->generation);
-    xo_rec_int(&rec, "pid", member->pid);
+    if (member->pid > 0)
+        xo_rec_int(&rec, "pid", member->pid);
     xo_rec_text(&rec, "state", xo_pool_state_name(member->state));
     if (reason != NULL)
         xo_rec_text(&rec, "reason", reason);

@@ -139,8 +139,11 @@ static void take_lanes(xo_member_t *member, xo_slice_t body)
 void xo_member_heartbeat(xo_member_t *member, xo_slice_t body)
 {
     char language[XO_LANGUAGE_BYTES];
-    if (xo_map_get_str(body, "language", language, sizeof(language)) == 0)
+    if (xo_map_get_str(body, "language", language, sizeof(language)) == 0 &&
+        strcmp(member->language, language) != 0) {
         memcpy(member->language, language, sizeof(language));
+        member->changed = true;
+    }
     take_count(member, body, "waiting", &member->waiting);
     take_count(member, body, "handled", &member->handled);
     take_lanes(member, body);

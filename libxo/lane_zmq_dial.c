@@ -73,7 +73,7 @@ static void close_denied(dialled_t *dialled)
 {
     xoi_inbox_close(&dialled->inbox, EACCES,
                     "%s refused the encrypted handshake: is it of the same cluster, with the same "
-                    "key (xo keys)?",
+                    "key file?",
                     dialled->endpoint);
 }
 

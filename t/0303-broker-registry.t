@@ -50,6 +50,8 @@ def keys(place):
     record = hash_of(node.redis("hgetall", f"xo:{{default}}:pool:{pool['id']}"))
     assert record["address"] == pool["address"] and record["state"] == "ready", record
     assert record["pid"] == str(pool["pid"]) and record["generation"] == "1", record
+    until(lambda: node.redis("hget", f"xo:{{default}}:pool:{pool['id']}", "language") == ["fake"],
+          "the language, which the first heartbeat tells")
     record = hash_of(node.redis("hgetall", f"xo:{{default}}:node:{pool['node']}"))
     assert record["pid"] == str(node.process.pid) and record["state"] == "ready", record
     record = hash_of(node.redis("hgetall", f"xo:{{default}}:actor:alice@{pool['id']}"))
@@ -59,6 +61,8 @@ def keys(place):
     kinds = [event["type"] for event in node.call("events", "0", 100)]
     for kind in ("node.up", "pool.start", "pool.up", "actor.up", "registry.up"):
         assert kind in kinds, (kind, kinds)
+    (start,) = [e for e in node.call("events", "0", 100) if e["type"] == "pool.start"]
+    assert "address" not in start and start["pid"] == pool["pid"], start
     assert len(node.call("events", "$-2", 100)) == 2
 
 
