@@ -31,7 +31,8 @@ prints_arguments() {
 try "copying the tracked files" copy_tracked_files || finish
 try "--help" "$clone/quickstart" --help
 try "a wrong command is refused" gives 2 "$clone/quickstart" nonsense
-try "a PYTHON that is not there is refused" gives 3 env PYTHON=/nowhere "$clone/quickstart" exec true
+try "a PYTHON that is not there is refused" \
+    gives 3 env PYTHON=/nowhere "$clone/quickstart" exec true
 try "exec builds, and passes the exit status on" gives 42 "$clone/quickstart" exec sh -c 'exit 42' ||
     finish
 try "a second run starts within 5 s" second_run

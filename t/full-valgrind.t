@@ -6,6 +6,7 @@ cd "$XO_BUILDDIR" || exit 1
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
 run_each_test "under valgrind" valgrind-tests \
-    valgrind -q --fair-sched=try --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
+    valgrind -q --fair-sched=try --error-exitcode=99 --leak-check=full \
+    --errors-for-leak-kinds=definite \
     --child-silent-after-fork=yes --suppressions="$XO_SRCDIR/t/tap/valgrind.supp"
 finish

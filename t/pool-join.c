@@ -145,6 +145,12 @@ static int teardown(void **state)
 
 /* ---- joining ---- */
 
+static bool has_told_of_an_end(void *arg)
+{
+    broker_t *broker = arg;
+    return strstr(broker->told, "actor.down:") != NULL;
+}
+
 static void test_join_names_actors(void **state)
 {
     broker_t *broker = *state;
@@ -157,7 +163,7 @@ static void test_join_names_actors(void **state)
         expect_reference(start_create(world, "late"), xo_pool_address(world->pool), "late");
     expect_ok(start_destroy(world, "early"));
     run_until(world, has_beaten, broker);
-    run_settled(world);
+    run_until(world, has_told_of_an_end, broker);
     assert_string_equal(broker->told, "actor.up:early actor.up:late actor.down:early ");
     assert_true(broker->incarnation + 1 == incarnation);
     assert_string_equal(broker->class_name, "destroyed"); /* of the last: the reason */

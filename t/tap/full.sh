@@ -15,7 +15,10 @@ try() {
         echo "ok $count - $name"
     else
         echo "not ok $count - $name"
-        tail -n 60 "$work/log" | sed 's/^/# /'
+        {
+            grep -E '^(FAIL|ERROR|not ok)|error:' "$work/log" | head -n 20
+            tail -n 40 "$work/log"
+        } | sed 's/^/# /'
         return 1
     fi
 }
@@ -59,7 +62,8 @@ run_system_tests() {
     done
 }
 
-# Runs a test against the tree in the working directory; neither its status nor its TAP may complain.
+# Runs a test against the tree in the working directory; neither its status nor its TAP may
+# complain.
 passes() {
     env XO_BUILDDIR="$PWD" LD_LIBRARY_PATH="$PWD/.libs" \
         PATH="$XO_BUILDDIR/bin:$PWD/.libs:$PWD:$PATH" sh "$XO_SRCDIR/t/tap/run" "$@" >"$work/tap"
