@@ -100,6 +100,15 @@ async def make(cls, address, *args):
     return await xo.create_actor(cls, *args, address=address)
 
 
+def node_files():
+    """The files that nodes have left in the run directory, which the last to leave removes."""
+    return [
+        os.path.join(directory, name)
+        for directory, _, names in os.walk(os.environ["XO_RUN_DIR"])
+        for name in names
+    ]
+
+
 def in_each_pool(test):
     """The test for an actor in the main pool and for one in a sub pool. It runs in the node's loop,
     where the main pool is local."""

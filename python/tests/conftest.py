@@ -13,6 +13,9 @@ import threading
 
 import pytest
 
+from actors import node_files
+
+
 @pytest.fixture(scope="module")
 def node():
     """(run, addresses) of a node whose loop is a thread's, as in a program that is asynchronous
@@ -70,15 +73,6 @@ def pytest_pycollect_makeitem(collector, name, obj):
     if name.startswith("test") and asyncio.iscoroutinefunction(obj):
         setattr(collector.obj, name, coroutine_test(obj))
     return None
-
-
-def node_files():
-    """The files that nodes have left in the run directory, which the last to leave removes."""
-    return [
-        os.path.join(directory, name)
-        for directory, _, names in os.walk(os.environ["XO_RUN_DIR"])
-        for name in names
-    ]
 
 
 @pytest.fixture(scope="session", autouse=True)

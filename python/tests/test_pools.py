@@ -11,8 +11,7 @@ import textwrap
 import pytest
 
 import xoscar as xo
-from actors import Echo
-from conftest import node_files
+from actors import Echo, node_files
 
 
 def children():
