@@ -4,6 +4,7 @@ import asyncio
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -123,6 +124,17 @@ class Environment(xo.Actor):
 
     def path(self):
         return sys.path
+
+
+async def test_listening_everywhere_while_advertising_one_address():
+    conf = {"listen_elastic_ip": True}
+    async with await xo.create_actor_pool("127.0.0.1", n_process=1, extra_conf=conf) as pool:
+        addresses = (await xo.get_pool_config(pool.external_address)).get_external_addresses()
+        for address in addresses:
+            host, port = address.rsplit(":", 1)
+            assert host == "127.0.0.1"
+            socket.create_connection(("127.0.0.2", int(port))).close()
+            assert await (await xo.create_actor(Echo, address=address)).echo(1) == 1
 
 
 async def test_environments_and_modules(monkeypatch):

@@ -123,6 +123,7 @@ class MainActorPool:
         self._plan = plan
         self._restart = restart
         self._options = options  # for the sub pools: see xoscar.pool
+        self._bind = None  # the host that all of the node's pools listen on; None: as advertised
         self._broker = None
         self._pool = None
         self._stopping = None
@@ -160,7 +161,7 @@ class MainActorPool:
         self._pool = _xo.Pool(
             self._told_to_stop,
             address=self._plan.addresses[0],
-            bind=self._options.get("bind"),
+            bind=self._bind,
             broker=self._broker.endpoint,
             label=self._plan.labels[0],
             index=0,
@@ -190,6 +191,8 @@ class MainActorPool:
             "restart": self._restart,
             "ready_ms": _READY_MS,
         }
+        if self._bind:
+            request["bind"] = self._bind
         return await getattr(self._broker_ref(), "pool.start")(request)
 
     async def _start_one(self, index, address, label, env, options, argv=None):
@@ -374,5 +377,7 @@ async def create_actor_pool(
     }
     pool = MainActorPool(plan, _restart(auto_recover), options)
     pool._on_down, pool._on_recover = on_process_down, on_process_recover
+    if (extra_conf or {}).get("listen_elastic_ip"):
+        pool._bind = "::" if ":" in plan.host else "0.0.0.0"
     await pool.start()
     return pool
