@@ -73,8 +73,7 @@ like "$errors" "^wordcount.py: 'cats': 1 counted, 0 expected" "a difference: sho
 like "$errors" "^wordcount.py: --check: 2 words of 4 differ" "a difference: said"
 
 # Ctrl-C while it counts, as a terminal sends it: to the whole process group. The input has no end
-# and never blocks (a fifo would, and some kernels lose the wake-up of a reader that a signal
-# interrupted).
+# and never blocks.
 setsid env --default-signal=INT "${PYTHON:-python3}" "$XO_SRCDIR/examples/wordcount.py" /dev/zero \
     >"$work/run.out" 2>"$work/run.err" &
 counting=$!
