@@ -50,7 +50,8 @@ def main(arguments):
     tap = TapReporter(sys.stdout)
     # pytest's own report goes nowhere: standard output is TAP's.
     sys.stdout = io.StringIO()
-    options = ["-p", "no:cacheprovider", "-p", "no:terminal", "--capture=sys"]
+    # Coroutine tests are conftest.py's; pytest-asyncio is what some tests run, not what runs them.
+    options = ["-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:asyncio", "--capture=sys"]
     try:
         status = pytest.main([*options, *arguments], plugins=[tap])
     finally:

@@ -1,0 +1,76 @@
+#!/bin/bash
+# The Python tests on every Python of this machine, 3.9 and later, one of each version: with
+# `-X dev -W error`, and on uvloop with the oldest and the newest of them.
+. "$XO_SRCDIR/t/tap/full.sh"
+modules="cloudpickle numpy pandas prometheus_client pytest pytest_asyncio uvloop"
+unset PYTHONPATH
+
+# Lines "3.11 /path/of/python3", one a version, those that can build an extension.
+find_pythons() {
+    local candidate
+    for candidate in "$PYTHON" $(compgen -c python3. | grep -xE 'python3\.[0-9]+' | sort -u) \
+        "$HOME"/.pyenv/versions/*/bin/python3; do
+        "$candidate" -c 'if True:
+            import ensurepip, os, sys, sysconfig
+            header = os.path.join(sysconfig.get_path("include"), "Python.h")
+            if sys.version_info >= (3, 9) and os.path.exists(header):
+                print("%d.%d" % sys.version_info[:2], sys.executable)' 2>/dev/null
+    done | sort -t' ' -k1,1V -u
+}
+
+# What pkg-config says of the library that is built and not installed.
+write_pc() {
+    cat >"$work/libxo.pc" <<PC
+exec_prefix=$XO_BUILDDIR
+libdir=$XO_BUILDDIR/.libs
+Name: libxo
+Description: the tree
+Version: 0
+Cflags: -I$XO_SRCDIR -I$XO_BUILDDIR
+Libs: -L$XO_BUILDDIR/.libs -lxo
+PC
+    export PKG_CONFIG_PATH=$work${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
+}
+
+# The tests' modules, kept from run to run.
+get_modules() {
+    [ -e "$place/.done" ] && return
+    rm -rf "$place"
+    # shellcheck disable=SC2086
+    "$python" -m pip install -q --no-warn-script-location --target "$place" setuptools $modules &&
+        touch "$place/.done"
+}
+
+build_extension() {
+    cp -r "$XO_SRCDIR/python" "$work/$version" && chmod -R u+w "$work/$version" &&
+        cd "$work/$version" &&
+        PYTHONPATH=$place "$python" setup.py -q build_ext --inplace --parallel "$jobs"
+}
+
+# run_tests LOOP FLAGS...: all of them in one process.
+run_tests() {
+    local loop=$1 status
+    shift
+    env XO_TEST_LOOP="$loop" PYTHON="$python" PYTHONPATH="$work/$version:$place" \
+        sh "$XO_SRCDIR/t/tap/run" "$python" "$@" "$XO_SRCDIR/t/tap/pytest-tap.py" \
+        "$XO_SRCDIR"/python/tests/test_*.py >"$work/tap" 2>&1
+    status=$?
+    grep -A 60 '^not ok' "$work/tap"
+    [ $status -eq 0 ] && grep -q '^1\.\.[1-9]' "$work/tap" && ! grep -q '^not ok' "$work/tap"
+}
+
+write_pc
+mapfile -t pythons < <(find_pythons)
+[ ${#pythons[@]} -gt 0 ] || skip_all "no Python with its headers"
+for entry in "${pythons[@]}"; do
+    version=${entry%% *}
+    python=${entry#* }
+    place=$XO_BUILDDIR/full/modules-$version
+    try "Python $version: modules" get_modules || continue
+    try "Python $version: the extension" build_extension || continue
+    try "Python $version: -X dev -W error" run_tests asyncio -X dev -W error
+    case $entry in
+    "${pythons[0]}" | "${pythons[-1]}") try "Python $version: uvloop" run_tests uvloop ;;
+    esac
+done
+finish
