@@ -1,6 +1,7 @@
 """What all tests share: a run directory of their own, coroutines as tests, a node to use.
 
-Tests wait for events. DEADLINE_S only ends a run that hangs.
+Tests wait for events. DEADLINE_S only ends a run that hangs. XO_TEST_LOOP=uvloop runs them
+on uvloop's event loops.
 """
 
 import asyncio
@@ -10,10 +11,26 @@ import shutil
 import sys
 import tempfile
 import threading
+import warnings
 
 import pytest
 
 from actors import node_files
+
+DEADLINE_S = 60
+
+
+def use_uvloop():
+    """Has asyncio.run and asyncio.new_event_loop make loops of uvloop's."""
+    import uvloop
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # policies end with Python 3.16
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+
+
+if os.environ.get("XO_TEST_LOOP") == "uvloop":
+    use_uvloop()
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +55,6 @@ def node():
     thread.join()
     loop.close()
 
-DEADLINE_S = 60
 
 _places = tempfile.mkdtemp(prefix="xo-py-")
 os.environ["XO_RUN_DIR"] = os.path.join(_places, "run")
