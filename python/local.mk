@@ -64,6 +64,8 @@ xoscar_PYTHON = \
 xoscarbackendsdir = $(xoscardir)/backends
 xoscarbackends_PYTHON = \
 	python/xoscar/backends/__init__.py \
+	python/xoscar/backends/_plan.py \
+	python/xoscar/backends/_sub_process.py \
 	python/xoscar/backends/allocate_strategy.py \
 	python/xoscar/backends/config.py \
 	python/xoscar/backends/pool.py

@@ -3,9 +3,7 @@
 The broker starts the sub pools and is gone when this process is, however that ends.
 """
 import os
-import signal
 import subprocess
-import sys
 
 import _xo
 
@@ -135,33 +133,6 @@ async def start_broker():
     raise RuntimeError(f"xo-broker did not start: exit status {process.returncode}")
 
 
-# ---- sub pools ----
-
-
-def _package_parent():
-    return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
-
-def sub_pool_argv():
-    """What starts a sub pool: this interpreter, with its options."""
-    return [sys.executable, *subprocess._args_from_interpreter_flags(), "-m", "xoscar.pool"]
-
-
-def sub_pool_env(env, options):
-    """The environment of a sub pool beyond the broker's: what is importable here must be there."""
-    import json
-
-    path = [os.getcwd() if entry == "" else entry for entry in sys.path]
-    found = [_package_parent(), os.path.dirname(os.path.abspath(_xo.__file__))]
-    inherited = os.environ.get("PYTHONPATH")
-    conf = {**options, "path": path, "pythonpath": inherited}
-    return {
-        **(env or {}),
-        "PYTHONPATH": os.pathsep.join(found + ([inherited] if inherited else [])),
-        "XOSCAR_POOL": json.dumps(conf),
-    }
-
-
 # ---- the end ----
 
 
@@ -200,11 +171,3 @@ def _forget():
     _registered = False
     pools.clear()
     _xo.forget()
-
-
-def kill(pid):
-    """SIGKILL, unless it is gone."""
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass

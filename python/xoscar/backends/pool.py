@@ -5,111 +5,11 @@ import _xo
 
 from .. import _node
 from ..core import ActorRef
+from ._plan import Plan, compose_env, join_address, restart_policy
+from ._sub_process import SubProcess, sub_pool_argv, sub_pool_env
 
 _READY_MS = 60000  # for a sub pool to start, with the modules that it imports
 _STOP_MS = 1500  # for the main pool's actors' __pre_destroy__
-
-
-class SubProcess:
-    """The process of a sub pool. What restarts it or reaps it is the node's broker."""
-
-    def __init__(self, record):
-        self.address = record["address"]
-        self.index = record["index"]
-        self.label = record["label"] or None
-        self.pid = record["pid"]
-
-    def is_alive(self):
-        """Is the process there?"""
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        return True
-
-    def kill(self):
-        """SIGKILL."""
-        _node.kill(self.pid)
-
-    def __repr__(self):
-        return f"<sub pool {self.index} at {self.address}, process {self.pid}>"
-
-
-# ---- arguments ----
-
-
-def _split_address(address):
-    """(host, port or None) of "host", "host:port", "[v6]:port", "v6"."""
-    host, _, port = address.rpartition(":")
-    if not host or (":" in host and not host.endswith("]")):
-        return address, None
-    if not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"{address!r} is not host:port")
-    return host, int(port)
-
-
-def _join_address(host, port):
-    if ":" in host and not host.startswith("["):
-        host = f"[{host}]"
-    return f"{host}:{port or 0}"
-
-
-def _check_length(what, given, expected):
-    if given is not None and len(given) != expected:
-        raise ValueError(f"{what} needs {expected} entries, one for each pool, not {len(given)}")
-
-
-class _Plan:
-    """What is to be started, checked before anything is."""
-
-    def __init__(self, address, n_process, labels, ports, envs):
-        count = os.cpu_count() if n_process is None else n_process
-        if count < 0:
-            raise ValueError(f"n_process is 0 or more, not {n_process}")
-        host, port = _split_address(address)
-        _check_length("labels", labels, count + 1)
-        _check_length("envs", envs, count)
-        _check_length("ports", ports, count + (port is None))
-        ports = list(ports) if ports else [None] * (count + (port is None))
-        if port is not None:
-            ports.insert(0, port)
-        self.count = count
-        self.host = host
-        self.addresses = [_join_address(host, p) for p in ports]
-        self.labels = list(labels) if labels else [None] * (count + 1)
-        self.envs = [compose_env(env) for env in envs] if envs else [None] * count
-
-
-_GPU_MASK = "CUDA_VISIBLE_DEVICES"
-
-
-def compose_env(env):
-    """A sub pool's environment. A GPU mask counts within this process's own mask."""
-    env = {name: str(value) for name, value in (env or {}).items()}
-    inherited = os.environ.get(_GPU_MASK)
-    if _GPU_MASK in env and inherited:
-        visible = inherited.split(",")
-        env[_GPU_MASK] = ",".join(_compose_device(d, visible) for d in env[_GPU_MASK].split(","))
-    return env
-
-
-def _compose_device(device, visible):
-    if not device.strip().isdigit():
-        return device
-    if int(device) >= len(visible):
-        raise ValueError(f"GPU {device} is not among the {len(visible)} that are visible here")
-    return visible[int(device)]
-
-
-def _restart(auto_recover):
-    if auto_recover in ("actor", "process", True):
-        return "permanent"
-    if auto_recover is False:
-        return "temporary"
-    raise ValueError(f'auto_recover is "actor", "process", True or False, not {auto_recover!r}')
-
-
-# ---- the pool ----
 
 
 class MainActorPool:
@@ -196,8 +96,8 @@ class MainActorPool:
         return await getattr(self._broker_ref(), "pool.start")(request)
 
     async def _start_one(self, index, address, label, env, options, argv=None):
-        argv = argv or _node.sub_pool_argv()
-        env = _node.sub_pool_env(env, {**self._options, **options})
+        argv = argv or sub_pool_argv()
+        env = sub_pool_env(env, {**self._options, **options})
         process = SubProcess(await self._request(index, address, label, argv, env))
         self.sub_processes[process.address] = process
         return process
@@ -214,7 +114,7 @@ class MainActorPool:
         start_python=None,
     ):
         """Starts one more sub pool and returns its address. start_python: the interpreter."""
-        address = external_address or _join_address(self._plan.host, 0)
+        address = external_address or join_address(self._plan.host, 0)
         given = {
             "modules": modules,
             "suspend_sigint": suspend_sigint,
@@ -234,7 +134,7 @@ class MainActorPool:
         argv = [_node.find_program("xo-pool")]
         for module in modules:
             argv += ["--module", os.fspath(module)]
-        address = external_address or _join_address(self._plan.host, 0)
+        address = external_address or join_address(self._plan.host, 0)
         return (await self._request(-1, address, label, argv, {}))["address"]
 
     async def remove_sub_pool(self, external_address, timeout=None, force=False):
@@ -368,14 +268,14 @@ async def create_actor_pool(
     external_address_schemes, enable_internal_addresses and proxy_conf are accepted: which lane a
     message takes is found out by the two ends.
     """
-    plan = _Plan(address, n_process, labels, ports, envs)
+    plan = Plan(address, n_process, labels, ports, envs)
     options = {
         "modules": list(modules or ()),
         "suspend_sigint": bool(suspend_sigint),
         "use_uvloop": use_uvloop,
         "logging_conf": logging_conf,
     }
-    pool = MainActorPool(plan, _restart(auto_recover), options)
+    pool = MainActorPool(plan, restart_policy(auto_recover), options)
     pool._on_down, pool._on_recover = on_process_down, on_process_recover
     if (extra_conf or {}).get("listen_elastic_ip"):
         pool._bind = "::" if ":" in plan.host else "0.0.0.0"

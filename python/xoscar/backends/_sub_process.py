@@ -1,0 +1,67 @@
+"""Sub pools: what starts their processes, and what the main pool knows of them."""
+import os
+import signal
+import subprocess
+import sys
+
+import _xo
+
+
+class SubProcess:
+    """The process of a sub pool. What restarts it or reaps it is the node's broker."""
+
+    def __init__(self, record):
+        self.address = record["address"]
+        self.index = record["index"]
+        self.label = record["label"] or None
+        self.pid = record["pid"]
+
+    def is_alive(self):
+        """Is the process there?"""
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def kill(self):
+        """SIGKILL."""
+        _kill(self.pid)
+
+    def __repr__(self):
+        return f"<sub pool {self.index} at {self.address}, process {self.pid}>"
+
+
+def _kill(pid):
+    """SIGKILL, unless it is gone."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+# ---- what starts it ----
+
+
+def _package_parent():
+    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def sub_pool_argv():
+    """What starts a sub pool: this interpreter, with its options."""
+    return [sys.executable, *subprocess._args_from_interpreter_flags(), "-m", "xoscar.pool"]
+
+
+def sub_pool_env(env, options):
+    """The environment of a sub pool beyond the broker's: what is importable here must be there."""
+    import json
+
+    path = [os.getcwd() if entry == "" else entry for entry in sys.path]
+    found = [_package_parent(), os.path.dirname(os.path.abspath(_xo.__file__))]
+    inherited = os.environ.get("PYTHONPATH")
+    conf = {**options, "path": path, "pythonpath": inherited}
+    return {
+        **(env or {}),
+        "PYTHONPATH": os.pathsep.join(found + ([inherited] if inherited else [])),
+        "XOSCAR_POOL": json.dumps(conf),
+    }
