@@ -61,6 +61,9 @@ xoscar_PYTHON = \
 	python/xoscar/core.py \
 	python/xoscar/errors.py \
 	python/xoscar/pool.py
+dist_xoscar_DATA = \
+	python/xoscar/_types.pyi \
+	python/xoscar/py.typed
 xoscarbackendsdir = $(xoscardir)/backends
 xoscarbackends_PYTHON = \
 	python/xoscar/backends/__init__.py \

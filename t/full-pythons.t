@@ -2,7 +2,7 @@
 # The Python tests on every Python of this machine, 3.9 and later, one of each version: with
 # `-X dev -W error`, and on uvloop with the oldest and the newest of them.
 . "$XO_SRCDIR/t/tap/full.sh"
-modules="cloudpickle numpy pandas prometheus_client pytest pytest_asyncio uvloop"
+modules="cloudpickle mypy numpy pandas prometheus_client pytest pytest_asyncio uvloop"
 unset PYTHONPATH
 
 # Lines "3.11 /path/of/python3", one a version, those that can build an extension.

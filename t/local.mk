@@ -88,6 +88,7 @@ python_tests = \
 	python/tests/test_errors.py \
 	python/tests/test_pools.py \
 	python/tests/test_readme.py \
+	python/tests/test_typing.py \
 	python/tests/test_values.py
 
 fuzz_targets = \

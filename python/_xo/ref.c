@@ -170,6 +170,8 @@ static PyMethodDef ref_methods[] = {
     {"__reduce__", ref_reduce, METH_NOARGS, NULL},
     {"__copy__", ref_copy, METH_NOARGS, NULL},
     {"__deepcopy__", ref_copy, METH_O, NULL},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS,
+     "For annotations: ActorRefType[MyActor]."},
     {"destroy", ref_destroy, METH_NOARGS,
      "destroy()\n--\n\nAwait it: runs the actor's __pre_destroy__ and ends it. ActorNotExist."},
     {NULL, NULL, 0, NULL},

@@ -33,7 +33,7 @@ from .api import (
 )
 from .backends import allocate_strategy
 from .batch import extensible
-from .core import Actor, ActorRef, LocalActorRef, StatelessActor, no_lock
+from .core import Actor, ActorRef, ActorRefType, LocalActorRef, StatelessActor, no_lock
 from .errors import ActorAlreadyExist, ActorNotExist, Return, SendMessageFailed, ServerClosed
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "ActorAlreadyExist",
     "ActorNotExist",
     "ActorRef",
+    "ActorRefType",
     "LocalActorRef",
     "Return",
     "SendMessageFailed",

@@ -1,8 +1,28 @@
 """The functions of the package: creating, finding and ending actors and pools."""
+from __future__ import annotations
+
 import _xo
 
 from . import errors
-from .core import Actor, ActorRef, LocalActorRef, StatelessActor, no_lock
+from .core import (
+    TYPE_CHECKING,
+    Actor,
+    ActorRef,
+    ActorRefType,
+    LocalActorRef,
+    StatelessActor,
+    no_lock,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from typing import Any, TypeVar
+
+    from .backends.config import ActorPoolConfig
+    from .backends.pool import MainActorPool
+
+    _A = TypeVar("_A", bound=Actor)
+    _R = TypeVar("_R")
 
 _BROKER = b"xo.broker"  # the uid under which every node's broker answers (doc/wire.md)
 
@@ -30,16 +50,41 @@ def _localize(ref):
 
 
 async def create_actor(
-    actor_cls, *args, uid=None, address=None, allocate_strategy=None, **kwargs
-):
-    """Creates an actor and returns a reference to it.
+    actor_cls: type[_A] | str,
+    *args: Any,
+    uid: str | bytes | None = None,
+    address: str | None = None,
+    allocate_strategy: Any = None,
+    **kwargs: Any,
+) -> ActorRefType[_A]:
+    """Create an actor.
 
-    actor_cls: a subclass of Actor; or, for an actor in another language, its class's name.
-    uid: str or bytes, at most 255 bytes; None: a random one.
-    address: of the pool, "host:port"; None: this process's.
-    allocate_strategy: of xo.allocate_strategy; chooses among the pools of the node at ``address``.
+    Parameters
+    ----------
+    actor_cls : type or str
+        A subclass of Actor; for an actor in another language, its class's name.
+    *args, **kwargs
+        For the actor's ``__init__``.
+    uid : str or bytes, optional
+        1 to 255 bytes, unique in its pool. A random one by default.
+    address : str, optional
+        "host:port" of a pool. This process's own pool by default.
+    allocate_strategy : optional
+        One of ``xo.allocate_strategy``: chooses among the pools of the node at ``address``.
 
-    ActorAlreadyExist; what ``__init__`` or ``__post_create__`` raises. No actor is left then.
+    Returns
+    -------
+    ActorRef
+        A LocalActorRef if the actor lives in a pool of this process.
+
+    Raises
+    ------
+    ActorAlreadyExist
+        If the pool has an actor with this uid.
+    TypeError, ValueError
+        For a class that is no actor, a uid or an address that is none. Nothing is sent then.
+    Exception
+        What ``__init__`` or ``__post_create__`` raises. No actor is left then.
     """
     if address is None:
         address = _own_address()
@@ -80,11 +125,35 @@ def _ref_arguments(args, address, uid):
     raise TypeError("actor_ref(address, uid), actor_ref(uid, address=...) or actor_ref(ref)")
 
 
-async def actor_ref(*args, address=None, uid=None):
-    """A reference to an actor that exists; ActorNotExist.
+async def actor_ref(
+    *args: Any, address: str | None = None, uid: str | bytes | None = None
+) -> ActorRef[Any]:
+    """Find an actor that exists.
 
-    actor_ref(address, uid), actor_ref(uid, address=...), actor_ref(uid=..., address=...),
-    actor_ref(ref), or actor_ref(uid) for a uid that is unique in the cluster.
+    Written ``actor_ref(address, uid)``, ``actor_ref(uid, address=...)``, ``actor_ref(uid=...,
+    address=...)``, ``actor_ref(ref)``, or ``actor_ref(uid)`` for a uid that is unique in the
+    cluster.
+
+    Parameters
+    ----------
+    address : str, optional
+        "host:port" of any pool of the actor's node. By default the registry is asked.
+    uid : str or bytes
+        The actor's.
+
+    Returns
+    -------
+    ActorRef
+        A LocalActorRef if the actor lives in a pool of this process.
+
+    Raises
+    ------
+    ActorNotExist
+        If there is none.
+    ValueError
+        For a uid that is no str or bytes of 1 to 255 bytes.
+    XoscarError
+        If the uid alone names several actors; the text says where they are.
     """
     address, uid = _ref_arguments(args, address, uid)
     uid = _uid_bytes(uid)
@@ -93,19 +162,65 @@ async def actor_ref(*args, address=None, uid=None):
     return _localize(await _xo.ref(address, uid))
 
 
-async def has_actor(ref):
-    """Does the actor exist?"""
+async def has_actor(ref: ActorRef[Any]) -> bool:
+    """Ask whether an actor exists.
+
+    Parameters
+    ----------
+    ref : ActorRef
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    ServerClosed
+        If its pool cannot be reached.
+    """
     return await _xo.has(ref.address, ref.uid)
 
 
-async def destroy_actor(ref):
-    """Runs the actor's ``__pre_destroy__`` and ends it. ActorNotExist."""
+async def destroy_actor(ref: ActorRef[Any]) -> None:
+    """Run an actor's ``__pre_destroy__`` and end it.
+
+    Parameters
+    ----------
+    ref : ActorRef
+
+    Raises
+    ------
+    ActorNotExist
+        If there is none.
+    Exception
+        What ``__pre_destroy__`` raises.
+    """
     return await _xo.destroy(ref.address, ref.uid)
 
 
-async def wait_for(awaitable, timeout):
-    """The result of awaitable; asyncio.TimeoutError after ``timeout`` seconds (None: no limit),
-    even if the one that has to answer hangs. What was called is cancelled then."""
+async def wait_for(awaitable: Awaitable[_R], timeout: float | None) -> _R:
+    """Wait for a result for a limited time.
+
+    It comes back at the timeout even if the one that has to answer hangs; what was called is
+    cancelled then.
+
+    Parameters
+    ----------
+    awaitable : awaitable
+        A call, a coroutine or a future.
+    timeout : float or None
+        Seconds; None: no limit.
+
+    Returns
+    -------
+    object
+        What the awaitable gives.
+
+    Raises
+    ------
+    asyncio.TimeoutError
+        If there was no result in time.
+    """
     import asyncio
 
     loop = asyncio.get_running_loop()
@@ -149,15 +264,54 @@ def _abandon(future):
         future.cancel()
 
 
-async def get_pool_config(address):
-    """The ActorPoolConfig of the node whose pool has this address."""
+async def get_pool_config(address: str) -> ActorPoolConfig:
+    """Ask which pools a node has.
+
+    Parameters
+    ----------
+    address : str
+        "host:port" of any of its pools.
+
+    Returns
+    -------
+    ActorPoolConfig
+
+    Raises
+    ------
+    ServerClosed
+        If there is no pool at the address.
+    """
     from .backends.config import read_config
 
     return await read_config(address)
 
 
-async def create_actor_pool(address, n_process=None, **options):
-    """Starts a main pool in this process and n_process sub pools; see xoscar.backends.pool."""
+async def create_actor_pool(
+    address: str, n_process: int | None = None, **options: Any
+) -> MainActorPool:
+    """Start a main pool in this process and sub pools beside it.
+
+    Parameters
+    ----------
+    address : str
+        "host:port" of the main pool, or "host" for any free port.
+    n_process : int, optional
+        How many sub pools; the number of CPUs by default.
+    **options
+        Those of ``xoscar.backends.pool.create_actor_pool``.
+
+    Returns
+    -------
+    MainActorPool
+        Started; to be stopped, or used with ``async with``.
+
+    Raises
+    ------
+    ValueError
+        For an option that cannot be; nothing was started.
+    OSError
+        If a port is in use; nothing is left running.
+    """
     from .backends.pool import create_actor_pool
 
     return await create_actor_pool(address, n_process, **options)
@@ -166,6 +320,7 @@ async def create_actor_pool(address, n_process=None, **options):
 __all__ = [
     "Actor",
     "ActorRef",
+    "ActorRefType",
     "LocalActorRef",
     "StatelessActor",
     "actor_ref",

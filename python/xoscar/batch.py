@@ -1,4 +1,9 @@
 """Batch methods: many calls of one method in one message."""
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 
 class _Delay:
@@ -142,10 +147,21 @@ def _named_tuple(function):
     return signature, namedtuple(f"{function.__name__}_args", names, rename=True)
 
 
-def extensible(func):
-    """Decorator for a method that can be called in batches.
+def extensible(func: Callable[..., Any]) -> _ExtensibleWrapper:
+    """Decorate a method that can be called in batches.
 
     ``@method.batch`` adds a version that handles a whole batch; the single one may then raise
     NotImplementedError, and single calls go to the batch version.
+
+    Parameters
+    ----------
+    func : function
+        The method for single calls, ``def`` or ``async def``.
+
+    Returns
+    -------
+    _ExtensibleWrapper
+        The method, with ``batch``, a decorator for ``method(self, args_list, kwargs_list)`` that
+        returns a list of results.
     """
     return _ExtensibleWrapper(func)

@@ -1,8 +1,21 @@
 """References, and what actors are made of."""
+from __future__ import annotations
+
 import weakref
 from types import AsyncGeneratorType
 
-from _xo import ActorRef, BaseActor, LocalActorRef
+TYPE_CHECKING = False  # as typing has it, which takes longer to import than this package
+if TYPE_CHECKING:
+    from typing import Any, Callable, TypeVar
+
+    from ._types import ActorRef, BaseActor, LocalActorRef
+
+    _F = TypeVar("_F", bound=Callable[..., Any])
+else:
+    from _xo import ActorRef, BaseActor, LocalActorRef
+
+#: For annotations: ``ActorRefType[MyActor]`` is a reference to an actor of the class MyActor.
+ActorRefType = ActorRef
 
 #: The attribute that marks a method which runs without its actor's lock.
 NO_LOCK_ATTRIBUTE_HINT = "_xoscar_no_lock"
@@ -11,8 +24,19 @@ NO_LOCK_ATTRIBUTE_HINT = "_xoscar_no_lock"
 CALL, BATCH = 0, 1
 
 
-def no_lock(func):
-    """Marks a method of an Actor: it runs without the actor's lock, beside whatever else runs."""
+def no_lock(func: _F) -> _F:
+    """Mark a method of an Actor: it runs without the actor's lock, beside whatever else runs.
+
+    Parameters
+    ----------
+    func : function
+        The method, ``def`` or ``async def``.
+
+    Returns
+    -------
+    function
+        The same.
+    """
     setattr(func, NO_LOCK_ATTRIBUTE_HINT, True)
     return func
 
@@ -25,18 +49,39 @@ class Actor(BaseActor):
     """
 
     @classmethod
-    def default_uid(cls):
-        """The class's name."""
+    def default_uid(cls) -> str:
+        """Return the class's name.
+
+        Returns
+        -------
+        str
+        """
         return cls.__name__
 
-    async def __post_create__(self):
+    async def __post_create__(self) -> None:
         """Called once, after __init__; no message is handled before it has returned."""
 
-    async def __pre_destroy__(self):
+    async def __pre_destroy__(self) -> None:
         """Called before the actor is destroyed; an error here reaches destroy_actor's caller."""
 
-    async def __on_receive__(self, message):
-        """Handles a message: (method's name, kind, args, kwargs). Overriding it, call super()."""
+    async def __on_receive__(self, message: tuple[Any, ...]) -> Any:
+        """Handle a message. Who overrides it calls ``super()``.
+
+        Parameters
+        ----------
+        message : tuple
+            (method's name, kind, args, kwargs).
+
+        Returns
+        -------
+        object
+            What the method returned.
+
+        Raises
+        ------
+        AttributeError
+            If the name begins with an underscore: such methods are not for others.
+        """
         name, kind, args, kwargs = message
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__} has no method {name!r} for others")
@@ -171,6 +216,7 @@ async def settle_each(values):
 __all__ = [
     "Actor",
     "ActorRef",
+    "ActorRefType",
     "LocalActorRef",
     "NO_LOCK_ATTRIBUTE_HINT",
     "StatelessActor",

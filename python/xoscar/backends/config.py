@@ -11,7 +11,7 @@ class ActorPoolConfig:
         self._pools = dict(sorted(pools.items()))
 
     @property
-    def n_pool(self):
+    def n_pool(self) -> int:
         """How many pools there are, the main one included."""
         return len(self._pools)
 
