@@ -52,6 +52,9 @@ CLEANFILES += python/_xo.so
 xoscardir = $(pyexecdir)/xoscar
 xoscar_PYTHON = \
 	python/xoscar/__init__.py \
+	python/xoscar/_buffers.py \
+	python/xoscar/_copy.py \
+	python/xoscar/_cuda.py \
 	python/xoscar/_failure.py \
 	python/xoscar/_glue.py \
 	python/xoscar/_node.py \
@@ -64,6 +67,10 @@ xoscar_PYTHON = \
 dist_xoscar_DATA = \
 	python/xoscar/_types.pyi \
 	python/xoscar/py.typed
+xoscaraiodir = $(xoscardir)/aio
+xoscaraio_PYTHON = \
+	python/xoscar/aio/__init__.py \
+	python/xoscar/aio/file.py
 xoscarbackendsdir = $(xoscardir)/backends
 xoscarbackends_PYTHON = \
 	python/xoscar/backends/__init__.py \

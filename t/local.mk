@@ -85,6 +85,7 @@ system_tests = \
 python_tests = \
 	python/tests/test_bounds.py \
 	python/tests/test_calls.py \
+	python/tests/test_copy_to.py \
 	python/tests/test_errors.py \
 	python/tests/test_pools.py \
 	python/tests/test_readme.py \

@@ -4,6 +4,7 @@ from __future__ import annotations
 import _xo
 
 from . import errors
+from ._buffers import buffer_ref, copy_to, file_object_ref
 from .core import (
     TYPE_CHECKING,
     Actor,
@@ -324,9 +325,12 @@ __all__ = [
     "LocalActorRef",
     "StatelessActor",
     "actor_ref",
+    "buffer_ref",
+    "copy_to",
     "create_actor",
     "create_actor_pool",
     "destroy_actor",
+    "file_object_ref",
     "get_pool_config",
     "has_actor",
     "no_lock",

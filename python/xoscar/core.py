@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 else:
     from _xo import ActorRef, BaseActor, LocalActorRef
 
+from ._buffers import BufferRef, FileObjectRef
+
 #: For annotations: ``ActorRefType[MyActor]`` is a reference to an actor of the class MyActor.
 ActorRefType = ActorRef
 
@@ -217,6 +219,8 @@ __all__ = [
     "Actor",
     "ActorRef",
     "ActorRefType",
+    "BufferRef",
+    "FileObjectRef",
     "LocalActorRef",
     "NO_LOCK_ATTRIBUTE_HINT",
     "StatelessActor",

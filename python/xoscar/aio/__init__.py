@@ -1,0 +1,4 @@
+"""Asynchronous files."""
+from .file import AioFileObject
+
+__all__ = ["AioFileObject"]
