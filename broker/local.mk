@@ -49,7 +49,8 @@ broker_libxo_broker_la_SOURCES = \
 	broker/starts.c \
 	broker/supervisor.c \
 	broker/supervisor.h \
-	broker/supervisor_impl.h
+	broker/supervisor_impl.h \
+	broker/waiters.c
 
 bin_PROGRAMS += xo-broker
 xo_broker_LDADD = broker/libxo-broker.la registry/libxo-registry.la libxo.la

@@ -78,6 +78,12 @@ typedef struct xo_pool_options {
  * xo_ctx_create). What is not set stays as it is; what does not parse is EINVAL and named. Strings
  * point into the environment. */
 int xo_pool_options_from_env(xo_pool_options_t *options, xo_error_t *err);
+/* The same for one of the other pools of a process that runs several: `number` from 1, the first is
+ * 0. XO_POOL_SIBLINGS has the places of those that an earlier generation had, to come back at:
+ * "NUMBER,INDEX,ADDRESS;..." in any order. Sets self's index and address and returns 1 if it is
+ * among them, else 0. A broker knows it by its pool_id, which is that of the first plus `number`.
+ */
+int xo_pool_sibling_from_env(int number, xo_identity_t *self, xo_error_t *err);
 
 /* Makes the endpoint and listens. The broker hears of the pool (and may consider it ready) only by
  * xo_pool_join. */
@@ -140,7 +146,7 @@ bool xo_request_wants_answer(const xo_request_t *request);
 bool xo_request_is_cancelled(const xo_request_t *request); /* somebody asked; see ops->cancel */
 /* The flags of the header of its result, for who makes that for xo_request_respond_msg. */
 uint16_t xo_request_flags(const xo_request_t *request);
-void *xo_request_data(const xo_request_t *request);        /* the host's own */
+void *xo_request_data(const xo_request_t *request); /* the host's own */
 void xo_request_set_data(xo_request_t *request, void *data);
 /* End a request, exactly once; it and the lock (if still held) are gone afterwards. `result` is one
  * msgpack value; _msg takes over an XO_RESULT or XO_ERROR message (a local payload is fine for a

@@ -21,6 +21,7 @@
 #define XOI_BATCH 64
 #define XOI_MAILBOX_MESSAGES 65536
 #define XOI_MAILBOX_BYTES ((size_t)256 << 20)
+#define XOI_POOL_SIBLINGS_MAX 255 /* besides the first; as many as a broker takes for such */
 #define XOI_POOL_HEARTBEAT_MS 1000
 #define XOI_REQUESTS_CACHED 1024
 /* A pass of the loop handles at most this many messages, and begins none after this time, so
