@@ -71,6 +71,8 @@ static void deliver(xo_request_t *request)
         xoi_request_absent(request, NULL);
     else if (is_stale(header, actor))
         reject_stale(request, actor);
+    else if (xoi_is_watch(header))
+        xoi_watch(actor, request);
     else
         xoi_mailbox_put(actor, request);
 }
@@ -129,6 +131,10 @@ static void cancel(xo_pool_t *pool, const xo_header_t *header)
     xo_request_t *request = xoi_request_find(pool, header);
     if (!request || !request->actor || request->cancelled)
         return;
+    if (request->watches) {
+        xoi_watch_cancel(request);
+        return;
+    }
     if (!request->running) {
         cancel_waiting(request);
         return;

@@ -5,6 +5,7 @@ import _xo
 
 from . import errors
 from ._buffers import buffer_ref, copy_to, file_object_ref
+from ._generator import IteratorWrapper, generator
 from .core import (
     TYPE_CHECKING,
     Actor,
@@ -322,6 +323,7 @@ __all__ = [
     "Actor",
     "ActorRef",
     "ActorRefType",
+    "IteratorWrapper",
     "LocalActorRef",
     "StatelessActor",
     "actor_ref",
@@ -331,6 +333,7 @@ __all__ = [
     "create_actor_pool",
     "destroy_actor",
     "file_object_ref",
+    "generator",
     "get_pool_config",
     "has_actor",
     "no_lock",
