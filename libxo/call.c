@@ -7,6 +7,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "libxo/endpoint_impl.h"
 
@@ -45,10 +46,23 @@ void xoi_call_finish(xo_call_t *call, xo_msg_t **reply)
     xo_defer_start(&call->endpoint->defer);
 }
 
+/* Where its peer is; "" if that is nowhere that others could go to. */
+static const char *address_of(const xo_link_t *link)
+{
+    if (!link || link->peer.address[0])
+        return link ? link->peer.address : "";
+    return strstr(link->address, "://") ? "" : link->address;
+}
+
 void xoi_call_fail(xo_call_t *call, const char *code, const char *executed, const char *reason,
                    const char *message)
 {
-    xo_msg_t *reply = xo_failure_msg(call->seq, code, executed, reason, "%s", message);
+    xo_failure_t failure = {.code = xo_slice_str(code),
+                            .message = xo_slice_str(message),
+                            .executed = xo_slice_str(executed),
+                            .reason = xo_slice_str(reason),
+                            .address = xo_slice_str(address_of(call->link))};
+    xo_msg_t *reply = xo_failure_answer(call->seq, &failure);
     xoi_call_finish(call, &reply);
 }
 

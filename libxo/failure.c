@@ -179,7 +179,7 @@ int xo_failure_set_error(const xo_failure_t *failure, xo_error_t *err)
                         tell_where ? "]" : "", consequence(failure));
 }
 
-static xo_msg_t *make_msg(uint64_t seq, const xo_failure_t *failure)
+xo_msg_t *xo_failure_answer(uint64_t seq, const xo_failure_t *failure)
 {
     xo_buf_t body = XO_BUF_INIT;
     xo_header_t header = {.kind = XO_ERROR, .seq = seq};
@@ -205,7 +205,7 @@ xo_msg_t *xo_failure_msg(uint64_t seq, const char *code, const char *executed, c
                             .message = xo_slice(message, (size_t)length),
                             .executed = xo_slice_str(executed),
                             .reason = xo_slice_str(reason)};
-    xo_msg_t *msg = make_msg(seq, &failure);
+    xo_msg_t *msg = xo_failure_answer(seq, &failure);
     int saved = errno;
     free(message);
     errno = saved;

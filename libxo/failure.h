@@ -53,7 +53,9 @@ int xo_failure_errno(const xo_failure_t *failure);
 /* Fills `err` with this errno and a sentence: "ServerClosed: pool 1 died (signal 9 (Killed))
  * [127.0.0.1:7000]; the method may have run". Returns -1. */
 int xo_failure_set_error(const xo_failure_t *failure, xo_error_t *err);
-/* Makes an XO_ERROR message that answers `seq`; code, executed, reason: text, NULL for none;
+/* The XO_ERROR message that answers `seq`. NULL: ENOMEM. */
+xo_msg_t *xo_failure_answer(uint64_t seq, const xo_failure_t *failure);
+/* The same for what most failures have; code, executed, reason: text, NULL for none;
  * message: printf-like. NULL: ENOMEM. */
 xo_msg_t *xo_failure_msg(uint64_t seq, const char *code, const char *executed, const char *reason,
                          const char *format, ...) __attribute__((format(printf, 5, 6)));
