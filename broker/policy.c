@@ -55,7 +55,9 @@ static void remember(xo_policy_state_t *state, int64_t now_ns)
 static int64_t backoff(const xo_policy_t *policy, unsigned streak, uint32_t random)
 {
     int64_t delay = policy->backoff_ns;
-    while (streak-- > 0 && delay < policy->backoff_max_ns)
+    if (streak == 0)
+        return 0;
+    while (--streak > 0 && delay < policy->backoff_max_ns)
         delay *= 2;
     if (delay > policy->backoff_max_ns)
         delay = policy->backoff_max_ns;

@@ -1,10 +1,10 @@
 /* policy.h - what to do when a pool's process ended: a pure function of settings, history and time.
  *
- * A restart waits for a backoff that doubles with each restart in a row, with jitter so that many
- * do not come back at the same instant ("Exponential Backoff And Jitter", AWS Architecture Blog,
- * "equal jitter": between half of it and all of it). Intensity and period are those of Erlang's
- * supervisors (OTP Design Principles, "Maximum Restart Intensity"): more restarts than `intensity`
- * within `period_ns` give up.
+ * The first restart in a row is at once. The next ones wait for a backoff that doubles with each,
+ * with jitter so that many do not come back at the same instant ("Exponential Backoff And Jitter",
+ * AWS Architecture Blog, "equal jitter": between half of it and all of it). Intensity and period
+ * are those of Erlang's supervisors (OTP Design Principles, "Maximum Restart Intensity"): more
+ * restarts than `intensity` within `period_ns` give up.
  */
 #ifndef XO_BROKER_POLICY_H
 #define XO_BROKER_POLICY_H
@@ -26,7 +26,7 @@ typedef struct xo_policy {
     xo_restart_t restart;
     unsigned intensity; /* restarts within period_ns that are fine; at most XO_INTENSITY_MAX */
     int64_t period_ns;
-    int64_t backoff_ns;     /* before the first restart in a row */
+    int64_t backoff_ns;     /* before the second restart in a row; the first is at once */
     int64_t backoff_max_ns; /* where doubling ends */
 } xo_policy_t;
 
