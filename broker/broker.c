@@ -309,6 +309,7 @@ void xo_broker_destroy(xo_broker_t *broker)
     xo_publish_destroy(broker->publish);
     broker->publish = NULL;
     for (xo_member_t *m; (m = xo_pools_first(&broker->pools)) != NULL;) {
+        xo_broker_recovery_detach(m);
         xo_directory_remove_pool(&broker->directory, m);
         xo_pools_remove(&broker->pools, m);
     }

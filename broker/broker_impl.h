@@ -5,6 +5,8 @@
  * methods.c   the table of xo.broker's methods, and short ones
  * lists.c     nodes, pools, actors, events        lookup.c   where an actor lives
  * starts.c    pool.start, pool.stop               relay.c    calls passed on
+ * recover.c   actors created again with their pool
+ * wait.c      pool.wait, pool.kill
  */
 #ifndef XO_BROKER_BROKER_IMPL_H
 #define XO_BROKER_BROKER_IMPL_H
@@ -14,6 +16,8 @@
 #include "broker/directory.h"
 #include "broker/publish.h"
 #include "broker/supervisor.h"
+
+typedef struct xo_pool_wait xo_pool_wait_t; /* wait.c */
 
 struct xo_broker {
     xo_loop_t *loop;
@@ -26,6 +30,7 @@ struct xo_broker {
     xo_pools_t pools;
     xo_directory_t directory;
     xo_asks_t asks;
+    xo_pool_wait_t *waits;
     xo_timer_t tick; /* renews leases */
     xo_defer_t stop_defer;
     int64_t started; /* Unix seconds */
@@ -38,10 +43,14 @@ struct xo_broker {
 /* ---- facts.c ---- */
 void xo_broker_on_fact(xo_supervisor_t *supervisor, xo_member_t *member, xo_fact_t fact,
                        const char *reason, void *arg);
-/* Adds or removes what a pool told, in the directory, the registry and the stream. */
-void xo_broker_actor_up(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid,
-                        uint64_t incarnation, xo_slice_t class_name, bool stateless);
+/* Adds or removes what a pool told, in the directory, the registry and the stream. NULL: ENOMEM,
+ * which has been logged. */
+xo_actor_entry_t *xo_broker_actor_up(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid,
+                                     uint64_t incarnation, xo_slice_t class_name, bool stateless);
 void xo_broker_actor_down(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason);
+/* An event about an actor, for the stream only: a node may have very many. `reason` may be NULL. */
+void xo_broker_note_actor(xo_broker_t *broker, const char *type, const xo_actor_entry_t *entry,
+                          const char *reason);
 /* An event for all links, and for the stream. */
 void xo_broker_broadcast(xo_broker_t *broker, const char *type, const xo_rec_t *rec);
 void xo_broker_send_event(xo_broker_t *broker, xo_link_t *link, const char *type,
@@ -50,6 +59,22 @@ void xo_broker_send_event(xo_broker_t *broker, xo_link_t *link, const char *type
 void xo_broker_node_record(const xo_broker_t *broker, xo_rec_t *rec);
 void xo_broker_publish_node(xo_broker_t *broker);
 void xo_broker_publish_pool(xo_broker_t *broker, xo_member_t *member);
+
+/* ---- recover.c ---- */
+/* A pool's process has ended: those of its actors that have a spec recover, the others are gone. */
+void xo_broker_actors_away(xo_broker_t *broker, xo_member_t *member, const char *reason);
+/* A pool has joined (again): creates its actors again if it was away, and drops those that are not
+ * there when that is done. */
+void xo_broker_recover(xo_broker_t *broker, xo_member_t *member);
+/* Ends what is under way for it; before it is freed. */
+void xo_broker_recovery_detach(xo_member_t *member);
+/* Keeps what "actor.up" told in its fifth argument. -1: it is malformed. */
+int xo_broker_take_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t told,
+                        const xo_msg_t *from, xo_error_t *err);
+
+/* ---- wait.c ---- */
+void xo_broker_waits_on_fact(xo_broker_t *broker, const xo_member_t *member, xo_fact_t fact,
+                             const char *reason);
 
 /* ---- methods.c ---- */
 /* A call or tell for xo.broker. Ends the ask, now or later. */
@@ -65,6 +90,8 @@ void xo_broker_list_events(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_lookup(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_pool_start(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_pool_stop(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_pool_wait(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_pool_kill(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_relay(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 
 #endif

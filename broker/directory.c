@@ -55,6 +55,24 @@ static xo_actor_entry_t *create_entry(xo_slice_t class_name)
     return entry;
 }
 
+void xo_directory_set_spec(xo_actor_entry_t *entry, xo_actor_spec_t *spec)
+{
+    entry->member->spec_bytes -= xo_actor_spec_bytes(entry->spec);
+    entry->member->spec_bytes += xo_actor_spec_bytes(spec);
+    xo_actor_spec_destroy(entry->spec);
+    entry->spec = spec;
+}
+
+/* What is told of an actor that came back does not repeat its spec. */
+static void take_over(xo_directory_t *directory, xo_actor_entry_t *entry, xo_actor_entry_t *old)
+{
+    if (old->state == XO_ACTOR_RECOVERING || old->incarnation == entry->incarnation) {
+        entry->spec = old->spec;
+        old->spec = NULL;
+    }
+    xo_directory_remove(directory, old);
+}
+
 xo_actor_entry_t *xo_directory_put(xo_directory_t *directory, xo_member_t *member, xo_slice_t uid,
                                    uint64_t incarnation, xo_slice_t class_name, bool stateless)
 {
@@ -75,7 +93,7 @@ xo_actor_entry_t *xo_directory_put(xo_directory_t *directory, xo_member_t *membe
     member->changed = true;
     directory->count++;
     if (old != NULL)
-        xo_directory_remove(directory, old);
+        take_over(directory, entry, old);
     return entry;
 }
 
@@ -102,6 +120,7 @@ void xo_directory_remove(xo_directory_t *directory, xo_actor_entry_t *entry)
     entry->member->entry_count--;
     entry->member->changed = true;
     directory->count--;
+    xo_directory_set_spec(entry, NULL);
     free(entry);
     drop_name_if_empty(directory, name);
 }

@@ -4,6 +4,7 @@
 #define XO_BROKER_DIRECTORY_H
 
 #include "broker/pools.h"
+#include "broker/specs.h"
 
 typedef enum { XO_ACTOR_RUNNING, XO_ACTOR_RECOVERING, XO_ACTOR_FAILED } xo_actor_state_t;
 
@@ -21,6 +22,7 @@ struct xo_actor_entry {
     uint64_t incarnation;
     xo_actor_state_t state;
     bool stateless;
+    xo_actor_spec_t *spec; /* NULL: it is not created again */
     struct xo_actor_entry *next_in_name, *prev_in_name;
     struct xo_actor_entry *next, *prev; /* in the pool */
     char class_name[];
@@ -34,7 +36,8 @@ typedef struct xo_directory {
 const char *xo_actor_state_name(xo_actor_state_t state);
 xo_slice_t xo_actor_entry_uid(const xo_actor_entry_t *entry);
 
-/* Adds the actor, or replaces what was known of it. NULL: ENOMEM. */
+/* Adds the actor, or replaces what was known of it; its spec stays if it was recovering, or this is
+ * the same incarnation. NULL: ENOMEM. */
 xo_actor_entry_t *xo_directory_put(xo_directory_t *directory, xo_member_t *member, xo_slice_t uid,
                                    uint64_t incarnation, xo_slice_t class_name, bool stateless);
 xo_actor_entry_t *xo_directory_get(const xo_directory_t *directory, const xo_member_t *member,
@@ -42,6 +45,8 @@ xo_actor_entry_t *xo_directory_get(const xo_directory_t *directory, const xo_mem
 /* The first with the uid; go on with next_in_name. */
 xo_actor_entry_t *xo_directory_find(const xo_directory_t *directory, xo_slice_t uid);
 void xo_directory_remove(xo_directory_t *directory, xo_actor_entry_t *entry);
+/* Takes the spec over; NULL: none. */
+void xo_directory_set_spec(xo_actor_entry_t *entry, xo_actor_spec_t *spec);
 /* Removes all of the pool's. */
 void xo_directory_remove_pool(xo_directory_t *directory, xo_member_t *member);
 /* The actor's record (doc/wire.md). Valid as long as the entry. */

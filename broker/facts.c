@@ -85,17 +85,16 @@ static void describe_actor(const xo_broker_t *broker, const xo_actor_entry_t *en
         xo_rec_text(rec, "reason", reason);
 }
 
-/* To the stream only: a node may have very many actors. */
-static void note_actor(xo_broker_t *broker, const char *type, const xo_actor_entry_t *entry,
-                       const char *reason)
+void xo_broker_note_actor(xo_broker_t *broker, const char *type, const xo_actor_entry_t *entry,
+                          const char *reason)
 {
     xo_rec_t rec = {0};
     describe_actor(broker, entry, reason, &rec);
     xo_publish_event(broker->publish, type, &rec);
 }
 
-void xo_broker_actor_up(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid,
-                        uint64_t incarnation, xo_slice_t class_name, bool stateless)
+xo_actor_entry_t *xo_broker_actor_up(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid,
+                                     uint64_t incarnation, xo_slice_t class_name, bool stateless)
 {
     xo_actor_entry_t *entry =
         xo_directory_put(&broker->directory, member, uid, incarnation, class_name, stateless);
@@ -104,15 +103,16 @@ void xo_broker_actor_up(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid
                "out of memory: an actor of pool %d "
                "cannot be looked up",
                member->index);
-        return;
+        return NULL;
     }
     xo_publish_actor(broker->publish, entry);
-    note_actor(broker, "actor.up", entry, NULL);
+    xo_broker_note_actor(broker, "actor.up", entry, NULL);
+    return entry;
 }
 
 void xo_broker_actor_down(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason)
 {
-    note_actor(broker, "actor.down", entry, reason);
+    xo_broker_note_actor(broker, "actor.down", entry, reason);
     xo_publish_remove_actor(broker->publish, entry);
     xo_directory_remove(&broker->directory, entry);
 }
@@ -130,7 +130,7 @@ static void set_actors(xo_broker_t *broker, xo_member_t *member, xo_actor_state_
         entry->state = state;
         xo_publish_actor(broker->publish, entry);
         if (event != NULL)
-            note_actor(broker, event, entry, reason);
+            xo_broker_note_actor(broker, event, entry, reason);
     }
 }
 
@@ -139,13 +139,10 @@ static void set_actors(xo_broker_t *broker, xo_member_t *member, xo_actor_state_
 static const char *fact_event(xo_fact_t fact)
 {
     static const char *const events[] = {
-        [XO_FACT_START] = "pool.start",
-        [XO_FACT_UP] = "pool.up",
-        [XO_FACT_STATE] = NULL,
-        [XO_FACT_DOWN] = "pool.down",
-        [XO_FACT_RESTART] = "pool.restart",
-        [XO_FACT_FAILED] = "pool.failed",
-        [XO_FACT_GONE] = NULL,
+        [XO_FACT_START] = "pool.start",         [XO_FACT_UP] = "pool.up",
+        [XO_FACT_RECOVERED] = "pool.recovered", [XO_FACT_STATE] = NULL,
+        [XO_FACT_DOWN] = "pool.down",           [XO_FACT_RESTART] = "pool.restart",
+        [XO_FACT_FAILED] = "pool.failed",       [XO_FACT_GONE] = NULL,
     };
     return events[fact];
 }
@@ -189,7 +186,11 @@ static void log_fact(const xo_broker_t *broker, const xo_member_t *member, xo_fa
                (int)member->pid, member->generation);
         break;
     case XO_FACT_UP:
-        xo_log(log, XO_LOG_INFO, COMPONENT, "%s: ready, process %d", who, (int)member->pid);
+        xo_log(log, XO_LOG_INFO, COMPONENT, "%s: %s, process %d", who,
+               xo_pool_state_name(member->state), (int)member->pid);
+        break;
+    case XO_FACT_RECOVERED:
+        xo_log(log, XO_LOG_INFO, COMPONENT, "%s: recovered", who);
         break;
     case XO_FACT_STATE:
         xo_log(log, member->state == XO_POOL_SUSPECT ? XO_LOG_WARN : XO_LOG_INFO, COMPONENT,
@@ -219,11 +220,12 @@ static void on_down(xo_broker_t *broker, xo_member_t *member, const char *reason
         return; /* it never was there for anybody */
     broadcast_pool(broker, member, "pool.down", reason);
     xo_endpoint_peer_down(broker->endpoint, member->endpoint, reason);
-    set_actors(broker, member, XO_ACTOR_RECOVERING, NULL, NULL);
+    xo_broker_actors_away(broker, member, reason);
 }
 
 static void on_gone(xo_broker_t *broker, xo_member_t *member, const char *reason)
 {
+    xo_broker_recovery_detach(member);
     drop_actors(broker, member, reason ? reason : "its pool is gone");
     xo_publish_remove(broker->publish, XO_REG_POOL, member->id);
 }
@@ -236,15 +238,17 @@ void xo_broker_on_fact(xo_supervisor_t *supervisor, xo_member_t *member, xo_fact
     if (fact == XO_FACT_DOWN)
         on_down(broker, member, reason);
     log_fact(broker, member, fact, reason);
-    if (fact == XO_FACT_UP) /* what was there before is not any more, or will be named again */
-        drop_actors(broker, member, "its pool was started again");
     if (fact == XO_FACT_FAILED)
         set_actors(broker, member, XO_ACTOR_FAILED, "actor.failed", reason);
     if (fact == XO_FACT_GONE) {
         on_gone(broker, member, reason);
+        xo_broker_waits_on_fact(broker, member, fact, reason);
         return;
     }
     if (fact != XO_FACT_DOWN && fact_event(fact) != NULL)
         broadcast_pool(broker, member, fact_event(fact), reason);
     xo_broker_publish_pool(broker, member);
+    xo_broker_waits_on_fact(broker, member, fact, reason);
+    if (fact == XO_FACT_UP)
+        xo_broker_recover(broker, member);
 }

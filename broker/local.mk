@@ -41,16 +41,19 @@ broker_libxo_broker_la_SOURCES = \
 	broker/publish.h \
 	broker/record.c \
 	broker/record.h \
+	broker/recover.c \
 	broker/relay.c \
 	broker/settings.c \
 	broker/settings.h \
 	broker/spec.c \
 	broker/spec.h \
+	broker/specs.c \
+	broker/specs.h \
 	broker/starts.c \
 	broker/supervisor.c \
 	broker/supervisor.h \
 	broker/supervisor_impl.h \
-	broker/waiters.c
+	broker/wait.c
 
 bin_PROGRAMS += xo-broker
 xo_broker_LDADD = broker/libxo-broker.la registry/libxo-registry.la libxo.la

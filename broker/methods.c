@@ -101,7 +101,7 @@ static bool is_uid(xo_ask_t *ask, xo_slice_t uid)
 static void actor_up(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
 {
     xo_error_t err;
-    xo_slice_t uid, class_name;
+    xo_slice_t uid, class_name, spec;
     uint64_t incarnation;
     bool stateless;
     xo_member_t *member = need_pool(broker, ask);
@@ -113,8 +113,13 @@ static void actor_up(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
     }
     if (!is_uid(ask, uid))
         return;
-    xo_broker_actor_up(broker, member, uid, incarnation, class_name, stateless);
-    xo_ask_reply(ask, "n");
+    xo_actor_entry_t *entry =
+        xo_broker_actor_up(broker, member, uid, incarnation, class_name, stateless);
+    if (entry != NULL && xo_unpack(args, NULL, "[_ _ _ _ V *]", &spec) == 0 &&
+        xo_broker_take_spec(broker, entry, spec, xo_ask_msg(ask), &err) < 0)
+        xo_broker_refuse(ask, "%s", err.text);
+    else
+        xo_ask_reply(ask, "n");
 }
 
 static void actor_down(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
@@ -153,10 +158,12 @@ static const struct xo_broker_method {
     {"lookup", xo_broker_lookup, 1, 1, "UID"},
     {"pool.start", xo_broker_pool_start, 1, 1, "{argv, env, label, address, ...}"},
     {"pool.stop", xo_broker_pool_stop, 1, 2, "ADDRESS or ID[, TIMEOUT_MS]"},
+    {"pool.wait", xo_broker_pool_wait, 1, 1, "ADDRESS or ID"},
+    {"pool.kill", xo_broker_pool_kill, 1, 1, "ADDRESS or ID"},
     {"node.stop", node_stop, 0, 0, ""},
     {"events", xo_broker_list_events, 0, 2, "[AFTER[, MAX]]"},
     {"relay", xo_broker_relay, 5, 5, "ADDRESS, KIND, UID, METHOD, BODY"},
-    {"actor.up", actor_up, 4, 4, "UID, INCARNATION, CLASS, STATELESS"},
+    {"actor.up", actor_up, 4, 5, "UID, INCARNATION, CLASS, STATELESS[, SPEC]"},
     {"actor.down", actor_down, 3, 3, "UID, INCARNATION, REASON"},
 };
 

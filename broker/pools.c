@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const state_names[] = {"starting",   "ready",    "suspect",
-                                          "restarting", "stopping", "failed"};
+static const char *const state_names[] = {"starting",   "recovering", "ready", "suspect",
+                                          "restarting", "stopping",   "failed"};
 
 const char *xo_pool_state_name(xo_pool_state_t state)
 {

@@ -9,7 +9,8 @@
 #include "libxo/endpoint.h"
 
 typedef enum {
-    XO_POOL_STARTING, /* its process runs and has not said hello */
+    XO_POOL_STARTING,   /* its process runs and has not said hello */
+    XO_POOL_RECOVERING, /* it was started again, and its actors are being created again */
     XO_POOL_READY,
     XO_POOL_SUSPECT,    /* silent for too long, or its link is lost while its process lives */
     XO_POOL_RESTARTING, /* its process ended; the next one waits for the backoff */
@@ -24,6 +25,7 @@ typedef struct xo_actor_entry xo_actor_entry_t; /* directory.h */
 typedef struct xo_run xo_run_t;                 /* supervisor_impl.h: how its process is run */
 typedef struct xo_waiter xo_waiter_t;           /* supervisor_impl.h */
 typedef struct xo_supervisor xo_supervisor_t;
+typedef struct xo_recovery xo_recovery_t; /* recover.c */
 
 typedef struct xo_member {
     uint64_t id; /* of the pool, over restarts */
@@ -48,10 +50,16 @@ typedef struct xo_member {
 
     xo_actor_entry_t *entries; /* the directory's */
     size_t entry_count;
+    size_t spec_bytes; /* of the entries' specs */
+
+    /* recover.c's. */
+    bool recovers;           /* its actors are to be created again */
+    bool away;               /* since its process ended, until all is as it was */
+    xo_recovery_t *recovery; /* under way; NULL: none */
 
     /* The supervisor's. */
     xo_supervisor_t *supervisor;
-    xo_run_t *run;        /* shared by the pools of a process; NULL: it joined by itself */
+    xo_run_t *run;        /* NULL: it joined by itself */
     xo_timer_t timer;     /* what for follows from the state */
     xo_waiter_t *waiters; /* for it to be ready, or gone */
     UT_hash_handle hh;

@@ -161,6 +161,11 @@ static int set_restart(reader_t *reader, const char *value, xo_error_t *err)
     return xo_restart_parse(value, &last_spec(reader)->policy.restart, err);
 }
 
+static int set_recover(reader_t *reader, const char *value, xo_error_t *err)
+{
+    return xo_pool_spec_set_recover(last_spec(reader), value, err);
+}
+
 static int set_intensity(reader_t *reader, const char *value, xo_error_t *err)
 {
     int64_t intensity;
@@ -191,13 +196,21 @@ static int set_ready(reader_t *reader, const char *value, xo_error_t *err)
 }
 
 static const xo_key_t pool_keys[] = {
-    {"command", set_command, true},      {"modules", set_modules, true},
-    {"count", set_count, false},         {"address", set_address, false},
-    {"bind", set_bind, false},           {"label", set_label, false},
-    {"output", set_output, false},       {"restart", set_restart, false},
-    {"intensity", set_intensity, false}, {"period_ms", set_period, false},
-    {"backoff_ms", set_backoff, false},  {"backoff_max_ms", set_backoff_max, false},
-    {"ready_ms", set_ready, false},      {NULL, NULL, false},
+    {"command", set_command, true},
+    {"modules", set_modules, true},
+    {"count", set_count, false},
+    {"address", set_address, false},
+    {"bind", set_bind, false},
+    {"label", set_label, false},
+    {"output", set_output, false},
+    {"restart", set_restart, false},
+    {"intensity", set_intensity, false},
+    {"period_ms", set_period, false},
+    {"backoff_ms", set_backoff, false},
+    {"backoff_max_ms", set_backoff_max, false},
+    {"ready_ms", set_ready, false},
+    {"recover", set_recover, false},
+    {NULL, NULL, false},
 };
 
 /* ---- sections ---- */

@@ -138,6 +138,14 @@ int xo_pool_spec_set_bind(xo_pool_spec_t *spec, const char *bind, xo_error_t *er
     return set_address(spec->bind, bind, err);
 }
 
+int xo_pool_spec_set_recover(xo_pool_spec_t *spec, const char *text, xo_error_t *err)
+{
+    spec->recover = strcmp(text, "actors") == 0;
+    if (spec->recover || strcmp(text, "none") == 0)
+        return 0;
+    return xo_error_set(err, EINVAL, "recover '%s': not one of actors, none", text);
+}
+
 static int shift_port(char text[XO_ADDRESS_BYTES], int by, xo_error_t *err)
 {
     xo_address_t parsed;

@@ -20,6 +20,7 @@ typedef struct xo_pool_spec {
     char bind[XO_ADDRESS_BYTES];    /* "": as advertised */
     int index;                      /* on the node; -1: the next free one */
     int64_t ready_ms;               /* within which it must say that it is ready */
+    bool recover;                   /* its actors are created again with it */
     xo_policy_t policy;
 } xo_pool_spec_t;
 
@@ -35,6 +36,8 @@ int xo_pool_spec_set_env(xo_pool_spec_t *spec, xo_slice_t name, xo_slice_t value
 int xo_pool_spec_set_label(xo_pool_spec_t *spec, xo_slice_t label, xo_error_t *err);
 int xo_pool_spec_set_address(xo_pool_spec_t *spec, const char *address, xo_error_t *err);
 int xo_pool_spec_set_bind(xo_pool_spec_t *spec, const char *bind, xo_error_t *err);
+/* "actors" or "none". */
+int xo_pool_spec_set_recover(xo_pool_spec_t *spec, const char *text, xo_error_t *err);
 /* Adds `by` to the ports of address and bind that are not 0. ERANGE above 65535. */
 int xo_pool_spec_shift_ports(xo_pool_spec_t *spec, int by, xo_error_t *err);
 

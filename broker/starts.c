@@ -84,6 +84,14 @@ static int set_restart(xo_pool_spec_t *spec, xo_reader_t *value, xo_error_t *err
     return xo_restart_parse(text, &spec->policy.restart, err);
 }
 
+static int set_recover(xo_pool_spec_t *spec, xo_reader_t *value, xo_error_t *err)
+{
+    char text[32];
+    if (read_text(value, text, sizeof(text), err) < 0)
+        return -1;
+    return xo_pool_spec_set_recover(spec, text, err);
+}
+
 static int set_index(xo_pool_spec_t *spec, xo_reader_t *value, xo_error_t *err)
 {
     int64_t index;
@@ -104,8 +112,9 @@ static const struct xo_start_key {
     const char *name;
     xo_set_f set;
 } start_keys[] = {
-    {"argv", set_argv}, {"env", set_env},     {"label", set_label},     {"address", set_address},
-    {"bind", set_bind}, {"index", set_index}, {"restart", set_restart}, {"ready_ms", set_ready},
+    {"argv", set_argv},       {"env", set_env},        {"label", set_label},
+    {"address", set_address}, {"bind", set_bind},      {"index", set_index},
+    {"restart", set_restart}, {"ready_ms", set_ready}, {"recover", set_recover},
 };
 
 static int set_key(xo_pool_spec_t *spec, xo_slice_t key, xo_reader_t *value, xo_error_t *err)

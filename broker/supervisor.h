@@ -1,9 +1,7 @@
 /* supervisor.h - starts the node's pools, waits until each has said that it is ready, restarts
  * those that die as their policy says, and stops them.
  *
- * A pool that the broker did not start joins by its hello and goes with its link. So does one more
- * pool of a process that it did start, but that one stays with the process: they go down together,
- * for the same reason, and come back together, each with its id, index and address.
+ * A pool that the broker did not start joins by its hello and goes with its link.
  */
 #ifndef XO_BROKER_SUPERVISOR_H
 #define XO_BROKER_SUPERVISOR_H
@@ -16,11 +14,12 @@
 
 /* What happened to a pool. */
 typedef enum {
-    XO_FACT_START, /* its process was started */
-    XO_FACT_UP,    /* it is ready */
-    XO_FACT_STATE, /* its state changed, no more */
-    XO_FACT_DOWN,  /* its process (member->endpoint, if it ever was ready) ended; `reason` says how
-                    */
+    XO_FACT_START,     /* its process was started */
+    XO_FACT_UP,        /* it is there: ready, or recovering if it is `away` */
+    XO_FACT_RECOVERED, /* ready again */
+    XO_FACT_STATE,     /* its state changed, no more */
+    XO_FACT_DOWN, /* its process (member->endpoint, if it ever was ready) ended; `reason` says how
+                   */
     XO_FACT_RESTART, /* it will be started again */
     XO_FACT_FAILED,  /* given up */
     XO_FACT_GONE     /* for good: the member is freed when this returns */
@@ -61,10 +60,15 @@ typedef void (*xo_supervisor_done_f)(xo_member_t *member, const xo_error_t *why,
  * index is taken, or the node stops (ESHUTDOWN). */
 int xo_supervisor_start(xo_supervisor_t *supervisor, xo_pool_spec_t **spec, bool keep,
                         xo_supervisor_done_f done, void *arg, xo_error_t *err);
-/* Stops a pool for good, and with it all pools of its process: SIGTERM, after timeout_ms SIGKILL
- * for its group. One that the broker did not start is asked, and not killed: ETIMEDOUT. */
+/* Stops a pool for good: SIGTERM, after timeout_ms SIGKILL for its group. One that the broker did
+ * not start is asked, and not killed: ETIMEDOUT. */
 void xo_supervisor_stop_pool(xo_supervisor_t *supervisor, xo_member_t *member, int64_t timeout_ms,
                              xo_supervisor_done_f done, void *arg);
+/* Kills the process of a pool that it started, as if it had died by itself; what is asked for does
+ * not count against the pool's intensity. */
+void xo_supervisor_kill(xo_member_t *member);
+/* A pool that was started again (member->away) has its actors again. */
+void xo_supervisor_recovered(xo_supervisor_t *supervisor, xo_member_t *member);
 /* Forgets every waiter with this arg. */
 void xo_supervisor_forget(xo_supervisor_t *supervisor, const void *arg);
 /* Stops all that it started, the youngest first, within limit_ms; starts nothing any more. */

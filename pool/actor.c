@@ -2,7 +2,6 @@
  * kept until its last request has ended, because methods that gave up the lock may still use it.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,7 +84,6 @@ static void actor_leave(xo_actor_t *actor, const char *why)
     HASH_DEL(pool->actors, actor);
     DL_APPEND2(pool->gone, actor, older, newer);
     reject_waiting(actor, why);
-    xoi_watchers_tell(actor, why);
     xoi_room_waiters_call(actor);
 }
 
@@ -97,7 +95,7 @@ xo_slice_t xoi_reference(const xo_actor_t *actor)
 }
 
 /* The host has answered the create request: *answer becomes the reference, or stays the error. */
-void xoi_actor_created(xo_actor_t *actor, xo_msg_t **answer)
+void xoi_actor_created(xo_actor_t *actor, const xo_request_t *request, xo_msg_t **answer)
 {
     xo_pool_t *pool = actor->pool;
     if (*answer && xo_msg_header(*answer)->kind != XO_RESULT) {
@@ -110,33 +108,21 @@ void xoi_actor_created(xo_actor_t *actor, xo_msg_t **answer)
     pool->stats.created++;
     pool->stats.actors++;
     xoi_mailbox_sort(actor);
-    xoi_announce_up(actor);
-}
-
-/* The reason is in the place of a method's name: who destroys may say why. */
-static void say_why(const xo_request_t *request, char text[XO_ERROR_TEXT_BYTES])
-{
-    xo_slice_t given = xo_msg_header(request->msg)->method;
-    const char *usual = request->pool->stopping ? "its pool was stopped" : "destroyed";
-    xo_slice_t why = given.size ? given : xo_slice_str(usual);
-    snprintf(text, XO_ERROR_TEXT_BYTES, "%.*s", (int)why.size, why.data);
-    xoi_text_trim(text);
+    xoi_announce_up(actor, request);
 }
 
 /* pre_destroy is over; *answer becomes nil, or stays its error. The actor goes either way. */
-void xoi_actor_destroyed(xo_actor_t *actor, const xo_request_t *request, xo_msg_t **answer)
+void xoi_actor_destroyed(xo_actor_t *actor, xo_msg_t **answer)
 {
-    char why[XO_ERROR_TEXT_BYTES];
     xo_pool_t *pool = actor->pool;
-    say_why(request, why);
     if (*answer && xo_msg_header(*answer)->kind == XO_RESULT) {
         xo_msg_destroy(answer);
         *answer = xo_msg_create(&(xo_header_t){.kind = XO_RESULT}, xo_slice("\xc0", 1));
     }
     pool->stats.destroyed++;
     pool->stats.actors--;
-    xoi_announce_down(actor, why);
-    actor_leave(actor, why);
+    xoi_announce_down(actor, "destroyed");
+    actor_leave(actor, "it was destroyed");
 }
 
 /* Its create request was dropped before the host saw it. */

@@ -44,11 +44,23 @@ static bool is_joined(const xo_pool_t *pool)
     return pool->broker_link && xo_link_up(pool->broker_link) && !pool->closing;
 }
 
-static void tell_broker(xo_pool_t *pool, const char *method, xo_slice_t body)
+/* `with`: whose buffers go along; NULL: none. */
+static xo_msg_t *create_tell(const char *method, xo_slice_t body, xo_msg_t *with)
 {
     xo_header_t header = {
         .kind = XO_TELL, .target_uid = xo_slice_str(XO_BROKER_UID), .method = xo_slice_str(method)};
     xo_msg_t *msg = xo_msg_create(&header, body);
+    for (size_t i = 0; msg && with && i < xo_msg_buffer_count(with); i++) {
+        zmq_msg_t buffer;
+        if (xo_msg_copy_buffer(with, i, &buffer) < 0 || xo_msg_add_buffer(msg, &buffer) < 0)
+            xo_msg_destroy(&msg);
+    }
+    return msg;
+}
+
+static void tell_broker(xo_pool_t *pool, const char *method, xo_slice_t body, xo_msg_t *with)
+{
+    xo_msg_t *msg = create_tell(method, body, with);
     if (!msg)
         return;
     pool->announcing++;
@@ -59,22 +71,43 @@ static void tell_broker(xo_pool_t *pool, const char *method, xo_slice_t body)
     }
 }
 
-void xoi_announce_up(const xo_actor_t *actor)
+/* [[uid, incarnation, class, stateless, spec], {}] */
+static xo_slice_t pack_up(xo_pool_t *pool, const xo_actor_t *actor, const xo_request_t *request)
+{
+    xo_buf_t *out = &pool->scratch;
+    xo_buf_clear(out);
+    xo_pack_array(out, 2);
+    xo_pack_array(out, 5);
+    xo_pack_format(out, "B U s ?", xo_actor_uid(actor), actor->incarnation, actor->class_name,
+                   actor->stateless);
+    if (request)
+        xoi_spec_pack(request, out);
+    else if (pool->keep_specs && !actor->spec_told)
+        xo_pack_cstr(out, "its broker was away when it was created");
+    else
+        xo_pack_nil(out);
+    xo_pack_map(out, 0);
+    return xo_buf_slice(out);
+}
+
+/* `request` has just created it; NULL: its broker is told again. */
+void xoi_announce_up(xo_actor_t *actor, const xo_request_t *request)
 {
     xo_pool_t *pool = actor->pool;
-    if (is_joined(pool))
-        tell_broker(pool, "actor.up",
-                    xoi_pack_scratch(pool, "[[B U s ?] {}]", xo_actor_uid(actor),
-                                     actor->incarnation, actor->class_name, actor->stateless));
+    if (!is_joined(pool))
+        return;
+    tell_broker(pool, "actor.up", pack_up(pool, actor, request), request ? request->spec : NULL);
+    actor->spec_told = true;
 }
 
 void xoi_announce_down(const xo_actor_t *actor, const char *reason)
 {
     xo_pool_t *pool = actor->pool;
     if (is_joined(pool))
-        tell_broker(pool, "actor.down",
-                    xoi_pack_scratch(pool, "[[B U s] {}]", xo_actor_uid(actor), actor->incarnation,
-                                     reason));
+        tell_broker(
+            pool, "actor.down",
+            xoi_pack_scratch(pool, "[[B U s] {}]", xo_actor_uid(actor), actor->incarnation, reason),
+            NULL);
 }
 
 static void announce_all(xo_pool_t *pool)
@@ -83,7 +116,7 @@ static void announce_all(xo_pool_t *pool)
     xo_actor_t *next;
     HASH_ITER(hh, pool->actors, actor, next)
     if (actor->state == XOI_ACTOR_RUNNING || actor->state == XOI_ACTOR_DESTROYING)
-        xoi_announce_up(actor);
+        xoi_announce_up(actor, NULL);
 }
 
 /* ---- heartbeats ---- */
@@ -191,27 +224,10 @@ void xoi_joined_link(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
     pool->has_joined = true;
 }
 
-void xoi_peer_gone(xo_pool_t *pool, uint64_t endpoint)
-{
-    if (pool->ops->peer_gone && endpoint && !pool->closing)
-        pool->ops->peer_gone(pool->host, endpoint);
-}
-
-/* Another link to the same peer may have taken this one's place. */
-static void unlinked_peer(xo_pool_t *pool, xo_link_t *link)
-{
-    uint64_t id = xo_link_peer(link)->id;
-    xoi_watch_unlinked(pool, link);
-    if (!xo_endpoint_link_by_id(pool->endpoint, id))
-        xoi_peer_gone(pool, id);
-}
-
 /* The endpoint's unlinked operation. */
 void xoi_joined_unlink(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error_t *why, void *arg)
 {
     xo_pool_t *pool = arg;
-    if (!pool->closing)
-        unlinked_peer(pool, link);
     if (link != pool->broker_link || pool->closing)
         return;
     if (xo_endpoint_broker(endpoint) == link)

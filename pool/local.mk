@@ -16,12 +16,12 @@ pool_libxo_pool_la_SOURCES = \
 	pool/module_call.c \
 	pool/pool.c \
 	pool/pool_impl.h \
+	pool/recover.c \
 	pool/request.c \
 	pool/serve.c \
 	pool/stop.c \
 	pool/text.c \
-	pool/turn.c \
-	pool/watch.c
+	pool/turn.c
 
 # The public headers, installed as $(includedir)/xo/pool/NAME.h.
 poolincludedir = $(includedir)/xo/pool

@@ -180,7 +180,7 @@ static int ask(xo_request_t *request, xo_link_t *broker, xo_error_t *err)
     return 0;
 }
 
-static bool asked_by_broker(const xo_request_t *request)
+bool xoi_asked_by_broker(const xo_request_t *request)
 {
     const xo_identity_t *peer = request->from ? xo_link_peer(request->from) : NULL;
     return peer && peer->role == XO_ROLE_BROKER &&
@@ -193,7 +193,7 @@ void xoi_lookup(xo_request_t *request)
     xo_error_t err = {0};
     xo_pool_t *pool = request->pool;
     xo_link_t *broker = xo_endpoint_broker(pool->endpoint);
-    if (asked_by_broker(request) || !pool->broker)
+    if (xoi_asked_by_broker(request) || !pool->broker)
         answer_missing(request);
     else if (!broker || !xo_link_up(broker))
         answer_unavailable(request, "the link to it is down");

@@ -20,7 +20,6 @@ static void on_pool_down(xo_pool_t *pool, const xo_msg_t *event)
     if (xo_map_get_str(body, "reason", reason, sizeof reason) < 0)
         strcpy(reason, "the broker says that it is down");
     xo_endpoint_peer_down(pool->endpoint, id, reason);
-    xoi_peer_gone(pool, id); /* it may never have had a link of its own */
 }
 
 static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *msg, void *arg)
@@ -32,6 +31,8 @@ static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *m
     if (link && link == xo_endpoint_broker(endpoint)) {
         if (xo_slice_eq_str(header->method, "pool.down"))
             on_pool_down(pool, msg);
+        else if (xo_slice_eq_str(header->method, "pool.recovered"))
+            xoi_recovered_event(pool, msg);
         else if (xo_slice_eq_str(header->method, "stop"))
             xoi_stop_wanted(pool);
     }
@@ -58,6 +59,8 @@ static void take_options(xo_pool_t *pool, const xo_pool_options_t *options)
         options->mailbox_messages ? options->mailbox_messages : XOI_MAILBOX_MESSAGES;
     pool->mailbox_bytes = options->mailbox_bytes ? options->mailbox_bytes : XOI_MAILBOX_BYTES;
     pool->last_incarnation = first_incarnation(options->self.generation);
+    pool->keep_specs = options->keep_specs && options->broker;
+    pool->recovering = pool->keep_specs && options->self.generation > 1;
 }
 
 static int open_endpoint(xo_pool_t *pool, xo_ctx_t *ctx, const xo_pool_options_t *options,
@@ -123,6 +126,7 @@ void xo_pool_destroy(xo_pool_t *pool)
     xo_defer_stop(&pool->turns);
     xoi_stop_end(pool);
     if (pool->endpoint) {
+        xoi_recovered(pool);
         xoi_lookups_end(pool);
         end_actors(pool);
     }

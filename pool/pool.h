@@ -29,10 +29,6 @@
 
 #include "libxo/xo.h"
 
-/* A call of this method of any actor, whatever its language, is the pool's: answered, with the
- * reason as a str, when the actor has ended. */
-#define XO_METHOD_WATCH "__xo_watch"
-
 typedef struct xo_pool xo_pool_t;
 typedef struct xo_actor xo_actor_t;
 typedef struct xo_request xo_request_t;
@@ -60,11 +56,11 @@ typedef struct xo_host_ops {
     bool (*bypass)(void *host, xo_actor_t *actor, xo_slice_t method);
     /* An event of the cluster, such as "pool.down". NULL allowed. */
     void (*event)(void *host, const xo_msg_t *event);
+    /* The create request whose payload the host has been given or will be, as a message that can be
+     * sent. NULL with the reason; NULL allowed. */
+    xo_msg_t *(*spec)(void *host, xo_request_t *request, xo_error_t *why);
     /* The broker asks the pool to end (SIGTERM does the same). Must lead to xo_pool_destroy. */
     void (*stop)(void *host);
-    /* The last link to this endpoint is gone, or it died: it will not ask for anything again. NULL
-     * allowed. */
-    void (*peer_gone)(void *host, uint64_t endpoint);
 } xo_host_ops_t;
 
 typedef struct xo_pool_options {
@@ -75,22 +71,18 @@ typedef struct xo_pool_options {
     size_t mailbox_messages; /* per actor; 0: 65536 */
     size_t mailbox_bytes;    /* per actor; 0: 256 MiB */
     uint32_t heartbeat_ms;   /* 0: 1000 */
-    pid_t owner;             /* ends (ops->stop) when this process is gone; 0: nobody's */
+    bool keep_specs; /* the broker is told what creates each actor again, and does that in the next
+                      * generation; until it has, what comes for those actors waits */
+    pid_t owner;     /* ends (ops->stop) when this process is gone; 0: nobody's */
     xo_endpoint_options_t endpoint;
 } xo_pool_options_t;
 
 /* Fills `options` from what the broker put into the environment of a pool that it starts:
  * XO_BROKER, XO_NODE_ID, XO_POOL_ID, XO_POOL_INDEX, XO_POOL_GENERATION, XO_POOL_LABEL,
- * XO_POOL_ADDRESS, XO_POOL_BIND, XO_OWNER_PID, XO_HEARTBEAT_MS (XO_CLUSTER is read by
- * xo_ctx_create). What is not set stays as it is; what does not parse is EINVAL and named. Strings
- * point into the environment. */
+ * XO_POOL_ADDRESS, XO_POOL_BIND, XO_POOL_RECOVER, XO_OWNER_PID, XO_HEARTBEAT_MS (XO_CLUSTER is read
+ * by xo_ctx_create). What is not set stays as it is; what does not parse is EINVAL and named.
+ * Strings point into the environment. */
 int xo_pool_options_from_env(xo_pool_options_t *options, xo_error_t *err);
-/* The same for one of the other pools of a process that runs several: `number` from 1, the first is
- * 0. XO_POOL_SIBLINGS has the places of those that an earlier generation had, to come back at:
- * "NUMBER,INDEX,ADDRESS;..." in any order. Sets self's index and address and returns 1 if it is
- * among them, else 0. A broker knows it by its pool_id, which is that of the first plus `number`.
- */
-int xo_pool_sibling_from_env(int number, xo_identity_t *self, xo_error_t *err);
 
 /* Makes the endpoint and listens. The broker hears of the pool (and may consider it ready) only by
  * xo_pool_join. */

@@ -5,7 +5,7 @@
  * request.c   life of a request                duplicate.c  idempotent requests that come again
  * lookup.c    asking the broker for a uid      join.c       the link to the broker, heartbeats
  * stop.c      orderly stop, the owner's end    bootstrap.c  options from the environment
- * text.c      what goes into sentences   watch.c      who wants to know when an actor ends
+ * text.c      what goes into sentences     recover.c    actors that are created again
  */
 #ifndef XO_POOL_IMPL_H
 #define XO_POOL_IMPL_H
@@ -21,9 +21,10 @@
 #define XOI_BATCH 64
 #define XOI_MAILBOX_MESSAGES 65536
 #define XOI_MAILBOX_BYTES ((size_t)256 << 20)
-#define XOI_POOL_SIBLINGS_MAX 255 /* besides the first; as many as a broker takes for such */
 #define XOI_POOL_HEARTBEAT_MS 1000
 #define XOI_REQUESTS_CACHED 1024
+/* Larger arguments of one actor are not kept by the broker. */
+#define XOI_SPEC_BYTES_MAX ((size_t)16 << 20)
 /* A pass of the loop handles at most this many messages, and begins none after this time, so
  * that sockets and timers get their turn. */
 #define XOI_PASS_MESSAGES 1024
@@ -51,6 +52,7 @@ struct xo_actor {
     bool stateless;
     bool locked;
     bool ready;     /* in pool->ready */
+    bool spec_told; /* or why there is none */
     bool host_made; /* the host's create was called, so its release is due */
     unsigned pins;  /* functions that work on it right now */
     size_t turn_left;
@@ -58,8 +60,7 @@ struct xo_actor {
     xo_request_t *mailbox; /* in order of arrival */
     xo_request_t *express; /* those that bypass the lock, in order of arrival */
     xo_request_t *running;
-    xo_request_t *dead;     /* those that the ending pool has answered */
-    xo_request_t *watchers; /* answered when the actor ends */
+    xo_request_t *dead; /* those that the ending pool has answered */
     size_t waiting_messages, waiting_bytes;
     xoi_turn_waiter_t *lock_waiters;
     xoi_turn_waiter_t *room_waiters;
@@ -79,6 +80,7 @@ typedef struct xoi_request_key {
 } xoi_request_key_t;
 
 typedef struct xoi_duplicate xoi_duplicate_t;
+typedef struct xoi_held xoi_held_t;
 
 struct xo_request {
     xo_pool_t *pool;
@@ -94,11 +96,14 @@ struct xo_request {
     bool running;
     bool locked; /* holds the actor's lock */
     bool cancelled;
-    bool watches; /* in actor->watchers */
-    bool ended;   /* by the pool that goes away; what the host does with it is ignored */
+    bool ended; /* by the pool that goes away; what the host does with it is ignored */
     void *data;
+    xo_msg_t *spec; /* of a create: what creates the actor again, unless msg does */
+    char *no_spec;  /* why there is none */
+    bool adopts;    /* a create for an actor that came back: it gets a reference */
+    xoi_held_t *held;
     xoi_duplicate_t *duplicate;
-    xo_request_t *prev, *next; /* in a mailbox, one of the actor's lists or among the free ones */
+    xo_request_t *prev, *next; /* in a mailbox, in actor->running or among the free ones */
     xoi_request_key_t key;
     UT_hash_handle hh; /* in pool->requests, by key */
 
@@ -120,6 +125,9 @@ struct xo_pool {
     void *host;
     size_t batch, mailbox_messages, mailbox_bytes;
     bool closing;
+    bool keep_specs;
+    bool recovering; /* its actors are being created again */
+    xoi_held_t *held;
 
     /* actors and their turns */
     xo_actor_t *actors; /* by uid */
@@ -169,8 +177,8 @@ struct xo_pool {
 
 /* actor.c */
 xo_actor_t *xoi_actor_create(xo_pool_t *pool, xo_slice_t uid, xo_slice_t class_name);
-void xoi_actor_created(xo_actor_t *actor, xo_msg_t **answer);
-void xoi_actor_destroyed(xo_actor_t *actor, const xo_request_t *request, xo_msg_t **answer);
+void xoi_actor_created(xo_actor_t *actor, const xo_request_t *request, xo_msg_t **answer);
+void xoi_actor_destroyed(xo_actor_t *actor, xo_msg_t **answer);
 void xoi_actor_abort(xo_actor_t *actor);
 void xoi_actor_end(xo_actor_t *actor);
 void xoi_actor_pin(xo_actor_t *actor);
@@ -218,17 +226,12 @@ void xoi_duplicate_answered(xo_request_t *request, const xo_msg_t *answer);
 void xoi_duplicates_free(xo_pool_t *pool);
 
 /* serve.c */
+void xoi_request_route(xo_request_t *request);
 void xoi_serve(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *arg);
-
-/* watch.c */
-bool xoi_is_watch(const xo_header_t *header);
-void xoi_watch(xo_actor_t *actor, xo_request_t *request);
-void xoi_watch_cancel(xo_request_t *request);
-void xoi_watch_unlinked(xo_pool_t *pool, const xo_link_t *link);
-void xoi_watchers_tell(xo_actor_t *actor, const char *reason);
 
 /* lookup.c */
 void xoi_lookup(xo_request_t *request);
+bool xoi_asked_by_broker(const xo_request_t *request);
 void xoi_lookups_end(xo_pool_t *pool);
 
 /* join.c */
@@ -236,10 +239,21 @@ void xoi_join_init(xo_pool_t *pool, uint32_t heartbeat_ms);
 void xoi_join_end(xo_pool_t *pool);
 void xoi_joined_link(xo_endpoint_t *endpoint, xo_link_t *link, void *arg);
 void xoi_joined_unlink(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error_t *why, void *arg);
-void xoi_peer_gone(xo_pool_t *pool, uint64_t endpoint);
-void xoi_announce_up(const xo_actor_t *actor);
+void xoi_announce_up(xo_actor_t *actor, const xo_request_t *request);
 void xoi_announce_down(const xo_actor_t *actor, const char *reason);
 void xoi_barrier(xo_request_t *request);
+
+/* recover.c */
+/* Keeps the request until its actor is there. false: it is not for that. */
+bool xoi_hold(xo_request_t *request);
+void xoi_held_release(xo_pool_t *pool, xo_slice_t uid);
+void xoi_held_cancel(xo_request_t *request);
+void xoi_recovered(xo_pool_t *pool);
+void xoi_recovered_event(xo_pool_t *pool, const xo_msg_t *event);
+bool xoi_adopts(const xo_request_t *request);
+/* Before the host sees a create; and what "actor.up" says of it then. */
+void xoi_spec_take(xo_request_t *request);
+void xoi_spec_pack(const xo_request_t *request, xo_buf_t *out);
 
 /* stop.c */
 int xoi_stop_init(xo_pool_t *pool, pid_t owner, xo_error_t *err);

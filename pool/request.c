@@ -125,6 +125,8 @@ void xoi_request_free(xo_request_t *request)
 {
     request_unindex(request);
     xo_msg_destroy(&request->msg);
+    xo_msg_destroy(&request->spec);
+    free(request->no_spec);
     xo_link_decref(request->from);
     xo_link_decref(request->to.link);
     request_put(request);
@@ -219,10 +221,10 @@ void xoi_request_end(xo_request_t *request, xo_msg_t **answer)
     stats->running--;
     stats->handled++;
     stats->failed += is_error(*answer);
-    if (kind == XO_CREATE)
-        xoi_actor_created(actor, answer);
+    if (kind == XO_CREATE && !request->adopts)
+        xoi_actor_created(actor, request, answer);
     else if (kind == XO_DESTROY)
-        xoi_actor_destroyed(actor, request, answer);
+        xoi_actor_destroyed(actor, answer);
     if (request->locked)
         actor->locked = false;
     xoi_actor_wake(actor);
@@ -271,7 +273,7 @@ static bool is_late(const xo_request_t *request)
 static void reject_late(xo_request_t *request)
 {
     xo_actor_t *actor = request->actor;
-    bool creates = xo_msg_header(request->msg)->kind == XO_CREATE;
+    bool creates = xo_msg_header(request->msg)->kind == XO_CREATE && !request->adopts;
     xoi_request_reject(request, XO_DROP_DEADLINE, XO_CODE_DEADLINE, "deadline",
                        "the deadline passed before the actor's turn came");
     if (creates)
@@ -284,6 +286,11 @@ static void run(xo_request_t *request)
     xo_pool_t *pool = request->pool;
     switch (xo_msg_header(request->msg)->kind) {
     case XO_CREATE:
+        if (request->adopts) {
+            xo_request_respond(request, xoi_reference(actor));
+            break;
+        }
+        xoi_spec_take(request);
         actor->state = XOI_ACTOR_CREATING;
         actor->host_made = true;
         pool->ops->create(pool->host, actor, request);

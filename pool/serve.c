@@ -38,14 +38,19 @@ static void create(xo_request_t *request)
     xo_actor_t *actor = xo_pool_find(pool, uid);
     if (pool->stopping) {
         xoi_request_absent(request, NULL);
+    } else if (actor && xoi_adopts(request)) {
+        request->adopts = true;
+        xoi_mailbox_put(actor, request);
     } else if (actor) {
         reject_exists(request, actor);
     } else {
         actor = xoi_actor_create(pool, uid, header->method);
-        if (actor)
-            xoi_mailbox_put(actor, request);
-        else
+        if (!actor) {
             reject_memory(request);
+            return;
+        }
+        xoi_mailbox_put(actor, request);
+        xoi_held_release(pool, xo_actor_uid(actor));
     }
 }
 
@@ -67,12 +72,12 @@ static void deliver(xo_request_t *request)
 {
     const xo_header_t *header = xo_msg_header(request->msg);
     xo_actor_t *actor = xo_pool_find(request->pool, header->target_uid);
-    if (!actor)
+    if (!actor && !xoi_hold(request))
         xoi_request_absent(request, NULL);
+    else if (!actor)
+        return;
     else if (is_stale(header, actor))
         reject_stale(request, actor);
-    else if (xoi_is_watch(header))
-        xoi_watch(actor, request);
     else
         xoi_mailbox_put(actor, request);
 }
@@ -82,6 +87,8 @@ static void identify(xo_request_t *request)
 {
     const xo_header_t *header = xo_msg_header(request->msg);
     xo_actor_t *actor = xo_pool_find(request->pool, header->target_uid);
+    if (!actor && !xoi_asked_by_broker(request) && xoi_hold(request))
+        return;
     if (!actor || is_stale(header, actor))
         xoi_lookup(request);
     else if (header->kind == XO_HAS)
@@ -102,7 +109,7 @@ static void serve_self(xo_request_t *request)
                            xo_kind_name(header->kind), xo_pool_address(request->pool));
 }
 
-static void route(xo_request_t *request)
+void xoi_request_route(xo_request_t *request)
 {
     const xo_header_t *header = xo_msg_header(request->msg);
     if (header->kind == XO_CREATE)
@@ -118,7 +125,7 @@ static void route(xo_request_t *request)
 static void cancel_waiting(xo_request_t *request)
 {
     xo_actor_t *actor = request->actor;
-    bool creates = xo_msg_header(request->msg)->kind == XO_CREATE;
+    bool creates = xo_msg_header(request->msg)->kind == XO_CREATE && !request->adopts;
     xoi_mailbox_remove(actor, request);
     xoi_request_reject(request, XO_DROP_CLOSED, XO_CODE_CANCELLED, "cancelled",
                        "cancelled while it waited for the actor");
@@ -126,15 +133,8 @@ static void cancel_waiting(xo_request_t *request)
         xoi_actor_abort(actor);
 }
 
-static void cancel(xo_pool_t *pool, const xo_header_t *header)
+static void cancel_known(xo_pool_t *pool, xo_request_t *request)
 {
-    xo_request_t *request = xoi_request_find(pool, header);
-    if (!request || !request->actor || request->cancelled)
-        return;
-    if (request->watches) {
-        xoi_watch_cancel(request);
-        return;
-    }
     if (!request->running) {
         cancel_waiting(request);
         return;
@@ -145,6 +145,15 @@ static void cancel(xo_pool_t *pool, const xo_header_t *header)
     if (pool->ops->cancel)
         pool->ops->cancel(pool->host, actor, request);
     xoi_actor_unpin(actor);
+}
+
+static void cancel(xo_pool_t *pool, const xo_header_t *header)
+{
+    xo_request_t *request = xoi_request_find(pool, header);
+    if (request && request->held)
+        xoi_held_cancel(request);
+    else if (request && request->actor && !request->cancelled)
+        cancel_known(pool, request);
 }
 
 /* No memory for the request object. */
@@ -181,6 +190,6 @@ void xoi_serve(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *a
     else if (pool->closing)
         xoi_request_absent(request, NULL);
     else if (!idempotent || !request->wants_answer || !xoi_duplicate_check(request))
-        route(request);
+        xoi_request_route(request);
     xo_msg_destroy(msg);
 }

@@ -68,6 +68,7 @@ void xo_pool_stop(xo_pool_t *pool, uint32_t timeout_ms, void (*done)(xo_pool_t *
         HASH_ITER(hh, pool->actors, actor, next)
     post_destroy(actor);
     pool->stopping = true;
+    xoi_recovered(pool);
     xo_defer_start(&pool->stop_check);
 }
 

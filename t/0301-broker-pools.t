@@ -58,7 +58,7 @@ def killed(place):
     assert restart["generation"] == 2
     until(lambda: len(node.call("lookup", "alice")) == 2, "its actor to be named again")
     gone = [event for event in node.events("actor.down") if event["pool"] == before["id"]]
-    assert len(gone) == 1 and "started again" in gone[0]["reason"]
+    assert len(gone) == 1 and gone[0]["reason"] == "signal 9 (Killed)"
 
 
 def lookups(place):
@@ -123,7 +123,7 @@ def output_file(place):
 def gives_up(place):
     """after too many restarts a pool is failed, and so are its actors"""
     node = Node(place, config=f"[pool p]\ncommand = {FAKE_POOL} actor=alice\nintensity = 2\n"
-                              "backoff_ms = 1\n")
+                              "backoff_ms = 1\nrecover = actors\n")
     for generation in (1, 2, 3):
         until(lambda g=generation: [p for p in node.pools("ready") if p["generation"] == g],
               f"generation {generation}")
@@ -137,14 +137,40 @@ def gives_up(place):
 
 
 def recovering(place):
-    """while a pool is away, its actors are recovering"""
-    node = Node(place, config=f"[pool p]\ncommand = {FAKE_POOL} actor=alice\n"
-                              "backoff_ms = 60000\nbackoff_max_ms = 60000\n")
+    """while a pool is away, its actors are recovering, if they are to come back at all"""
+    for recover, states in (("actors", ["recovering"]), ("none", [])):
+        node = Node(place, config=f"[pool p]\ncommand = {FAKE_POOL} actor=alice\n"
+                                  "backoff_ms = 60000\nbackoff_max_ms = 60000\n"
+                                  f"recover = {recover}\n")
+        for generation in (1, 2):  # the first restart is at once
+            until(lambda g=generation: [p for p in node.pools("ready") if p["generation"] == g],
+                  f"generation {generation}")
+            until(lambda: [a for a in node.call("lookup", "alice") if a["state"] == "running"],
+                  "its actor")
+            os.kill(node.pools()[0]["pid"], signal.SIGKILL)
+        node.wait_pools(1, "restarting")
+        assert [actor["state"] for actor in node.call("lookup", "alice")] == states
+        assert node.stop()[0] == 0
+        place.assert_clean()
+
+
+def created_again(place):
+    """the actors of a pool that recovers are created again before it is ready"""
+    node = Node(place, config=f"[pool p]\ncommand = {FAKE_POOL} actor=alice\nrecover = actors\n")
     (pool,) = node.wait_pools(1)
-    assert [actor["state"] for actor in node.call("lookup", "alice")] == ["running"]
-    os.kill(pool["pid"], signal.SIGKILL)
-    node.wait_pools(1, "restarting")
-    assert [actor["state"] for actor in node.call("lookup", "alice")] == ["recovering"]
+    node.wait_registry()
+    until(lambda: node.call("lookup", "alice"), "its actor")
+    node.call("pool.kill", pool["address"])
+    node.call("pool.wait", pool["address"])
+    assert [p["state"] for p in node.pools()] == ["ready"]
+    assert [a["state"] for a in node.call("lookup", "alice")] == ["running"]
+    types = [event["type"] for event in node.call("events", "0", 1000)]
+    order = [kind for kind in types if kind.startswith("pool.")]
+    assert order[-5:] == ["pool.down", "pool.restart", "pool.start", "pool.up", "pool.recovered"]
+    (down,) = node.events("pool.down")
+    assert down["reason"].startswith("signal 9 (Killed)")
+    assert refusal(node.call, "pool.wait", "127.0.0.1:1").code == "ServerClosed"
+    assert refusal(node.call, "pool.kill", "127.0.0.1:1").code == "Refused"
     assert node.stop()[0] == 0
     place.assert_clean()
 
@@ -263,4 +289,4 @@ def death_answers(place):
 
 
 run(death_answers, configured, killed, lookups, on_request, failing_starts, output_file, gives_up,
-    recovering, temporary, family, stubborn, by_itself, impostor, silent, relayed)
+    recovering, created_again, temporary, family, stubborn, by_itself, impostor, silent, relayed)

@@ -5,7 +5,7 @@
  *   mute       never says hello
  *   stubborn   ignores SIGTERM
  *   child      leaves a child in its process group that sleeps on
- *   actor=UID  tells the broker of an actor, once it has joined
+ *   actor=UID  tells the broker of an actor, once it has joined; creates it when it is told to
  */
 #include <signal.h>
 #include <stdio.h>
@@ -33,36 +33,38 @@ static const char *need(const char *name)
     return value;
 }
 
-/* `has` of the pool itself is the broker's barrier. Calls are never answered. */
-static void on_request(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *arg)
-{
-    xo_slice_t method = xo_msg_header(*msg)->method;
-    (void)arg;
-    if (xo_msg_header(*msg)->kind == XO_CALL || xo_msg_header(*msg)->kind == XO_TELL)
-        fprintf(stderr, "fake-pool: %s %.*s\n",
-                xo_msg_header(*msg)->kind == XO_CALL ? "called" : "told", (int)method.size,
-                method.data);
-    xo_return_t to = xo_return_of(from, *msg);
-    xo_header_t header = {.kind = XO_RESULT};
-    if (xo_msg_header(*msg)->kind == XO_HAS) {
-        xo_msg_t *answer = xo_msg_create(&header, xo_slice("\xc3", 1));
-        xo_endpoint_answer(endpoint, &to, &answer);
-    }
-    if (xo_msg_header(*msg)->kind != XO_CANCEL)
-        xo_endpoint_consumed(endpoint, from, xo_msg_bytes(*msg));
-    xo_msg_destroy(msg);
-}
-
 static void tell_actor(fake_t *fake, xo_link_t *link)
 {
     xo_buf_t body = XO_BUF_INIT;
     xo_header_t header = {.kind = XO_TELL,
                           .target_uid = xo_slice_str(XO_BROKER_UID),
                           .method = xo_slice_str("actor.up")};
-    xo_pack_format(&body, "[[B U s ?] {}]", xo_slice_str(fake->actor), (uint64_t)1, "Fake", 0);
+    xo_pack_format(&body, "[[B U s ? [B]] {}]", xo_slice_str(fake->actor), (uint64_t)1, "Fake", 0,
+                   xo_slice("\x92\x90\x80", 3));
     xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&body));
     xo_buf_free(&body);
     xo_endpoint_tell(fake->endpoint, link, &msg, XO_SEND_QUEUE, NULL, NULL, NULL);
+}
+
+/* `has` of the pool itself is the broker's barrier. Calls are never answered. */
+static void on_request(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *arg)
+{
+    xo_slice_t method = xo_msg_header(*msg)->method;
+    if (xo_msg_header(*msg)->kind == XO_CALL || xo_msg_header(*msg)->kind == XO_TELL)
+        fprintf(stderr, "fake-pool: %s %.*s\n",
+                xo_msg_header(*msg)->kind == XO_CALL ? "called" : "told", (int)method.size,
+                method.data);
+    xo_return_t to = xo_return_of(from, *msg);
+    xo_header_t header = {.kind = XO_RESULT};
+    if (xo_msg_header(*msg)->kind == XO_CREATE)
+        tell_actor(arg, from);
+    if (xo_msg_header(*msg)->kind == XO_HAS || xo_msg_header(*msg)->kind == XO_CREATE) {
+        xo_msg_t *answer = xo_msg_create(&header, xo_slice("\xc3", 1));
+        xo_endpoint_answer(endpoint, &to, &answer);
+    }
+    if (xo_msg_header(*msg)->kind != XO_CANCEL)
+        xo_endpoint_consumed(endpoint, from, xo_msg_bytes(*msg));
+    xo_msg_destroy(msg);
 }
 
 static void on_linked(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)

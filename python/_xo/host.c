@@ -4,7 +4,6 @@
  * be awaited becomes a Run (run.h).
  */
 #include "_xo/actor.h"
-#include "_xo/internal.h"
 #include "_xo/run.h"
 #include "_xo/values.h"
 
@@ -21,8 +20,6 @@ PyObject *xopy_actor_object(xo_actor_t *actor)
 
 bool xopy_bypasses(const xopy_hosted_t *hosted, xo_slice_t method)
 {
-    if (xopy_is_internal_without_lock(method))
-        return true;
     if (!hosted || !hosted->no_lock)
         return false;
     PyObject *name = PyUnicode_DecodeUTF8(method.data, (Py_ssize_t)method.size, NULL);
@@ -55,7 +52,8 @@ static void leave_context(PyObject *context)
 
 /* ---- what a message says ---- */
 
-int xopy_read_arguments(xo_request_t *request, PyObject **args, PyObject **kwargs)
+/* args and kwargs (NULL if there are none) of a call, as new references. */
+static int read_arguments(xo_request_t *request, PyObject **args, PyObject **kwargs)
 {
     xo_msg_t *msg = xo_request_msg_mut(request);
     PyObject *pair = xo_msg_payload(msg);
@@ -123,7 +121,7 @@ static PyObject *call_by_name(xopy_hosted_t *hosted, xo_request_t *request, PyOb
                               PyObject **method)
 {
     PyObject *args, *kwargs, *result = NULL;
-    if (xopy_read_arguments(request, &args, &kwargs) < 0)
+    if (read_arguments(request, &args, &kwargs) < 0)
         return NULL;
     *method = find_method(hosted, name);
     if (*method)
@@ -230,7 +228,7 @@ static PyObject *received(xo_request_t *request, PyObject *name, bool batch)
         PyObject *pairs = read_pairs(request);
         return pairs ? Py_BuildValue("((OiN{}))", name, 1, pairs) : NULL;
     }
-    if (xopy_read_arguments(request, &args, &kwargs) < 0)
+    if (read_arguments(request, &args, &kwargs) < 0)
         return NULL;
     PyObject *message = kwargs ? Py_BuildValue("((OiNN))", name, 0, args, kwargs)
                                : Py_BuildValue("((OiN{}))", name, 0, args);
@@ -257,8 +255,6 @@ static void handle(xopy_pool_t *host, xo_actor_t *actor, xo_request_t *request)
     PyObject *name = method_name(header->method);
     if (!name)
         xopy_respond(host, request, XOPY_FOR_CALL, NULL);
-    else if (!batch && xopy_is_internal(header->method))
-        xopy_handle_internal(host, actor, request, name);
     else if (hosted_of(actor)->on_receive)
         handle_receive(host, actor, request, name, batch);
     else if (batch)
@@ -402,6 +398,30 @@ static void host_release(void *host, xo_actor_t *actor)
     free(hosted);
 }
 
+/* What an actor of this pool created is objects; written down before the new one can change them.
+ */
+static xo_msg_t *host_spec(void *host, xo_request_t *request, xo_error_t *why)
+{
+    xopy_body_t body;
+    xo_msg_t *msg = NULL;
+    const xo_header_t *header = xo_msg_header(xo_request_msg(request));
+    (void)host;
+    xopy_body_init(&body, xopy_state()->pins, XOPY_SHARE_NONE);
+    if (xopy_put_create(&body, xo_msg_payload(xo_request_msg(request))) == 0)
+        msg = xopy_body_message(&body, header);
+    xopy_body_free(&body);
+    if (msg)
+        return msg;
+    PyObject *exception = xopy_take_exception();
+    PyObject *text = PyObject_Str(exception);
+    const char *said = text ? PyUnicode_AsUTF8(text) : NULL;
+    xo_error_set(why, EINVAL, "%s", said ? said : "it cannot be pickled");
+    Py_XDECREF(text);
+    Py_DECREF(exception);
+    PyErr_Clear();
+    return NULL;
+}
+
 /* ---- the rest ---- */
 
 static void host_cancel(void *host, xo_actor_t *actor, xo_request_t *request)
@@ -457,6 +477,6 @@ const xo_host_ops_t xopy_host_ops = {
     .cancel = host_cancel,
     .bypass = host_bypass,
     .event = host_event,
+    .spec = host_spec,
     .stop = host_stop,
-    .peer_gone = xopy_peer_gone,
 };

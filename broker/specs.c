@@ -1,0 +1,91 @@
+#include "broker/specs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The body and the buffers stand behind each other in `bytes`. */
+struct xo_actor_spec {
+    size_t body_size;
+    size_t buffer_count;
+    size_t *buffer_sizes; /* NULL: no buffers */
+    size_t size;          /* of bytes */
+    char bytes[];
+};
+
+static size_t total_size(xo_slice_t body, const xo_msg_t *from)
+{
+    size_t size = body.size;
+    for (size_t i = 0; i < xo_msg_buffer_count(from); i++)
+        size += xo_msg_buffer(from, i).size;
+    return size;
+}
+
+static char *append(char *at, xo_slice_t bytes)
+{
+    if (bytes.size > 0)
+        memcpy(at, bytes.data, bytes.size);
+    return at + bytes.size;
+}
+
+static int copy_buffers(xo_actor_spec_t *spec, const xo_msg_t *from, char *at)
+{
+    size_t count = xo_msg_buffer_count(from);
+    if (count == 0)
+        return 0;
+    spec->buffer_sizes = calloc(count, sizeof(*spec->buffer_sizes));
+    if (spec->buffer_sizes == NULL)
+        return -1;
+    for (; spec->buffer_count < count; spec->buffer_count++) {
+        xo_slice_t buffer = xo_msg_buffer(from, spec->buffer_count);
+        spec->buffer_sizes[spec->buffer_count] = buffer.size;
+        at = append(at, buffer);
+    }
+    return 0;
+}
+
+xo_actor_spec_t *xo_actor_spec_create(xo_slice_t body, const xo_msg_t *from)
+{
+    size_t size = total_size(body, from);
+    xo_actor_spec_t *spec = malloc(sizeof(*spec) + size);
+    if (spec == NULL)
+        return NULL;
+    *spec = (xo_actor_spec_t){.body_size = body.size, .size = size};
+    if (copy_buffers(spec, from, append(spec->bytes, body)) == 0)
+        return spec;
+    xo_actor_spec_destroy(spec);
+    return NULL;
+}
+
+void xo_actor_spec_destroy(xo_actor_spec_t *spec)
+{
+    if (spec == NULL)
+        return;
+    free(spec->buffer_sizes);
+    free(spec);
+}
+
+size_t xo_actor_spec_bytes(const xo_actor_spec_t *spec)
+{
+    if (spec == NULL)
+        return 0;
+    return sizeof(*spec) + spec->size + spec->buffer_count * sizeof(*spec->buffer_sizes);
+}
+
+static int add_buffers(const xo_actor_spec_t *spec, xo_msg_t *msg)
+{
+    const char *at = spec->bytes + spec->body_size;
+    for (size_t i = 0; i < spec->buffer_count; at += spec->buffer_sizes[i++]) {
+        if (xo_msg_add_buffer_copy(msg, at, spec->buffer_sizes[i]) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+xo_msg_t *xo_actor_spec_msg(const xo_actor_spec_t *spec, xo_slice_t uid, const char *class_name)
+{
+    xo_header_t header = {.kind = XO_CREATE, .target_uid = uid, .method = xo_slice_str(class_name)};
+    xo_msg_t *msg = xo_msg_create(&header, xo_slice(spec->bytes, spec->body_size));
+    if (msg != NULL && add_buffers(spec, msg) < 0)
+        xo_msg_destroy(&msg);
+    return msg;
+}

@@ -1,0 +1,21 @@
+/* specs.h - what creates an actor again: the body and the buffers of the message that created it,
+ * as its pool told them ("actor.up" in doc/wire.md). The bytes are opaque to the broker.
+ */
+#ifndef XO_BROKER_SPECS_H
+#define XO_BROKER_SPECS_H
+
+#include "libxo/msg.h"
+
+/* All specs of one pool together; one that would go beyond it is not kept. */
+#define XO_POOL_SPECS_BYTES_MAX ((size_t)512 << 20)
+
+typedef struct xo_actor_spec xo_actor_spec_t;
+
+/* Copies `body`, and the buffers of `from`. NULL: ENOMEM. */
+xo_actor_spec_t *xo_actor_spec_create(xo_slice_t body, const xo_msg_t *from);
+void xo_actor_spec_destroy(xo_actor_spec_t *spec);       /* takes NULL */
+size_t xo_actor_spec_bytes(const xo_actor_spec_t *spec); /* what it takes; NULL: 0 */
+/* The request that creates the actor `uid` of this class. NULL: ENOMEM. */
+xo_msg_t *xo_actor_spec_msg(const xo_actor_spec_t *spec, xo_slice_t uid, const char *class_name);
+
+#endif

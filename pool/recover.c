@@ -1,0 +1,200 @@
+/* recover.c - a pool whose actors are created again with it: what it tells its broker of each, and
+ * what it holds back until they are there.
+ *
+ * From its start until the broker's "pool.recovered", the next process of such a pool holds what
+ * comes for actors that it lacks: to who has a reference, an actor that is being created again is
+ * slow, not gone. What is held goes on when the actor's creation begins, or is answered at the end.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool/pool_impl.h"
+
+/* What is held for one uid, in the order of arrival. */
+struct xoi_held {
+    xo_request_t *requests;
+    UT_hash_handle hh;
+    size_t uid_size;
+    char uid[];
+};
+
+/* ---- holding ---- */
+
+static xoi_held_t *find_held(xo_pool_t *pool, xo_slice_t uid)
+{
+    xoi_held_t *held = NULL;
+    HASH_FIND(hh, pool->held, uid.data, uid.size, held);
+    return held;
+}
+
+static xoi_held_t *need_held(xo_pool_t *pool, xo_slice_t uid)
+{
+    xoi_held_t *held = find_held(pool, uid);
+    if (held)
+        return held;
+    held = calloc(1, sizeof *held + uid.size);
+    if (!held)
+        return NULL;
+    held->uid_size = uid.size;
+    memcpy(held->uid, uid.data, uid.size);
+    HASH_ADD_KEYPTR(hh, pool->held, held->uid, held->uid_size, held);
+    if (held->hh.tbl)
+        return held;
+    free(held);
+    return NULL;
+}
+
+bool xoi_hold(xo_request_t *request)
+{
+    xo_pool_t *pool = request->pool;
+    xoi_held_t *held =
+        pool->recovering ? need_held(pool, xo_msg_header(request->msg)->target_uid) : NULL;
+    if (!held)
+        return false;
+    request->held = held;
+    DL_APPEND(held->requests, request);
+    return true;
+}
+
+static void drop_held(xo_pool_t *pool, xoi_held_t *held)
+{
+    HASH_DEL(pool->held, held);
+    free(held);
+}
+
+/* Those that it holds go where they would have gone. */
+static void let_go(xo_pool_t *pool, xoi_held_t *held)
+{
+    xo_request_t *requests = held->requests;
+    drop_held(pool, held);
+    while (requests) {
+        xo_request_t *request = requests;
+        DL_DELETE(requests, request);
+        request->held = NULL;
+        xoi_request_route(request);
+    }
+}
+
+void xoi_held_release(xo_pool_t *pool, xo_slice_t uid)
+{
+    xoi_held_t *held = pool->held ? find_held(pool, uid) : NULL;
+    if (held)
+        let_go(pool, held);
+}
+
+void xoi_held_cancel(xo_request_t *request)
+{
+    xoi_held_t *held = request->held;
+    DL_DELETE(held->requests, request);
+    if (!held->requests)
+        drop_held(request->pool, held);
+    xoi_request_reject(request, XO_DROP_CLOSED, XO_CODE_CANCELLED, "cancelled",
+                       "cancelled while it waited for the actor to come back");
+}
+
+void xoi_recovered(xo_pool_t *pool)
+{
+    pool->recovering = false;
+    while (pool->held)
+        let_go(pool, pool->held);
+}
+
+void xoi_recovered_event(xo_pool_t *pool, const xo_msg_t *event)
+{
+    char mine[17];
+    char id[32];
+    snprintf(mine, sizeof mine, "%016" PRIx64, xo_endpoint_self(pool->endpoint)->pool_id);
+    if (xo_map_get_str(xo_msg_body(event), "pool", id, sizeof id) == 0 && !strcmp(id, mine))
+        xoi_recovered(pool);
+}
+
+/* Its broker creates this one again, or would: an actor that was created together with it, by one
+ * that creates it in its own creation, is there for both. */
+bool xoi_adopts(const xo_request_t *request)
+{
+    return request->pool->recovering && (!request->from || xoi_asked_by_broker(request));
+}
+
+/* ---- specs ---- */
+
+static size_t spec_bytes(const xo_msg_t *msg)
+{
+    size_t bytes = xo_msg_body(msg).size;
+    for (size_t i = 0; i < xo_msg_buffer_count(msg); i++)
+        bytes += xo_msg_buffer(msg, i).size;
+    return bytes;
+}
+
+/* The actor may write to what came in buffers. */
+static xo_msg_t *copy(const xo_msg_t *msg)
+{
+    xo_msg_t *made = xo_msg_create(xo_msg_header(msg), xo_msg_body(msg));
+    for (size_t i = 0; made && i < xo_msg_buffer_count(msg); i++) {
+        xo_slice_t buffer = xo_msg_buffer(msg, i);
+        if (xo_msg_add_buffer_copy(made, buffer.data, buffer.size) < 0)
+            xo_msg_destroy(&made);
+    }
+    return made;
+}
+
+static void set_none(xo_request_t *request, const char *why)
+{
+    xo_msg_destroy(&request->spec);
+    request->no_spec = strdup(why);
+}
+
+static void check_size(xo_request_t *request, const xo_msg_t *spec)
+{
+    char why[128];
+    size_t bytes = spec_bytes(spec);
+    if (bytes <= XOI_SPEC_BYTES_MAX)
+        return;
+    snprintf(why, sizeof why, "its arguments take %zu bytes, and at most %zu are kept", bytes,
+             XOI_SPEC_BYTES_MAX);
+    set_none(request, why);
+}
+
+/* What a local creator passes are objects, which only the host can write down. */
+static void take_local(xo_request_t *request)
+{
+    xo_error_t why = {0};
+    xo_pool_t *pool = request->pool;
+    if (!pool->ops->spec)
+        return;
+    request->spec = pool->ops->spec(pool->host, request, &why);
+    if (request->spec)
+        check_size(request, request->spec);
+    else
+        set_none(request, why.text);
+}
+
+void xoi_spec_take(xo_request_t *request)
+{
+    if (!request->pool->keep_specs || (request->pool->recovering && xoi_asked_by_broker(request)))
+        return;
+    if (xo_msg_payload(request->msg)) {
+        take_local(request);
+        return;
+    }
+    check_size(request, request->msg);
+    if (request->no_spec || !xo_msg_buffer_count(request->msg))
+        return;
+    request->spec = copy(request->msg);
+    if (!request->spec)
+        set_none(request, "its pool is out of memory");
+}
+
+void xoi_spec_pack(const xo_request_t *request, xo_buf_t *out)
+{
+    const xo_msg_t *spec = request->spec ? request->spec : request->msg;
+    bool told =
+        !request->pool->keep_specs || (request->pool->recovering && xoi_asked_by_broker(request));
+    if (told)
+        xo_pack_nil(out);
+    else if (request->no_spec || xo_msg_payload(spec))
+        xo_pack_cstr(out, request->no_spec ? request->no_spec : "its host keeps none");
+    else
+        xo_pack_format(out, "[B]", xo_msg_body(spec));
+}
