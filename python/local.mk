@@ -25,8 +25,6 @@ python__xo_la_SOURCES = \
 	python/_xo/future.c \
 	python/_xo/future.h \
 	python/_xo/host.c \
-	python/_xo/internal.c \
-	python/_xo/internal.h \
 	python/_xo/method.c \
 	python/_xo/module.c \
 	python/_xo/pool.c \
@@ -58,12 +56,9 @@ xoscar_PYTHON = \
 	python/xoscar/_copy.py \
 	python/xoscar/_cuda.py \
 	python/xoscar/_failure.py \
-	python/xoscar/_generator.py \
 	python/xoscar/_glue.py \
 	python/xoscar/_node.py \
 	python/xoscar/_pickle.py \
-	python/xoscar/_stream.py \
-	python/xoscar/_streams.py \
 	python/xoscar/api.py \
 	python/xoscar/batch.py \
 	python/xoscar/core.py \
@@ -83,7 +78,8 @@ xoscarbackends_PYTHON = \
 	python/xoscar/backends/_sub_process.py \
 	python/xoscar/backends/allocate_strategy.py \
 	python/xoscar/backends/config.py \
-	python/xoscar/backends/pool.py
+	python/xoscar/backends/pool.py \
+	python/xoscar/backends/recovery.py
 endif
 EXTRA_DIST += \
 	python/pyproject.toml \

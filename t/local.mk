@@ -35,7 +35,6 @@ unit_tests = \
 	t/policy \
 	t/pool \
 	t/pool-delivery \
-	t/pool-env \
 	t/pool-join \
 	t/pool-threads \
 	t/pool-turns \
@@ -77,7 +76,6 @@ system_tests = \
 	t/0302-broker-owner.t \
 	t/0303-broker-registry.t \
 	t/0304-broker-usage.t \
-	t/0305-broker-siblings.t \
 	t/0500-xo-usage.t \
 	t/0510-xo-node.t \
 	t/0600-wordcount.t \
@@ -89,10 +87,9 @@ python_tests = \
 	python/tests/test_calls.py \
 	python/tests/test_copy_to.py \
 	python/tests/test_errors.py \
-	python/tests/test_generator.py \
-	python/tests/test_generator_ends.py \
 	python/tests/test_pools.py \
 	python/tests/test_readme.py \
+	python/tests/test_recovery.py \
 	python/tests/test_typing.py \
 	python/tests/test_values.py
 

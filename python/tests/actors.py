@@ -69,6 +69,10 @@ class Gate(xo.Actor):
         self.event.set()
 
     @xo.no_lock
+    def close(self):
+        self.event.clear()
+
+    @xo.no_lock
     def log(self):
         return list(self.events)
 

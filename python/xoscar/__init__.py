@@ -30,9 +30,10 @@ from .api import (
     create_actor_pool,
     destroy_actor,
     file_object_ref,
-    generator,
     get_pool_config,
     has_actor,
+    kill_actor,
+    wait_actor_pool_recovered,
     wait_for,
 )
 from .backends import allocate_strategy
@@ -61,10 +62,11 @@ __all__ = [
     "errors",
     "extensible",
     "file_object_ref",
-    "generator",
     "get_pool_config",
     "has_actor",
+    "kill_actor",
     "lane_totals",
     "no_lock",
+    "wait_actor_pool_recovered",
     "wait_for",
 ]

@@ -5,7 +5,7 @@ import _xo
 
 from . import errors
 from ._buffers import buffer_ref, copy_to, file_object_ref
-from ._generator import IteratorWrapper, generator
+from .backends.recovery import kill_actor, wait_actor_pool_recovered
 from .core import (
     TYPE_CHECKING,
     Actor,
@@ -323,7 +323,6 @@ __all__ = [
     "Actor",
     "ActorRef",
     "ActorRefType",
-    "IteratorWrapper",
     "LocalActorRef",
     "StatelessActor",
     "actor_ref",
@@ -333,9 +332,10 @@ __all__ = [
     "create_actor_pool",
     "destroy_actor",
     "file_object_ref",
-    "generator",
     "get_pool_config",
     "has_actor",
+    "kill_actor",
     "no_lock",
+    "wait_actor_pool_recovered",
     "wait_for",
 ]

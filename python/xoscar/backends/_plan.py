@@ -63,11 +63,3 @@ def _compose_device(device, visible):
     if int(device) >= len(visible):
         raise ValueError(f"GPU {device} is not among the {len(visible)} that are visible here")
     return visible[int(device)]
-
-
-def restart_policy(auto_recover):
-    if auto_recover in ("actor", "process", True):
-        return "permanent"
-    if auto_recover is False:
-        return "temporary"
-    raise ValueError(f'auto_recover is "actor", "process", True or False, not {auto_recover!r}')

@@ -5,8 +5,9 @@ import _xo
 
 from .. import _node
 from ..core import ActorRef
-from ._plan import Plan, compose_env, join_address, restart_policy
+from ._plan import Plan, compose_env, join_address
 from ._sub_process import SubProcess, sub_pool_argv, sub_pool_env
+from .recovery import Watch, pool_settings
 
 _READY_MS = 60000  # for a sub pool to start, with the modules that it imports
 _STOP_MS = 1500  # for the main pool's actors' __pre_destroy__
@@ -19,17 +20,16 @@ class MainActorPool:
     SubProcess; ``stopped``.
     """
 
-    def __init__(self, plan, restart, options):
+    def __init__(self, plan, recovery, options):
         self._plan = plan
-        self._restart = restart
+        self._recovery = recovery  # see pool_settings
         self._options = options  # for the sub pools: see xoscar.pool
         self._bind = None  # the host that all of the node's pools listen on; None: as advertised
         self._broker = None
         self._pool = None
         self._stopping = None
         self._ended = None
-        self._on_down = self._on_recover = None
-        self._down = set()  # indexes of the pools that went down
+        self._watch = Watch(self, None, None)
         self.runtime = None
         self.sub_processes = {}
         self.external_address = None
@@ -88,7 +88,7 @@ class MainActorPool:
             "label": label or "",
             "address": address,
             "index": index,
-            "restart": self._restart,
+            **self._recovery,
             "ready_ms": _READY_MS,
         }
         if self._bind:
@@ -148,34 +148,8 @@ class MainActorPool:
     # ---- what the broker says ----
 
     def _on_event(self, kind, fields):
-        if kind == "pool.down":
-            self._on_pool_down(fields)
-        elif kind == "pool.up":
-            self._on_pool_up(fields)
-
-    def _on_pool_down(self, fields):
-        if fields.get("address") not in self.sub_processes or self._stopping:
-            return
-        self._down.add(fields["address"])
-        self._call_back(self._on_down, fields["address"])
-
-    def _on_pool_up(self, fields):
-        process = self.sub_processes.get(fields.get("address"))
-        if process is None:
-            return
-        process.pid = fields.get("pid", process.pid)
-        if process.address in self._down:
-            self._down.discard(process.address)
-            self._call_back(self._on_recover, process.address)
-
-    def _call_back(self, callback, address):
-        import asyncio
-
-        if callback is None:
-            return
-        result = callback(self, address)
-        if hasattr(result, "__await__"):
-            asyncio.ensure_future(result)
+        if not self._stopping:
+            self._watch.on_event(kind, fields)
 
     def _told_to_stop(self):
         import asyncio
@@ -259,10 +233,12 @@ async def create_actor_pool(
     address: "host:port", or "host" for any free port. n_process: None is the number of CPUs.
     labels: one for each pool, the main one first. envs: environment variables, one dict for each
     sub pool. ports: one for each sub pool, and one for the main pool before them if address has
-    none. auto_recover: "actor", "process" and True start a sub pool's process again when it dies;
-    False does not. modules: imported by each sub pool before it is ready. use_uvloop: True for the
+    none. auto_recover: what comes back when a sub pool's process dies: "actor" (or True) the
+    process and its actors, created again as they had been; "process" the process alone; False
+    nothing. modules: imported by each sub pool before it is ready. use_uvloop: True for the
     sub pools' loops.
-    on_process_down, on_process_recover: called with (pool, address).
+    on_process_down, on_process_recover: called with (pool, address) once for each time that a sub
+    pool dies, and is there again with its actors; plain functions or ``async def``.
     extra_conf: {"listen_elastic_ip": True} binds all interfaces and advertises address.
 
     external_address_schemes, enable_internal_addresses and proxy_conf are accepted: which lane a
@@ -275,8 +251,8 @@ async def create_actor_pool(
         "use_uvloop": use_uvloop,
         "logging_conf": logging_conf,
     }
-    pool = MainActorPool(plan, restart_policy(auto_recover), options)
-    pool._on_down, pool._on_recover = on_process_down, on_process_recover
+    pool = MainActorPool(plan, pool_settings(auto_recover), options)
+    pool._watch = Watch(pool, on_process_down, on_process_recover)
     if (extra_conf or {}).get("listen_elastic_ip"):
         pool._bind = "::" if ":" in plan.host else "0.0.0.0"
     await pool.start()
