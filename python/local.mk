@@ -59,11 +59,16 @@ xoscar_PYTHON = \
 	python/xoscar/_glue.py \
 	python/xoscar/_node.py \
 	python/xoscar/_pickle.py \
+	python/xoscar/_prometheus.py \
+	python/xoscar/_stream.py \
+	python/xoscar/_streams.py \
 	python/xoscar/api.py \
 	python/xoscar/batch.py \
 	python/xoscar/core.py \
 	python/xoscar/errors.py \
-	python/xoscar/pool.py
+	python/xoscar/metrics.py \
+	python/xoscar/pool.py \
+	python/xoscar/serialization.py
 dist_xoscar_DATA = \
 	python/xoscar/_types.pyi \
 	python/xoscar/py.typed

@@ -87,9 +87,13 @@ python_tests = \
 	python/tests/test_calls.py \
 	python/tests/test_copy_to.py \
 	python/tests/test_errors.py \
+	python/tests/test_generator.py \
+	python/tests/test_generator_ends.py \
+	python/tests/test_metrics.py \
 	python/tests/test_pools.py \
 	python/tests/test_readme.py \
 	python/tests/test_recovery.py \
+	python/tests/test_serialization.py \
 	python/tests/test_typing.py \
 	python/tests/test_values.py
 
