@@ -60,8 +60,6 @@ xoscar_PYTHON = \
 	python/xoscar/_node.py \
 	python/xoscar/_pickle.py \
 	python/xoscar/_prometheus.py \
-	python/xoscar/_stream.py \
-	python/xoscar/_streams.py \
 	python/xoscar/api.py \
 	python/xoscar/batch.py \
 	python/xoscar/core.py \
