@@ -11,6 +11,8 @@ python__xo_la_LIBADD = libxo.la $(ZMQ_LIBS)
 python__xo_la_SOURCES = \
 	python/_xo/actor.c \
 	python/_xo/actor.h \
+	python/_xo/batch.c \
+	python/_xo/batch.h \
 	python/_xo/body.c \
 	python/_xo/buffer.c \
 	python/_xo/buffer.h \
@@ -60,6 +62,7 @@ xoscar_PYTHON = \
 	python/xoscar/_node.py \
 	python/xoscar/_pickle.py \
 	python/xoscar/_prometheus.py \
+	python/xoscar/_settle.py \
 	python/xoscar/api.py \
 	python/xoscar/batch.py \
 	python/xoscar/core.py \

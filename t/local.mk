@@ -83,17 +83,21 @@ system_tests = \
 	t/0900-readme.t
 
 python_tests = \
+	python/tests/test_actor_classes.py \
+	python/tests/test_batch.py \
 	python/tests/test_bounds.py \
 	python/tests/test_calls.py \
 	python/tests/test_copy_to.py \
 	python/tests/test_errors.py \
 	python/tests/test_metrics.py \
+	python/tests/test_on_receive.py \
 	python/tests/test_pools.py \
 	python/tests/test_readme.py \
 	python/tests/test_recovery.py \
 	python/tests/test_serialization.py \
 	python/tests/test_typing.py \
-	python/tests/test_values.py
+	python/tests/test_values.py \
+	python/tests/test_yield.py
 
 fuzz_targets = \
 	t/fuzz-codec \

@@ -33,12 +33,61 @@ static void actor_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
-/* Arguments are __init__'s. */
+static void take_identity(xopy_actor_t *actor, PyObject *identity)
+{
+    if (!identity)
+        return;
+    actor->uid = Py_NewRef(PyTuple_GET_ITEM(identity, 0));
+    actor->address = Py_NewRef(PyTuple_GET_ITEM(identity, 1));
+}
+
+/* Arguments are __init__'s. object's __new__ refuses classes that are abstract. */
 static PyObject *actor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
+    xopy_state_t *state = xopy_state();
     (void)args;
     (void)kwargs;
-    return type->tp_alloc(type, 0);
+    PyObject *none = PyTuple_New(0);
+    PyObject *self = none ? PyBaseObject_Type.tp_new(type, none, NULL) : NULL;
+    Py_XDECREF(none);
+    if (!self)
+        return NULL;
+    take_identity((xopy_actor_t *)self, state->identity);
+    Py_CLEAR(state->identity);
+    return self;
+}
+
+/* Is it the object that took the identity, or one that has none yet? */
+static int check_made(PyObject *class, PyObject *self, PyObject *identity)
+{
+    xopy_actor_t *actor = (xopy_actor_t *)self;
+    if (!PyObject_TypeCheck(self, xopy_state()->actor_type)) {
+        PyErr_Format(PyExc_TypeError, "%R made %R, which is no actor", class, self);
+        return -1;
+    }
+    if (!actor->uid)
+        take_identity(actor, identity);
+    if (actor->uid == PyTuple_GET_ITEM(identity, 0))
+        return 0;
+    PyErr_Format(PyExc_TypeError, "%R gave an object that is another actor already", class);
+    return -1;
+}
+
+PyObject *xopy_actor_make(PyObject *class, PyObject *args, PyObject *kwargs,
+                          const xopy_identity_t *identity)
+{
+    xopy_state_t *state = xopy_state();
+    PyObject *pair = Py_BuildValue("(y#s)", identity->uid.data, (Py_ssize_t)identity->uid.size,
+                                   identity->address);
+    if (!pair)
+        return NULL;
+    state->identity = Py_NewRef(pair);
+    PyObject *self = PyObject_Call(class, args, kwargs);
+    Py_CLEAR(state->identity);
+    if (self && check_made(class, self, pair) < 0)
+        Py_CLEAR(self);
+    Py_DECREF(pair);
+    return self;
 }
 
 static int actor_init(PyObject *self, PyObject *args, PyObject *kwargs)

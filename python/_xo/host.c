@@ -4,6 +4,7 @@
  * be awaited becomes a Run (run.h).
  */
 #include "_xo/actor.h"
+#include "_xo/batch.h"
 #include "_xo/run.h"
 #include "_xo/values.h"
 
@@ -87,15 +88,21 @@ static PyObject *find_method(xopy_hosted_t *hosted, PyObject *name)
 }
 
 /* An `async def` keeps the lock while it waits. What a plain method returns to be awaited does not.
- */
+ * NULL: __on_receive__, which sees to it itself. */
 static bool holds_lock(PyObject *method)
 {
+    if (!method)
+        return true;
     PyObject *function = PyMethod_Check(method) ? PyMethod_GET_FUNCTION(method) : method;
     if (PyFunction_Check(function)) {
         PyCodeObject *code = (PyCodeObject *)PyFunction_GET_CODE(function);
-        return code->co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR);
+        if (code->co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR))
+            return true;
+        PyObject *attributes = ((PyFunctionObject *)function)->func_dict;
+        if (!attributes || PyDict_GET_SIZE(attributes) == 0) /* nothing that it could wrap */
+            return false;
     }
-    PyObject *holds = PyObject_GetAttrString(method, "_xo_holds_lock"); /* extensible ones */
+    PyObject *holds = xopy_glue("holds_lock", "(O)", method);
     bool truth = holds == Py_True;
     Py_XDECREF(holds);
     PyErr_Clear();
@@ -150,61 +157,6 @@ static PyObject *read_pairs(xo_request_t *request)
     return xopy_read_batch(msg, xo_msg_body(msg));
 }
 
-/* One call of many; their results in a list. */
-static PyObject *call_each(PyObject *method, PyObject *pairs)
-{
-    Py_ssize_t count = PyList_GET_SIZE(pairs);
-    PyObject *results = PyList_New(count);
-    for (Py_ssize_t i = 0; results && i < count; i++) {
-        PyObject *pair = PyList_GET_ITEM(pairs, i);
-        PyObject *kwargs = PyTuple_GET_ITEM(pair, 1);
-        PyObject *result =
-            PyObject_Call(method, PyTuple_GET_ITEM(pair, 0), kwargs == Py_None ? NULL : kwargs);
-        if (result)
-            PyList_SET_ITEM(results, i, result);
-        else
-            Py_CLEAR(results);
-    }
-    return results;
-}
-
-static bool any_pending(PyObject *results)
-{
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(results); i++) {
-        if (xopy_is_pending(PyList_GET_ITEM(results, i)))
-            return true;
-    }
-    return false;
-}
-
-static PyObject *call_singles(PyObject *method, PyObject *pairs)
-{
-    PyObject *results = call_each(method, pairs);
-    if (!results || !any_pending(results))
-        return results;
-    PyObject *coroutine = xopy_glue("settle_each", "(O)", results);
-    Py_DECREF(results);
-    return coroutine;
-}
-
-/* A batch version takes all argument lists at once. */
-static PyObject *call_batch(PyObject *method, PyObject *pairs)
-{
-    if (PyMethod_Check(method))
-        return call_singles(method, pairs);
-    PyObject *many = PyObject_GetAttrString(method, "_xo_many");
-    if (!many || many == Py_None) {
-        Py_XDECREF(many);
-        PyErr_Clear();
-        return call_singles(method, pairs);
-    }
-    PyObject *args = PyTuple_Pack(1, pairs);
-    PyObject *result = args ? PyObject_Call(many, args, NULL) : NULL;
-    Py_XDECREF(args);
-    Py_DECREF(many);
-    return result;
-}
-
 static void handle_batch(xopy_pool_t *pool, xo_actor_t *actor, xo_request_t *request,
                          PyObject *name)
 {
@@ -212,7 +164,7 @@ static void handle_batch(xopy_pool_t *pool, xo_actor_t *actor, xo_request_t *req
     PyObject *pairs = read_pairs(request);
     PyObject *method = pairs ? find_method(hosted_of(actor), name) : NULL;
     if (method)
-        result = call_batch(method, pairs);
+        result = xopy_call_batch(method, pairs);
     answer(pool, actor, request, method, result);
     Py_XDECREF(pairs);
     Py_XDECREF(method);
@@ -220,13 +172,16 @@ static void handle_batch(xopy_pool_t *pool, xo_actor_t *actor, xo_request_t *req
 
 /* ---- __on_receive__ ---- */
 
-/* What the message is: (method, kind, args, kwargs); a batch's args are its argument lists. */
+/* What the message is: (method, kind, args, kwargs), or of a batch (method, kind, (list of args,
+ * list of kwargs), None). */
 static PyObject *received(xo_request_t *request, PyObject *name, bool batch)
 {
     PyObject *args, *kwargs;
     if (batch) {
         PyObject *pairs = read_pairs(request);
-        return pairs ? Py_BuildValue("((OiN{}))", name, 1, pairs) : NULL;
+        PyObject *columns = pairs ? xopy_glue("columns", "(O)", pairs) : NULL;
+        Py_XDECREF(pairs);
+        return columns ? Py_BuildValue("((OiNO))", name, 1, columns, Py_None) : NULL;
     }
     if (read_arguments(request, &args, &kwargs) < 0)
         return NULL;
@@ -243,7 +198,7 @@ static void handle_receive(xopy_pool_t *pool, xo_actor_t *actor, xo_request_t *r
     PyObject *method = PyObject_GetAttrString(hosted_of(actor)->self, "__on_receive__");
     if (message && method)
         result = PyObject_Call(method, message, NULL);
-    answer(pool, actor, request, method, result);
+    answer(pool, actor, request, NULL, result);
     Py_XDECREF(message);
     Py_XDECREF(method);
 }
@@ -288,28 +243,6 @@ static PyObject *read_create(xo_request_t *request)
     return what;
 }
 
-static int adopt(xo_actor_t *xo, PyObject *self)
-{
-    xopy_actor_t *actor = (xopy_actor_t *)self;
-    xo_slice_t uid = xo_actor_uid(xo);
-    actor->uid = PyBytes_FromStringAndSize(uid.data, (Py_ssize_t)uid.size);
-    actor->address = PyUnicode_FromString(xo_pool_address(xo_actor_pool(xo)));
-    return actor->uid && actor->address ? 0 : -1;
-}
-
-/* As calling the class does, with the identity set in between. */
-static PyObject *make_object(xo_actor_t *actor, PyTypeObject *type, PyObject *args,
-                             PyObject *kwargs)
-{
-    PyObject *self = type->tp_new(type, args, kwargs);
-    if (!self)
-        return NULL;
-    if (adopt(actor, self) == 0 && type->tp_init(self, args, kwargs) == 0)
-        return self;
-    Py_DECREF(self);
-    return NULL;
-}
-
 /* What the host has to know of the class: (stateless, names without lock or None, __on_receive__ is
  * the user's). */
 static int describe_class(xo_actor_t *actor, xopy_hosted_t *hosted, PyObject *class)
@@ -340,8 +273,9 @@ static int construct(xo_actor_t *actor, PyObject *what)
     }
     if (describe_class(actor, hosted, class) < 0)
         return -1;
-    hosted->self = make_object(actor, (PyTypeObject *)class, PyTuple_GET_ITEM(what, 1),
-                               kwargs == Py_None ? NULL : kwargs);
+    xopy_identity_t identity = {xo_actor_uid(actor), xo_pool_address(xo_actor_pool(actor))};
+    hosted->self = xopy_actor_make(class, PyTuple_GET_ITEM(what, 1),
+                                   kwargs == Py_None ? NULL : kwargs, &identity);
     return hosted->self ? 0 : -1;
 }
 

@@ -101,6 +101,23 @@ static PyObject *ref_getattro(PyObject *self, PyObject *name)
     return xopy_method_create(xopy_state(), (xopy_ref_t *)self, name);
 }
 
+/* 0: the actor has no such attribute, with the exception set. What its class has is not evaluated,
+ * which for a property would run the user's code. */
+static int has_method(PyObject *actor, PyObject *name)
+{
+    if (_PyType_Lookup(Py_TYPE(actor), name))
+        return 1;
+    PyObject *found = PyObject_GetAttr(actor, name);
+    if (!found && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Format(PyExc_AttributeError, "%.200s has no method %R", Py_TYPE(actor)->tp_name,
+                     name);
+        return 0;
+    }
+    PyErr_Clear(); /* the call will tell */
+    Py_XDECREF(found);
+    return 1;
+}
+
 /* The actor is in this process: a method that it does not have is noticed here. */
 static PyObject *local_ref_getattro(PyObject *self, PyObject *name)
 {
@@ -108,11 +125,10 @@ static PyObject *local_ref_getattro(PyObject *self, PyObject *name)
     if (!method || !Py_IS_TYPE(method, xopy_state()->method_type))
         return method;
     PyObject *actor = xopy_find_local((xopy_ref_t *)self);
-    if (actor && !PyObject_HasAttr(actor, name)) {
-        PyErr_Format(PyExc_AttributeError, "%.200s has no method %R", Py_TYPE(actor)->tp_name,
-                     name);
+    Py_XINCREF(actor);
+    if (actor && !has_method(actor, name))
         Py_CLEAR(method);
-    }
+    Py_XDECREF(actor);
     return method;
 }
 

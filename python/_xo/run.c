@@ -81,7 +81,17 @@ static void answer(xopy_run_t *run, PyObject *value)
     Py_DECREF(run); /* the reference of the list */
 }
 
-/* The method returned a value. true: it has to be awaited, and the run goes on with that. */
+static void give_lock_up(xopy_run_t *run)
+{
+    if (run->relocked)
+        xo_actor_unlock(run->actor);
+    else
+        xo_request_unlock(run->request);
+    run->relocked = false;
+}
+
+/* The method returned a value. true: it has to be awaited, outside the lock, and the run goes on
+ * with that. */
 static bool goes_on(xopy_run_t *run, PyObject *value)
 {
     if (!run->request || run->purpose != XOPY_FOR_CALL || !xopy_is_pending(value))
@@ -89,7 +99,8 @@ static bool goes_on(xopy_run_t *run, PyObject *value)
     PyObject *next = xopy_settle(value);
     if (!next)
         return false; /* with the exception set: see finish */
-    xo_request_unlock(run->request);
+    give_lock_up(run);
+    run->lockless = true;
     Py_XSETREF(run->coroutine, next);
     return true;
 }
@@ -215,13 +226,8 @@ static PyObject *run_unlock(PyObject *self, PyObject *unused)
 {
     xopy_run_t *run = run_of(self);
     (void)unused;
-    if (run->request && !run->lockless) {
-        if (run->relocked)
-            xo_actor_unlock(run->actor);
-        else
-            xo_request_unlock(run->request);
-        run->relocked = false;
-    }
+    if (run->request && !run->lockless)
+        give_lock_up(run);
     Py_RETURN_NONE;
 }
 
@@ -327,9 +333,10 @@ void xopy_run_start(xopy_pool_t *pool, xo_actor_t *actor, xo_request_t *request,
         return;
     }
     run->coroutine = coroutine;
-    run->lockless = purpose == XOPY_FOR_CALL && is_lockless(run->hosted, request);
-    if (!hold && !run->lockless)
+    bool bypasses = purpose == XOPY_FOR_CALL && is_lockless(run->hosted, request);
+    if (!hold && !bypasses)
         xo_request_unlock(request);
+    run->lockless = !hold || bypasses;
     drive(run);
     Py_DECREF(run);
 }
@@ -349,6 +356,7 @@ void xopy_run_drop(xopy_run_t *run)
     unlink_run(run);
     run->request = NULL;
     if (run->locking) { /* the pool has forgotten who waits for the lock */
+        xopy_call_set_result(run->locking, Py_NewRef(Py_None));
         Py_CLEAR(run->locking);
         Py_DECREF(run);
     }

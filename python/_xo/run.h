@@ -20,7 +20,7 @@ typedef struct xopy_run {
     PyObject *task;
     xopy_call_t *locking; /* who waits for the lock */
     unsigned char purpose;
-    bool lockless;                /* the method is marked no_lock: it has no lock to give up */
+    bool lockless;                /* it has no lock to give up and take again */
     bool relocked;                /* the lock was given up and taken again */
     struct xopy_run *prev, *next; /* in hosted->runs */
 } xopy_run_t;

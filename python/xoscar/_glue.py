@@ -1,13 +1,15 @@
 """What the extension _xo calls for what is rare: one name for each, found when first needed."""
 from ._failure import describe, failure, local_error, no_broker, not_accepted
 from ._pickle import dumps, loads, portable_create
-from .core import actor_traits, hook, settle, settle_each
+from ._settle import holds_lock, settle, settle_rest
+from .core import actor_traits, hook
 
 __all__ = [
     "actor_traits",
     "describe",
     "dumps",
     "failure",
+    "holds_lock",
     "hook",
     "loads",
     "local_error",
@@ -15,7 +17,7 @@ __all__ = [
     "not_accepted",
     "portable_create",
     "settle",
-    "settle_each",
+    "settle_rest",
 ]
 
 
@@ -35,6 +37,11 @@ def int_from_bytes(data):
 def full_pairs(pairs):
     """(args, kwargs) pairs with {} where _xo says None."""
     return [(args, kwargs or {}) for args, kwargs in pairs]
+
+
+def columns(pairs):
+    """The pairs as (list of args, list of kwargs), as batch versions take them."""
+    return [args for args, _ in pairs], [kwargs or {} for _, kwargs in pairs]
 
 
 def flatten(args, kwargs):

@@ -51,6 +51,15 @@ def _localize(ref):
     return LocalActorRef(ref.address, ref.uid)
 
 
+def _class_name(actor_cls):
+    """What a create message names the class, or the one of another language."""
+    if isinstance(actor_cls, str):
+        return actor_cls
+    if isinstance(actor_cls, type) and issubclass(actor_cls, Actor):
+        return f"{actor_cls.__module__}:{actor_cls.__qualname__}"
+    raise TypeError(f"{actor_cls!r} is no subclass of xoscar.Actor")
+
+
 async def create_actor(
     actor_cls: type[_A] | str,
     *args: Any,
@@ -88,13 +97,12 @@ async def create_actor(
     Exception
         What ``__init__`` or ``__post_create__`` raises. No actor is left then.
     """
+    name = _class_name(actor_cls)
+    uid = b"" if uid is None else _uid_bytes(uid)
     if address is None:
         address = _own_address()
     if allocate_strategy is not None:
         address = await allocate_strategy.get_allocated_address(address)
-    foreign = isinstance(actor_cls, str)
-    name = actor_cls if foreign else f"{actor_cls.__module__}:{actor_cls.__qualname__}"
-    uid = b"" if uid is None else _uid_bytes(uid)
     what = (actor_cls, args, kwargs or None)
     return _localize(await _xo.create(address, uid, name[:1024], what))
 

@@ -1,6 +1,8 @@
 """Batch methods: many calls of one method in one message."""
 from __future__ import annotations
 
+from ._settle import call_batch, holds_lock, is_pending, own
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
@@ -54,23 +56,30 @@ class _Bound:
         try:
             return wrapper.single(self._self, *args, **kwargs)
         except NotImplementedError:
-            return self._alone(wrapper.many(self._self, [args], [kwargs]))
+            return self._alone(self._many([(args, kwargs)]))
 
     def _alone(self, results):
-        if hasattr(results, "__await__"):
+        if is_pending(results):
             return self._await_alone(results)
-        return None if results is None else results[0]
+        return self._first(results)
+
+    def _first(self, results):
+        if results is None:
+            return None
+        if len(results) != 1:
+            raise ValueError(
+                f"the batch version of {self.__name__} gave {len(results)} results for one call"
+            )
+        return results[0]
 
     async def _await_alone(self, results):
-        return self._alone(await results)
+        return self._first(await own(results))
 
     async def _call_async(self, args, kwargs):
         try:
-            result = self._wrapper.single(self._self, *args, **kwargs)
-            return await result if hasattr(result, "__await__") else result
+            return await own(self._wrapper.single(self._self, *args, **kwargs))
         except NotImplementedError:
-            result = self._alone(self._wrapper.many(self._self, [args], [kwargs]))
-            return await result if hasattr(result, "__await__") else result
+            return await self._await_alone(self._many([(args, kwargs)]))
 
     def bind(self, *args, **kwargs):
         """The arguments as a named tuple, defaults filled in."""
@@ -85,38 +94,28 @@ class _Bound:
         one gives them; to be awaited if the method is async."""
         if any(d.name != self._wrapper.__name__ for d in delays):
             raise ValueError("all calls of a batch are of one method")
-        pairs = [(d.args, d.kwargs) for d in delays]
-        if self._wrapper.many is not None:
-            return self._many(pairs)
-        results = [self(*args, **kwargs) for args, kwargs in pairs]
-        if not self._wrapper.is_async:
-            return results
-        from .core import settle_each
-
-        return settle_each(results)
+        if self._wrapper.many is None and not self._wrapper.is_async:
+            return [self(*d.args, **d.kwargs) for d in delays]
+        return call_batch(self, [d.args for d in delays], [d.kwargs for d in delays])
 
 
 class _ExtensibleWrapper:
     """What @extensible makes of a method: single calls, batches and bind."""
 
     def __init__(self, single):
-        from types import FunctionType
+        from functools import update_wrapper
 
         self.single, self.many = single, None
-        self.__name__, self.__doc__ = single.__name__, single.__doc__
-        self.__wrapped__ = single
         self._tuple = None
-        code = single.__code__ if isinstance(single, FunctionType) else None
-        self.is_async = bool(code and code.co_flags & 0x80)  # CO_COROUTINE
+        update_wrapper(self, single)
+        self.is_async = holds_lock(single)
 
     def batch(self, many):
         """Decorator: ``many(self, args_list, kwargs_list)`` handles a whole batch."""
         new = _ExtensibleWrapper(self.single)
         new.__dict__.update({k: v for k, v in vars(self).items() if k.startswith("_xoscar")})
         new.many = many
-        new.is_async = new.is_async or bool(
-            getattr(getattr(many, "__code__", None), "co_flags", 0) & 0x80
-        )
+        new.is_async = new.is_async or holds_lock(many)
         return new
 
     def __get__(self, instance, owner):

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import weakref
-from types import AsyncGeneratorType
 
 TYPE_CHECKING = False  # as typing has it, which takes longer to import than this package
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ else:
     from _xo import ActorRef, BaseActor, LocalActorRef
 
 from ._buffers import BufferRef, FileObjectRef
+from ._settle import call_batch, within
 
 #: For annotations: ``ActorRefType[MyActor]`` is a reference to an actor of the class MyActor.
 ActorRefType = ActorRef
@@ -72,7 +72,8 @@ class Actor(BaseActor):
         Parameters
         ----------
         message : tuple
-            (method's name, kind, args, kwargs).
+            (method's name, kind, args, kwargs). Kind 0 is a call; 1 a batch, whose args are
+            (list of args, list of kwargs) and whose kwargs are None.
 
         Returns
         -------
@@ -89,11 +90,8 @@ class Actor(BaseActor):
             raise AttributeError(f"{type(self).__name__} has no method {name!r} for others")
         method = getattr(self, name)
         if kind == CALL:
-            return method(*args, **kwargs)
-        many = getattr(method, "_xo_many", None)
-        if many is not None:
-            return many(args)
-        return await settle_each([method(*a, **k or {}) for a, k in args])
+            return await within(method, method(*args, **kwargs))
+        return await within(method, call_batch(method, *args))
 
 
 class StatelessActor(Actor):
@@ -108,7 +106,9 @@ _traits = weakref.WeakKeyDictionary()
 def _is_no_lock(cls, name):
     for klass in cls.__mro__:
         if name in vars(klass):
-            return bool(getattr(vars(klass)[name], NO_LOCK_ATTRIBUTE_HINT, False))
+            found = vars(klass)[name]
+            marked = (found, getattr(found, "__func__", None))  # of a staticmethod or classmethod
+            return any(getattr(m, NO_LOCK_ATTRIBUTE_HINT, False) for m in marked)
     return False
 
 
@@ -134,85 +134,6 @@ def hook(actor, name):
     if getattr(type(actor), name) is getattr(Actor, name):
         return None
     return getattr(actor, name)()
-
-
-# ---- what a method returned that has to be awaited ----
-
-
-def _is_async_generator(value):
-    return isinstance(value, AsyncGeneratorType)
-
-
-def _is_pending(value):
-    return hasattr(value, "__await__") or _is_async_generator(value)
-
-
-async def _await(value):
-    if _is_async_generator(value):
-        return await _drive(value, None)
-    return await value
-
-
-async def _gather(values):
-    """The values of a tuple, those that are pending awaited together."""
-    import asyncio
-
-    pending = [_await(v) if _is_async_generator(v) else v for v in values if _is_pending(v)]
-    results = iter(await asyncio.gather(*pending))
-    return tuple(next(results) if _is_pending(v) else v for v in values)
-
-
-async def _come_to(value):
-    if isinstance(value, tuple):
-        return await _gather(value)
-    return await _await(value) if _is_pending(value) else value
-
-
-async def _yielded(item, run):
-    """What a yielded item comes to, awaited while the lock is given up."""
-    if run is None:
-        return await _come_to(item)
-    run.unlock()
-    try:
-        return await _come_to(item)
-    finally:
-        await run.lock()
-
-
-async def _drive(generator, run):
-    """Runs a method that yields: each item is awaited, and its result or exception sent back in."""
-    from .errors import Return
-
-    send, value = generator.asend, None
-    try:
-        while True:
-            item = await send(value)
-            try:
-                send, value = generator.asend, await _yielded(item, run)
-            except BaseException as e:
-                send, value = generator.athrow, e
-    except StopAsyncIteration:
-        return None
-    except Return as result:
-        return result.value
-
-
-async def _drive_method(generator):
-    from _xo import current_run
-
-    return await _drive(generator, current_run())
-
-
-def settle(value):
-    """A coroutine that gives what a method's result comes to."""
-    if _is_async_generator(value):
-        return _drive_method(value)
-    return _come_to(value)
-
-
-async def settle_each(values):
-    """The same for a batch's results, one after the other, as single calls would run."""
-    return [await _come_to(value) for value in values]
 
 
 __all__ = [

@@ -11,7 +11,8 @@ _STOP_MS = 1500  # for __pre_destroy__ of all actors, when the pool is told to e
 
 
 def _take_conf():
-    """The settings of xoscar.backends._sub_process.sub_pool_env; makes importable what is importable there."""
+    """The settings of xoscar.backends._sub_process.sub_pool_env; makes importable what is
+    importable there."""
     text = os.environ.pop("XOSCAR_POOL", None)
     if text is None:
         return {}
