@@ -2,6 +2,7 @@
  * kept until its last request has ended, because methods that gave up the lock may still use it.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,7 @@ static void actor_leave(xo_actor_t *actor, const char *why)
     HASH_DEL(pool->actors, actor);
     DL_APPEND2(pool->gone, actor, older, newer);
     reject_waiting(actor, why);
+    xoi_watchers_tell(actor, why);
     xoi_room_waiters_call(actor);
 }
 
@@ -111,18 +113,30 @@ void xoi_actor_created(xo_actor_t *actor, const xo_request_t *request, xo_msg_t 
     xoi_announce_up(actor, request);
 }
 
-/* pre_destroy is over; *answer becomes nil, or stays its error. The actor goes either way. */
-void xoi_actor_destroyed(xo_actor_t *actor, xo_msg_t **answer)
+/* The reason is in the place of a method's name: who destroys may say why. */
+static void say_why(const xo_request_t *request, char text[XO_ERROR_TEXT_BYTES])
 {
+    xo_slice_t given = xo_msg_header(request->msg)->method;
+    const char *usual = request->pool->stopping ? "its pool was stopped" : "destroyed";
+    xo_slice_t why = given.size ? given : xo_slice_str(usual);
+    snprintf(text, XO_ERROR_TEXT_BYTES, "%.*s", (int)why.size, why.data);
+    xoi_text_trim(text);
+}
+
+/* pre_destroy is over; *answer becomes nil, or stays its error. The actor goes either way. */
+void xoi_actor_destroyed(xo_actor_t *actor, const xo_request_t *request, xo_msg_t **answer)
+{
+    char why[XO_ERROR_TEXT_BYTES];
     xo_pool_t *pool = actor->pool;
+    say_why(request, why);
     if (*answer && xo_msg_header(*answer)->kind == XO_RESULT) {
         xo_msg_destroy(answer);
         *answer = xo_msg_create(&(xo_header_t){.kind = XO_RESULT}, xo_slice("\xc0", 1));
     }
     pool->stats.destroyed++;
     pool->stats.actors--;
-    xoi_announce_down(actor, "destroyed");
-    actor_leave(actor, "it was destroyed");
+    xoi_announce_down(actor, why);
+    actor_leave(actor, why);
 }
 
 /* Its create request was dropped before the host saw it. */

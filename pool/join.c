@@ -224,10 +224,27 @@ void xoi_joined_link(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
     pool->has_joined = true;
 }
 
+void xoi_peer_gone(xo_pool_t *pool, uint64_t endpoint)
+{
+    if (pool->ops->peer_gone && endpoint && !pool->closing)
+        pool->ops->peer_gone(pool->host, endpoint);
+}
+
+/* Another link to the same peer may have taken this one's place. */
+static void unlinked_peer(xo_pool_t *pool, xo_link_t *link)
+{
+    uint64_t id = xo_link_peer(link)->id;
+    xoi_watch_unlinked(pool, link);
+    if (!xo_endpoint_link_by_id(pool->endpoint, id))
+        xoi_peer_gone(pool, id);
+}
+
 /* The endpoint's unlinked operation. */
 void xoi_joined_unlink(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error_t *why, void *arg)
 {
     xo_pool_t *pool = arg;
+    if (!pool->closing)
+        unlinked_peer(pool, link);
     if (link != pool->broker_link || pool->closing)
         return;
     if (xo_endpoint_broker(endpoint) == link)

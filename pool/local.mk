@@ -21,7 +21,8 @@ pool_libxo_pool_la_SOURCES = \
 	pool/serve.c \
 	pool/stop.c \
 	pool/text.c \
-	pool/turn.c
+	pool/turn.c \
+	pool/watch.c
 
 # The public headers, installed as $(includedir)/xo/pool/NAME.h.
 poolincludedir = $(includedir)/xo/pool

@@ -20,6 +20,7 @@ static void on_pool_down(xo_pool_t *pool, const xo_msg_t *event)
     if (xo_map_get_str(body, "reason", reason, sizeof reason) < 0)
         strcpy(reason, "the broker says that it is down");
     xo_endpoint_peer_down(pool->endpoint, id, reason);
+    xoi_peer_gone(pool, id); /* it may never have had a link of its own */
 }
 
 static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *msg, void *arg)

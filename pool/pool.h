@@ -29,6 +29,10 @@
 
 #include "libxo/xo.h"
 
+/* A call of this method of any actor, whatever its language, is the pool's: answered, with the
+ * reason as a str, when the actor has ended. */
+#define XO_METHOD_WATCH "__xo_watch"
+
 typedef struct xo_pool xo_pool_t;
 typedef struct xo_actor xo_actor_t;
 typedef struct xo_request xo_request_t;
@@ -61,6 +65,9 @@ typedef struct xo_host_ops {
     xo_msg_t *(*spec)(void *host, xo_request_t *request, xo_error_t *why);
     /* The broker asks the pool to end (SIGTERM does the same). Must lead to xo_pool_destroy. */
     void (*stop)(void *host);
+    /* The last link to this endpoint is gone, or it died: it will not ask for anything again. NULL
+     * allowed. */
+    void (*peer_gone)(void *host, uint64_t endpoint);
 } xo_host_ops_t;
 
 typedef struct xo_pool_options {

@@ -6,6 +6,7 @@
  * lookup.c    asking the broker for a uid      join.c       the link to the broker, heartbeats
  * stop.c      orderly stop, the owner's end    bootstrap.c  options from the environment
  * text.c      what goes into sentences     recover.c    actors that are created again
+ * watch.c     who wants to know when an actor ends
  */
 #ifndef XO_POOL_IMPL_H
 #define XO_POOL_IMPL_H
@@ -60,7 +61,8 @@ struct xo_actor {
     xo_request_t *mailbox; /* in order of arrival */
     xo_request_t *express; /* those that bypass the lock, in order of arrival */
     xo_request_t *running;
-    xo_request_t *dead; /* those that the ending pool has answered */
+    xo_request_t *dead;     /* those that the ending pool has answered */
+    xo_request_t *watchers; /* answered when the actor ends */
     size_t waiting_messages, waiting_bytes;
     xoi_turn_waiter_t *lock_waiters;
     xoi_turn_waiter_t *room_waiters;
@@ -96,14 +98,15 @@ struct xo_request {
     bool running;
     bool locked; /* holds the actor's lock */
     bool cancelled;
-    bool ended; /* by the pool that goes away; what the host does with it is ignored */
+    bool watches; /* in actor->watchers */
+    bool ended;   /* by the pool that goes away; what the host does with it is ignored */
     void *data;
     xo_msg_t *spec; /* of a create: what creates the actor again, unless msg does */
     char *no_spec;  /* why there is none */
     bool adopts;    /* a create for an actor that came back: it gets a reference */
     xoi_held_t *held;
     xoi_duplicate_t *duplicate;
-    xo_request_t *prev, *next; /* in a mailbox, in actor->running or among the free ones */
+    xo_request_t *prev, *next; /* in a mailbox, one of the actor's lists or among the free ones */
     xoi_request_key_t key;
     UT_hash_handle hh; /* in pool->requests, by key */
 
@@ -178,7 +181,7 @@ struct xo_pool {
 /* actor.c */
 xo_actor_t *xoi_actor_create(xo_pool_t *pool, xo_slice_t uid, xo_slice_t class_name);
 void xoi_actor_created(xo_actor_t *actor, const xo_request_t *request, xo_msg_t **answer);
-void xoi_actor_destroyed(xo_actor_t *actor, xo_msg_t **answer);
+void xoi_actor_destroyed(xo_actor_t *actor, const xo_request_t *request, xo_msg_t **answer);
 void xoi_actor_abort(xo_actor_t *actor);
 void xoi_actor_end(xo_actor_t *actor);
 void xoi_actor_pin(xo_actor_t *actor);
@@ -229,6 +232,13 @@ void xoi_duplicates_free(xo_pool_t *pool);
 void xoi_request_route(xo_request_t *request);
 void xoi_serve(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *arg);
 
+/* watch.c */
+bool xoi_is_watch(const xo_header_t *header);
+void xoi_watch(xo_actor_t *actor, xo_request_t *request);
+void xoi_watch_cancel(xo_request_t *request);
+void xoi_watch_unlinked(xo_pool_t *pool, const xo_link_t *link);
+void xoi_watchers_tell(xo_actor_t *actor, const char *reason);
+
 /* lookup.c */
 void xoi_lookup(xo_request_t *request);
 bool xoi_asked_by_broker(const xo_request_t *request);
@@ -239,6 +249,7 @@ void xoi_join_init(xo_pool_t *pool, uint32_t heartbeat_ms);
 void xoi_join_end(xo_pool_t *pool);
 void xoi_joined_link(xo_endpoint_t *endpoint, xo_link_t *link, void *arg);
 void xoi_joined_unlink(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error_t *why, void *arg);
+void xoi_peer_gone(xo_pool_t *pool, uint64_t endpoint);
 void xoi_announce_up(xo_actor_t *actor, const xo_request_t *request);
 void xoi_announce_down(const xo_actor_t *actor, const char *reason);
 void xoi_barrier(xo_request_t *request);

@@ -224,7 +224,7 @@ void xoi_request_end(xo_request_t *request, xo_msg_t **answer)
     if (kind == XO_CREATE && !request->adopts)
         xoi_actor_created(actor, request, answer);
     else if (kind == XO_DESTROY)
-        xoi_actor_destroyed(actor, answer);
+        xoi_actor_destroyed(actor, request, answer);
     if (request->locked)
         actor->locked = false;
     xoi_actor_wake(actor);

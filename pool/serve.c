@@ -78,6 +78,8 @@ static void deliver(xo_request_t *request)
         return;
     else if (is_stale(header, actor))
         reject_stale(request, actor);
+    else if (xoi_is_watch(header))
+        xoi_watch(actor, request);
     else
         xoi_mailbox_put(actor, request);
 }
@@ -135,6 +137,10 @@ static void cancel_waiting(xo_request_t *request)
 
 static void cancel_known(xo_pool_t *pool, xo_request_t *request)
 {
+    if (request->watches) {
+        xoi_watch_cancel(request);
+        return;
+    }
     if (!request->running) {
         cancel_waiting(request);
         return;

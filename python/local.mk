@@ -27,6 +27,8 @@ python__xo_la_SOURCES = \
 	python/_xo/future.c \
 	python/_xo/future.h \
 	python/_xo/host.c \
+	python/_xo/internal.c \
+	python/_xo/internal.h \
 	python/_xo/method.c \
 	python/_xo/module.c \
 	python/_xo/pool.c \
@@ -58,11 +60,14 @@ xoscar_PYTHON = \
 	python/xoscar/_copy.py \
 	python/xoscar/_cuda.py \
 	python/xoscar/_failure.py \
+	python/xoscar/_generator.py \
 	python/xoscar/_glue.py \
 	python/xoscar/_node.py \
 	python/xoscar/_pickle.py \
 	python/xoscar/_prometheus.py \
 	python/xoscar/_settle.py \
+	python/xoscar/_stream.py \
+	python/xoscar/_streams.py \
 	python/xoscar/api.py \
 	python/xoscar/batch.py \
 	python/xoscar/core.py \

@@ -89,6 +89,8 @@ python_tests = \
 	python/tests/test_calls.py \
 	python/tests/test_copy_to.py \
 	python/tests/test_errors.py \
+	python/tests/test_generator.py \
+	python/tests/test_generator_ends.py \
 	python/tests/test_metrics.py \
 	python/tests/test_on_receive.py \
 	python/tests/test_pools.py \

@@ -16,9 +16,14 @@ static PyObject *actor_ref(PyObject *self, PyObject *unused)
 
 static int actor_traverse(PyObject *self, visitproc visit, void *arg)
 {
-    (void)visit;
-    (void)arg;
     Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((xopy_actor_t *)self)->extras);
+    return 0;
+}
+
+static int actor_clear(PyObject *self)
+{
+    Py_CLEAR(((xopy_actor_t *)self)->extras);
     return 0;
 }
 
@@ -27,6 +32,7 @@ static void actor_dealloc(PyObject *self)
     xopy_actor_t *actor = (xopy_actor_t *)self;
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
+    actor_clear(self);
     Py_XDECREF(actor->uid);
     Py_XDECREF(actor->address);
     type->tp_free(self);
@@ -107,6 +113,7 @@ static PyMemberDef actor_members[] = {
     {"uid", T_OBJECT, offsetof(xopy_actor_t, uid), READONLY, "The actor's uid, bytes."},
     {"address", T_OBJECT, offsetof(xopy_actor_t, address), READONLY,
      "The address of its pool, \"host:port\"."},
+    {"_xo_extras", T_OBJECT, offsetof(xopy_actor_t, extras), 0, "The package's own."},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -115,6 +122,7 @@ static PyType_Slot actor_slots[] = {
     {Py_tp_new, actor_new},
     {Py_tp_init, actor_init},
     {Py_tp_traverse, actor_traverse},
+    {Py_tp_clear, actor_clear},
     {Py_tp_dealloc, actor_dealloc},
     {Py_tp_methods, actor_methods},
     {Py_tp_members, actor_members},

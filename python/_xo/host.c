@@ -5,6 +5,7 @@
  */
 #include "_xo/actor.h"
 #include "_xo/batch.h"
+#include "_xo/internal.h"
 #include "_xo/run.h"
 #include "_xo/values.h"
 
@@ -21,6 +22,8 @@ PyObject *xopy_actor_object(xo_actor_t *actor)
 
 bool xopy_bypasses(const xopy_hosted_t *hosted, xo_slice_t method)
 {
+    if (xopy_is_internal_without_lock(method))
+        return true;
     if (!hosted || !hosted->no_lock)
         return false;
     PyObject *name = PyUnicode_DecodeUTF8(method.data, (Py_ssize_t)method.size, NULL);
@@ -53,8 +56,7 @@ static void leave_context(PyObject *context)
 
 /* ---- what a message says ---- */
 
-/* args and kwargs (NULL if there are none) of a call, as new references. */
-static int read_arguments(xo_request_t *request, PyObject **args, PyObject **kwargs)
+int xopy_read_arguments(xo_request_t *request, PyObject **args, PyObject **kwargs)
 {
     xo_msg_t *msg = xo_request_msg_mut(request);
     PyObject *pair = xo_msg_payload(msg);
@@ -128,7 +130,7 @@ static PyObject *call_by_name(xopy_hosted_t *hosted, xo_request_t *request, PyOb
                               PyObject **method)
 {
     PyObject *args, *kwargs, *result = NULL;
-    if (read_arguments(request, &args, &kwargs) < 0)
+    if (xopy_read_arguments(request, &args, &kwargs) < 0)
         return NULL;
     *method = find_method(hosted, name);
     if (*method)
@@ -183,7 +185,7 @@ static PyObject *received(xo_request_t *request, PyObject *name, bool batch)
         Py_XDECREF(pairs);
         return columns ? Py_BuildValue("((OiNO))", name, 1, columns, Py_None) : NULL;
     }
-    if (read_arguments(request, &args, &kwargs) < 0)
+    if (xopy_read_arguments(request, &args, &kwargs) < 0)
         return NULL;
     PyObject *message = kwargs ? Py_BuildValue("((OiNN))", name, 0, args, kwargs)
                                : Py_BuildValue("((OiN{}))", name, 0, args);
@@ -210,6 +212,8 @@ static void handle(xopy_pool_t *host, xo_actor_t *actor, xo_request_t *request)
     PyObject *name = method_name(header->method);
     if (!name)
         xopy_respond(host, request, XOPY_FOR_CALL, NULL);
+    else if (!batch && xopy_is_internal(header->method))
+        xopy_handle_internal(host, actor, request, name);
     else if (hosted_of(actor)->on_receive)
         handle_receive(host, actor, request, name, batch);
     else if (batch)
@@ -413,4 +417,5 @@ const xo_host_ops_t xopy_host_ops = {
     .event = host_event,
     .spec = host_spec,
     .stop = host_stop,
+    .peer_gone = xopy_peer_gone,
 };

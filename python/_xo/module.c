@@ -173,6 +173,16 @@ static PyObject *module_current_run(PyObject *module, PyObject *unused)
     return Py_NewRef(run ? run : Py_None);
 }
 
+/* A method that ref.name would not give: one of the package's own. */
+static PyObject *module_method(PyObject *module, PyObject *args)
+{
+    PyObject *ref, *name;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!U", xopy_state()->ref_type, &ref, &name))
+        return NULL;
+    return xopy_method_create(xopy_state(), (xopy_ref_t *)ref, name);
+}
+
 static PyObject *module_find_actor(PyObject *module, PyObject *ref)
 {
     (void)module;
@@ -286,6 +296,8 @@ static PyMethodDef functions[] = {
      "->\n"
      "(messages in, messages out, bytes in, bytes out)."},
     {"current_run", module_current_run, METH_NOARGS, "The Run whose step this is, or None."},
+    {"method", module_method, METH_VARARGS,
+     "method(ref, name)\n--\n\nThe method, also one whose name begins with an underscore."},
     {"find_actor", module_find_actor, METH_O,
      "The object behind a reference to an actor of the running loop, or None."},
     {"find_node", module_find_node, METH_NOARGS, "The lane endpoint of this user's node here."},

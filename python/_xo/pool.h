@@ -30,6 +30,8 @@ extern const xo_host_ops_t xopy_host_ops;
 
 /* The user's object; borrowed, NULL while it is made. */
 PyObject *xopy_actor_object(xo_actor_t *actor);
+/* args and kwargs (NULL if there are none) of a call, as new references. */
+int xopy_read_arguments(xo_request_t *request, PyObject **args, PyObject **kwargs);
 /* Does the method run without the actor's lock? */
 bool xopy_bypasses(const xopy_hosted_t *hosted, xo_slice_t method);
 /* Ends it without ceremony. Not from within a callback of xo's. */

@@ -1,4 +1,6 @@
 """What the extension _xo calls for what is rare: one name for each, found when first needed."""
+import sys
+
 from ._failure import describe, failure, local_error, no_broker, not_accepted
 from ._pickle import dumps, loads, portable_create
 from ._settle import holds_lock, settle, settle_rest
@@ -11,10 +13,12 @@ __all__ = [
     "failure",
     "holds_lock",
     "hook",
+    "internal",
     "loads",
     "local_error",
     "no_broker",
     "not_accepted",
+    "peer_gone",
     "portable_create",
     "settle",
     "settle_rest",
@@ -128,3 +132,25 @@ def destroy_actor(ref):
     from .api import destroy_actor
 
     return destroy_actor(ref)
+
+
+# ---- methods of the package's own ----
+
+
+def internal(actor, name, args, sender):
+    """Runs the method __xo_... of an actor, sent by the endpoint `sender` (0: this pool): gives a
+    coroutine or the result."""
+    if name == "__xo_link":
+        from ._monitor import take_link
+
+        return take_link(actor, *args)
+    from ._streams import serve
+
+    return serve(actor, name, args, sender)
+
+
+def peer_gone(endpoint):
+    """An endpoint is gone for good: nobody reads its streams any more."""
+    streams = sys.modules.get("xoscar._streams")
+    if streams is not None:
+        streams.peer_gone(endpoint)

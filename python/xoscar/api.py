@@ -5,6 +5,7 @@ import _xo
 
 from . import errors
 from ._buffers import buffer_ref, copy_to, file_object_ref
+from ._generator import IteratorWrapper, generator
 from .backends.recovery import kill_actor, wait_actor_pool_recovered
 from .core import (
     TYPE_CHECKING,
@@ -331,6 +332,7 @@ __all__ = [
     "Actor",
     "ActorRef",
     "ActorRefType",
+    "IteratorWrapper",
     "LocalActorRef",
     "StatelessActor",
     "actor_ref",
@@ -340,6 +342,7 @@ __all__ = [
     "create_actor_pool",
     "destroy_actor",
     "file_object_ref",
+    "generator",
     "get_pool_config",
     "has_actor",
     "kill_actor",

@@ -131,9 +131,20 @@ def actor_traits(cls):
 
 def hook(actor, name):
     """Calls __post_create__ or __pre_destroy__, unless it is Actor's own, which does nothing."""
+    if name == "__pre_destroy__" and actor._xo_extras:
+        return _end_extras(actor)
     if getattr(type(actor), name) is getattr(Actor, name):
         return None
     return getattr(actor, name)()
+
+
+async def _end_extras(actor):
+    """The user's __pre_destroy__, and the end of the actor's streams and links."""
+    try:
+        await actor.__pre_destroy__()
+    finally:
+        for extra in list(actor._xo_extras.values()):
+            await extra.end()
 
 
 __all__ = [

@@ -1,0 +1,18 @@
+/* internal.h - calls of methods named __xo_*, which are the package's own and no actor's: of the
+ * streams of xoscar.generator, and of links between actors. Code of users never sees them.
+ */
+#ifndef XOPY_INTERNAL_H
+#define XOPY_INTERNAL_H
+
+#include "_xo/pool.h"
+
+bool xopy_is_internal(xo_slice_t method);
+/* All but those that produce a stream's items: they run the actor's code. */
+bool xopy_is_internal_without_lock(xo_slice_t method);
+/* Runs it: xoscar._glue.internal. */
+void xopy_handle_internal(xopy_pool_t *pool, xo_actor_t *actor, xo_request_t *request,
+                          PyObject *name);
+/* The host's operation. */
+void xopy_peer_gone(void *host, uint64_t endpoint);
+
+#endif

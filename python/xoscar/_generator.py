@@ -1,0 +1,321 @@
+"""@xo.generator: a method's generator, consumed elsewhere. This is the consumer's side; the other
+one is _stream.py, which also says what goes between them."""
+from __future__ import annotations
+
+import weakref
+from collections import deque
+
+import _xo
+
+from . import errors
+from .core import NO_LOCK_ATTRIBUTE_HINT, StatelessActor
+
+TYPE_CHECKING = False  # as typing has it
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+_LOW = 512  # with fewer items at hand the next ones are asked for
+
+
+def generator(func: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a method whose generator is consumed by its caller.
+
+    The caller writes ``async for item in await ref.method()``. The generator, ``def`` or ``async
+    def``, runs in the actor and is ahead of its consumer by a bounded number of items and bytes.
+    What it raises reaches the consumer, with its type and remote traceback, after the items before
+    it. It is closed, so its ``finally`` runs, when the consumer is dropped, leaves the loop, or
+    dies. A method that returns something else than a generator returns it as it is.
+
+    Parameters
+    ----------
+    func : callable
+        A method of an actor. ``no_lock`` may be applied beside it, in any order.
+
+    Returns
+    -------
+    callable
+        The method, as others see it: calling it gives an ``IteratorWrapper``.
+
+    Notes
+    -----
+    The generator's code runs only while it has the actor's lock, which it takes for each turn. It
+    keeps the lock across an await if its consumer waits for the item. The first time that it has
+    to wait before anybody wants the item, the lock is given up until it goes on, and from then on
+    items are produced only when they are wanted. Generators of stateless actors and ``no_lock``
+    ones have no lock to wait for, and are always ahead.
+    """
+
+    async def method(self, *args, **kwargs):
+        result = func(self, *args, **kwargs)
+        if hasattr(result, "__await__"):
+            result = await result
+        return _offer(self, result, getattr(method, NO_LOCK_ATTRIBUTE_HINT, False))
+
+    for name in ("__module__", "__name__", "__qualname__", "__doc__"):
+        setattr(method, name, getattr(func, name, None))
+    method.__dict__.update(getattr(func, "__dict__", {}))
+    method.__wrapped__ = func
+    return method
+
+
+def _offer(actor, result, no_lock):
+    from ._streams import add_stream, is_generator
+
+    if not is_generator(result) or actor.uid is None:
+        return result
+    handle = IteratorWrapper(None, actor.address, actor.uid)
+    locked = not (no_lock or isinstance(actor, StatelessActor))
+    handle._ident = add_stream(actor, result, handle._token, locked)
+    return handle
+
+
+def _running_loop():
+    import asyncio
+
+    return asyncio._get_running_loop()
+
+
+def _token():
+    import os
+
+    return os.urandom(8)
+
+
+class IteratorWrapper:
+    """The remote generator that a call of a method marked with ``generator`` gives.
+
+    It is an asynchronous iterator. It can be an argument or a result, also when some items have
+    been consumed: the one who gets it goes on with the next item, and the one who gave it away
+    cannot use it any more.
+
+    Parameters
+    ----------
+    uid : str
+        The stream's name at its actor.
+    actor_addr : str
+        The address of the actor's pool.
+    actor_uid : bytes
+        The actor's uid.
+    """
+
+    _ident = _loop = None  # for a __del__ after a failed __init__
+
+    def __init__(self, uid: str, actor_addr: str, actor_uid: bytes, index: int = 0):
+        self._ident = uid
+        self._ref = _xo.ActorRef(actor_addr, actor_uid)
+        self._token = _token()
+        self._index = index  # how many items have been consumed
+        self._items = deque()
+        self._end = None  # (how, what) once it is known
+        self._over = False  # and told
+        self._cancelled = False  # who waited has seen CancelledError already
+        self._take = None  # how to ask for one item, if the stream is on demand
+        self._pull = None  # the request for more under way
+        self._handed = False  # a copy has been pickled
+        self._loop = _running_loop()
+
+    def _send(self, name, *args):
+        self._loop = _running_loop()
+        return _xo.method(self._ref, name)(self._ident, self._token, *args)
+
+    # ---- iterating ----
+
+    def __aiter__(self) -> IteratorWrapper:
+        return self
+
+    async def __anext__(self) -> Any:
+        while not self._items:
+            if self._end is not None or self._over:
+                self._raise_end()
+            await self._more()
+        return self._pop()
+
+    def _pop(self):
+        item = self._items.popleft()
+        self._index += 1
+        if len(self._items) < _LOW and self._pull is None:
+            self._ask_ahead()
+        return _unpack(item) if type(item) is _Packed else item
+
+    def _ask(self, hungry):
+        start = self._index + len(self._items)
+        if self._take is None:
+            self._pull = pull = self._send("__xo_next", start, self._index, hungry)
+        else:
+            self._pull = pull = self._send(self._take, start, self._index)
+        weak = weakref.ref(self)  # whoever only waits in vain must not keep it alive
+
+        def arrived(call):
+            handle = weak()
+            if handle is not None:
+                handle._arrived(call)
+
+        pull.add_done_callback(arrived)
+        return pull
+
+    def _ask_ahead(self):
+        if self._take is None and self._end is None and len(self._items) < _LOW:
+            self._ask(False)
+
+    async def _more(self):
+        import asyncio
+
+        pull = self._pull or self._ask(True)
+        try:
+            await pull
+        except Exception:
+            pass  # _arrived has it
+        except asyncio.CancelledError:
+            if pull.cancelled():  # perhaps before the owner had looked at it
+                self._send("__xo_cancel", self._index)
+                self._cancelled = True
+            raise
+        self._arrived(pull)
+
+    def _arrived(self, pull):
+        if self._pull is not pull:
+            return
+        self._pull = None
+        if pull.cancelled():
+            return
+        error = pull.exception()
+        if error is not None:
+            self._end = ("raise", error)
+            return
+        first, items, packed, end, self._take = pull.result()
+        if first != self._index + len(self._items):
+            return
+        for i in packed:
+            items[i] = _Packed(items[i])
+        self._items.extend(items)
+        if end is not None:
+            self._end = end
+        if items:
+            self._ask_ahead()
+
+    def _raise_end(self):
+        if self._over:
+            raise StopAsyncIteration
+        self._over = True
+        self._let_go()
+        how, what = self._end
+        if how == "cancelled" and self._cancelled:
+            raise StopAsyncIteration
+        raise _end_exception(how, what)
+
+    # ---- the end ----
+
+    async def aclose(self) -> None:
+        """End the generator; what it does in its ``finally`` is over when this returns.
+
+        Raises
+        ------
+        ServerClosed
+            If the actor's pool cannot be reached any more.
+        """
+        if self._over:
+            return
+        self._over = True
+        self._items.clear()
+        self._loop, pull = None, self._pull
+        self._pull = None
+        if pull is not None:
+            pull.abandon()
+        try:
+            await _xo.method(self._ref, "__xo_close")(self._ident, self._token, False)
+        except errors.ActorNotExist:
+            pass
+
+    async def destroy(self) -> None:
+        """The same as ``aclose``."""
+        await self.aclose()
+
+    def _let_go(self):
+        """Tells the owner that this handle is not used any more."""
+        loop, self._loop, pull, self._pull = self._loop, None, self._pull, None
+        if loop is None or loop.is_closed():
+            return
+        # From within a garbage collection, in whatever thread: nothing may be sent here.
+        args = self._ref, self._ident, self._token, self._handed, pull
+        try:
+            loop.call_soon_threadsafe(_tell_close, *args)
+        except RuntimeError:
+            pass  # it was closed meanwhile
+
+    def __del__(self):
+        if self._ident is not None and self._loop is not None:
+            self._let_go()
+
+    # ---- on its way ----
+
+    def __reduce__(self):
+        self._handed = True
+        index = None if self._over else self._index
+        return _restore, (self._ident, self._ref.address, self._ref.uid, index)
+
+    def __repr__(self):
+        return f"<generator {self._ident} of {self._ref!r}, {self._index} items consumed>"
+
+
+def _restore(ident, address, uid, index):
+    handle = IteratorWrapper(ident, address, uid, index or 0)
+    if index is None:
+        handle._over, handle._loop = True, None
+    elif handle._loop is not None:
+        _xo.method(handle._ref, "__xo_claim").tell(ident, handle._token, index)
+    return handle
+
+
+def _tell_close(ref, ident, token, handed, pull):
+    if pull is not None:
+        pull.abandon()
+    _xo.method(ref, "__xo_close").tell(ident, token, handed)
+
+
+# ---- what arrives ----
+
+
+class _Packed:
+    """An item that is still a pickle: what cannot be unpickled fails in its turn."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts):
+        self.parts = parts
+
+
+def _unpack(item):
+    from ._pickle import loads
+
+    data, *buffers = item.parts
+    return loads(data, [_writable(buffer) for buffer in buffers])
+
+
+def _writable(buffer):
+    """A received message's memory is ours alone; a buffer of this process must be copied."""
+    view = memoryview(buffer)
+    return bytearray(view) if type(view.obj) is bytes else memoryview(view.obj)
+
+
+def _end_exception(how, what):
+    if how == "end":
+        return StopAsyncIteration()
+    if how == "raise":
+        return what
+    if how == "gone":
+        return errors.ActorNotExist(what)
+    if how == "cancelled":
+        import asyncio
+
+        return asyncio.CancelledError("the generator was cancelled")
+    if isinstance(what, BaseException):
+        return what
+    return _remote_error(*what)
+
+
+def _remote_error(message, type, traceback, exception, address, pid):
+    from ._failure import failure
+
+    fields = {"code": "MethodError", "executed": "ran", "reason": "", "message": message}
+    fields.update(type=type, traceback=traceback, exception=exception, address=address, pid=pid)
+    return failure(fields)
