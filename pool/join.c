@@ -175,6 +175,8 @@ static int dial(xo_pool_t *pool, xo_error_t *err)
     if (!link)
         return -1;
     pool->broker_link = xo_link_incref(link);
+    /* The broker may consider us ready before we have its welcome: what is for it waits here. */
+    xo_endpoint_set_broker(pool->endpoint, link);
     return 0;
 }
 

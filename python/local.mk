@@ -85,7 +85,9 @@ xoscaraio_PYTHON = \
 xoscarbackendsdir = $(xoscardir)/backends
 xoscarbackends_PYTHON = \
 	python/xoscar/backends/__init__.py \
+	python/xoscar/backends/_options.py \
 	python/xoscar/backends/_plan.py \
+	python/xoscar/backends/_report.py \
 	python/xoscar/backends/_sub_process.py \
 	python/xoscar/backends/allocate_strategy.py \
 	python/xoscar/backends/config.py \

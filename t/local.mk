@@ -88,11 +88,13 @@ python_tests = \
 	python/tests/test_bounds.py \
 	python/tests/test_calls.py \
 	python/tests/test_copy_to.py \
+	python/tests/test_create_pool.py \
 	python/tests/test_errors.py \
 	python/tests/test_generator.py \
 	python/tests/test_generator_ends.py \
 	python/tests/test_metrics.py \
 	python/tests/test_on_receive.py \
+	python/tests/test_pool_life.py \
 	python/tests/test_pools.py \
 	python/tests/test_readme.py \
 	python/tests/test_recovery.py \

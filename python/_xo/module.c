@@ -227,6 +227,26 @@ static PyObject *module_forget(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyObject *module_parse_address(PyObject *module, PyObject *text)
+{
+    xo_error_t err;
+    xo_address_t address;
+    const char *utf8 = PyUnicode_AsUTF8(text);
+    (void)module;
+    if (!utf8)
+        return NULL;
+    if (xo_address_parse(utf8, &address, &err) < 0)
+        return xopy_raise(&err);
+    return Py_BuildValue("(si)", address.host, address.port);
+}
+
+static PyObject *module_run_dir(PyObject *module, PyObject *unused)
+{
+    xo_ctx_t *ctx = xopy_ctx(PyModule_GetState(module));
+    (void)unused;
+    return ctx ? PyUnicode_DecodeFSDefault(xo_ctx_run_dir(ctx)) : NULL;
+}
+
 static PyObject *module_encode(PyObject *module, PyObject *value)
 {
     xopy_body_t body;
@@ -303,6 +323,10 @@ static PyMethodDef functions[] = {
     {"find_node", module_find_node, METH_NOARGS, "The lane endpoint of this user's node here."},
     {"close", module_close, METH_NOARGS, "Ends everything in this process."},
     {"forget", module_forget, METH_NOARGS, "For the child of a fork: begins anew."},
+    {"parse_address", module_parse_address, METH_O,
+     "parse_address(text)\n--\n\n(host, port) of \"host\", \"host:port\", \"[v6]:port\"; port 0: "
+     "any, or none is said. ValueError."},
+    {"run_dir", module_run_dir, METH_NOARGS, "The directory of the ipc sockets of pools here."},
     {"encode", module_encode, METH_O,
      "encode(value)\n--\n\nThe value as it goes over the wire: (bytes, list of buffers)."},
     {"decode", module_decode, METH_VARARGS, "decode(bytes, buffers)\n--\n\nThe reverse of encode."},

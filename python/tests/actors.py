@@ -104,6 +104,13 @@ async def make(cls, address, *args):
     return await xo.create_actor(cls, *args, address=address)
 
 
+def children():
+    """Process ids of this process's children."""
+    pid = os.getpid()
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return set(file.read().split())
+
+
 def node_files():
     """The files that nodes have left in the run directory, which the last to leave removes."""
     return [

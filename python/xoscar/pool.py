@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-_STOP_MS = 1500  # for __pre_destroy__ of all actors, when the pool is told to end
+_STOP_MS = 60000  # for __pre_destroy__ of all actors; the broker kills much sooner
 
 
 def _take_conf():
@@ -23,6 +23,8 @@ def _take_conf():
     if conf.get("pythonpath"):
         os.environ["PYTHONPATH"] = conf["pythonpath"]
     sys.path[:] = conf["path"]
+    if conf["cwd"]:
+        os.chdir(conf["cwd"])
     return conf
 
 
@@ -33,10 +35,13 @@ def _set_logging(conf):
     import logging
     import logging.config
 
-    if isinstance(settings, dict):
-        logging.config.dictConfig(settings)
-    else:
-        logging.config.fileConfig(settings, disable_existing_loggers=False)
+    if "dict" in settings:
+        logging.config.dictConfig(settings["dict"])
+    if "file" in settings:
+        logging.config.fileConfig(settings["file"], disable_existing_loggers=False)
+    basic = {key: settings[key] for key in ("level", "format") if key in settings}
+    if basic:
+        logging.basicConfig(**basic)
 
 
 def _modules(conf, argv):
@@ -53,11 +58,15 @@ def _import_all(names):
     import importlib
 
     for name in names:
-        importlib.import_module(name)
+        try:
+            importlib.import_module(name)
+        except (Exception, SystemExit) as e:
+            text = f"cannot import {name}, one of the pool's modules: {type(e).__name__}: {e}"
+            raise ImportError(text, name=name) from e
 
 
 def _new_loop(conf):
-    if conf.get("use_uvloop") is True:
+    if conf.get("use_uvloop"):
         import uvloop
 
         return uvloop.new_event_loop()
@@ -95,9 +104,17 @@ async def _serve(conf, modules):
     pool.close()
 
 
-def main(argv):
-    conf = _take_conf()
-    modules = _modules(conf, argv)
+def _report(conf, exception):
+    """Tells who started the pool why it ends; what happens later tells the log."""
+    from .backends._report import write_report
+
+    try:
+        write_report(conf["report"], exception)
+    except OSError as e:
+        print(f"xoscar.pool: {conf['report']}: {e}", file=sys.stderr)
+
+
+def _run(conf, modules):
     _set_logging(conf)
     loop = _new_loop(conf)
     try:
@@ -105,6 +122,18 @@ def main(argv):
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
+
+
+def main(argv):
+    conf = _take_conf()
+    modules = _modules(conf, argv)
+    try:
+        _run(conf, modules)
+    except Exception as e:
+        if not conf.get("report") or os.environ["XO_POOL_GENERATION"] != "1":
+            raise
+        _report(conf, e)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Sub pools: what starts their processes, and what the main pool knows of them."""
 import os
 import signal
-import subprocess
 import sys
 
 import _xo
@@ -47,19 +46,18 @@ def _package_parent():
     return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def sub_pool_argv():
-    """What starts a sub pool: this interpreter, with its options."""
-    return [sys.executable, *subprocess._args_from_interpreter_flags(), "-m", "xoscar.pool"]
-
-
 def sub_pool_env(env, options):
     """The environment of a sub pool beyond the broker's: what is importable here must be there."""
     import json
 
-    path = [os.getcwd() if entry == "" else entry for entry in sys.path]
+    try:
+        cwd = os.getcwd()
+    except FileNotFoundError:  # it was removed
+        cwd = ""
+    path = [cwd if entry == "" else entry for entry in sys.path]
     found = [_package_parent(), os.path.dirname(os.path.abspath(_xo.__file__))]
     inherited = os.environ.get("PYTHONPATH")
-    conf = {**options, "path": path, "pythonpath": inherited}
+    conf = {**options, "path": path, "pythonpath": inherited, "cwd": cwd}
     return {
         **(env or {}),
         "PYTHONPATH": os.pathsep.join(found + ([inherited] if inherited else [])),

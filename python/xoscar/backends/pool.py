@@ -3,14 +3,24 @@ import os
 
 import _xo
 
-from .. import _node
+from .. import _node, errors
 from ..core import ActorRef
-from ._plan import Plan, compose_env, join_address
-from ._sub_process import SubProcess, sub_pool_argv, sub_pool_env
+from ._options import python_argv, sub_pool_options
+from ._plan import (
+    Plan,
+    check_label,
+    check_rest,
+    compose_env,
+    join_address,
+    split_address,
+)
+from ._report import read_report, report_path
+from ._sub_process import SubProcess, sub_pool_env
 from .recovery import Watch, pool_settings
 
 _READY_MS = 60000  # for a sub pool to start, with the modules that it imports
 _STOP_MS = 1500  # for the main pool's actors' __pre_destroy__
+_REMOVE_S = 5  # for a sub pool that is removed to end in order
 
 
 class MainActorPool:
@@ -27,7 +37,7 @@ class MainActorPool:
         self._bind = None  # the host that all of the node's pools listen on; None: as advertised
         self._broker = None
         self._pool = None
-        self._stopping = None
+        self._starting = self._stopping = None
         self._ended = None
         self._watch = Watch(self, None, None)
         self.runtime = None
@@ -40,18 +50,33 @@ class MainActorPool:
         return self._ended is None or self._ended.done()
 
     async def start(self):
-        """Starts everything; create_actor_pool has done so."""
+        """Start everything. create_actor_pool has done so; after ``stop`` it starts anew.
+
+        Raises
+        ------
+        ActorPoolNotStarted
+            If ``stop`` is called meanwhile.
+        OSError, Exception
+            What create_actor_pool raises. Nothing is left running then.
+        """
         import asyncio
 
-        if self._ended is not None:
+        if not self.stopped:
             return
-        self._ended = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
+        self._stopping = None
+        self.sub_processes = {}
         self.runtime = _xo.runtime()
         _node.pools.add(self)
+        self._starting = loop.create_task(self._start_all())  # which stop() can cancel
         try:
-            await self._start_all()
-        except BaseException:
+            await self._starting
+        except BaseException as e:
+            told_to_stop = self._stopping is not None and isinstance(e, asyncio.CancelledError)
             await self.stop()
+            if told_to_stop:
+                raise errors.ActorPoolNotStarted("the pool was stopped while it started") from None
             raise
 
     async def _start_all(self):
@@ -96,11 +121,28 @@ class MainActorPool:
         return await getattr(self._broker_ref(), "pool.start")(request)
 
     async def _start_one(self, index, address, label, env, options, argv=None):
-        argv = argv or sub_pool_argv()
-        env = sub_pool_env(env, {**self._options, **options})
-        process = SubProcess(await self._request(index, address, label, argv, env))
+        report = report_path(self._broker.endpoint)
+        env = sub_pool_env(env, {**self._options, **options, "report": report})
+        try:
+            record = await self._request(index, address, label, argv or python_argv(), env)
+        except errors.ServerClosed:
+            why = read_report(report)
+            if why is None:
+                raise
+            raise why
+        process = SubProcess(record)
         self.sub_processes[process.address] = process
         return process
+
+    def _need_started(self):
+        if self.stopped or self.external_address is None:
+            raise errors.ActorPoolNotStarted("the pool is not started")
+
+    def _sub_address(self, external_address):
+        """The address for one more pool: a free port of the node's host, if none is given."""
+        if external_address is None:
+            return join_address(self._plan.host, 0)
+        return join_address(*split_address(external_address))
 
     async def append_sub_pool(
         self,
@@ -113,37 +155,100 @@ class MainActorPool:
         logging_conf=None,
         start_python=None,
     ):
-        """Starts one more sub pool and returns its address. start_python: the interpreter."""
-        address = external_address or join_address(self._plan.host, 0)
+        """Start one more sub pool.
+
+        Parameters
+        ----------
+        label : str, optional
+            Its label.
+        external_address : str, optional
+            "host:port" or "host". A free port of the main pool's host by default.
+        env : dict, optional
+            Environment variables.
+        modules, suspend_sigint, use_uvloop, logging_conf : optional
+            As for create_actor_pool, whose values hold where None is given.
+        start_python : str, optional
+            The interpreter: a path or a program's name. This process's by default.
+
+        Returns
+        -------
+        str
+            The pool's address. It is ready, and every process sees it in get_pool_config.
+
+        Raises
+        ------
+        ActorPoolNotStarted
+            If the pool is not running.
+        Exception
+            As for create_actor_pool. The other pools go on.
+        """
         given = {
             "modules": modules,
             "suspend_sigint": suspend_sigint,
             "use_uvloop": use_uvloop,
             "logging_conf": logging_conf,
         }
-        options = {name: value for name, value in given.items() if value is not None}
-        argv = [start_python, "-m", "xoscar.pool"] if start_python else None
-        process = await self._start_one(-1, address, label, compose_env(env), options, argv)
+        options = sub_pool_options(**{k: v for k, v in given.items() if v is not None})
+        self._need_started()
+        address = self._sub_address(external_address)
+        argv, env = python_argv(start_python), compose_env(env)
+        process = await self._start_one(-1, address, check_label(label), env, options, argv)
         return process.address
 
     async def append_c_pool(self, modules, label=None, external_address=None):
-        """Starts an xo-pool on this node, which hosts actors in C, and returns its address.
+        """Start an xo-pool on this node, which hosts actors in C.
 
-        modules: names or paths of the shared objects that hold their classes.
+        Parameters
+        ----------
+        modules : list of str
+            Names or paths of the shared objects that hold their classes.
+        label, external_address : optional
+            As for append_sub_pool.
+
+        Returns
+        -------
+        str
+            The pool's address.
         """
+        self._need_started()
         argv = [_node.find_program("xo-pool")]
         for module in modules:
             argv += ["--module", os.fspath(module)]
-        address = external_address or join_address(self._plan.host, 0)
-        return (await self._request(-1, address, label, argv, {}))["address"]
+        address = self._sub_address(external_address)
+        return (await self._request(-1, address, check_label(label), argv, {}))["address"]
 
     async def remove_sub_pool(self, external_address, timeout=None, force=False):
-        """Ends a sub pool for good. timeout: seconds before it is killed; force: at once."""
+        """End a sub pool for good.
+
+        Parameters
+        ----------
+        external_address : str
+            The sub pool's address.
+        timeout : float, optional
+            Seconds that its actors' ``__pre_destroy__`` may take together before it is killed;
+            5 by default.
+        force : bool
+            Kill it at once, without ``__pre_destroy__``.
+
+        Raises
+        ------
+        ValueError
+            If there is no sub pool at this address, or it is the main pool's.
+        """
+        if external_address == self.external_address and external_address is not None:
+            raise ValueError(f"{external_address} is the main pool's address: stop() ends it")
         if external_address not in self.sub_processes:
             raise ValueError(f"there is no sub pool at {external_address}")
-        timeout_ms = 0 if force else int((5 if timeout is None else timeout) * 1000)
-        await getattr(self._broker_ref(), "pool.stop")(external_address, timeout_ms)
-        self.sub_processes.pop(external_address, None)
+        if timeout is not None and timeout < 0:
+            raise ValueError(f"timeout is a number of seconds from 0, not {timeout}")
+        timeout_ms = 0 if force else int((_REMOVE_S if timeout is None else timeout) * 1000)
+        process = self.sub_processes.pop(external_address)
+        try:
+            await getattr(self._broker_ref(), "pool.stop")(external_address, timeout_ms)
+        except BaseException:
+            if process.is_alive():
+                self.sub_processes[external_address] = process
+            raise
 
     # ---- what the broker says ----
 
@@ -159,25 +264,38 @@ class MainActorPool:
     # ---- the end ----
 
     async def stop(self):
-        """Stops the sub pools, the broker and the main pool. Nothing is left when it returns."""
+        """Stop the sub pools, the broker and the main pool. Nothing is left when it returns.
+
+        While the pool starts, that ends; of a pool that is stopped it asks nothing.
+        """
         import asyncio
 
         if self.stopped:
             return
+        if asyncio.get_running_loop() is not self._ended.get_loop():
+            raise RuntimeError("the pool belongs to another event loop: stop it there")
         if self._stopping is None:
             self._stopping = asyncio.ensure_future(self._stop_all())
         await asyncio.shield(self._stopping)
 
     async def _stop_all(self):
+        import asyncio
+
         try:
+            if not self._starting.done():
+                self._starting.cancel()
+                await asyncio.wait([self._starting])
             if self._pool is not None and not self._pool.closed:
                 await self._pool.stop(_STOP_MS)
-            if self._broker is not None:
-                await self._broker.stop()
         finally:
-            if self._pool is not None:
-                self._pool.close()
-            self._end()
+            try:
+                if self._broker is not None:
+                    await self._broker.stop()
+            finally:
+                if self._pool is not None:
+                    self._pool.close()
+                self._pool = self._broker = None
+                self._end()
 
     def _end(self):
         _node.pools.discard(self)
@@ -191,11 +309,17 @@ class MainActorPool:
             self._broker.stop_now()
 
     async def join(self, timeout=None):
-        """Waits until the pool has been stopped; asyncio.TimeoutError after timeout seconds."""
+        """Wait until the pool has been stopped.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds after which it returns all the same; ``stopped`` tells.
+        """
         import asyncio
 
         if not self.stopped:
-            await asyncio.wait_for(asyncio.shield(self._ended), timeout)
+            await asyncio.wait([self._ended], timeout=timeout)
 
     async def __aenter__(self):
         await self.start()
@@ -228,32 +352,82 @@ async def create_actor_pool(
     extra_conf=None,
     **kwargs,
 ):
-    """Starts a main pool in this process and n_process sub pools, each a process of its own.
+    """Start a main pool in this process and sub pools beside it, each a process of its own.
 
-    address: "host:port", or "host" for any free port. n_process: None is the number of CPUs.
-    labels: one for each pool, the main one first. envs: environment variables, one dict for each
-    sub pool. ports: one for each sub pool, and one for the main pool before them if address has
-    none. auto_recover: what comes back when a sub pool's process dies: "actor" (or True) the
-    process and its actors, created again as they had been; "process" the process alone; False
-    nothing. modules: imported by each sub pool before it is ready. use_uvloop: True for the
-    sub pools' loops.
-    on_process_down, on_process_recover: called with (pool, address) once for each time that a sub
-    pool dies, and is there again with its actors; plain functions or ``async def``.
-    extra_conf: {"listen_elastic_ip": True} binds all interfaces and advertises address.
+    Parameters
+    ----------
+    address : str
+        "host:port", or "host" for any free port; "[v6]:port". With 0.0.0.0 or [::] the pools listen
+        everywhere and advertise an address of this machine.
+    n_process : int, optional
+        How many sub pools; 0 is allowed. The number of CPUs by default.
+    labels : list of str, optional
+        One for each pool, the main one first; entries may be None.
+    ports : list of int, optional
+        One for each sub pool, and one for the main pool before them if address has none. 0 and
+        None are any free port.
+    envs : list of dict, optional
+        Environment variables of each sub pool. ``CUDA_VISIBLE_DEVICES`` counts within this
+        process's own.
+    external_address_schemes, enable_internal_addresses : list, optional
+        Checked and accepted: which lane a message takes is found out by the two ends.
+    auto_recover : {"actor", "process", True, False}
+        What comes back when a sub pool's process dies: with "actor" (or True) the process and its
+        actors, created again as they had been; with "process" the process alone; else nothing.
+    modules : list of str, optional
+        Imported by each sub pool before it is ready.
+    suspend_sigint : bool, optional
+        Sub pools ignore SIGINT.
+    use_uvloop : {"auto", True, False}
+        The sub pools' event loop; "auto": uvloop where it is installed.
+    logging_conf : dict or str, optional
+        Logging in the sub pools: a dict for ``logging.config.dictConfig`` (or {"dict": it}), the
+        path of a file for ``fileConfig`` (or {"file": it}), or {"level": ..., "format": ...}.
+    proxy_conf : dict, optional
+        Checked and accepted, with a warning: brokers relay to pools that have no direct way.
+    on_process_down, on_process_recover : callable, optional
+        Called with (pool, address) once for each time that a sub pool dies, and is there again with
+        its actors; plain functions or ``async def``.
+    extra_conf : dict, optional
+        {"listen_elastic_ip": True} binds all interfaces and advertises address.
+    **kwargs
+        subprocess_start_method is accepted: a sub pool is always a fresh interpreter. Others are
+        named in a warning.
 
-    external_address_schemes, enable_internal_addresses and proxy_conf are accepted: which lane a
-    message takes is found out by the two ends.
+    Returns
+    -------
+    MainActorPool
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments that cannot be right, before anything starts.
+    ImportError
+        If a sub pool cannot import one of modules, with its traceback; if uvloop is missing.
+    OSError
+        With errno EADDRINUSE, if a port is in use. Nothing is left running, as after any error.
     """
     plan = Plan(address, n_process, labels, ports, envs)
-    options = {
-        "modules": list(modules or ()),
-        "suspend_sigint": bool(suspend_sigint),
-        "use_uvloop": use_uvloop,
-        "logging_conf": logging_conf,
-    }
-    pool = MainActorPool(plan, pool_settings(auto_recover), options)
+    recovery = pool_settings(auto_recover)
+    callbacks = {"on_process_down": on_process_down, "on_process_recover": on_process_recover}
+    extra = check_rest(
+        plan.count,
+        external_address_schemes,
+        enable_internal_addresses,
+        proxy_conf,
+        extra_conf,
+        kwargs,
+        **callbacks,
+    )
+    options = sub_pool_options(
+        modules=modules,
+        suspend_sigint=suspend_sigint,
+        use_uvloop=use_uvloop,
+        logging_conf=logging_conf,
+    )
+    pool = MainActorPool(plan, recovery, options)
     pool._watch = Watch(pool, on_process_down, on_process_recover)
-    if (extra_conf or {}).get("listen_elastic_ip"):
+    if extra.get("listen_elastic_ip"):
         pool._bind = "::" if ":" in plan.host else "0.0.0.0"
     await pool.start()
     return pool
