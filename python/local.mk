@@ -98,4 +98,5 @@ EXTRA_DIST += \
 	python/pyproject.toml \
 	python/setup.py \
 	python/tests/actors.py \
-	python/tests/conftest.py
+	python/tests/conftest.py \
+	python/tests/values.py

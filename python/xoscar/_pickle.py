@@ -3,6 +3,7 @@
 What belongs to __main__, or to no module that the other side could import, goes by value, through
 cloudpickle.
 """
+import os
 import sys
 import weakref
 import zlib
@@ -42,9 +43,36 @@ def _dump(value, **options):
     except SendMessageFailed:
         raise
     except Exception as e:
+        place, what = _culprit(value)
         raise SendMessageFailed(
-            f"{type(value).__name__} cannot be pickled: {type(e).__name__}: {e}"
+            f"{type(what).__name__}{place} cannot be pickled: {type(e).__name__}: {e}"
         ) from e
+
+
+_CULPRIT_LEVELS = 8  # of containers, in the search for what cannot be pickled
+
+
+def _items(value):
+    if isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, (list, tuple)) else ()
+
+
+def _can_be_pickled(value):
+    try:
+        _cloudpickle().dumps(value, protocol=5)
+    except Exception:
+        return False
+    return True
+
+
+def _culprit(value, place="", levels=_CULPRIT_LEVELS):
+    """(where, what) in a value cannot be pickled, as far as lists, tuples and dicts lead to it."""
+    if levels:
+        for key, item in _items(value):
+            if not _can_be_pickled(item):
+                return _culprit(item, f"{place}[{key!r}]", levels - 1)
+    return (f" (at {place})" if place else ""), value
 
 
 class _Buffers(list):
@@ -69,7 +97,14 @@ def dumps_whole(value):
 
 
 def loads(data, buffers):
-    return _loads(data, buffers=buffers)
+    """What was pickled; SendMessageFailed if it cannot be made anew here."""
+    try:
+        return _loads(data, buffers=buffers)
+    except Exception as e:
+        raise SendMessageFailed(
+            f"what arrived in process {os.getpid()} cannot be unpickled there: "
+            f"{type(e).__name__}: {e}"
+        ) from e
 
 
 # ---- classes by value ----

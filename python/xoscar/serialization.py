@@ -55,6 +55,8 @@ def deserialize(serialized: tuple, buffers: list, context: dict | None = None) -
     ------
     ValueError
         The header is none of serialize's.
+    SendMessageFailed
+        The value cannot be made anew here.
     """
     from ._pickle import loads
 
