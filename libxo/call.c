@@ -75,15 +75,10 @@ void xoi_calls_of_link_fail(xo_link_t *link)
                   xoi_link_reason(link), link->why.text);
 }
 
-void xoi_notify(xo_endpoint_t *endpoint, xo_accepted_f accepted, void *arg, int errnum)
+void xoi_notify(xo_endpoint_t *endpoint, xoi_notice_t *notice, int errnum)
 {
-    if (!accepted)
-        return;
-    xoi_notice_t *notice = calloc(1, sizeof *notice);
     if (!notice)
         return;
-    notice->accepted = accepted;
-    notice->arg = arg;
     notice->errnum = errnum;
     DL_APPEND(endpoint->notices, notice);
     xo_defer_start(&endpoint->defer);
@@ -192,7 +187,7 @@ xo_call_t *xo_endpoint_call(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t *
         deliver_local(endpoint, call, msg);
         return call;
     }
-    if (link->state <= XOI_LINK_UP && xoi_submit(link, msg, flags, call, NULL, NULL, err) < 0) {
+    if (link->state <= XOI_LINK_UP && xoi_submit(link, msg, flags, call, NULL, err) < 0) {
         unlist(call);
         xo_link_decref(link);
         free(call);
@@ -248,24 +243,39 @@ void xo_call_abandon(xo_call_t *call)
     xo_call_cancel(call);
 }
 
+static int tell(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t **msg, unsigned flags,
+                xoi_notice_t *notice, xo_error_t *err)
+{
+    if (link && (xo_kind_is_request(xo_msg_header(*msg)->kind) || link->state > XOI_LINK_UP))
+        return xoi_submit(link, msg, flags, NULL, notice, err);
+    if (link)
+        xoi_send_urgent(link, msg);
+    else
+        deliver_local(endpoint, NULL, msg);
+    xoi_notify(endpoint, notice, 0);
+    return 0;
+}
+
+/* The notice is made before anything is sent: who waits for it would never hear of a lack of
+ * memory afterwards. */
 int xo_endpoint_tell(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t **msg, unsigned flags,
                      xo_accepted_f accepted, void *arg, xo_error_t *err)
 {
+    xoi_notice_t *notice = accepted ? calloc(1, sizeof *notice) : NULL;
+    if (accepted && !notice)
+        return xo_error_set(err, ENOMEM, "out of memory for a message");
+    if (notice)
+        *notice = (xoi_notice_t){.accepted = accepted, .arg = arg};
     xo_msg_set_sender_id(*msg, endpoint->self.id);
-    if (!link) {
-        deliver_local(endpoint, NULL, msg);
-        xoi_notify(endpoint, accepted, arg, 0);
+    int rc = tell(endpoint, link, msg, flags, notice, err);
+    if (rc == 0)
         return 0;
-    }
-    if (!xo_kind_is_request(xo_msg_header(*msg)->kind) && link->state <= XOI_LINK_UP) {
-        xoi_send_urgent(link, msg);
-        xoi_notify(endpoint, accepted, arg, 0);
-        return 0;
-    }
-    int rc = xoi_submit(link, msg, flags, NULL, accepted, arg, err);
-    if (rc < 0 && errno == EPIPE)
+    int saved = errno;
+    if (saved == EPIPE)
         xo_endpoint_count_drop(endpoint, XO_DROP_CLOSED);
-    return rc;
+    free(notice);
+    errno = saved;
+    return -1;
 }
 
 xo_return_t xo_return_of(xo_link_t *from, const xo_msg_t *request)

@@ -25,12 +25,19 @@
 /* How long a lane may still deliver what a dead process had sent. */
 #define XOI_DRAIN_MS 50
 
+/* The word that a tell was accepted, or not: made with the tell, so that it cannot fail to come. */
+typedef struct xoi_notice {
+    xo_accepted_f accepted;
+    void *arg;
+    int errnum;
+    struct xoi_notice *prev, *next;
+} xoi_notice_t;
+
 /* Something that waits in a link's outbox for credit, or for the handshake. */
 typedef struct xoi_outgoing {
     xo_msg_t *msg;
-    xo_call_t *call; /* NULL: a tell */
-    xo_accepted_f accepted;
-    void *arg;
+    xo_call_t *call;      /* NULL: a tell */
+    xoi_notice_t *notice; /* NULL: nobody wants to know */
     struct xoi_outgoing *prev, *next;
 } xoi_outgoing_t;
 
@@ -99,7 +106,7 @@ struct xo_call {
     xo_answer_f answer;
     void *arg;
     xoi_outgoing_t *outgoing; /* while it has not left */
-    bool in_flight_local; /* its request, or its cancel, is being delivered right now */
+    bool in_flight_local;     /* its request, or its cancel, is being delivered right now */
     bool answered;            /* out of the table; its answer waits to be delivered */
     xo_msg_t *reply;
     xo_timer_t timer;
@@ -120,13 +127,6 @@ typedef struct xoi_proxy {
     xo_call_t *call;
     UT_hash_handle hh;
 } xoi_proxy_t;
-
-typedef struct xoi_notice {
-    xo_accepted_f accepted;
-    void *arg;
-    int errnum;
-    struct xoi_notice *prev, *next;
-} xoi_notice_t;
 
 typedef struct xoi_door {
     xo_listener_t *listener;
@@ -195,7 +195,7 @@ void xoi_totals_add(xo_endpoint_t *endpoint, const char *scheme, const xo_lane_s
 
 /* outbox.c */
 int xoi_submit(xo_link_t *link, xo_msg_t **msg, unsigned flags, xo_call_t *call,
-               xo_accepted_f accepted, void *arg, xo_error_t *err);
+               xoi_notice_t *notice, xo_error_t *err);
 void xoi_send_urgent(xo_link_t *link, xo_msg_t **msg);
 void xoi_outbox_flush(xo_link_t *link);
 void xoi_outbox_fail(xo_link_t *link);
@@ -210,7 +210,7 @@ void xoi_call_fail(xo_call_t *call, const char *code, const char *executed, cons
                    const char *message);
 void xoi_calls_of_link_fail(xo_link_t *link);
 void xoi_answer_arrived(xo_endpoint_t *endpoint, xo_msg_t **msg);
-void xoi_notify(xo_endpoint_t *endpoint, xo_accepted_f accepted, void *arg, int errnum);
+void xoi_notify(xo_endpoint_t *endpoint, xoi_notice_t *notice, int errnum); /* NULL: to nobody */
 void xoi_run_deferred(xo_defer_t *defer, void *arg);
 void xoi_cancel_send(xo_endpoint_t *endpoint, xo_link_t *link, uint64_t target_id, uint64_t seq);
 

@@ -40,13 +40,13 @@ static void ask_for_credit(xo_link_t *link, size_t bytes)
         xoi_send_urgent(link, &msg);
 }
 
-static int enqueue(xo_link_t *link, xo_msg_t **msg, xo_call_t *call, xo_accepted_f accepted,
-                   void *arg, xo_error_t *err)
+static int enqueue(xo_link_t *link, xo_msg_t **msg, xo_call_t *call, xoi_notice_t *notice,
+                   xo_error_t *err)
 {
     xoi_outgoing_t *outgoing = calloc(1, sizeof *outgoing);
     if (!outgoing)
         return xo_error_set(err, ENOMEM, "out of memory for a message that waits");
-    *outgoing = (xoi_outgoing_t){.msg = *msg, .call = call, .accepted = accepted, .arg = arg};
+    *outgoing = (xoi_outgoing_t){.msg = *msg, .call = call, .notice = notice};
     *msg = NULL;
     if (call)
         call->outgoing = outgoing;
@@ -57,11 +57,11 @@ static int enqueue(xo_link_t *link, xo_msg_t **msg, xo_call_t *call, xo_accepted
 }
 
 int xoi_submit(xo_link_t *link, xo_msg_t **msg, unsigned flags, xo_call_t *call,
-               xo_accepted_f accepted, void *arg, xo_error_t *err)
+               xoi_notice_t *notice, xo_error_t *err)
 {
     bool up = link->state == XOI_LINK_UP;
     if (up && !link->outbox && has_credit(link, xo_msg_bytes(*msg)) && lane_send(link, msg) == 0) {
-        xoi_notify(link->endpoint, accepted, arg, 0);
+        xoi_notify(link->endpoint, notice, 0);
         return 0;
     }
     if (link->state > XOI_LINK_UP)
@@ -73,7 +73,7 @@ int xoi_submit(xo_link_t *link, xo_msg_t **msg, unsigned flags, xo_call_t *call,
         return xo_error_set(err, EAGAIN, "no credit for %s: it has requests to handle first",
                             link->address);
     }
-    return enqueue(link, msg, call, accepted, arg, err);
+    return enqueue(link, msg, call, notice, err);
 }
 
 void xoi_send_urgent(xo_link_t *link, xo_msg_t **msg)
@@ -135,7 +135,7 @@ void xoi_outbox_flush(xo_link_t *link)
         xoi_outgoing_t *outgoing = link->outbox;
         if (lane_send(link, &outgoing->msg) < 0)
             break;
-        xoi_notify(link->endpoint, outgoing->accepted, outgoing->arg, 0);
+        xoi_notify(link->endpoint, outgoing->notice, 0);
         xoi_outgoing_drop(link, outgoing);
         if (link->outbox)
             ask_for_credit(link, xo_msg_bytes(link->outbox->msg));
@@ -151,7 +151,7 @@ void xoi_outbox_fail(xo_link_t *link)
         xoi_outgoing_t *outgoing = link->outbox;
         if (!outgoing->call) {
             xo_endpoint_count_drop(link->endpoint, XO_DROP_CLOSED);
-            xoi_notify(link->endpoint, outgoing->accepted, outgoing->arg, EPIPE);
+            xoi_notify(link->endpoint, outgoing->notice, EPIPE);
         }
         xoi_outgoing_drop(link, outgoing);
     }

@@ -152,6 +152,7 @@ t_broker_SOURCES = t/broker.c t/node.c
 t_directory_LDADD = $(broker_test_libs)
 t_process_LDADD = $(broker_test_libs)
 t_liveness_LDADD = $(broker_test_libs)
+t_oom_SOURCES = t/node.c t/oom.c
 t_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free \
 	-Wl,--wrap=zmq_msg_init_size,--wrap=vasprintf
 t_policy_LDADD = $(broker_test_libs)

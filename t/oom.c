@@ -10,6 +10,7 @@
 
 #include "libxo/failure.h"
 #include "libxo/msg.h"
+#include "t/node.h"
 #include "t/unit.h"
 
 /* ---- the allocator ---- */
@@ -244,6 +245,51 @@ static int read_only(void)
     return rc;
 }
 
+/* ---- tells ---- */
+
+typedef struct word {
+    int times, errnum;
+} word_t;
+
+static void on_accepted(int errnum, void *arg)
+{
+    word_t *word = arg;
+    word->times++;
+    word->errnum = errnum;
+}
+
+/* With each allocation failing in turn, a tell is refused, or the word that it was accepted comes.
+ */
+static void walk_tell(fixture_t *f, xo_link_t *link, unsigned flags)
+{
+    bool all_allowed = false;
+    for (int failures = 0; !all_allowed; failures++) {
+        word_t word = {0, -1};
+        xo_msg_t *msg = node_make(XO_TELL, 0, failures, 0);
+        allowed = failures;
+        int rc = xo_endpoint_tell(f->a->endpoint, link, &msg, flags, on_accepted, &word, NULL);
+        all_allowed = allowed >= 0;
+        allowed = -1;
+        assert_int_equal(rc < 0, msg != NULL);
+        xo_msg_destroy(&msg);
+        while (f->b->first < f->b->count)
+            node_swallow(f->b);
+        if (rc == 0)
+            UNTIL(word.times == 1 && word.errnum == 0);
+        xo_loop_once(f->loop, 0);
+        assert_int_equal(word.times, rc == 0);
+    }
+}
+
+static void tells_are_refused_or_heard_of(void **state)
+{
+    fixture_t *f = *state;
+    xo_link_t *link = link_ab(f, &(xo_endpoint_options_t){.window_messages = 1});
+    walk_tell(f, NULL, 0);
+    walk_tell(f, link, 0);
+    walk_tell(f, link, XO_SEND_QUEUE);
+}
+
 /* ---- tests ---- */
 
 static void walks_packing(void **state)
@@ -281,6 +327,8 @@ int main(void)
         cmocka_unit_test(walks_packing),
         cmocka_unit_test(walks_messages),
         cmocka_unit_test(reading_allocates_nothing),
+        cmocka_unit_test_setup_teardown(tells_are_refused_or_heard_of, fixture_setup,
+                                        fixture_teardown),
     };
     return run_tap(tests);
 }
