@@ -62,6 +62,25 @@ static void end(xo_environment_t *environment)
     free(environment->list);
 }
 
+/* The other pools that it had, to which it gives their places back. */
+static void add_siblings(xo_environment_t *environment, const xo_member_t *first)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    for (const xo_member_t *m = xo_pools_next(first); out != NULL && m != NULL;
+         m = xo_pools_next(m)) {
+        if (m->run == first->run)
+            fprintf(out, "%s%" PRIu64 ",%d,%s", ftell(out) > 0 ? ";" : "", m->id - first->id,
+                    m->index, m->address);
+    }
+    if (out == NULL || fclose(out) != 0)
+        environment->failed = true;
+    else
+        add(environment, "XO_POOL_SIBLINGS=%s", text);
+    free(text);
+}
+
 static void describe(xo_environment_t *environment, const xo_pool_spec_t *spec,
                      const xo_member_t *member, const xo_supervisor_options_t *options,
                      uint64_t node_id)
@@ -76,6 +95,7 @@ static void describe(xo_environment_t *environment, const xo_pool_spec_t *spec,
     add(environment, "XO_POOL_LABEL=%s", member->label);
     add(environment, "XO_POOL_ADDRESS=%s", member->address);
     add(environment, "XO_HEARTBEAT_MS=%" PRIu32, options->heartbeat_ms);
+    add_siblings(environment, member);
     if (spec->bind[0] != 0)
         add(environment, "XO_POOL_BIND=%s", spec->bind);
     if (spec->recover)

@@ -53,7 +53,8 @@ broker_libxo_broker_la_SOURCES = \
 	broker/supervisor.c \
 	broker/supervisor.h \
 	broker/supervisor_impl.h \
-	broker/wait.c
+	broker/wait.c \
+	broker/waiters.c
 
 bin_PROGRAMS += xo-broker
 xo_broker_LDADD = broker/libxo-broker.la registry/libxo-registry.la libxo.la

@@ -16,21 +16,48 @@ static bool is_of_process(const xo_run_t *run, int64_t pid)
     return pid == leader || getpgid((pid_t)pid) == leader;
 }
 
-static int admit_known(const xo_member_t *member, const xo_identity_t *peer, xo_error_t *why)
+xo_run_t *xo_supervisor_run_of(const xo_supervisor_t *supervisor, uint64_t pool_id)
 {
-    const xo_run_t *run = member->run;
-    if (peer->generation != member->generation)
-        return xo_error_set(why, EPERM,
-                            "pool %016" PRIx64 " is in generation %u, not %u: another process "
-                            "took its place",
-                            member->id, member->generation, peer->generation);
-    bool right = run == NULL            ? peer->pid == member->pid
-                 : run->process == NULL ? false
-                                        : is_of_process(run, peer->pid);
+    for (xo_member_t *m = xo_pools_first(supervisor->pools); m != NULL; m = xo_pools_next(m)) {
+        if (xo_member_leads(m) && pool_id - m->id <= XO_SIBLINGS_MAX)
+            return m->run;
+    }
+    return NULL;
+}
+
+static int check_generation(uint32_t ours, const xo_identity_t *peer, xo_error_t *why)
+{
+    if (peer->generation == ours)
+        return 0;
+    return xo_error_set(why, EPERM,
+                        "pool %016" PRIx64 " is in generation %u, not %u: another process "
+                        "took its place",
+                        peer->pool_id, ours, peer->generation);
+}
+
+static int check_process(bool right, const xo_identity_t *peer, xo_error_t *why)
+{
     if (right)
         return 0;
     return xo_error_set(why, EPERM, "process %d is not the one that runs pool %016" PRIx64,
-                        (int)peer->pid, member->id);
+                        (int)peer->pid, peer->pool_id);
+}
+
+/* All pools of a process are of one generation. */
+static int admit_ours(const xo_run_t *run, const xo_identity_t *peer, xo_error_t *why)
+{
+    if (check_generation(run->member->generation, peer, why) < 0)
+        return -1;
+    return check_process(run->process != NULL && is_of_process(run, peer->pid), peer, why);
+}
+
+static int admit_guest(const xo_member_t *member, const xo_identity_t *peer, xo_error_t *why)
+{
+    if (member == NULL)
+        return 0;
+    if (check_generation(member->generation, peer, why) < 0)
+        return -1;
+    return check_process(peer->pid == member->pid, peer, why);
 }
 
 int xo_supervisor_admit(xo_supervisor_t *supervisor, const xo_identity_t *peer, xo_error_t *why)
@@ -39,11 +66,13 @@ int xo_supervisor_admit(xo_supervisor_t *supervisor, const xo_identity_t *peer, 
         return xo_error_set(why, ESHUTDOWN, "the node is stopping");
     if (peer->pool_id == 0)
         return xo_error_set(why, EINVAL, "a pool needs an id");
-    const xo_member_t *member = xo_pools_find(supervisor->pools, peer->pool_id);
-    return member != NULL ? admit_known(member, peer, why) : 0;
+    const xo_run_t *run = xo_supervisor_run_of(supervisor, peer->pool_id);
+    if (run != NULL)
+        return admit_ours(run, peer, why);
+    return admit_guest(xo_pools_find(supervisor->pools, peer->pool_id), peer, why);
 }
 
-/* A pool that the broker did not start. */
+/* A pool that the broker did not start, or one more of a process that it did. */
 static xo_member_t *join(xo_supervisor_t *supervisor, const xo_identity_t *peer)
 {
     xo_pools_t *pools = supervisor->pools;
@@ -53,6 +82,8 @@ static xo_member_t *join(xo_supervisor_t *supervisor, const xo_identity_t *peer)
     if (member == NULL)
         return NULL;
     member->index = index;
+    member->run = xo_supervisor_run_of(supervisor, peer->pool_id);
+    member->recovers = member->run != NULL && member->run->spec->recover;
     member->generation = peer->generation;
     member->started = time(NULL);
     return member;
@@ -76,7 +107,7 @@ void xo_supervisor_linked(xo_supervisor_t *supervisor, xo_link_t *link)
         return;
     xo_member_set_state(member, member->away ? XO_POOL_RECOVERING : XO_POOL_READY);
     xo_timer_stop(&member->timer);
-    if (member->run != NULL)
+    if (xo_member_leads(member))
         member->run->was_ready = true;
     bool ready = !member->away;
     xo_supervisor_tell(supervisor, member, XO_FACT_UP, NULL);

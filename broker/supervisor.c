@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include <utlist.h>
 
 #include "broker/launch.h"
 #include "broker/supervisor_impl.h"
@@ -23,50 +22,17 @@ void xo_supervisor_tell(xo_supervisor_t *supervisor, xo_member_t *member, xo_fac
     supervisor->events.fact(supervisor, member, fact, reason, supervisor->arg);
 }
 
-/* ---- waiters ---- */
-
-static int add_waiter(xo_member_t *member, bool for_stop, xo_supervisor_done_f done, void *arg)
+bool xo_member_leads(const xo_member_t *member)
 {
-    if (done == NULL)
-        return 0;
-    xo_waiter_t *waiter = calloc(1, sizeof(*waiter));
-    if (waiter == NULL)
-        return -1;
-    *waiter = (xo_waiter_t){.done = done, .arg = arg, .for_stop = for_stop};
-    DL_APPEND(member->waiters, waiter);
-    return 0;
+    return member->run != NULL && member->run->member == member;
 }
 
-void xo_member_wake(xo_member_t *member, bool for_stop, const xo_error_t *why)
+xo_member_t *xo_member_sibling(const xo_member_t *member)
 {
-    xo_waiter_t *waiter, *next;
-    DL_FOREACH_SAFE(member->waiters, waiter, next)
-    {
-        if (waiter->for_stop != for_stop)
-            continue;
-        DL_DELETE(member->waiters, waiter);
-        waiter->done(member, why, waiter->arg);
-        free(waiter);
-    }
-}
-
-/* NULL: all. */
-static void drop_waiters(xo_member_t *member, const void *arg)
-{
-    xo_waiter_t *waiter, *next;
-    DL_FOREACH_SAFE(member->waiters, waiter, next)
-    {
-        if (arg != NULL && waiter->arg != arg)
-            continue;
-        DL_DELETE(member->waiters, waiter);
-        free(waiter);
-    }
-}
-
-void xo_supervisor_forget(xo_supervisor_t *supervisor, const void *arg)
-{
-    for (xo_member_t *m = xo_pools_first(supervisor->pools); m != NULL; m = xo_pools_next(m))
-        drop_waiters(m, arg);
+    xo_member_t *next = xo_pools_next(member);
+    while (next != NULL && next->run != member->run)
+        next = xo_pools_next(next);
+    return next;
 }
 
 /* ---- leaving ---- */
@@ -80,12 +46,13 @@ static void destroy_run(xo_run_t *run)
     free(run);
 }
 
-/* Lets go of all that is the supervisor's in it. */
+/* Lets go of all that is the supervisor's in it; of a process's first pool, before its siblings. */
 static void release(xo_member_t *member)
 {
     xo_timer_stop(&member->timer);
-    drop_waiters(member, NULL);
-    destroy_run(member->run);
+    xo_member_forget(member, NULL);
+    if (xo_member_leads(member))
+        destroy_run(member->run);
     member->run = NULL;
 }
 
@@ -94,6 +61,15 @@ void xo_supervisor_remove(xo_supervisor_t *supervisor, xo_member_t *member, cons
     xo_supervisor_tell(supervisor, member, XO_FACT_GONE, reason);
     release(member);
     xo_pools_remove(supervisor->pools, member);
+}
+
+/* All pools of the process; the run is gone when this returns. */
+static void remove_pools(xo_run_t *run, const char *reason)
+{
+    xo_member_t *first = run->member, *sibling;
+    while ((sibling = xo_member_sibling(first)) != NULL)
+        xo_supervisor_remove(first->supervisor, sibling, reason);
+    xo_supervisor_remove(first->supervisor, first, reason);
 }
 
 static void check_stopped(xo_supervisor_t *supervisor)
@@ -142,12 +118,13 @@ static uint32_t random_bits(void)
 
 static void restart_later(xo_run_t *run, int64_t delay_ns, const char *reason)
 {
-    xo_member_t *member = run->member;
-    xo_member_set_state(member, XO_POOL_RESTARTING);
-    member->restarts++;
-    member->generation++;
-    member->away = true;
-    xo_supervisor_tell(run->member->supervisor, member, XO_FACT_RESTART, reason);
+    for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m)) {
+        xo_member_set_state(m, XO_POOL_RESTARTING);
+        m->restarts++;
+        m->generation++;
+        m->away = true;
+        xo_supervisor_tell(m->supervisor, m, XO_FACT_RESTART, reason);
+    }
     xo_timer_start(&run->member->timer, delay_ns);
 }
 
@@ -157,8 +134,10 @@ static void give_up(xo_run_t *run, const char *reason)
     char text[XO_ERROR_TEXT_BYTES];
     snprintf(text, sizeof(text), "%.256s; given up after %u restarts within %" PRId64 " s", reason,
              policy->intensity, policy->period_ns / (1000 * XO_MS));
-    xo_member_set_state(run->member, XO_POOL_FAILED);
-    xo_supervisor_tell(run->member->supervisor, run->member, XO_FACT_FAILED, text);
+    for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m)) {
+        xo_member_set_state(m, XO_POOL_FAILED);
+        xo_supervisor_tell(m->supervisor, m, XO_FACT_FAILED, text);
+    }
 }
 
 static void follow_policy(xo_run_t *run, bool normal, const char *reason)
@@ -174,7 +153,7 @@ static void follow_policy(xo_run_t *run, bool normal, const char *reason)
     else if (decision.action == XO_DECIDE_FAIL)
         give_up(run, reason);
     else
-        xo_supervisor_remove(run->member->supervisor, run->member, reason);
+        remove_pools(run, reason);
 }
 
 /* Nothing of it runs any more: what now? The run may be gone when this returns. */
@@ -186,13 +165,21 @@ static void after_end(xo_run_t *run, bool normal, const char *reason)
     if (run->member->state == XO_POOL_STOPPING || supervisor->stopping) {
         xo_member_wake(run->member, false, &why);
         xo_member_wake(run->member, true, NULL);
-        xo_supervisor_remove(supervisor, run->member, reason);
+        remove_pools(run, reason);
     } else if (!run->keep && !run->was_ready) {
         xo_member_wake(run->member, false, &why);
-        xo_supervisor_remove(supervisor, run->member, reason);
+        remove_pools(run, reason);
     } else {
         follow_policy(run, normal, reason);
     }
+}
+
+static bool is_early(const xo_run_t *run)
+{
+    const xo_member_t *m = run->member;
+    while (m != NULL && m->state != XO_POOL_STARTING)
+        m = xo_member_sibling(m);
+    return m != NULL;
 }
 
 static void explain_end(const xo_run_t *run, int status, char *text, size_t size)
@@ -201,11 +188,10 @@ static void explain_end(const xo_run_t *run, int status, char *text, size_t size
     xo_process_sentence(status, sentence, sizeof(sentence));
     if (run->spec->output != NULL && !run->was_ready)
         xo_last_line(run->spec->output, run->output_start, line, sizeof(line));
-    bool early = run->member->state == XO_POOL_STARTING;
     if (run->cause[0] != 0)
         snprintf(text, size, "%s", run->cause);
     else
-        snprintf(text, size, "%s%s%s%s", sentence, early ? " before it was ready" : "",
+        snprintf(text, size, "%s%s%s%s", sentence, is_early(run) ? " before it was ready" : "",
                  line[0] ? ": " : "", line);
 }
 
@@ -219,28 +205,37 @@ static void on_ended(xo_process_t *process, int status, void *arg)
     run->process = NULL;
     run->cause[0] = 0;
     supervisor->processes--;
-    xo_timer_stop(&run->member->timer);
-    xo_supervisor_mark_down(supervisor, run->member, reason);
+    for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m)) {
+        xo_timer_stop(&m->timer);
+        xo_supervisor_mark_down(supervisor, m, reason);
+    }
     after_end(run, status == 0, reason);
     check_stopped(supervisor);
+}
+
+/* Those that it had before must come back as the first does. */
+static void begin_start(xo_member_t *member)
+{
+    xo_run_t *run = member->run;
+    member->pid = xo_process_pid(run->process);
+    member->started = time(NULL);
+    xo_member_set_state(member, XO_POOL_STARTING);
+    xo_timer_start(&member->timer, run->spec->ready_ms * XO_MS);
+    xo_supervisor_tell(member->supervisor, member, XO_FACT_START, NULL);
 }
 
 static int try_launch(xo_run_t *run, xo_error_t *err)
 {
     xo_supervisor_t *supervisor = run->member->supervisor;
-    xo_member_t *member = run->member;
     if (run->spec->output != NULL)
         run->output_start = xo_file_size(run->spec->output);
-    run->process = xo_launch(supervisor->loop, run->spec, member, &supervisor->options,
+    run->process = xo_launch(supervisor->loop, run->spec, run->member, &supervisor->options,
                              supervisor->pools->node_id, on_ended, run, err);
     if (run->process == NULL)
         return -1;
     supervisor->processes++;
-    member->pid = xo_process_pid(run->process);
-    member->started = time(NULL);
-    xo_member_set_state(member, XO_POOL_STARTING);
-    xo_timer_start(&run->member->timer, run->spec->ready_ms * XO_MS);
-    xo_supervisor_tell(supervisor, member, XO_FACT_START, NULL);
+    for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m))
+        begin_start(m);
     return 0;
 }
 
@@ -265,6 +260,15 @@ void xo_supervisor_kill(xo_member_t *member)
     kill_because(member->run, "signal 9 (Killed): as it was asked for");
 }
 
+/* The first pool's trouble is the process's own; that of another names it. */
+static void kill_because_of(xo_member_t *member, const char *trouble)
+{
+    char cause[XO_ERROR_TEXT_BYTES], who[XO_ADDRESS_BYTES + XO_LABEL_BYTES + 32];
+    xo_member_describe(member, who, sizeof(who));
+    snprintf(cause, sizeof(cause), "%s: %s", who, trouble);
+    kill_because(member->run, xo_member_leads(member) ? trouble : cause);
+}
+
 static void on_stop_timeout(xo_member_t *member)
 {
     xo_error_t why;
@@ -282,19 +286,19 @@ static void on_stop_timeout(xo_member_t *member)
 static void on_timer(xo_timer_t *timer, void *arg)
 {
     xo_member_t *member = arg;
-    char cause[64];
+    char trouble[64];
     (void)timer;
     switch (member->state) {
     case XO_POOL_STARTING:
-        snprintf(cause, sizeof(cause), "not ready within %" PRId64 " ms",
+        snprintf(trouble, sizeof(trouble), "not ready within %" PRId64 " ms",
                  member->run->spec->ready_ms);
-        kill_because(member->run, cause);
+        kill_because_of(member, trouble);
         break;
     case XO_POOL_RESTARTING:
         launch(member->run);
         break;
     case XO_POOL_SUSPECT:
-        kill_because(member->run, "its link to the broker was lost");
+        kill_because_of(member, "its link to the broker was lost");
         break;
     case XO_POOL_STOPPING:
         on_stop_timeout(member);
@@ -358,7 +362,7 @@ int xo_supervisor_start(xo_supervisor_t *supervisor, xo_pool_spec_t **spec, bool
     xo_run_t *run = create_run(supervisor, *spec, keep);
     if (run == NULL)
         return xo_error_set(err, ENOMEM, "out of memory");
-    if (add_waiter(run->member, false, done, arg) < 0) {
+    if (xo_member_await(run->member, false, done, arg) < 0) {
         discard(run);
         return xo_error_set(err, ENOMEM, "out of memory");
     }
@@ -375,23 +379,33 @@ int xo_supervisor_start(xo_supervisor_t *supervisor, xo_pool_spec_t **spec, bool
 
 /* ---- stopping ---- */
 
+static void begin_stop(xo_member_t *member)
+{
+    for (xo_member_t *m = member; m != NULL; m = m->run ? xo_member_sibling(m) : NULL) {
+        xo_timer_stop(&m->timer);
+        xo_member_set_state(m, XO_POOL_STOPPING);
+        xo_supervisor_tell(m->supervisor, m, XO_FACT_STATE, NULL);
+    }
+}
+
 void xo_supervisor_stop_pool(xo_supervisor_t *supervisor, xo_member_t *member, int64_t timeout_ms,
                              xo_supervisor_done_f done, void *arg)
 {
     xo_run_t *run = member->run;
     xo_error_t why;
-    if (add_waiter(member, true, done, arg) < 0) {
+    if (run != NULL)
+        member = run->member;
+    if (xo_member_await(member, true, done, arg) < 0) {
         xo_error_set(&why, ENOMEM, "out of memory");
         done(member, &why, arg);
         return;
     }
     if (run != NULL && run->process == NULL) {
         xo_member_wake(member, true, NULL);
-        xo_supervisor_remove(supervisor, member, "stopped");
+        remove_pools(run, "stopped");
         return;
     }
-    xo_member_set_state(member, XO_POOL_STOPPING);
-    xo_supervisor_tell(supervisor, member, XO_FACT_STATE, NULL);
+    begin_stop(member);
     if (run != NULL)
         xo_process_signal(run->process, SIGTERM);
     else
@@ -404,7 +418,7 @@ static void on_limit(xo_timer_t *timer, void *arg)
     xo_supervisor_t *supervisor = arg;
     (void)timer;
     for (xo_member_t *m = xo_pools_first(supervisor->pools); m != NULL; m = xo_pools_next(m)) {
-        if (m->run != NULL && m->run->process != NULL)
+        if (xo_member_leads(m) && m->run->process != NULL)
             kill_because(m->run, "signal 9 (Killed): it did not stop in time");
     }
 }
@@ -419,7 +433,7 @@ void xo_supervisor_stop(xo_supervisor_t *supervisor, int64_t limit_ms)
     for (xo_member_t *member = xo_pools_last(supervisor->pools), *previous; member != NULL;
          member = previous) {
         previous = xo_pools_previous(member);
-        if (member->run != NULL)
+        if (xo_member_leads(member))
             xo_supervisor_stop_pool(supervisor, member, limit_ms, NULL, NULL);
     }
     check_stopped(supervisor);
@@ -449,7 +463,7 @@ void xo_supervisor_destroy(xo_supervisor_t *supervisor)
         return;
     xo_timer_stop(&supervisor->tick);
     xo_timer_stop(&supervisor->limit);
-    for (xo_member_t *m = xo_pools_first(supervisor->pools); m != NULL; m = xo_pools_next(m))
+    for (xo_member_t *m = xo_pools_last(supervisor->pools); m != NULL; m = xo_pools_previous(m))
         release(m);
     free(supervisor);
 }

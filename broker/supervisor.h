@@ -1,7 +1,9 @@
 /* supervisor.h - starts the node's pools, waits until each has said that it is ready, restarts
  * those that die as their policy says, and stops them.
  *
- * A pool that the broker did not start joins by its hello and goes with its link.
+ * A pool that the broker did not start joins by its hello and goes with its link. So does one more
+ * pool of a process that it did start, but that one stays with the process: they go down together,
+ * for the same reason, and come back together, each with its id, index and address.
  */
 #ifndef XO_BROKER_SUPERVISOR_H
 #define XO_BROKER_SUPERVISOR_H
@@ -60,12 +62,12 @@ typedef void (*xo_supervisor_done_f)(xo_member_t *member, const xo_error_t *why,
  * index is taken, or the node stops (ESHUTDOWN). */
 int xo_supervisor_start(xo_supervisor_t *supervisor, xo_pool_spec_t **spec, bool keep,
                         xo_supervisor_done_f done, void *arg, xo_error_t *err);
-/* Stops a pool for good: SIGTERM, after timeout_ms SIGKILL for its group. One that the broker did
- * not start is asked, and not killed: ETIMEDOUT. */
+/* Stops a pool for good, and with it all pools of its process: SIGTERM, after timeout_ms SIGKILL
+ * for its group. One that the broker did not start is asked, and not killed: ETIMEDOUT. */
 void xo_supervisor_stop_pool(xo_supervisor_t *supervisor, xo_member_t *member, int64_t timeout_ms,
                              xo_supervisor_done_f done, void *arg);
-/* Kills the process of a pool that it started, as if it had died by itself; what is asked for does
- * not count against the pool's intensity. */
+/* Kills the process of a pool that it started, and with it all its pools, as if it had died by
+ * itself; what is asked for does not count against the pool's intensity. */
 void xo_supervisor_kill(xo_member_t *member);
 /* A pool that was started again (member->away) has its actors again. */
 void xo_supervisor_recovered(xo_supervisor_t *supervisor, xo_member_t *member);

@@ -2,6 +2,7 @@
  *
  * supervisor.c   processes: started, ended, started again, stopped
  * membership.c   links: who may join, who is there, who is silent
+ * waiters.c      those who wait for a pool
  */
 #ifndef XO_BROKER_SUPERVISOR_IMPL_H
 #define XO_BROKER_SUPERVISOR_IMPL_H
@@ -16,9 +17,14 @@ struct xo_waiter {
     struct xo_waiter *prev, *next;
 };
 
-/* How a pool that we started is run. */
+/* A process may run more pools than the one that it was started as. They join by themselves, are
+ * known by their id, which is that of the first plus 1, 2, ... (xo-pool's crew gives them so), and
+ * share its fate. */
+#define XO_SIBLINGS_MAX 255
+
+/* How the process of a pool that we started is run. */
 struct xo_run {
-    xo_member_t *member;
+    xo_member_t *member; /* the first of its pools */
     xo_pool_spec_t *spec;
     xo_process_t *process; /* NULL: none now */
     xo_policy_state_t history;
@@ -45,8 +51,18 @@ void xo_supervisor_tell(xo_supervisor_t *supervisor, xo_member_t *member, xo_fac
                         const char *reason);
 /* The process is gone: forgets its link and tells. */
 void xo_supervisor_mark_down(xo_supervisor_t *supervisor, xo_member_t *member, const char *reason);
-/* For good; frees the member. */
+/* For good; frees the member. Siblings go before the first of their process. */
 void xo_supervisor_remove(xo_supervisor_t *supervisor, xo_member_t *member, const char *reason);
+/* Is it the first pool of a process of ours? */
+bool xo_member_leads(const xo_member_t *member);
+/* The next of its process's pools, in the order in which they came; from the first. NULL: none. */
+xo_member_t *xo_member_sibling(const xo_member_t *member);
+/* The process of ours to which a pool with this id belongs, or would. NULL: none. */
+xo_run_t *xo_supervisor_run_of(const xo_supervisor_t *supervisor, uint64_t pool_id);
+/* Calls `done` (NULL: nobody waits) once, by xo_member_wake, when the pool is ready, or has
+ * stopped. -1: ENOMEM. */
+int xo_member_await(xo_member_t *member, bool for_stop, xo_supervisor_done_f done, void *arg);
+void xo_member_forget(xo_member_t *member, const void *arg); /* who waits with it; NULL: all */
 /* Calls those who wait for the pool to be ready, or to stop. */
 void xo_member_wake(xo_member_t *member, bool for_stop, const xo_error_t *why);
 /* Adds one of ours to the table. NULL: ENOMEM. */

@@ -77,11 +77,71 @@ static int read_recover(bool *keep_specs, xo_error_t *err)
                : bad("XO_POOL_RECOVER", text, "not one of actors, none", err);
 }
 
+/* ---- the other pools of a process ---- */
+
+/* A decimal number and a comma; moves *text behind that. */
+static int take_number(const char **text, long min, long max, long *number)
+{
+    char *stop;
+    if (**text < '0' || **text > '9')
+        return -1;
+    errno = 0;
+    *number = strtol(*text, &stop, 10);
+    if (errno || *stop != ',' || *number < min || *number > max)
+        return -1;
+    *text = stop + 1;
+    return 0;
+}
+
+/* One "NUMBER,INDEX,ADDRESS"; moves *text behind the ';' that follows, if one does. */
+static int take_sibling(const char **text, long *number, xo_identity_t *self, xo_error_t *why)
+{
+    long index;
+    xo_address_t address;
+    if (take_number(text, 1, XOI_POOL_SIBLINGS_MAX, number) < 0)
+        return xo_error_set(why, EINVAL, "no number of a pool, from 1 to %d, at '%s'",
+                            XOI_POOL_SIBLINGS_MAX, *text);
+    if (take_number(text, 0, INT32_MAX, &index) < 0)
+        return xo_error_set(why, EINVAL, "no index at '%s'", *text);
+    size_t size = strcspn(*text, ";");
+    if (size >= sizeof self->address)
+        return xo_error_set(why, EINVAL, "the address at '%s' is too long", *text);
+    snprintf(self->address, sizeof self->address, "%.*s", (int)size, *text);
+    *text += size + ((*text)[size] == ';');
+    self->index = (int32_t)index;
+    if (xo_address_parse(self->address, &address, why) < 0)
+        return -1;
+    return address.port ? 0 : xo_error_set(why, EINVAL, "%s: no port", self->address);
+}
+
+int xo_pool_sibling_from_env(int number, xo_identity_t *self, xo_error_t *err)
+{
+    xo_error_t why;
+    const char *name = "XO_POOL_SIBLINGS";
+    const char *text = getenv(name);
+    const char *next = text;
+    xo_identity_t place = *self;
+    int found = 0;
+    while (next && *next) {
+        long whose;
+        xo_identity_t sibling = *self;
+        if (take_sibling(&next, &whose, &sibling, &why) < 0)
+            return bad(name, text, why.text, err);
+        if (whose == number) {
+            place = sibling;
+            found = 1;
+        }
+    }
+    *self = place;
+    return found;
+}
+
 int xo_pool_options_from_env(xo_pool_options_t *options, xo_error_t *err)
 {
     uint64_t owner = (uint64_t)options->owner;
     uint64_t heartbeat_ms = options->heartbeat_ms;
     if (read_identity(&options->self, err) < 0 || read_recover(&options->keep_specs, err) < 0 ||
+        xo_pool_sibling_from_env(0, &options->self, err) < 0 ||
         read_number("XO_OWNER_PID", 10, INT32_MAX, &owner, err) < 0 ||
         read_number("XO_HEARTBEAT_MS", 10, UINT32_MAX, &heartbeat_ms, err) < 0)
         return -1;

@@ -26,7 +26,6 @@ typedef struct member {
     bool has_thread;
     /* Only its own thread touches these. */
     xo_pool_options_t options;
-    char address[XO_ADDRESS_BYTES];
     char bind_address[XO_ADDRESS_BYTES];
     xo_loop_t *loop;
     xo_host_c_t *host;
@@ -337,18 +336,29 @@ static int shift_address(const char *text, int index, char *out, size_t size, xo
     return xo_address_format(&address, out, size);
 }
 
+/* Where it was before, else its port counts up from that of the first. */
+static int derive_address(member_t *member, xo_error_t *err)
+{
+    char first[XO_ADDRESS_BYTES];
+    xo_identity_t *self = &member->options.self;
+    int found = member->index ? xo_pool_sibling_from_env(member->index, self, err) : 0;
+    if (found)
+        return found < 0 ? -1 : 0;
+    strcpy(first, self->address[0] ? self->address : "127.0.0.1:0");
+    return shift_address(first, member->index, self->address, sizeof self->address, err);
+}
+
+/* A broker that started the process takes those for its pools whose ids follow the first's. */
 static int derive_identity(member_t *member, xo_error_t *err)
 {
     xo_identity_t *self = &member->options.self;
-    const char *address = self->address[0] ? self->address : "127.0.0.1:0";
-    if (shift_address(address, member->index, member->address, sizeof member->address, err) < 0)
-        return -1;
-    strcpy(self->address, member->address);
     if (!member->index)
-        return 0;
-    self->id = self->pool_id = 0;
-    self->generation = 0;
+        return derive_address(member, err);
+    self->id = 0;
+    self->pool_id += self->pool_id ? (uint64_t)member->index : 0;
     self->index = -1;
+    if (derive_address(member, err) < 0)
+        return -1;
     size_t used = strlen(self->label);
     if (used)
         snprintf(self->label + used, sizeof self->label - used, "-%d", member->index);

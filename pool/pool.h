@@ -90,6 +90,12 @@ typedef struct xo_pool_options {
  * by xo_ctx_create). What is not set stays as it is; what does not parse is EINVAL and named.
  * Strings point into the environment. */
 int xo_pool_options_from_env(xo_pool_options_t *options, xo_error_t *err);
+/* The same for one of the other pools of a process that runs several: `number` from 1, the first is
+ * 0. XO_POOL_SIBLINGS has the places of those that an earlier generation had, to come back at:
+ * "NUMBER,INDEX,ADDRESS;..." in any order. Sets self's index and address and returns 1 if it is
+ * among them, else 0. A broker knows it by its pool_id, which is that of the first plus `number`.
+ */
+int xo_pool_sibling_from_env(int number, xo_identity_t *self, xo_error_t *err);
 
 /* Makes the endpoint and listens. The broker hears of the pool (and may consider it ready) only by
  * xo_pool_join. */

@@ -22,6 +22,7 @@
 #define XOI_BATCH 64
 #define XOI_MAILBOX_MESSAGES 65536
 #define XOI_MAILBOX_BYTES ((size_t)256 << 20)
+#define XOI_POOL_SIBLINGS_MAX 255 /* besides the first; as many as a broker takes for such */
 #define XOI_POOL_HEARTBEAT_MS 1000
 #define XOI_REQUESTS_CACHED 1024
 /* Larger arguments of one actor are not kept by the broker. */

@@ -35,6 +35,7 @@ unit_tests = \
 	t/policy \
 	t/pool \
 	t/pool-delivery \
+	t/pool-env \
 	t/pool-join \
 	t/pool-threads \
 	t/pool-turns \
@@ -76,6 +77,7 @@ system_tests = \
 	t/0302-broker-owner.t \
 	t/0303-broker-registry.t \
 	t/0304-broker-usage.t \
+	t/0305-broker-siblings.t \
 	t/0500-xo-usage.t \
 	t/0510-xo-node.t \
 	t/0600-wordcount.t \
