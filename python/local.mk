@@ -62,6 +62,7 @@ xoscar_PYTHON = \
 	python/xoscar/_failure.py \
 	python/xoscar/_generator.py \
 	python/xoscar/_glue.py \
+	python/xoscar/_monitor.py \
 	python/xoscar/_node.py \
 	python/xoscar/_pickle.py \
 	python/xoscar/_prometheus.py \

@@ -95,6 +95,7 @@ python_tests = \
 	python/tests/test_generator.py \
 	python/tests/test_generator_ends.py \
 	python/tests/test_metrics.py \
+	python/tests/test_monitor.py \
 	python/tests/test_on_receive.py \
 	python/tests/test_pool_life.py \
 	python/tests/test_pools.py \

@@ -304,7 +304,8 @@ static PyMethodDef functions[] = {
     {"create", module_create, METH_VARARGS,
      "create(address, uid, class_name, (class, args, kwargs))\n--\n\nCreates an actor; await it "
      "for its reference. uid b\"\": the pool draws one."},
-    {"destroy", module_destroy, METH_VARARGS, "destroy(address, uid)\n--\n\nDestroys an actor."},
+    {"destroy", module_destroy, METH_VARARGS,
+     "destroy(address, uid, why=\"\")\n--\n\nDestroys an actor; why: told to who watches it."},
     {"ref", module_ref, METH_VARARGS,
      "ref(address, uid)\n--\n\nAsks for an actor; await it for a reference."},
     {"has", module_has, METH_VARARGS, "has(address, uid)\n--\n\nIs there such an actor?"},

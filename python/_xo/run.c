@@ -409,6 +409,15 @@ static PyObject *get_inner(PyObject *self, void *name)
     return PyObject_GetAttrString(coroutine, name);
 }
 
+/* The user's object whose method it is; None once the actor has gone. */
+static PyObject *get_actor(PyObject *self, void *unused)
+{
+    xopy_run_t *run = run_of(self);
+    (void)unused;
+    PyObject *actor = run->request ? run->hosted->self : NULL;
+    return Py_NewRef(actor ? actor : Py_None);
+}
+
 static PyObject *get_running(PyObject *self, void *unused)
 {
     (void)self;
@@ -432,6 +441,7 @@ static PyGetSetDef run_getset[] = {
     {"cr_frame", get_inner, NULL, NULL, "cr_frame"},
     {"cr_await", get_inner, NULL, NULL, "cr_await"},
     {"cr_running", get_running, NULL, NULL, NULL},
+    {"actor", get_actor, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

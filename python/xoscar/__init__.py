@@ -34,6 +34,8 @@ from .api import (
     get_pool_config,
     has_actor,
     kill_actor,
+    link,
+    monitor,
     wait_actor_pool_recovered,
     wait_for,
 )
@@ -68,6 +70,8 @@ __all__ = [
     "has_actor",
     "kill_actor",
     "lane_totals",
+    "link",
+    "monitor",
     "no_lock",
     "wait_actor_pool_recovered",
     "wait_for",

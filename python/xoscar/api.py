@@ -6,6 +6,7 @@ import _xo
 from . import errors
 from ._buffers import buffer_ref, copy_to, file_object_ref
 from ._generator import IteratorWrapper, generator
+from ._monitor import link, monitor
 from .backends.recovery import kill_actor, wait_actor_pool_recovered
 from .core import (
     TYPE_CHECKING,
@@ -346,6 +347,8 @@ __all__ = [
     "get_pool_config",
     "has_actor",
     "kill_actor",
+    "link",
+    "monitor",
     "no_lock",
     "wait_actor_pool_recovered",
     "wait_for",
