@@ -66,16 +66,20 @@ xoscar_PYTHON = \
 	python/xoscar/_node.py \
 	python/xoscar/_pickle.py \
 	python/xoscar/_prometheus.py \
+	python/xoscar/_records.py \
 	python/xoscar/_settle.py \
 	python/xoscar/_stream.py \
 	python/xoscar/_streams.py \
+	python/xoscar/_views.py \
 	python/xoscar/api.py \
 	python/xoscar/batch.py \
+	python/xoscar/context.py \
 	python/xoscar/core.py \
 	python/xoscar/errors.py \
 	python/xoscar/metrics.py \
 	python/xoscar/pool.py \
-	python/xoscar/serialization.py
+	python/xoscar/serialization.py \
+	python/xoscar/utils.py
 dist_xoscar_DATA = \
 	python/xoscar/_types.pyi \
 	python/xoscar/py.typed

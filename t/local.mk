@@ -103,7 +103,9 @@ python_tests = \
 	python/tests/test_recovery.py \
 	python/tests/test_serialization.py \
 	python/tests/test_typing.py \
+	python/tests/test_utils.py \
 	python/tests/test_values.py \
+	python/tests/test_views.py \
 	python/tests/test_yield.py
 
 fuzz_targets = \

@@ -3,7 +3,6 @@ one is _stream.py, which also says what goes between them."""
 from __future__ import annotations
 
 import weakref
-from collections import deque
 
 import _xo
 
@@ -101,6 +100,8 @@ class IteratorWrapper:
     _ident = _loop = None  # for a __del__ after a failed __init__
 
     def __init__(self, uid: str, actor_addr: str, actor_uid: bytes, index: int = 0):
+        from collections import deque
+
         self._ident = uid
         self._ref = _xo.ActorRef(actor_addr, actor_uid)
         self._token = _token()

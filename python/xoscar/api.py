@@ -7,6 +7,7 @@ from . import errors
 from ._buffers import buffer_ref, copy_to, file_object_ref
 from ._generator import IteratorWrapper, generator
 from ._monitor import link, monitor
+from ._views import list_actors, list_nodes, list_pools
 from .backends.recovery import kill_actor, wait_actor_pool_recovered
 from .core import (
     TYPE_CHECKING,
@@ -348,6 +349,9 @@ __all__ = [
     "has_actor",
     "kill_actor",
     "link",
+    "list_actors",
+    "list_nodes",
+    "list_pools",
     "monitor",
     "no_lock",
     "wait_actor_pool_recovered",
