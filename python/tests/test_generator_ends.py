@@ -228,7 +228,7 @@ def test_what_cannot_be_unpickled_fails_in_its_turn(node):
         _, ref = await diary_and_source(addresses[1])
         handle = await ref.fragile()
         assert await handle.__anext__() == 1
-        with pytest.raises(LookupError):
+        with pytest.raises(xo.SendMessageFailed, match="cannot be unpickled"):
             await handle.__anext__()
         assert await handle.__anext__() == 3
         await ref.destroy()
