@@ -11,6 +11,7 @@
 unit_tests = \
 	t/address \
 	t/broker \
+	t/broker-recover \
 	t/ctx \
 	t/directory \
 	t/endpoint \
@@ -37,6 +38,7 @@ unit_tests = \
 	t/pool-delivery \
 	t/pool-env \
 	t/pool-join \
+	t/pool-recover \
 	t/pool-threads \
 	t/pool-turns \
 	t/private-redis \
@@ -50,6 +52,7 @@ unit_tests = \
 	t/replay-handshake \
 	t/rogue \
 	t/settings \
+	t/specs \
 	t/tool \
 	t/vectors
 
@@ -154,6 +157,8 @@ t_lane_threads_SOURCES = t/lane-rig.c t/lane-threads.c
 t_lane_zmq_SOURCES = t/lane-rig.c t/lane-zmq.c
 t_broker_LDADD = $(broker_test_libs)
 t_broker_SOURCES = t/broker.c t/node.c
+t_broker_recover_LDADD = $(broker_test_libs)
+t_broker_recover_SOURCES = t/broker-recover.c t/node.c
 t_directory_LDADD = $(broker_test_libs)
 t_process_LDADD = $(broker_test_libs)
 t_liveness_LDADD = $(broker_test_libs)
@@ -170,6 +175,7 @@ t_replay_codec_SOURCES = t/fuzz-codec.c t/replay.c t/transcode.c
 t_replay_handshake_SOURCES = t/fuzz-handshake.c t/replay.c
 t_rogue_SOURCES = t/node.c t/rogue.c
 t_settings_LDADD = $(broker_test_libs)
+t_specs_LDADD = $(broker_test_libs)
 t_tool_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(JSON_C_CFLAGS)
 t_tool_LDADD = cmd/libxo-tool.la $(unit_test_libs)
 t_vectors_SOURCES = t/transcode.c t/vectors.c
@@ -178,6 +184,7 @@ t_vectors_SOURCES = t/transcode.c t/vectors.c
 t_pool_SOURCES = t/pool.c $(pool_world)
 t_pool_delivery_SOURCES = t/pool-delivery.c $(pool_world)
 t_pool_join_SOURCES = t/pool-join.c $(pool_world)
+t_pool_recover_SOURCES = t/pool-recover.c $(pool_world)
 t_pool_threads_SOURCES = t/pool-threads.c $(pool_world)
 t_pool_turns_SOURCES = t/pool-turns.c $(pool_world)
 pool_world = t/pool-peer.c t/pool-world.c

@@ -1,0 +1,269 @@
+/* What a broker sends to a pool that has been started again, and what it makes of the answers. The
+ * pool is an endpoint of the test's, so the broker's own parts are called for the death of its
+ * process; real deaths are in t/0301-broker-pools.t. */
+#include "broker/broker_impl.h"
+#include "t/node.h"
+
+#define DOOR "mem://broker"
+#define BODY xo_slice("\x92\x90\x80", 3)
+
+typedef struct world {
+    fixture_t *f;
+    xo_broker_t *broker;
+    xo_member_t *member; /* of f->b */
+} world_t;
+
+static void on_stopped(xo_broker_t *broker, void *arg)
+{
+    (void)broker, (void)arg;
+}
+
+static int setup(void **state)
+{
+    static const xo_broker_options_t options = {.node_id = 1,
+                                                .listen = DOOR,
+                                                .registry = "memory:",
+                                                .run_dir = "/nonexistent",
+                                                .heartbeat_ms = 1000,
+                                                .version = "0"};
+    world_t *w = calloc(1, sizeof *w);
+    xo_error_t err;
+    fixture_setup((void **)&w->f);
+    fixture_t *f = w->f;
+    w->broker = xo_broker_create(f->ctx, f->loop, &options, on_stopped, w, &err);
+    if (w->broker == NULL)
+        fail_msg("%s", err.text);
+    f->b = node_create(f, XO_ROLE_POOL, NULL, NULL);
+    xo_identity_t self = *xo_endpoint_self(f->b->endpoint);
+    self.pool_id = 11;
+    self.generation = 1;
+    snprintf(self.address, sizeof self.address, "127.0.0.1:11");
+    xo_endpoint_set_self(f->b->endpoint, &self);
+    xo_endpoint_set_broker(f->b->endpoint, xo_endpoint_link(f->b->endpoint, DOOR, NULL));
+    UNTIL(f->b->linked > 0);
+    w->member = xo_pools_find(&w->broker->pools, 11);
+    w->member->recovers = true;
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_t *w = *state;
+    xo_broker_destroy(w->broker);
+    fixture_teardown((void **)&w->f);
+    free(w);
+    return 0;
+}
+
+/* ---- what the pool says ---- */
+
+/* `spec` NULL: nil; "": its body; else why there is none. */
+static void up(world_t *w, const char *uid, uint64_t incarnation, const char *spec)
+{
+    fixture_t *f = w->f;
+    xo_buf_t args = XO_BUF_INIT;
+    xo_header_t header = {.kind = XO_TELL,
+                          .target_uid = xo_slice_str(XO_BROKER_UID),
+                          .method = xo_slice_str("actor.up")};
+    xo_pack_array(&args, 2);
+    xo_pack_array(&args, 5);
+    xo_pack_format(&args, "B U s ?", xo_slice_str(uid), incarnation, "Class", 0);
+    if (spec == NULL)
+        xo_pack_nil(&args);
+    else if (spec[0] == 0)
+        xo_pack_format(&args, "[B]", BODY);
+    else
+        xo_pack_cstr(&args, spec);
+    xo_pack_map(&args, 0);
+    xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&args));
+    if (spec != NULL && spec[0] == 0)
+        xo_msg_add_buffer_copy(msg, uid, strlen(uid));
+    xo_buf_free(&args);
+    xo_endpoint_tell(f->b->endpoint, xo_endpoint_broker(f->b->endpoint), &msg, 0, NULL, NULL, NULL);
+}
+
+static xo_actor_entry_t *entry_of(world_t *w, const char *uid)
+{
+    return xo_directory_get(&w->broker->directory, w->member, xo_slice_str(uid));
+}
+
+static void answer(world_t *w, const char *error)
+{
+    node_t *pool = w->f->b;
+    xo_return_t to = xo_return_of(pool->inbox[pool->first].from, pool->inbox[pool->first].msg);
+    xo_header_t header = {.kind = XO_RESULT};
+    xo_msg_t *msg = error ? xo_failure_msg(0, XO_CODE_METHOD, "ran", NULL, "%s", error)
+                          : xo_msg_create(&header, xo_slice("\xc3", 1));
+    xo_endpoint_answer(pool->endpoint, &to, &msg);
+    node_swallow(pool);
+}
+
+static void expect_create(world_t *w, const char *uid)
+{
+    const xo_msg_t *msg = w->f->b->inbox[w->f->b->first].msg;
+    assert_int_equal(xo_msg_header(msg)->kind, XO_CREATE);
+    assert_true(xo_slice_eq_str(xo_msg_header(msg)->target_uid, uid));
+    assert_true(xo_slice_eq_str(xo_msg_header(msg)->method, "Class"));
+    assert_true(xo_slice_eq(xo_msg_body(msg), BODY));
+    assert_true(xo_slice_eq_str(xo_msg_buffer(msg, 0), uid));
+}
+
+static void expect_barrier(world_t *w)
+{
+    fixture_t *f = w->f;
+    UNTIL(f->b->first < f->b->count);
+    const xo_header_t *header = xo_msg_header(f->b->inbox[f->b->first].msg);
+    assert_int_equal(header->kind, XO_HAS);
+    assert_int_equal(header->target_uid.size, 0);
+}
+
+static void die_and_come_back(world_t *w)
+{
+    xo_broker_actors_away(w->broker, w->member, "it died");
+    w->member->away = true;
+    xo_member_set_state(w->member, XO_POOL_RECOVERING);
+    xo_broker_recover(w->broker, w->member);
+}
+
+/* ---- tests ---- */
+
+static void actors_are_created_in_order_all_at_once(void **state)
+{
+    world_t *w = *state;
+    fixture_t *f = w->f;
+    up(w, "second", 2, ""); /* what began first may be told last */
+    up(w, "first", 1, "");
+    up(w, "none", 3, "it cannot be pickled");
+    up(w, "silent", 4, NULL);
+    UNTIL(entry_of(w, "silent"));
+    size_t before = f->b->count;
+    int events = f->b->events;
+    die_and_come_back(w);
+    assert_null(entry_of(w, "none"));
+    assert_null(entry_of(w, "silent"));
+    assert_int_equal(entry_of(w, "first")->state, XO_ACTOR_RECOVERING);
+    UNTIL(f->b->count == before + 2);
+    expect_create(w, "first");
+    answer(w, NULL);
+    expect_create(w, "second");
+    up(w, "first", 10, NULL);
+    up(w, "second", 11, NULL);
+    answer(w, NULL);
+    expect_barrier(w);
+    assert_int_equal(w->member->state, XO_POOL_RECOVERING);
+    assert_int_equal(f->b->events, events);
+    answer(w, NULL);
+    UNTIL(f->b->events == events + 1); /* pool.recovered */
+    assert_int_equal(w->member->state, XO_POOL_READY);
+    assert_false(w->member->away);
+    assert_int_equal(entry_of(w, "first")->state, XO_ACTOR_RUNNING);
+    assert_int_equal(entry_of(w, "first")->incarnation, 10);
+    assert_non_null(entry_of(w, "first")->spec);
+}
+
+static void one_that_fails_stays_failed(void **state)
+{
+    world_t *w = *state;
+    fixture_t *f = w->f;
+    up(w, "bad", 1, "");
+    up(w, "good", 2, "");
+    UNTIL(entry_of(w, "good"));
+    size_t before = f->b->count;
+    die_and_come_back(w);
+    UNTIL(f->b->count == before + 2);
+    answer(w, "the test says no");
+    up(w, "good", 10, NULL);
+    answer(w, NULL);
+    expect_barrier(w);
+    answer(w, NULL);
+    UNTIL(w->member->state == XO_POOL_READY);
+    assert_int_equal(entry_of(w, "bad")->state, XO_ACTOR_FAILED);
+    assert_null(entry_of(w, "bad")->spec);
+    assert_int_equal(entry_of(w, "good")->state, XO_ACTOR_RUNNING);
+}
+
+static void a_pool_that_dies_on_its_way_back_begins_anew(void **state)
+{
+    world_t *w = *state;
+    fixture_t *f = w->f;
+    up(w, "alice", 1, "");
+    UNTIL(entry_of(w, "alice"));
+    size_t before = f->b->count;
+    die_and_come_back(w);
+    UNTIL(f->b->count == before + 1);
+    die_and_come_back(w); /* with the first request still under way */
+    UNTIL(f->b->count == before + 2);
+    answer(w, NULL);
+    assert_int_equal(w->member->state, XO_POOL_RECOVERING);
+    expect_create(w, "alice");
+    up(w, "alice", 20, NULL);
+    answer(w, NULL);
+    expect_barrier(w);
+    answer(w, NULL);
+    UNTIL(w->member->state == XO_POOL_READY);
+    assert_int_equal(entry_of(w, "alice")->incarnation, 20);
+}
+
+static void without_actors_it_is_back_at_once(void **state)
+{
+    world_t *w = *state;
+    size_t before = w->f->b->count;
+    die_and_come_back(w);
+    assert_int_equal(w->member->state, XO_POOL_READY);
+    assert_int_equal(w->f->b->count, before);
+}
+
+/* The link was lost and came back, and the process lives: it names its actors anew. */
+static void what_ended_while_the_link_was_away_is_dropped(void **state)
+{
+    world_t *w = *state;
+    fixture_t *f = w->f;
+    up(w, "stays", 1, "");
+    up(w, "goes", 2, "");
+    UNTIL(entry_of(w, "goes"));
+    xo_broker_recover(w->broker, w->member);
+    up(w, "stays", 1, NULL);
+    expect_barrier(w);
+    UNTIL(entry_of(w, "stays")->state == XO_ACTOR_RUNNING);
+    answer(w, NULL);
+    UNTIL(!entry_of(w, "goes"));
+    assert_non_null(entry_of(w, "stays")->spec);
+}
+
+static void a_pool_that_does_not_recover_keeps_no_specs(void **state)
+{
+    world_t *w = *state;
+    fixture_t *f = w->f;
+    w->member->recovers = false;
+    up(w, "alice", 1, "");
+    UNTIL(entry_of(w, "alice"));
+    assert_null(entry_of(w, "alice")->spec);
+}
+
+static void it_ends_while_actors_are_being_created(void **state)
+{
+    world_t *w = *state;
+    fixture_t *f = w->f;
+    up(w, "alice", 1, "");
+    UNTIL(entry_of(w, "alice"));
+    die_and_come_back(w);
+    UNTIL(f->b->first < f->b->count);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(actors_are_created_in_order_all_at_once),
+        TEST(one_that_fails_stays_failed),
+        TEST(a_pool_that_dies_on_its_way_back_begins_anew),
+        TEST(without_actors_it_is_back_at_once),
+        TEST(what_ended_while_the_link_was_away_is_dropped),
+        TEST(a_pool_that_does_not_recover_keeps_no_specs),
+        TEST(it_ends_while_actors_are_being_created),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

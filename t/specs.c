@@ -1,0 +1,128 @@
+/* Specs of actors: what is kept of a creation, and which record of the directory holds it. */
+#include "broker/directory.h"
+#include "t/unit.h"
+
+static const char body[] = "\x92\x91\x01\x80"; /* [[1], {}] */
+#define BODY xo_slice(body, 4)
+
+static xo_msg_t *make_source(void)
+{
+    xo_header_t header = {.kind = XO_TELL, .method = xo_slice_str("actor.up")};
+    xo_msg_t *msg = xo_msg_create(&header, BODY);
+    assert_int_equal(xo_msg_add_buffer_copy(msg, "first", 5), 0);
+    assert_int_equal(xo_msg_add_buffer_copy(msg, "", 0), 0);
+    assert_int_equal(xo_msg_add_buffer_copy(msg, "third", 5), 0);
+    return msg;
+}
+
+static xo_actor_spec_t *make(void)
+{
+    xo_msg_t *source = make_source();
+    xo_actor_spec_t *spec = xo_actor_spec_create(BODY, source);
+    xo_msg_destroy(&source);
+    assert_non_null(spec);
+    return spec;
+}
+
+static void it_makes_the_create_message_again(void **unused)
+{
+    (void)unused;
+    xo_actor_spec_t *spec = make();
+    for (int i = 0; i < 2; i++) { /* each time the same */
+        xo_msg_t *msg = xo_actor_spec_msg(spec, xo_slice_str("alice"), "module:Class");
+        const xo_header_t *header = xo_msg_header(msg);
+        assert_int_equal(header->kind, XO_CREATE);
+        assert_true(xo_slice_eq_str(header->target_uid, "alice"));
+        assert_true(xo_slice_eq_str(header->method, "module:Class"));
+        assert_true(xo_slice_eq(xo_msg_body(msg), BODY));
+        assert_int_equal(xo_msg_buffer_count(msg), 3);
+        assert_true(xo_slice_eq_str(xo_msg_buffer(msg, 0), "first"));
+        assert_int_equal(xo_msg_buffer(msg, 1).size, 0);
+        assert_true(xo_slice_eq_str(xo_msg_buffer(msg, 2), "third"));
+        xo_msg_destroy(&msg);
+    }
+    assert_true(xo_actor_spec_bytes(spec) >= 4 + 10);
+    xo_actor_spec_destroy(spec);
+    xo_actor_spec_destroy(NULL);
+    assert_int_equal(xo_actor_spec_bytes(NULL), 0);
+}
+
+/* ---- in the directory ---- */
+
+typedef struct {
+    xo_pools_t pools;
+    xo_directory_t directory;
+    xo_member_t *pool;
+} world_t;
+
+static int setup(void **state)
+{
+    world_t *w = calloc(1, sizeof *w);
+    w->pool = xo_pools_add(&w->pools, 1);
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_t *w = *state;
+    xo_directory_remove_pool(&w->directory, w->pool);
+    assert_int_equal(w->pool->spec_bytes, 0);
+    xo_pools_remove(&w->pools, w->pool);
+    free(w);
+    return 0;
+}
+
+static xo_actor_entry_t *put(world_t *w, uint64_t incarnation)
+{
+    return xo_directory_put(&w->directory, w->pool, xo_slice_str("alice"), incarnation,
+                            xo_slice_str("Class"), false);
+}
+
+static void a_pools_specs_are_counted(void **state)
+{
+    world_t *w = *state;
+    xo_actor_entry_t *entry = put(w, 1);
+    xo_actor_spec_t *spec = make();
+    xo_directory_set_spec(entry, spec);
+    assert_int_equal(w->pool->spec_bytes, xo_actor_spec_bytes(spec));
+    xo_directory_set_spec(entry, make());
+    assert_int_equal(w->pool->spec_bytes, xo_actor_spec_bytes(entry->spec));
+    xo_directory_set_spec(entry, NULL);
+    assert_int_equal(w->pool->spec_bytes, 0);
+}
+
+static void an_actor_that_came_back_keeps_its_spec(void **state)
+{
+    world_t *w = *state;
+    xo_actor_spec_t *spec = make();
+    xo_actor_entry_t *entry = put(w, 1);
+    xo_directory_set_spec(entry, spec);
+    entry->state = XO_ACTOR_RECOVERING;
+    entry = put(w, 2);
+    assert_ptr_equal(entry->spec, spec);
+    assert_int_equal(entry->state, XO_ACTOR_RUNNING);
+    assert_ptr_equal(put(w, 2)->spec, spec); /* and when it is named again */
+    assert_int_equal(w->pool->spec_bytes, xo_actor_spec_bytes(spec));
+}
+
+static void another_actor_of_that_uid_does_not_inherit_it(void **state)
+{
+    world_t *w = *state;
+    xo_directory_set_spec(put(w, 1), make());
+    assert_null(put(w, 2)->spec);
+    assert_int_equal(w->pool->spec_bytes, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_makes_the_create_message_again),
+        TEST(a_pools_specs_are_counted),
+        TEST(an_actor_that_came_back_keeps_its_spec),
+        TEST(another_actor_of_that_uid_does_not_inherit_it),
+    };
+    return run_tap(tests);
+}
