@@ -1,6 +1,8 @@
 """Recovery: what comes back when the process of a sub pool dies, and what its users see of it."""
 
 import asyncio
+import functools
+import inspect
 import logging
 import os
 import signal
@@ -12,7 +14,7 @@ import threading
 import pytest
 
 import xoscar as xo
-from actors import Echo, Gate, until
+from actors import DEADLINE_S, Echo, Gate, until
 
 
 class Kept(Echo):
@@ -65,6 +67,22 @@ async def start(n_process=1, **options):
     return pool, config.get_external_addresses()
 
 
+def on_node(test):
+    """The test, on a node that such tests share, with the addresses of its main pool and of a sub
+    pool, in the node's loop."""
+
+    @functools.wraps(test)
+    def wrapped(node, **fixtures):
+        run, addresses = node
+        run(asyncio.wait_for(test(*addresses[:2], **fixtures), DEADLINE_S))
+
+    parameters = list(inspect.signature(test).parameters.values())[2:]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    wrapped.__signature__ = inspect.Signature([inspect.Parameter("node", kind), *parameters])
+    del wrapped.__wrapped__
+    return wrapped
+
+
 async def die(ref):
     """Kills the process of an actor from outside, and waits until its node has noticed."""
     os.kill(await ref.pid(), signal.SIGKILL)
@@ -74,7 +92,7 @@ async def die(ref):
 
 
 async def events(address, kind):
-    found = await xo.ActorRef(address, "xo.broker").events("0", 1000)
+    found = await xo.ActorRef(address, "xo.broker").events("$-1000", 1000)
     return [event for event in found if event["type"] == kind]
 
 
@@ -125,7 +143,12 @@ async def test_the_process_alone():
 
 
 async def test_nothing():
-    pool, (_, address) = await start(auto_recover=False)
+    seen = []
+    pool, (_, address) = await start(
+        auto_recover=False,
+        on_process_down=lambda pool, address: seen.append("down"),
+        on_process_recover=lambda pool, address: seen.append("recover"),
+    )
     async with pool:
         ref = await xo.create_actor(Echo, address=address)
         await die(ref)
@@ -135,6 +158,7 @@ async def test_nothing():
             assert caught.value.executed == "no"
         with pytest.raises(xo.ServerClosed):
             await xo.wait_actor_pool_recovered(address)
+    assert seen == ["down"]
 
 
 @pytest.mark.parametrize("mode", ["sometimes", None, 2, "Actor", ["actor"]])
@@ -146,7 +170,8 @@ async def test_an_unknown_value_starts_nothing(mode):
 # ---- what comes back ----
 
 
-async def test_a_class_of_the_main_module_and_large_arguments():
+@on_node
+async def test_a_class_of_the_main_module_and_large_arguments(main, address):
     np = pytest.importorskip("numpy")
     array = np.arange(100_000)
 
@@ -158,96 +183,88 @@ async def test_a_class_of_the_main_module_and_large_arguments():
         def get(self):
             return self.total, os.getpid()
 
-    pool, (_, address) = await start()
-    async with pool:
-        ref = await xo.create_actor(Local, array.copy(), 2, address=address)
-        total, pid = await ref.get()
-        assert total == int(((array + 1) * 2).sum())
-        await xo.kill_actor(ref)
+    ref = await xo.create_actor(Local, array.copy(), 2, address=address)
+    total, pid = await ref.get()
+    assert total == int(((array + 1) * 2).sum())
+    await xo.kill_actor(ref)
+    await xo.wait_actor_pool_recovered(address)
+    assert (await ref.get())[0] == total and (await ref.get())[1] != pid
+
+
+@on_node
+async def test_what_an_actor_created_in_its_own_pool(main, address):
+    maker = await xo.create_actor(Maker, address=address)
+    made = await maker.make("made", {"a": 1})
+    await xo.kill_actor(maker)
+    await xo.wait_actor_pool_recovered(address)
+    assert await made.told() == ((({"a": 1},), {}), True)
+
+
+@on_node
+async def test_a_child_that_its_parent_creates_in_its_creation(main, address):
+    parent = await xo.create_actor(Parent, address=address)
+    for _ in range(2):
+        await xo.kill_actor(parent)
         await xo.wait_actor_pool_recovered(address)
-        assert (await ref.get())[0] == total and (await ref.get())[1] != pid
+        assert await parent.childs_tag() == "child"
+    with pytest.raises(xo.ActorAlreadyExist):
+        await xo.create_actor(Echo, uid="child", address=address)
 
 
-async def test_what_an_actor_created_in_its_own_pool():
-    pool, (_, address) = await start()
-    async with pool:
-        maker = await xo.create_actor(Maker, address=address)
-        made = await maker.make("made", {"a": 1})
-        await xo.kill_actor(maker)
-        await xo.wait_actor_pool_recovered(address)
-        assert await made.told() == ((({"a": 1},), {}), True)
+@on_node
+async def test_destroyed_ones_stay_away(main, address):
+    stays = await xo.create_actor(Echo, address=address)
+    gone = await xo.create_actor(Echo, address=address)
+    await gone.destroy()
+    await xo.kill_actor(stays)
+    await xo.wait_actor_pool_recovered(address)
+    assert await xo.has_actor(stays) and not await xo.has_actor(gone)
 
 
-async def test_a_child_that_its_parent_creates_in_its_creation():
-    pool, (_, address) = await start()
-    async with pool:
-        parent = await xo.create_actor(Parent, address=address)
-        for _ in range(2):
-            await xo.kill_actor(parent)
-            await xo.wait_actor_pool_recovered(address)
-            assert await parent.childs_tag() == "child"
-        with pytest.raises(xo.ActorAlreadyExist):
-            await xo.create_actor(Echo, uid="child", address=address)
+@on_node
+async def test_many_in_the_order_of_their_creation(main, address):
+    refs = await asyncio.gather(
+        *[xo.create_actor(Kept, i, uid=f"a{i}", address=address) for i in range(300)]
+    )
+    await xo.kill_actor(refs[0])
+    await xo.wait_actor_pool_recovered(address)
+    assert await asyncio.gather(*[r.told() for r in refs]) == [
+        (((i,), {}), True) for i in range(300)
+    ]
 
 
-async def test_destroyed_ones_stay_away():
-    pool, (_, address) = await start()
-    async with pool:
-        stays = await xo.create_actor(Echo, address=address)
-        gone = await xo.create_actor(Echo, address=address)
-        await gone.destroy()
-        await xo.kill_actor(stays)
-        await xo.wait_actor_pool_recovered(address)
-        assert await xo.has_actor(stays) and not await xo.has_actor(gone)
-
-
-async def test_many_in_the_order_of_their_creation():
-    pool, (_, address) = await start()
-    async with pool:
-        refs = await asyncio.gather(
-            *[xo.create_actor(Kept, i, uid=f"a{i}", address=address) for i in range(300)]
-        )
-        await xo.kill_actor(refs[0])
-        await xo.wait_actor_pool_recovered(address)
-        assert await asyncio.gather(*[r.told() for r in refs]) == [
-            (((i,), {}), True) for i in range(300)
-        ]
-
-
-async def test_one_that_fails_does_not_stop_the_others(tmp_path):
+@on_node
+async def test_one_that_fails_does_not_stop_the_others(main, address, tmp_path):
     path = tmp_path / "needed"
     path.write_text("here")
-    pool, (main, address) = await start()
-    async with pool:
-        picky = await xo.create_actor(Picky, str(path), uid="picky", address=address)
-        other = await xo.create_actor(Echo, "other", address=address)
-        path.unlink()
-        await xo.kill_actor(picky)
-        await xo.wait_actor_pool_recovered(address)
-        assert await other.tagged() == "other"
-        with pytest.raises(xo.ActorNotExist):
-            await picky.echo()
-        (failed,) = await until(lambda: events(main, "actor.failed"), len)
-        assert failed["uid"] == "picky" and "FileNotFoundError" in failed["reason"]
-        assert str(path) in failed["reason"]
-        (record,) = await xo.ActorRef(main, "xo.broker").lookup("picky")
-        assert record["state"] == "failed"
-        path.write_text("again")
-        assert await xo.create_actor(Picky, str(path), uid="picky", address=address) == picky
+    picky = await xo.create_actor(Picky, str(path), uid="picky", address=address)
+    other = await xo.create_actor(Echo, "other", address=address)
+    path.unlink()
+    await xo.kill_actor(picky)
+    await xo.wait_actor_pool_recovered(address)
+    assert await other.tagged() == "other"
+    with pytest.raises(xo.ActorNotExist):
+        await picky.echo()
+    (failed,) = await until(lambda: events(main, "actor.failed"), len)
+    assert failed["uid"] == "picky" and "FileNotFoundError" in failed["reason"]
+    assert str(path) in failed["reason"]
+    (record,) = await xo.ActorRef(main, "xo.broker").lookup("picky")
+    assert record["state"] == "failed"
+    path.write_text("again")
+    assert await xo.create_actor(Picky, str(path), uid="picky", address=address) == picky
 
 
-async def test_what_cannot_be_kept_is_said():
-    pool, (main, address) = await start()
-    async with pool:
-        maker = await xo.create_actor(Maker, address=address)
-        await maker.make_with_lock("locked")
-        big = await xo.create_actor(Kept, b"x" * (17 << 20), uid="big", address=address)
-        first, second = await until(lambda: events(main, "actor.nospec"), lambda e: len(e) == 2)
-        assert first["uid"] == "locked" and "pickle" in first["reason"]
-        assert second["uid"] == "big" and "at most" in second["reason"]
-        await xo.kill_actor(maker)
-        await xo.wait_actor_pool_recovered(address)
-        assert await xo.has_actor(maker) and not await xo.has_actor(big)
+@on_node
+async def test_what_cannot_be_kept_is_said(main, address):
+    maker = await xo.create_actor(Maker, address=address)
+    await maker.make_with_lock("locked")
+    big = await xo.create_actor(Kept, b"x" * (17 << 20), uid="big", address=address)
+    first, second = await until(lambda: events(main, "actor.nospec"), lambda e: len(e) == 2)
+    assert first["uid"] == "locked" and "pickle" in first["reason"]
+    assert second["uid"] == "big" and "at most" in second["reason"]
+    await xo.kill_actor(maker)
+    await xo.wait_actor_pool_recovered(address)
+    assert await xo.has_actor(maker) and not await xo.has_actor(big)
 
 
 async def test_a_pool_that_was_appended():
@@ -334,12 +351,11 @@ async def test_a_callback_that_fails_is_logged(asynchronous, caplog):
 # ---- waiting ----
 
 
-async def test_a_pool_that_is_up_is_not_waited_for():
-    pool, (main, address) = await start()
-    async with pool:
-        for one in (main, address):
-            await xo.wait_actor_pool_recovered(one)
-            await xo.wait_actor_pool_recovered(one, main)
+@on_node
+async def test_a_pool_that_is_up_is_not_waited_for(main, address):
+    for one in (main, address):
+        await xo.wait_actor_pool_recovered(one)
+        await xo.wait_actor_pool_recovered(one, main)
 
 
 async def test_a_pool_that_never_was():
@@ -380,7 +396,8 @@ async def test_from_another_sub_pool():
         assert await waiter.kill_and_wait(ref) == "back"
 
 
-async def test_from_a_client_that_knows_the_main_pool_only():
+@on_node
+async def test_from_a_client_that_knows_the_main_pool_only(main, address):
     script = """
         import asyncio, sys
         import xoscar as xo
@@ -396,54 +413,49 @@ async def test_from_a_client_that_knows_the_main_pool_only():
 
         asyncio.run(main(*sys.argv[1:]))
     """
-    pool, (main, address) = await start()
-    async with pool:
-        await xo.create_actor(Echo, uid="known", address=address)
-        client = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", textwrap.dedent(script), main, address, stdout=subprocess.PIPE
-        )
-        output, _ = await client.communicate()
-        assert output == b"ok\n"
+    await xo.create_actor(Echo, uid="known", address=address)
+    client = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", textwrap.dedent(script), main, address, stdout=subprocess.PIPE
+    )
+    output, _ = await client.communicate()
+    assert output == b"ok\n"
 
 
 # ---- kill_actor ----
 
 
-async def test_kill_actor_refuses_what_it_cannot_kill():
-    pool, (main, address) = await start()
-    async with pool:
-        mine = await xo.create_actor(Echo, address=main)
-        with pytest.raises(ValueError, match="main pool"):
-            await xo.kill_actor(mine)
-        assert await mine.echo(1) == 1
-        for where in (main, address):
-            with pytest.raises(xo.ActorNotExist):
-                await xo.kill_actor(xo.ActorRef(where, "nobody"))
+@on_node
+async def test_kill_actor_refuses_what_it_cannot_kill(main, address):
+    mine = await xo.create_actor(Echo, address=main)
+    with pytest.raises(ValueError, match="main pool"):
+        await xo.kill_actor(mine)
+    assert await mine.echo(1) == 1
+    for where in (main, address):
+        with pytest.raises(xo.ActorNotExist):
+            await xo.kill_actor(xo.ActorRef(where, "nobody"))
 
 
-async def test_kill_actor_as_often_as_one_likes():
-    pool, (_, address) = await start()
-    async with pool:
-        ref = await xo.create_actor(Echo, "kept", address=address)
-        for _ in range(7):  # more than what gives a pool up that dies by itself
-            await xo.kill_actor(ref)
-            await xo.wait_actor_pool_recovered(address)
-        assert await ref.tagged() == "kept"
-
-
-async def test_calls_under_way_when_a_pool_is_killed():
-    pool, (_, address) = await start()
-    async with pool:
-        gate = await xo.create_actor(Gate, address=address)
-        held = gate.hold("a")
-        await until(gate.log, lambda log: "a in" in log)
-        await xo.kill_actor(gate)
-        with pytest.raises(xo.ServerClosed) as caught:
-            await held
-        assert caught.value.executed == "maybe" and caught.value.address == address
-        assert "signal 9" in caught.value.reason
+@on_node
+async def test_kill_actor_as_often_as_one_likes(main, address):
+    ref = await xo.create_actor(Echo, "kept", address=address)
+    for _ in range(6):  # more often than what may die by itself
+        await xo.kill_actor(ref)
         await xo.wait_actor_pool_recovered(address)
-        assert await gate.log() == []
+    assert await ref.tagged() == "kept"
+
+
+@on_node
+async def test_calls_under_way_when_a_pool_is_killed(main, address):
+    gate = await xo.create_actor(Gate, address=address)
+    held = gate.hold("a")
+    await until(gate.log, lambda log: "a in" in log)
+    await xo.kill_actor(gate)
+    with pytest.raises(xo.ServerClosed) as caught:
+        await held
+    assert caught.value.executed == "maybe" and caught.value.address == address
+    assert "signal 9" in caught.value.reason
+    await xo.wait_actor_pool_recovered(address)
+    assert await gate.log() == []
 
 
 class Slow(Echo):
@@ -457,25 +469,24 @@ class Slow(Echo):
         await self.gate.hold("slow")
 
 
-async def test_calls_wait_for_an_actor_that_is_coming_back():
-    pool, (main, address) = await start()
-    async with pool:
-        gate = await xo.create_actor(Gate, address=main)
-        await gate.open()
-        first = await xo.create_actor(Slow, gate, uid="first", address=address)
-        pid = await first.pid()
-        await gate.close()
-        await xo.kill_actor(first)
-        broker = xo.ActorRef(main, "xo.broker")
-        await until(gate.log, lambda log: log.count("slow in") == 2)
-        (record,) = [r for r in await broker.pools() if r["address"] == address]
-        assert record["state"] == "recovering"
-        assert [a["state"] for a in await broker.lookup("first")] == ["recovering"]
-        call = first.pid()
-        unknown = asyncio.ensure_future(xo.has_actor(xo.ActorRef(address, "unknown")))
-        waits = asyncio.ensure_future(xo.wait_actor_pool_recovered(address))
-        await broker.ping()
-        assert not call.done() and not waits.done() and not unknown.done()
-        await gate.open()
-        await waits
-        assert await call != pid and not await unknown
+@on_node
+async def test_calls_wait_for_an_actor_that_is_coming_back(main, address):
+    gate = await xo.create_actor(Gate, address=main)
+    await gate.open()
+    first = await xo.create_actor(Slow, gate, uid="first", address=address)
+    pid = await first.pid()
+    await gate.close()
+    await xo.kill_actor(first)
+    broker = xo.ActorRef(main, "xo.broker")
+    await until(gate.log, lambda log: log.count("slow in") == 2)
+    (record,) = [r for r in await broker.pools() if r["address"] == address]
+    assert record["state"] == "recovering"
+    assert [a["state"] for a in await broker.lookup("first")] == ["recovering"]
+    call = first.pid()
+    unknown = asyncio.ensure_future(xo.has_actor(xo.ActorRef(address, "unknown")))
+    waits = asyncio.ensure_future(xo.wait_actor_pool_recovered(address))
+    await broker.ping()
+    assert not call.done() and not waits.done() and not unknown.done()
+    await gate.open()
+    await waits
+    assert await call != pid and not await unknown

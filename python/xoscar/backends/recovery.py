@@ -164,7 +164,7 @@ async def wait_actor_pool_recovered(address: str, main_pool_address: str | None 
         The pool will not come back: it was given up after too many restarts, was removed, or is one
         that is not started again (``auto_recover=False``). Or nobody could be asked.
     ValueError
-        An address that is no "host:port".
+        An address that is no str.
     """
     where = main_pool_address or await _node_of(address)
     await getattr(ActorRef(where, _BROKER), "pool.wait")(address)
@@ -192,6 +192,6 @@ async def kill_actor(ref: ActorRef) -> None:
     try:
         await getattr(ActorRef(found.address, _BROKER), "pool.kill")(found.address)
     except errors.ServerClosed as error:
-        if error.executed == "no":
+        # The way to the broker leads through that process, which is gone when the answer comes.
+        if error.executed == "no" or error.address != found.address:
             raise
-        # The way to the broker led through the process that is gone now.
