@@ -60,6 +60,7 @@ xoscar_PYTHON = \
 	python/xoscar/_copy.py \
 	python/xoscar/_cuda.py \
 	python/xoscar/_failure.py \
+	python/xoscar/_fork.py \
 	python/xoscar/_generator.py \
 	python/xoscar/_glue.py \
 	python/xoscar/_monitor.py \

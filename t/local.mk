@@ -95,6 +95,8 @@ python_tests = \
 	python/tests/test_copy_to.py \
 	python/tests/test_create_pool.py \
 	python/tests/test_errors.py \
+	python/tests/test_exceptions.py \
+	python/tests/test_fork.py \
 	python/tests/test_generator.py \
 	python/tests/test_generator_ends.py \
 	python/tests/test_metrics.py \

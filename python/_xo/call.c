@@ -287,10 +287,33 @@ static int call_clear(PyObject *self)
     return 0;
 }
 
+static bool is_lost(const xopy_call_t *call)
+{
+    return call->state == XOPY_CALL_EXCEPTION && !call->retrieved && !call->runtime->closed;
+}
+
+/* Nobody will see the exception: the loop's handler is told. */
+static void call_finalize(PyObject *self)
+{
+    xopy_call_t *call = (xopy_call_t *)self;
+    PyObject *type, *value, *traceback;
+    if (!is_lost(call))
+        return;
+    call->retrieved = true;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *result = xopy_glue("report_lost", "(OOO)", call->runtime->loop, self, call->value);
+    if (!result)
+        PyErr_WriteUnraisable(self);
+    Py_XDECREF(result);
+    PyErr_Restore(type, value, traceback);
+}
+
 /* A call under way holds a reference to itself, so none is under way here. */
 static void call_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
+    if (is_lost((xopy_call_t *)self) && PyObject_CallFinalizerFromDealloc(self) < 0)
+        return;
     PyObject_GC_UnTrack(self);
     if (((xopy_call_t *)self)->weakrefs)
         PyObject_ClearWeakRefs(self);
@@ -318,6 +341,7 @@ static PyType_Slot call_slots[] = {
     {Py_tp_traverse, call_traverse},
     {Py_tp_clear, call_clear},
     {Py_tp_dealloc, call_dealloc},
+    {Py_tp_finalize, call_finalize},
     {Py_tp_repr, xopy_future_repr},
     {Py_tp_iter, call_self},
     {Py_tp_iternext, call_next},

@@ -2,8 +2,9 @@
  *
  * asyncio takes it for a coroutine (create_task, run) and for a future (await, gather,
  * wait_for, shield), so that awaiting it costs no Task. A Call made while a loop runs has been
- * sent already and goes on whether it is awaited or not. One made where no loop runs is sent when a
- * loop starts it; until then it is a coroutine only.
+ * sent already and goes on whether it is awaited or not; an exception that nobody has seen when it
+ * is dropped is told to the loop's exception handler, as a future's is. One made where no loop runs
+ * is sent when a loop starts it; until then it is a coroutine only.
  *
  * Unlike those of asyncio's futures, its callbacks do not wait for another round of the loop when
  * an answer arrives: they run as soon as the round's messages have been taken in.
@@ -45,6 +46,7 @@ typedef struct xopy_call {
     bool queued;   /* in runtime's list of those whose callbacks are due */
     bool started;
     bool cancelling; /* asked to; the answer is under way */
+    bool retrieved;  /* somebody has seen the exception */
 } xopy_call_t;
 
 /* A pending one of `runtime`. */

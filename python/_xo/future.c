@@ -171,12 +171,18 @@ static void raise_cancelled(const xopy_call_t *call)
         PyErr_SetNone(type);
 }
 
+static void raise_kept(xopy_call_t *call)
+{
+    call->retrieved = true;
+    xopy_set_exception(call->value);
+}
+
 PyObject *xopy_future_result(xopy_call_t *call)
 {
     if (call->state == XOPY_CALL_RESULT)
         return Py_NewRef(call->value);
     if (call->state == XOPY_CALL_EXCEPTION)
-        xopy_set_exception(call->value);
+        raise_kept(call);
     else
         raise_cancelled(call);
     return NULL;
@@ -203,8 +209,10 @@ PyObject *xopy_future_get_exception(PyObject *self, PyObject *unused)
     (void)unused;
     if (check_done(call) < 0)
         return NULL;
-    if (call->state == XOPY_CALL_EXCEPTION)
+    if (call->state == XOPY_CALL_EXCEPTION) {
+        call->retrieved = true;
         return Py_NewRef(call->value);
+    }
     if (call->state == XOPY_CALL_RESULT)
         Py_RETURN_NONE;
     raise_cancelled(call);
@@ -227,7 +235,7 @@ static PyObject *cancel_message(PyObject *const *args, Py_ssize_t count, PyObjec
 
 static void cancel_pending(xopy_call_t *call)
 {
-    if (!call->under_way) {
+    if (!call->under_way || call->runtime->closed) {
         xopy_call_set_cancelled(call);
         return;
     }
@@ -257,7 +265,7 @@ PyObject *xopy_future_abandon(PyObject *self, PyObject *unused)
         xo_call_t *under_way = call->under_way;
         call->under_way = NULL;
         xopy_call_set_cancelled(call);
-        if (under_way) {
+        if (under_way && !call->runtime->closed) {
             xo_call_abandon(under_way);
             Py_DECREF(call); /* the reference of the call under way; the caller has another */
         }

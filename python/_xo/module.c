@@ -215,16 +215,23 @@ static PyObject *module_close(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-/* In the child of a fork: what the parent has is the parent's. Nothing is freed, since sockets and
- * threads are not there. */
+/* In the child of a fork: what the parent has is the parent's. Nothing is freed, since threads are
+ * not there and sockets are shared. */
 static PyObject *module_forget(PyObject *module, PyObject *unused)
 {
     xopy_state_t *state = PyModule_GetState(module);
+    PyObject *loops = PyList_New(0);
     (void)unused;
+    for (xopy_runtime_t *next, *runtime = state->runtimes; runtime; runtime = next) {
+        next = runtime->next;
+        xopy_runtime_forget(runtime);
+        if (loops && PyList_Append(loops, runtime->loop) < 0)
+            Py_CLEAR(loops);
+    }
     state->runtimes = state->last = NULL;
     state->ctx = NULL;
     state->pins = NULL;
-    Py_RETURN_NONE;
+    return loops;
 }
 
 static PyObject *module_parse_address(PyObject *module, PyObject *text)
@@ -323,7 +330,8 @@ static PyMethodDef functions[] = {
      "The object behind a reference to an actor of the running loop, or None."},
     {"find_node", module_find_node, METH_NOARGS, "The lane endpoint of this user's node here."},
     {"close", module_close, METH_NOARGS, "Ends everything in this process."},
-    {"forget", module_forget, METH_NOARGS, "For the child of a fork: begins anew."},
+    {"forget", module_forget, METH_NOARGS,
+     "For the child of a fork: begins anew. Gives the loops that had a Runtime."},
     {"parse_address", module_parse_address, METH_O,
      "parse_address(text)\n--\n\n(host, port) of \"host\", \"host:port\", \"[v6]:port\"; port 0: "
      "any, or none is said. ValueError."},

@@ -106,6 +106,7 @@ static PyObject *make(PyTypeObject *type, const xo_pool_options_t *options,
     if (!self)
         return NULL;
     self->runtime = (xopy_runtime_t *)Py_NewRef(runtime);
+    self->is_sub = args->from_env;
     self->on_stop = Py_NewRef(args->on_stop);
     self->on_event = args->on_event == Py_None ? NULL : Py_NewRef(args->on_event);
     if (open_pool(self, options) == 0)

@@ -15,6 +15,7 @@ typedef struct xopy_pool {
     PyObject *on_event; /* called with an event's type and its fields (a dict); or NULL */
     xopy_call_t *joining, *stopping; /* those who wait for join and stop */
     PyObject *weakrefs;
+    bool is_sub;            /* the process is there for this pool: xoscar.pool */
     struct xopy_pool *next; /* in runtime->pools */
 } xopy_pool_t;
 

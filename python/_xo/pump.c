@@ -106,6 +106,8 @@ PyObject *xopy_runtime_pump(PyObject *self, PyObject *unused)
     xopy_runtime_t *runtime = (xopy_runtime_t *)self;
     (void)unused;
     runtime->pump_scheduled = false;
+    if (runtime->forgotten)
+        xopy_end_child();
     if (runtime->pumping)
         Py_RETURN_NONE;
     Py_INCREF(self);

@@ -35,10 +35,11 @@ static void end(xo_request_t *request, xo_msg_t *answer)
         xo_request_fail(request, XO_CODE_METHOD, "out of memory");
 }
 
-/* Ctrl-C and sys.exit are the program's, also when they come up inside a method. */
+/* Ctrl-C and sys.exit are the program's, also when they come up inside a method. A sub pool is no
+ * program of the method's: its other actors go on. */
 static void keep_fatal(xopy_pool_t *pool, PyObject *exception)
 {
-    if (xopy_is_fatal(exception) && !pool->runtime->fatal)
+    if (!pool->is_sub && xopy_is_fatal(exception) && !pool->runtime->fatal)
         pool->runtime->fatal = Py_NewRef(exception);
 }
 
@@ -97,6 +98,8 @@ static void respond_value(xopy_pool_t *pool, xo_request_t *request, PyObject *va
 void xopy_respond(xopy_pool_t *pool, xo_request_t *request, xopy_purpose_t purpose, PyObject *value)
 {
     static const char nil = (char)0xc0;
+    if (pool->runtime->forgotten)
+        xopy_end_child();
     if (!value)
         respond_exception(pool, request);
     else if (purpose == XOPY_FOR_CALL && xo_request_wants_answer(request))

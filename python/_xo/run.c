@@ -62,12 +62,27 @@ static void unlink_run(xopy_run_t *run)
     run->prev = run->next = NULL;
 }
 
+/* Is there still somebody to answer, and a lock? */
+static bool is_alive(const xopy_run_t *run)
+{
+    return run->request && !run->pool->runtime->closed;
+}
+
+/* Does a method end because its task was cancelled? So do all when a loop ends. */
+static bool is_cancellation(const PyObject *value)
+{
+    return !value && PyErr_ExceptionMatches(xopy_state()->cancelled_error);
+}
+
 /* `value`: stolen; NULL: the exception that is set. */
 static void answer(xopy_run_t *run, PyObject *value)
 {
+    bool alive = is_alive(run);
     xo_request_t *request = run->request;
     run->request = NULL;
-    if (!request) { /* the pool has answered for us */
+    if (!alive) { /* the pool has answered for us, or this is the child of a fork */
+        if (run->pool->runtime->forgotten && !is_cancellation(value))
+            xopy_end_child();
         Py_XDECREF(value);
         PyErr_Clear();
         return;
@@ -94,7 +109,7 @@ static void give_lock_up(xopy_run_t *run)
  * with that. */
 static bool goes_on(xopy_run_t *run, PyObject *value)
 {
-    if (!run->request || run->purpose != XOPY_FOR_CALL || !xopy_is_pending(value))
+    if (!is_alive(run) || run->purpose != XOPY_FOR_CALL || !xopy_is_pending(value))
         return false;
     PyObject *next = xopy_settle(value);
     if (!next)
@@ -226,7 +241,7 @@ static PyObject *run_unlock(PyObject *self, PyObject *unused)
 {
     xopy_run_t *run = run_of(self);
     (void)unused;
-    if (run->request && !run->lockless)
+    if (is_alive(run) && !run->lockless)
         give_lock_up(run);
     Py_RETURN_NONE;
 }
@@ -266,7 +281,7 @@ static PyObject *run_lock(PyObject *self, PyObject *unused)
     xopy_call_t *call = xopy_call_create(run->pool->runtime);
     if (!call)
         return NULL;
-    if (!run->request || run->lockless) {
+    if (!is_alive(run) || run->lockless) {
         xopy_call_set_result(call, Py_NewRef(Py_None));
     } else {
         run->locking = call;

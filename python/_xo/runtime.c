@@ -256,6 +256,30 @@ void xopy_runtime_close(xopy_runtime_t *runtime)
     PyErr_Restore(type, value, traceback);
 }
 
+/* ---- forks ---- */
+
+void xopy_runtime_forget(xopy_runtime_t *runtime)
+{
+    for (xopy_pool_t *pool = runtime->pools; pool; pool = pool->next)
+        pool->xo = NULL;
+    runtime->pools = NULL;
+    runtime->client = runtime->sender = NULL;
+    runtime->xo = NULL;
+    runtime->fd = -1;
+    runtime->prev = runtime->next = NULL;
+    runtime->closed = runtime->forgotten = true;
+}
+
+void xopy_end_child(void)
+{
+    if (PyErr_Occurred())
+        PyErr_Print(); /* SystemExit ends the process here */
+    else
+        PySys_WriteStderr("xoscar: the child of a fork goes on where its parent waits for "
+                          "messages: it ends here. Let it call os._exit() when it is done.\n");
+    Py_Exit(1);
+}
+
 /* ---- counters ---- */
 
 #define LANES_MAX 8
@@ -304,7 +328,7 @@ static PyObject *runtime_close(PyObject *self, PyObject *unused)
 {
     xopy_runtime_t *runtime = (xopy_runtime_t *)self;
     (void)unused;
-    if (runtime->inside) {
+    if (runtime->inside && !runtime->closed) {
         PyErr_SetString(PyExc_RuntimeError, "not from within an actor's method");
         return NULL;
     }

@@ -26,6 +26,7 @@ typedef struct xopy_runtime {
     PyObject *fatal;    /* SystemExit or KeyboardInterrupt out of an actor's method */
     unsigned inside;    /* > 0: xo's callbacks are running */
     bool pumping, pump_scheduled, closed;
+    bool forgotten; /* this is the child of a fork, and the runtime its parent's */
     struct xopy_runtime *prev, *next; /* in state->runtimes */
 } xopy_runtime_t;
 
@@ -42,6 +43,11 @@ void xopy_runtime_schedule(xopy_runtime_t *runtime);
 PyObject *xopy_runtime_pump(PyObject *self, PyObject *unused);
 /* Ends everything of it that is left. */
 void xopy_runtime_close(xopy_runtime_t *runtime);
+/* In the child of a fork: as closed, but nothing is freed or sent: that is the parent's. */
+void xopy_runtime_forget(xopy_runtime_t *runtime);
+/* Ends the child of a fork that goes on in its parent's loop, which can only do harm: with the
+ * exception that is set, as the interpreter's main program does, or with a message. */
+void xopy_end_child(void);
 
 /* The pool of this runtime that has `address`, or NULL. */
 struct xopy_pool *xopy_runtime_local(xopy_runtime_t *runtime, PyObject *address);

@@ -106,6 +106,16 @@ def report(loop, what, exception):
     loop.call_exception_handler({"message": what, "exception": exception})
 
 
+def report_lost(loop, call, exception):
+    loop.call_exception_handler(
+        {
+            "message": "The exception of a call was never retrieved",
+            "exception": exception,
+            "future": call,
+        }
+    )
+
+
 # ---- references ----
 
 _later = set()  # tasks of tell_delay: asyncio itself keeps none of them alive

@@ -91,6 +91,10 @@ class Broker:
             self.process.kill()
             await wait_process(self.process, None)
 
+    def forget(self):
+        """In the child of a fork, whose process it is not."""
+        self.process.returncode = 0  # or Popen complains that it still runs
+
     def stop_now(self):
         """The same without a loop, while the interpreter exits."""
         self.process.terminate()
@@ -151,23 +155,23 @@ def _exit(pid):
     _xo.close()
 
 
-_registered = False
+_registered = None  # the process for which at_exit has been called; forks inherit it
 
 
 def at_exit():
-    """Sees to it, once, that the process leaves nothing behind."""
+    """Sees to it, once, that the process leaves nothing behind, and its forks leave it alone."""
     global _registered
-    if _registered:
+    if _registered == os.getpid():
         return
-    _registered = True
     import atexit
 
-    atexit.register(_exit, os.getpid())
-    os.register_at_fork(after_in_child=_forget)
+    if _registered is None:
+        os.register_at_fork(after_in_child=_forget)
+    _registered = os.getpid()
+    atexit.register(_exit, _registered)
 
 
 def _forget():
-    global _registered
-    _registered = False
-    pools.clear()
-    _xo.forget()
+    from ._fork import forget
+
+    forget(pools)

@@ -81,6 +81,13 @@ def _watch_signals(loop, conf, end):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     else:
         loop.add_signal_handler(signal.SIGINT, end)
+    os.register_at_fork(after_in_child=_restore_signals)
+
+
+def _restore_signals():
+    """In the child of a fork: signals end it, as they would have before there was a loop."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 async def _serve(conf, modules):

@@ -302,6 +302,12 @@ class MainActorPool:
         if not self._ended.done():
             self._ended.set_result(None)
 
+    def forget(self):
+        """In the child of a fork: the pools are the parent's, here there is nothing to stop."""
+        self._ended = None
+        if self._broker is not None:
+            self._broker.forget()
+
     def stop_now(self):
         """While the interpreter exits: ends the broker, and with it the sub pools."""
         _node.pools.discard(self)
