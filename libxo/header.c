@@ -333,7 +333,7 @@ static int read_trace(parse_t *p)
     if (skip_nil(&p->reader))
         return 0;
     if (read_bin(&p->reader, XO_TRACE_BYTES_MAX, &p->header->trace) < 0)
-        return wrong(p, "the trace is neither nil nor a bin of at most 64 bytes");
+        return wrong(p, "the trace is neither nil nor a bin of at most 255 bytes");
     return 0;
 }
 

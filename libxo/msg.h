@@ -22,7 +22,7 @@
 #define XO_WIRE_VERSION 1
 #define XO_UID_BYTES_MAX 255     /* contract 1 */
 #define XO_METHOD_BYTES_MAX 1024 /* a method's, or for create a class's, name */
-#define XO_TRACE_BYTES_MAX 64
+#define XO_TRACE_BYTES_MAX 255
 #define XO_BUFFERS_MAX 65536 /* frames after the first */
 #define XO_MESSAGE_BYTES_MAX ((size_t)16 << 30)
 /* Values of this size and more travel as buffers of their own, see DESIGN "bulk data". */

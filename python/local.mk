@@ -46,7 +46,9 @@ python__xo_la_SOURCES = \
 	python/_xo/send.c \
 	python/_xo/send.h \
 	python/_xo/state.h \
-	python/_xo/values.h
+	python/_xo/values.h \
+	python/_xo/watch.c \
+	python/_xo/watch.h
 
 all-local: python/_xo.so
 python/_xo.so: python/_xo.la
@@ -72,10 +74,12 @@ xoscar_PYTHON = \
 	python/xoscar/_stream.py \
 	python/xoscar/_streams.py \
 	python/xoscar/_views.py \
+	python/xoscar/_watch.py \
 	python/xoscar/api.py \
 	python/xoscar/batch.py \
 	python/xoscar/context.py \
 	python/xoscar/core.py \
+	python/xoscar/debug.py \
 	python/xoscar/errors.py \
 	python/xoscar/metrics.py \
 	python/xoscar/pool.py \

@@ -3,13 +3,14 @@
 #include "_xo/actor.h"
 
 #include "_xo/ref.h"
+#include "_xo/watch.h"
 
 static PyObject *actor_ref(PyObject *self, PyObject *unused)
 {
     xopy_actor_t *actor = (xopy_actor_t *)self;
     (void)unused;
     if (actor->uid)
-        return xopy_ref_create(xopy_state()->local_ref_type, actor->address, actor->uid);
+        return xopy_ref_create(xopy_own_ref_type(xopy_state()), actor->address, actor->uid);
     PyErr_SetString(PyExc_RuntimeError, "the actor was not created with create_actor");
     return NULL;
 }

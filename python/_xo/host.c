@@ -8,6 +8,7 @@
 #include "_xo/internal.h"
 #include "_xo/run.h"
 #include "_xo/values.h"
+#include "_xo/watch.h"
 
 static xopy_hosted_t *hosted_of(const xo_actor_t *actor)
 {
@@ -117,6 +118,8 @@ static bool holds_lock(PyObject *method)
 static void answer(xopy_pool_t *pool, xo_actor_t *actor, xo_request_t *request, PyObject *method,
                    PyObject *result)
 {
+    if (xopy_is_watched())
+        result = xopy_watch_handled(actor, request, result, holds_lock(method));
     if (!result || !xopy_is_pending(result)) {
         xopy_respond(pool, request, XOPY_FOR_CALL, result);
         return;
@@ -226,6 +229,7 @@ static void handle(xopy_pool_t *host, xo_actor_t *actor, xo_request_t *request)
 static void host_handle(void *host, xo_actor_t *actor, xo_request_t *request)
 {
     PyObject *context = enter_context();
+    xopy_watch_begin();
     handle(host, actor, request);
     leave_context(context);
 }

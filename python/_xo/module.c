@@ -6,6 +6,7 @@
 #include "_xo/send.h"
 #include "_xo/state.h"
 #include "_xo/values.h"
+#include "_xo/watch.h"
 
 /* Where xo's programs were installed, for whom PATH does not lead there. */
 #ifndef XOPY_BINDIR
@@ -329,6 +330,9 @@ static PyMethodDef functions[] = {
     {"find_actor", module_find_actor, METH_O,
      "The object behind a reference to an actor of the running loop, or None."},
     {"find_node", module_find_node, METH_NOARGS, "The lane endpoint of this user's node here."},
+    {"watch", xopy_watch_set, METH_VARARGS,
+     "watch(watcher, plain_refs)\n--\n\nHas calls and methods reported to `watcher`; None: to "
+     "nobody."},
     {"close", module_close, METH_NOARGS, "Ends everything in this process."},
     {"forget", module_forget, METH_NOARGS,
      "For the child of a fork: begins anew. Gives the loops that had a Runtime."},

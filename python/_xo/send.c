@@ -6,6 +6,7 @@
 #include "_xo/room.h"
 #include "_xo/runtime.h"
 #include "_xo/values.h"
+#include "_xo/watch.h"
 
 /* Where a request goes. */
 typedef struct xopy_target {
@@ -241,8 +242,13 @@ static int send_letter(xopy_call_t *call, PyObject *address, xopy_letter_t *lett
 /* Errors are the call's: who sends sees them where it waits for the answer, as remote ones. */
 static PyObject *post(xopy_call_t *call, PyObject *address, xopy_letter_t *letter)
 {
+    bool watched = xopy_is_watched() && wants_answer(&letter->header) && letter->header.method.size;
+    PyObject *trace = watched ? xopy_watch_sending(address, &letter->header) : NULL;
     if (send_letter(call, address, letter) < 0)
         xopy_call_set_exception(call, NULL);
+    else if (watched)
+        xopy_watch_sent(call, address, &letter->header);
+    Py_XDECREF(trace);
     return (PyObject *)call;
 }
 

@@ -43,6 +43,10 @@ typedef struct xopy_state {
     struct xopy_runtime *runtimes; /* all that are open */
     struct xopy_run *current_run;  /* whose method's step it is; NULL: none's */
     struct xopy_runtime *last;     /* the one found last: most processes have one */
+
+    PyObject *watcher;     /* xoscar._watch.Watcher while debugging is on, or NULL (debug.h) */
+    bool plain_refs;       /* no LocalActorRef: calls to them would not be seen */
+    double handling_since; /* when the method that runs was begun, in seconds; with a watcher */
 } xopy_state_t;
 
 extern struct PyModuleDef xopy_module;

@@ -45,6 +45,7 @@ from .api import (
 from .backends import allocate_strategy
 from .batch import extensible
 from .core import Actor, ActorRef, ActorRefType, LocalActorRef, StatelessActor, no_lock
+from .debug import DebugOptions, get_debug_options, set_debug_options
 from .errors import ActorAlreadyExist, ActorNotExist, Return, SendMessageFailed, ServerClosed
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "ActorNotExist",
     "ActorRef",
     "ActorRefType",
+    "DebugOptions",
     "LocalActorRef",
     "Return",
     "SendMessageFailed",
@@ -69,6 +71,7 @@ __all__ = [
     "extensible",
     "file_object_ref",
     "generator",
+    "get_debug_options",
     "get_pool_config",
     "has_actor",
     "kill_actor",
@@ -79,6 +82,7 @@ __all__ = [
     "list_pools",
     "monitor",
     "no_lock",
+    "set_debug_options",
     "wait_actor_pool_recovered",
     "wait_for",
 ]

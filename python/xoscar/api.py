@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import _xo
 
-from . import errors
+from . import debug, errors
 from ._buffers import buffer_ref, copy_to, file_object_ref
 from ._generator import IteratorWrapper, generator
 from ._monitor import link, monitor
@@ -48,8 +48,9 @@ def _own_address():
 
 
 def _localize(ref):
-    """As a LocalActorRef, if the actor lives in a pool of this loop."""
-    if _xo.pool_at(ref.address) is None:
+    """As a LocalActorRef, if the actor lives in a pool of this loop; calls to those that are in a
+    circle could not be seen."""
+    if _xo.pool_at(ref.address) is None or debug.logs_cycles():
         return ref
     return LocalActorRef(ref.address, ref.uid)
 

@@ -5,6 +5,8 @@ import sys
 
 import _xo
 
+from .. import debug
+
 
 class SubProcess:
     """The process of a sub pool. What restarts it or reaps it is the node's broker."""
@@ -59,6 +61,7 @@ def sub_pool_env(env, options):
     inherited = os.environ.get("PYTHONPATH")
     conf = {**options, "path": path, "pythonpath": inherited, "cwd": cwd}
     return {
+        **debug.sub_pool_env(),
         **(env or {}),
         "PYTHONPATH": os.pathsep.join(found + ([inherited] if inherited else [])),
         "XOSCAR_POOL": json.dumps(conf),
