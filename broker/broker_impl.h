@@ -6,7 +6,7 @@
  * lists.c     nodes, pools, actors, events        lookup.c   where an actor lives
  * starts.c    pool.start, pool.stop               relay.c    calls passed on
  * recover.c   actors created again with their pool
- * wait.c      pool.wait, pool.kill
+ * wait.c      pool.wait, pool.kill                 places.c   place.take, place.free
  */
 #ifndef XO_BROKER_BROKER_IMPL_H
 #define XO_BROKER_BROKER_IMPL_H
@@ -15,6 +15,7 @@
 #include "broker/broker.h"
 #include "broker/directory.h"
 #include "broker/publish.h"
+#include "broker/slots.h"
 #include "broker/supervisor.h"
 
 typedef struct xo_pool_wait xo_pool_wait_t; /* wait.c */
@@ -29,6 +30,7 @@ struct xo_broker {
     xo_publish_t *publish;
     xo_pools_t pools;
     xo_directory_t directory;
+    xo_slots_t slots;
     xo_asks_t asks;
     xo_pool_wait_t *waits;
     xo_timer_t tick; /* renews leases */
@@ -92,6 +94,8 @@ void xo_broker_pool_start(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_pool_stop(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_pool_wait(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_pool_kill(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_place_take(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_place_free(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_relay(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 
 #endif

@@ -105,6 +105,7 @@ xo_actor_entry_t *xo_broker_actor_up(xo_broker_t *broker, xo_member_t *member, x
                member->index);
         return NULL;
     }
+    xo_slots_up(&broker->slots, member, uid);
     xo_publish_actor(broker->publish, entry);
     xo_broker_note_actor(broker, "actor.up", entry, NULL);
     return entry;
@@ -114,6 +115,7 @@ void xo_broker_actor_down(xo_broker_t *broker, xo_actor_entry_t *entry, const ch
 {
     xo_broker_note_actor(broker, "actor.down", entry, reason);
     xo_publish_remove_actor(broker->publish, entry);
+    xo_slots_free(&broker->slots, entry->member, xo_actor_entry_uid(entry));
     xo_directory_remove(&broker->directory, entry);
 }
 
@@ -226,6 +228,7 @@ static void on_down(xo_broker_t *broker, xo_member_t *member, const char *reason
 static void on_gone(xo_broker_t *broker, xo_member_t *member, const char *reason)
 {
     xo_broker_recovery_detach(member);
+    xo_slots_free_pool(&broker->slots, member);
     drop_actors(broker, member, reason ? reason : "its pool is gone");
     xo_publish_remove(broker->publish, XO_REG_POOL, member->id);
 }

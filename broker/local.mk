@@ -31,6 +31,7 @@ broker_libxo_broker_la_SOURCES = \
 	broker/node_dir.h \
 	broker/own_registry.c \
 	broker/own_registry.h \
+	broker/places.c \
 	broker/policy.c \
 	broker/policy.h \
 	broker/pools.c \
@@ -45,6 +46,8 @@ broker_libxo_broker_la_SOURCES = \
 	broker/relay.c \
 	broker/settings.c \
 	broker/settings.h \
+	broker/slots.c \
+	broker/slots.h \
 	broker/spec.c \
 	broker/spec.h \
 	broker/specs.c \

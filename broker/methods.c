@@ -160,6 +160,8 @@ static const struct xo_broker_method {
     {"pool.stop", xo_broker_pool_stop, 1, 2, "ADDRESS or ID[, TIMEOUT_MS]"},
     {"pool.wait", xo_broker_pool_wait, 1, 1, "ADDRESS or ID"},
     {"pool.kill", xo_broker_pool_kill, 1, 1, "ADDRESS or ID"},
+    {"place.take", xo_broker_place_take, 4, 4, "UID, RULE, LABEL, MARK"},
+    {"place.free", xo_broker_place_free, 5, 5, "UID, RULE, LABEL, MARK, ADDRESS"},
     {"node.stop", node_stop, 0, 0, ""},
     {"events", xo_broker_list_events, 0, 2, "[AFTER[, MAX]]"},
     {"relay", xo_broker_relay, 5, 5, "ADDRESS, KIND, UID, METHOD, BODY"},

@@ -23,6 +23,7 @@ xo_member_t *xo_pools_add(xo_pools_t *pools, uint64_t id)
     member->node_id = pools->node_id;
     member->generation = 1;
     member->index = -1;
+    member->numa = -1;
     HASH_ADD(hh, pools->table, id, sizeof(member->id), member);
     return member;
 }
@@ -136,14 +137,21 @@ static void take_lanes(xo_member_t *member, xo_slice_t body)
     xo_buf_append(&member->lanes, lanes.data, lanes.size);
 }
 
+static void take_text(xo_member_t *member, xo_slice_t body, const char *key, char *text,
+                      size_t size)
+{
+    char value[XO_GPUS_BYTES];
+    if (xo_map_get_str(body, key, value, size) < 0 || strcmp(text, value) == 0)
+        return;
+    strcpy(text, value);
+    member->changed = true;
+}
+
 void xo_member_heartbeat(xo_member_t *member, xo_slice_t body)
 {
-    char language[XO_LANGUAGE_BYTES];
-    if (xo_map_get_str(body, "language", language, sizeof(language)) == 0 &&
-        strcmp(member->language, language) != 0) {
-        memcpy(member->language, language, sizeof(language));
-        member->changed = true;
-    }
+    take_text(member, body, "language", member->language, sizeof(member->language));
+    take_text(member, body, "gpus", member->gpus, sizeof(member->gpus));
+    take_count(member, body, "numa", &member->numa);
     take_count(member, body, "waiting", &member->waiting);
     take_count(member, body, "handled", &member->handled);
     take_lanes(member, body);
@@ -167,6 +175,8 @@ void xo_member_record(const xo_member_t *member, xo_rec_t *rec)
     xo_rec_int(rec, "generation", member->generation);
     xo_rec_text(rec, "state", xo_pool_state_name(member->state));
     xo_rec_text(rec, "language", member->language);
+    xo_rec_text(rec, "gpus", member->gpus);
+    xo_rec_int(rec, "numa", member->numa);
     xo_rec_int(rec, "actors", (int64_t)member->entry_count);
     xo_rec_int(rec, "waiting", member->waiting);
     xo_rec_int(rec, "handled", member->handled);

@@ -19,6 +19,7 @@ typedef enum {
 } xo_pool_state_t;
 
 #define XO_LANGUAGE_BYTES 16
+#define XO_GPUS_BYTES 256
 #define XO_POOL_LANES_BYTES_MAX 1024
 
 typedef struct xo_actor_entry xo_actor_entry_t; /* directory.h */
@@ -45,6 +46,8 @@ typedef struct xo_member {
 
     /* What its last heartbeat said. */
     char language[XO_LANGUAGE_BYTES];
+    char gpus[XO_GPUS_BYTES];
+    int64_t numa;
     int64_t waiting, handled;
     xo_buf_t lanes; /* a msgpack map or empty */
 

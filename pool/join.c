@@ -139,10 +139,12 @@ static xo_msg_t *heartbeat_msg(xo_pool_t *pool)
     xo_buf_t *out = &pool->scratch;
     const xo_pool_stats_t *stats = &pool->stats;
     xo_buf_clear(out);
-    xo_pack_map(out, 6);
-    xo_pack_format(out, "s s s U s U s U s U s", "language", pool->ops->language, "actors",
+    xo_pack_map(out, 8);
+    xo_pack_format(out, "s s s U s U s U s U", "language", pool->ops->language, "actors",
                    stats->actors, "waiting", stats->waiting_messages, "handled", stats->handled,
-                   "running", stats->running, "lanes");
+                   "running", stats->running);
+    xo_pack_format(out, "s s s i s", "gpus", pool->whereabouts.gpus, "numa", pool->whereabouts.numa,
+                   "lanes");
     pack_lanes(pool, out);
     return xo_buf_ok(out) < 0 ? NULL : xo_msg_create(&header, xo_buf_slice(out));
 }
@@ -280,6 +282,7 @@ void xoi_join_init(xo_pool_t *pool, uint32_t heartbeat_ms)
 {
     pool->heartbeat_ns = (heartbeat_ms ? heartbeat_ms : XOI_POOL_HEARTBEAT_MS) * XO_MS;
     pool->backoff_ns = BACKOFF_FIRST_NS;
+    xoi_find_whereabouts(&pool->whereabouts);
     xo_timer_init(&pool->relink, pool->loop, relink, pool);
     xo_timer_init(&pool->heartbeat, pool->loop, beat, pool);
     xo_defer_init(&pool->joined_defer, pool->loop, call_joined, pool);

@@ -22,7 +22,8 @@ pool_libxo_pool_la_SOURCES = \
 	pool/stop.c \
 	pool/text.c \
 	pool/turn.c \
-	pool/watch.c
+	pool/watch.c \
+	pool/whereabouts.c
 
 # The public headers, installed as $(includedir)/xo/pool/NAME.h.
 poolincludedir = $(includedir)/xo/pool

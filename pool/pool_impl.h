@@ -6,7 +6,7 @@
  * lookup.c    asking the broker for a uid      join.c       the link to the broker, heartbeats
  * stop.c      orderly stop, the owner's end    bootstrap.c  options from the environment
  * text.c      what goes into sentences     recover.c    actors that are created again
- * watch.c     who wants to know when an actor ends
+ * watch.c     who wants to know when an actor ends          whereabouts.c  GPUs, NUMA node
  */
 #ifndef XO_POOL_IMPL_H
 #define XO_POOL_IMPL_H
@@ -39,6 +39,12 @@ typedef enum {
     XOI_ACTOR_DESTROYING, /* pre_destroy runs */
     XOI_ACTOR_GONE        /* out of the table; freed when the last request has ended */
 } xoi_actor_state_t;
+
+/* What a pool's process has, and where it runs. */
+typedef struct xoi_whereabouts {
+    char gpus[256]; /* as in CUDA_VISIBLE_DEVICES; "": not said */
+    int numa;       /* the NUMA node that it is bound to; -1: not to one */
+} xoi_whereabouts_t;
 
 /* Somebody who waits for an actor's lock, or for room in its mailbox. */
 typedef struct xoi_turn_waiter {
@@ -163,6 +169,7 @@ struct xo_pool {
     xo_timer_t relink;
     xo_timer_t heartbeat;
     int64_t heartbeat_ns;
+    xoi_whereabouts_t whereabouts; /* when it began */
     size_t announcing;      /* actor.up and actor.down that the lane has not taken yet */
     xo_request_t *barriers; /* `has` of the pool itself, answered when announcing is 0 */
 
@@ -247,6 +254,7 @@ void xoi_lookups_end(xo_pool_t *pool);
 
 /* join.c */
 void xoi_join_init(xo_pool_t *pool, uint32_t heartbeat_ms);
+void xoi_find_whereabouts(xoi_whereabouts_t *whereabouts);
 void xoi_join_end(xo_pool_t *pool);
 void xoi_joined_link(xo_endpoint_t *endpoint, xo_link_t *link, void *arg);
 void xoi_joined_unlink(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error_t *why, void *arg);

@@ -52,6 +52,7 @@ unit_tests = \
 	t/replay-handshake \
 	t/rogue \
 	t/settings \
+	t/slots \
 	t/specs \
 	t/tool \
 	t/vectors
@@ -108,6 +109,7 @@ python_tests = \
 	python/tests/test_readme.py \
 	python/tests/test_recovery.py \
 	python/tests/test_serialization.py \
+	python/tests/test_strategies.py \
 	python/tests/test_typing.py \
 	python/tests/test_utils.py \
 	python/tests/test_values.py \
@@ -178,6 +180,7 @@ t_replay_codec_SOURCES = t/fuzz-codec.c t/replay.c t/transcode.c
 t_replay_handshake_SOURCES = t/fuzz-handshake.c t/replay.c
 t_rogue_SOURCES = t/node.c t/rogue.c
 t_settings_LDADD = $(broker_test_libs)
+t_slots_LDADD = $(broker_test_libs)
 t_specs_LDADD = $(broker_test_libs)
 t_tool_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(JSON_C_CFLAGS)
 t_tool_LDADD = cmd/libxo-tool.la $(unit_test_libs)

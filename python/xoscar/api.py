@@ -105,10 +105,29 @@ async def create_actor(
     uid = b"" if uid is None else _uid_bytes(uid)
     if address is None:
         address = _own_address()
-    if allocate_strategy is not None:
-        address = await allocate_strategy.get_allocated_address(address)
     what = (actor_cls, args, kwargs or None)
+    if allocate_strategy is not None:
+        return _localize(await _create_at(allocate_strategy, address, uid, name[:1024], what))
     return _localize(await _xo.create(address, uid, name[:1024], what))
+
+
+async def _create_at(strategy, address, uid, name, what):
+    if not hasattr(strategy, "allocate"):
+        raise TypeError(f"allocate_strategy is one of xo.allocate_strategy, not {strategy!r}")
+    address, uid, give_back = await strategy.allocate(address, uid)
+    try:
+        return await _xo.create(address, uid, name, what)
+    except BaseException:
+        if give_back is not None:
+            await _in_any_case(give_back())
+        raise
+
+
+async def _in_any_case(coroutine):
+    """Awaits it, cancelled or not; that it fails hides no other error."""
+    import asyncio
+
+    await asyncio.wait([asyncio.ensure_future(coroutine)])
 
 
 async def _lookup(uid):

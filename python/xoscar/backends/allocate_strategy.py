@@ -1,31 +1,88 @@
 """Which pool of a node a new actor goes to: create_actor(..., allocate_strategy=...)."""
+from __future__ import annotations
+
+import os
+
+from .. import errors
+from ..core import TYPE_CHECKING, ActorRef
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .config import ActorPoolConfig
+
+_BROKER = b"xo.broker"
 
 
-class AddressSpecified:
-    """The pool with this address."""
+class AllocateStrategy:
+    """Base of the strategies. One of your own overrides get_allocated_address."""
 
-    def __init__(self, address):
+    async def get_allocated_address(self, address: str) -> str:
+        """Choose a pool.
+
+        Parameters
+        ----------
+        address : str
+            Of any pool of the node that is asked.
+
+        Returns
+        -------
+        str
+            The address of the pool in which the actor is to be created.
+        """
+        raise NotImplementedError
+
+    async def allocate(self, address: str, uid: bytes) -> tuple[str, bytes, Any]:
+        """Choose a pool for an actor.
+
+        Returns
+        -------
+        tuple
+            Address, uid, and None or a function whose coroutine gives the place back, for when the
+            actor cannot be created.
+        """
+        return await self.get_allocated_address(address), uid, None
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({values})"
+
+
+class AddressSpecified(AllocateStrategy):
+    """The pool with this address, whichever is asked.
+
+    Parameters
+    ----------
+    address : str
+        "host:port".
+    """
+
+    def __init__(self, address: str) -> None:
         self.address = address
 
-    async def get_allocated_address(self, address):
+    async def get_allocated_address(self, address: str) -> str:
         return self.address
 
 
-class _FromConfig:
-    """Strategies that choose among the pools of the node that was asked."""
+# ---- by the node's configuration ----
 
-    async def get_allocated_address(self, address):
-        """The address of the pool that is chosen, of those of the node of ``address``."""
+
+class _FromConfig(AllocateStrategy):
+    async def get_allocated_address(self, address: str) -> str:
         from .config import read_config
 
         return self._choose(await read_config(address))
 
-    def _one_of(self, addresses, what):
-        import random
+    def _choose(self, config: ActorPoolConfig) -> str:
+        raise NotImplementedError
 
-        if not addresses:
-            raise IndexError(f"no pool {what}")
-        return random.choice(addresses)
+
+def _one_of(addresses, what):
+    import random
+
+    if not addresses:
+        raise IndexError(f"the node has no pool {what}")
+    return random.choice(addresses)
 
 
 class MainPool(_FromConfig):
@@ -36,34 +93,249 @@ class MainPool(_FromConfig):
 
 
 class Random(_FromConfig):
-    """Any pool."""
+    """Any pool, the main one included."""
 
     def _choose(self, config):
-        return self._one_of(config.get_external_addresses(), "at all")
+        return _one_of(config.get_external_addresses(), "at all")
 
 
 class RandomSubPool(_FromConfig):
-    """Any sub pool."""
+    """Any sub pool. IndexError if there is none."""
 
     def _choose(self, config):
-        return self._one_of(config.get_external_addresses()[1:], "but the main one")
+        return _one_of(config.get_external_addresses()[1:], "but the main one")
 
 
 class RandomLabel(_FromConfig):
-    """Any pool with the label."""
+    """Any pool with a label. IndexError if there is none.
 
-    def __init__(self, label):
+    Parameters
+    ----------
+    label : str or None
+        The label; None: any.
+    """
+
+    def __init__(self, label: str | None) -> None:
         self.label = label
 
     def _choose(self, config):
-        return self._one_of(config.get_external_addresses(self.label), f"has label {self.label!r}")
+        return _one_of(config.get_external_addresses(self.label), f"with label {self.label!r}")
 
 
 class ProcessIndex(_FromConfig):
-    """The pool with this index: 0 is the main pool, 1 the first sub pool."""
+    """The pool at a place in the node's list. IndexError if there is none.
 
-    def __init__(self, index):
+    Parameters
+    ----------
+    index : int
+        0 is the main pool, 1 the first sub pool; -1 the last one.
+    """
+
+    def __init__(self, index: int) -> None:
         self.index = index
 
     def _choose(self, config):
-        return config.get_external_addresses()[self.index]
+        addresses = config.get_external_addresses()
+        try:
+            return addresses[self.index]
+        except IndexError:
+            raise IndexError(
+                f"the node has {len(addresses)} pools, and none at place {self.index}"
+            ) from None
+
+
+# ---- by what the broker decides, for all who create at the same time ----
+
+
+class _FromBroker(AllocateStrategy):
+    _rule = ""
+
+    def _wish(self) -> tuple[str, str]:
+        """(label, mark)"""
+        raise NotImplementedError
+
+    def _none_left(self) -> Exception:
+        raise NotImplementedError
+
+    async def _take(self, address: str, uid: bytes) -> tuple[str, tuple]:
+        wish = (uid, self._rule, *self._wish())
+        chosen = await getattr(ActorRef(address, _BROKER), "place.take")(*wish)
+        if chosen is None:
+            raise self._none_left()
+        return chosen, wish
+
+    async def get_allocated_address(self, address: str) -> str:
+        """Without taking the place: somebody else may."""
+        chosen, _, give_back = await self.allocate(address, b"")
+        await give_back()
+        return chosen
+
+    async def allocate(self, address: str, uid: bytes) -> tuple[str, bytes, Any]:
+        uid = uid or os.urandom(32)
+        chosen, wish = await self._take(address, uid)
+
+        async def give_back():
+            await getattr(ActorRef(address, _BROKER), "place.free")(*wish, chosen)
+
+        return chosen, uid, give_back
+
+
+class IdleLabel(_FromBroker):
+    """A pool with a label that holds no actor created with this label and mark.
+
+    The slot is free again when its actor is destroyed. NoIdleSlot when none is left, also where
+    several processes create at the same time.
+
+    Parameters
+    ----------
+    label : str or None
+        The pools' label; None: any pool.
+    mark : str
+        What the actors have in common, of which a pool takes only one.
+    """
+
+    _rule = "idle"
+
+    def __init__(self, label: str | None, mark: str) -> None:
+        if not isinstance(label, (str, type(None))) or not isinstance(mark, str):
+            raise TypeError(f"IdleLabel takes two strings, not {label!r} and {mark!r}")
+        self.label = label
+        self.mark = mark
+
+    def _wish(self):
+        return self.label or "", self.mark
+
+    def _none_left(self):
+        return errors.NoIdleSlot(
+            f"no pool with label {self.label!r} is left that holds no actor marked {self.mark!r}"
+        )
+
+
+class LeastLoaded(_FromBroker):
+    """The pool that holds the fewest actors; of several, the first. NoFreeSlot if none is there.
+
+    Parameters
+    ----------
+    label : str, optional
+        Only pools with this label.
+    """
+
+    _rule = "least"
+
+    def __init__(self, label: str | None = None) -> None:
+        self.label = label
+
+    def _wish(self):
+        return self.label or "", ""
+
+    def _none_left(self):
+        return errors.NoFreeSlot(f"no pool with label {self.label!r} is ready")
+
+
+# ---- by where pools run ----
+
+
+def _ready(records):
+    return [r for r in records if r["state"] == "ready" and r["language"] != "c"]
+
+
+def _fewest(records):
+    """The address of the one with the fewest actors."""
+    return min(records, key=lambda r: (r["actors"], r["index"]))["address"]
+
+
+class GPU(AllocateStrategy):
+    """A pool that has a GPU: the one with the fewest actors. NoFreeSlot if none has.
+
+    A pool has the GPUs of its ``CUDA_VISIBLE_DEVICES``.
+
+    Parameters
+    ----------
+    index : int or str, optional
+        Which GPU, as that variable names it on the machine: a number or a UUID. Any by default.
+    """
+
+    def __init__(self, index: int | str | None = None) -> None:
+        self.index = index
+
+    def _fits(self, record):
+        gpus = [gpu for gpu in record.get("gpus", "").split(",") if gpu not in ("", "-1")]
+        return str(self.index) in gpus if self.index is not None else bool(gpus)
+
+    async def get_allocated_address(self, address: str) -> str:
+        from .config import node_records
+
+        fitting = [r for r in _ready((await node_records(address)).values()) if self._fits(r)]
+        if not fitting:
+            which = "a GPU" if self.index is None else f"GPU {self.index}"
+            raise errors.NoFreeSlot(
+                f"no pool of the node of {address} has {which}: give it one by "
+                "envs=[{'CUDA_VISIBLE_DEVICES': ...}]"
+            )
+        return _fewest(fitting)
+
+
+class Node(AllocateStrategy):
+    """The pool with the fewest actors of a node. NoFreeSlot if it has none that is ready.
+
+    Parameters
+    ----------
+    id : str
+        The node's id, 16 hex digits, or the address of any of its pools.
+    """
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+
+    async def get_allocated_address(self, address: str) -> str:
+        records = await ActorRef(address, _BROKER).pools()
+        nodes = {r["node"] for r in records if self.id in (r["node"], r["address"])}
+        fitting = _ready(r for r in records if r["node"] in nodes)
+        if not fitting:
+            raise errors.NoFreeSlot(f"there is no node {self.id} with a pool that is ready")
+        return _fewest(fitting)
+
+
+class Near(AllocateStrategy):
+    """A pool near an actor: on its NUMA node, else on its node; that with the fewest actors.
+
+    Other pools come before the actor's own, which has its loop to itself then.
+
+    Parameters
+    ----------
+    ref : ActorRef
+        The actor.
+    """
+
+    def __init__(self, ref: ActorRef) -> None:
+        if not isinstance(ref, ActorRef):
+            raise TypeError(f"Near takes a reference to an actor, not {ref!r}")
+        self.ref = ref
+
+    async def get_allocated_address(self, address: str) -> str:
+        from .config import node_records
+
+        records = _ready((await node_records(self.ref.address)).values())
+        own = next((r for r in records if r["address"] == self.ref.address), None)
+        others = [r for r in records if r is not own]
+        numa = own.get("numa", -1) if own else -1
+        same = [r for r in others if numa >= 0 and r.get("numa", -1) == numa]
+        if not records:
+            raise errors.NoFreeSlot(f"no pool of the node of {self.ref.address} is ready")
+        return _fewest(same or others or records)
+
+
+__all__ = [
+    "AddressSpecified",
+    "AllocateStrategy",
+    "GPU",
+    "IdleLabel",
+    "LeastLoaded",
+    "MainPool",
+    "Near",
+    "Node",
+    "ProcessIndex",
+    "Random",
+    "RandomLabel",
+    "RandomSubPool",
+]
