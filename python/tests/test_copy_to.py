@@ -1,6 +1,7 @@
 """copy_to: bulk data into the memory and the files of other processes."""
 
 import asyncio
+import ctypes
 import io
 import os
 import pickle
@@ -368,8 +369,6 @@ def test_gpu_memory_without_a_driver():
         }
 
     try:
-        import ctypes
-
         ctypes.CDLL("libcuda.so.1")
         pytest.skip("there is a driver")
     except OSError:
@@ -390,3 +389,82 @@ def test_gpu_memory_must_be_contiguous():
 
     with pytest.raises(ValueError, match="contiguous"):
         xo.buffer_ref("a:1", Strided())
+
+
+class FakeDriver:
+    """Does with host memory what libcuda does with a GPU's."""
+
+    def __init__(self, has_context):
+        self.has_context = has_context
+        self.pushed = self.synchronized = 0
+
+    def cuPointerGetAttribute(self, answer, attribute, pointer):
+        answer._obj.value = 0xC0DE if attribute == 1 and self.has_context else 0
+        return 0
+
+    def cuDevicePrimaryCtxRetain(self, answer, device):
+        answer._obj.value = 0xD0
+        return 0
+
+    def cuCtxPushCurrent_v2(self, context):
+        assert context.value == (0xC0DE if self.has_context else 0xD0)
+        self.pushed += 1
+        return 0
+
+    def cuCtxPopCurrent_v2(self, context):
+        self.pushed -= 1
+        return 0
+
+    def cuStreamSynchronize(self, stream):
+        assert stream.value == 1
+        self.synchronized += 1
+        return 0
+
+    def cuMemcpyDtoH_v2(self, host, device, count):
+        ctypes.memmove(host, device.value, count.value)
+        return 0
+
+    def cuMemcpyHtoD_v2(self, device, host, count):
+        ctypes.memmove(device.value, host, count.value)
+        return 0
+
+
+class FakeGpuArray:
+    def __init__(self, size):
+        self.memory = np.zeros(size, "i4")
+        self.__cuda_array_interface__ = {
+            "shape": (size,),
+            "typestr": "<i4",
+            "data": (self.memory.ctypes.data, False),
+            "stream": 1,
+            "version": 3,
+        }
+
+
+@pytest.mark.parametrize("has_context", [True, False])
+def test_gpu_memory(node, monkeypatch, has_context):
+    from xoscar import _cuda
+
+    run, addresses = node
+    driver = FakeDriver(has_context)
+    _cuda._primary.cache_clear()
+    monkeypatch.setattr(_cuda, "_driver", lambda: driver)
+
+    async def test():
+        one, other = FakeGpuArray(1000), FakeGpuArray(1001)
+        ref = xo.buffer_ref(addresses[0], one)
+        await xo.copy_to([np.arange(1000, dtype="i4")], [ref], block_size=100)
+        assert one.memory.tolist() == list(range(1000))
+        await xo.copy_to([one], [xo.buffer_ref(addresses[0], other)])
+        assert other.memory.tolist() == [*range(1000), 0]
+        with pytest.raises(ValueError, match="do not fit"):
+            await xo.copy_to([other], [ref])
+        actor = await make(Memory, addresses[1])
+        refs = await actor.zeros(4000)
+        await xo.copy_to([one], refs)
+        assert (await actor.get())[0].view("i4").tolist() == list(range(1000))
+        await actor.destroy()
+
+    run(test())
+    assert driver.pushed == 0 and driver.synchronized > 40
+    _cuda._primary.cache_clear()

@@ -9,12 +9,14 @@ import contextlib
 import functools
 from typing import Any
 
-_CONTEXT = 1  # CU_POINTER_ATTRIBUTE_CONTEXT of cuda.h
+# CUpointer_attribute of cuda.h.
+_CONTEXT = 1
+_DEVICE_ORDINAL = 9
 
 
 def is_device(buffer: Any) -> bool:
     """Is it GPU memory?"""
-    return hasattr(type(buffer), "__cuda_array_interface__")
+    return getattr(buffer, "__cuda_array_interface__", None) is not None
 
 
 @functools.lru_cache(maxsize=None)
@@ -41,16 +43,44 @@ def _check(driver: Any, what: str, status: int) -> None:
         raise RuntimeError(f"{what} failed: {(name.value or b'?').decode()} ({status})")
 
 
-@contextlib.contextmanager
-def _context_of(driver: Any, pointer: int) -> Any:
-    """Makes the context in which the memory was allocated the thread's own."""
+def _ask(driver: Any, answer: Any, attribute: int, pointer: int) -> None:
     import ctypes
 
-    context = ctypes.c_void_p()
     status = driver.cuPointerGetAttribute(
-        ctypes.byref(context), _CONTEXT, ctypes.c_uint64(pointer)
+        ctypes.byref(answer), attribute, ctypes.c_uint64(pointer)
     )
     _check(driver, "cuPointerGetAttribute", status)
+
+
+@functools.lru_cache(maxsize=None)
+def _primary(device: int) -> Any:
+    """The context of a device that the CUDA runtime uses; kept until the process ends."""
+    import ctypes
+
+    driver, context = _driver(), ctypes.c_void_p()
+    status = driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), device)
+    _check(driver, "cuDevicePrimaryCtxRetain", status)
+    return context
+
+
+def _find_context(driver: Any, pointer: int) -> Any:
+    """The one in which the memory was allocated; memory of a stream-ordered pool has none."""
+    import ctypes
+
+    context, device = ctypes.c_void_p(), ctypes.c_int()
+    _ask(driver, context, _CONTEXT, pointer)
+    if context:
+        return context
+    _ask(driver, device, _DEVICE_ORDINAL, pointer)
+    return _primary(device.value)
+
+
+@contextlib.contextmanager
+def _context_of(driver: Any, pointer: int) -> Any:
+    """Makes the memory's context the thread's own."""
+    import ctypes
+
+    context = _find_context(driver, pointer)
     _check(driver, "cuCtxPushCurrent", driver.cuCtxPushCurrent_v2(context))
     try:
         yield
