@@ -8,6 +8,8 @@ Names say the unit: _us is a time (less is better), _per_s and _gib_s are rates 
 import argparse
 import asyncio
 import json
+import os
+import signal
 import sys
 import time
 
@@ -19,6 +21,7 @@ IMPORT_S = time.perf_counter() - IMPORT_START
 WARM_UP_CALLS = 200
 BULK_BYTES = 64 << 20
 BULK_CALLS = 4
+KILLS = 3
 
 
 class Echo(xo.Actor):
@@ -36,6 +39,9 @@ class Echo(xo.Actor):
 
     def size(self, data):
         return len(data)
+
+    def pid(self):
+        return os.getpid()
 
     @xo.extensible
     def item(self, value):
@@ -119,6 +125,26 @@ async def measure_bulk(ref):
     return {"send_64mib_gib_s": await rate(BULK_CALLS * BULK_BYTES / (1 << 30), send)}
 
 
+async def measure_recovery(ref):
+    """From the death of an actor's process until the actor answers again."""
+    times = []
+    for _ in range(KILLS):
+        pid = await ref.pid()
+        start = time.perf_counter()
+        os.kill(pid, signal.SIGKILL)
+        while await pid_or_none(ref) in (None, pid):
+            await asyncio.sleep(0.002)
+        times.append(time.perf_counter() - start)
+    return {"recover_s": sorted(times)[KILLS // 2]}
+
+
+async def pid_or_none(ref):
+    try:
+        return await xo.wait_for(ref.pid(), 5)
+    except Exception:  # whatever an implementation says of a process that is away
+        return None
+
+
 async def measure(k):
     out = {"import_s": IMPORT_S}
     start = time.perf_counter()
@@ -133,6 +159,7 @@ async def measure(k):
         out.update(await measure_calls(ref, local, caller, k))
         out.update(await measure_rates(ref, k))
         out.update(await measure_bulk(ref))
+        out.update(await measure_recovery(ref))
     finally:
         await pool.stop()
     return out

@@ -130,11 +130,15 @@ async def test_each_time_it_dies():
 
 
 async def test_the_process_alone():
-    pool, (_, address) = await start(auto_recover="process")
+    back = asyncio.Event()
+    pool, (_, address) = await start(
+        auto_recover="process", on_process_recover=lambda pool, address: back.set()
+    )
     async with pool:
         ref = await xo.create_actor(Echo, uid="e", address=address)
         await die(ref)
         await xo.wait_actor_pool_recovered(address)
+        await back.wait()
         with pytest.raises(xo.ActorNotExist):
             await ref.echo()
         assert not await xo.has_actor(ref)
@@ -363,7 +367,7 @@ async def test_a_pool_that_never_was():
     async with pool:
         with pytest.raises(xo.ServerClosed, match="127.0.0.1:1"):
             await xo.wait_actor_pool_recovered("127.0.0.1:1", main)
-        with pytest.raises(xo.ServerClosed):
+        with pytest.raises(xo.ServerClosed, match="main_pool_address"):
             await xo.wait_actor_pool_recovered("127.0.0.1:1")
 
 
@@ -409,6 +413,7 @@ async def test_from_a_client_that_knows_the_main_pool_only(main, address):
             await xo.wait_actor_pool_recovered(address, main_pool)
             assert await ref.pid() != pid
             await xo.wait_actor_pool_recovered(address, main_pool_address=main_pool)
+            await xo.wait_actor_pool_recovered(address)  # it says for itself that it is up
             print("ok")
 
         asyncio.run(main(*sys.argv[1:]))

@@ -132,19 +132,35 @@ def _some_address(address: str) -> str:
         return pool.address
     try:
         return _xo.find_node()
-    except Exception:  # no node on this machine: the pool itself, then, if it is up
+    except (OSError, ValueError):  # no node on this machine, or several
         return address
 
 
-async def _node_of(address: str) -> str:
-    """Another pool of the node of `address`, as far as the registry knows."""
-    where = _some_address(address)
-    records = await ActorRef(where, _BROKER).pools()
+async def _beside(address: str) -> str:
+    """Another pool of the node of `address`, as far as the registry knows; or `address`, which can
+    say for itself that it is up."""
+    records = await ActorRef(_some_address(address), _BROKER).pools()
     node = next((r["node"] for r in records if r["address"] == address), None)
     for record in records:
         if record["node"] == node and record["state"] == "ready" and record["address"] != address:
             return record["address"]
-    return where
+    return address
+
+
+async def _wait_anywhere(address: str) -> None:
+    try:
+        await _wait(address, await _beside(address))
+    except errors.ServerClosed as error:
+        if error.address == address and error.executed == "no":
+            text = f"there is no pool at {address}, and no node that could be asked knows of one"
+            raise errors.ServerClosed(
+                f"{text} (say main_pool_address=)", error.reason, address, "no"
+            ) from error
+        raise
+
+
+async def _wait(address: str, where: str) -> None:
+    await getattr(ActorRef(where, _BROKER), "pool.wait")(address)
 
 
 async def wait_actor_pool_recovered(address: str, main_pool_address: str | None = None) -> None:
@@ -166,8 +182,10 @@ async def wait_actor_pool_recovered(address: str, main_pool_address: str | None 
     ValueError
         An address that is no str.
     """
-    where = main_pool_address or await _node_of(address)
-    await getattr(ActorRef(where, _BROKER), "pool.wait")(address)
+    if main_pool_address is None:
+        await _wait_anywhere(address)
+    else:
+        await _wait(address, main_pool_address)
 
 
 async def kill_actor(ref: ActorRef) -> None:
