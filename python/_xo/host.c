@@ -119,7 +119,7 @@ static void answer(xopy_pool_t *pool, xo_actor_t *actor, xo_request_t *request, 
                    PyObject *result)
 {
     if (xopy_is_watched())
-        result = xopy_watch_handled(actor, request, result, holds_lock(method));
+        result = xopy_watch_handled(actor, request, result, result && holds_lock(method));
     if (!result || !xopy_is_pending(result)) {
         xopy_respond(pool, request, XOPY_FOR_CALL, result);
         return;

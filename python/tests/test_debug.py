@@ -163,6 +163,10 @@ class Worker(xo.Actor):
     def fails(self):
         raise ValueError("plain")
 
+    @xo.extensible
+    def fails_extensibly(self):
+        raise ValueError("extensible")
+
     async def fails_later(self):
         raise ValueError("later")
 
@@ -310,18 +314,19 @@ async def test_errors_of_methods(messages, caplog):
     async with await make_pool():
         worker = await xo.create_actor(Worker, uid="w")
         xo.set_debug_options(options(log_unhandled_errors=True))
-        for method in ("fails", "fails_later"):
+        for method in ("fails", "fails_extensibly", "fails_later"):
             with pytest.raises(ValueError):
                 await getattr(worker, method)()
         assert [text.partition(" at ")[0] for text in messages()] == [
             "Unhandled error in 'fails' of actor b'w'",
+            "Unhandled error in 'fails_extensibly' of actor b'w'",
             "Unhandled error in 'fails_later' of actor b'w'",
         ]
         assert all(record.exc_info for record in caplog.records if record.name == "xoscar.debug")
         xo.set_debug_options(options())
         with pytest.raises(ValueError):
             await worker.fails()
-        assert len(messages()) == 2
+        assert len(messages()) == 3
 
 
 # ---- cycles ----
