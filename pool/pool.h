@@ -53,8 +53,8 @@ typedef struct xo_host_ops {
     /* Frees the object: once for each create, also for one that failed, after the last request
      * ended. */
     void (*release)(void *host, xo_actor_t *actor);
-    /* Somebody wants `request`, which runs, cancelled; ending it is still the host's. NULL allowed.
-     */
+    /* Somebody wants `request`, which runs, cancelled; perhaps again. Ending it is still the
+     * host's. NULL allowed. */
     void (*cancel)(void *host, xo_actor_t *actor, xo_request_t *request);
     /* Does the method run without the actor's lock? NULL: never. */
     bool (*bypass)(void *host, xo_actor_t *actor, xo_slice_t method);

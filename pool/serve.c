@@ -158,7 +158,7 @@ static void cancel(xo_pool_t *pool, const xo_header_t *header)
     xo_request_t *request = xoi_request_find(pool, header);
     if (request && request->held)
         xoi_held_cancel(request);
-    else if (request && request->actor && !request->cancelled)
+    else if (request && request->actor)
         cancel_known(pool, request);
 }
 

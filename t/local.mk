@@ -93,6 +93,7 @@ python_tests = \
 	python/tests/test_batch.py \
 	python/tests/test_bounds.py \
 	python/tests/test_calls.py \
+	python/tests/test_cancel.py \
 	python/tests/test_copy_to.py \
 	python/tests/test_create_pool.py \
 	python/tests/test_debug.py \
@@ -108,6 +109,7 @@ python_tests = \
 	python/tests/test_pools.py \
 	python/tests/test_readme.py \
 	python/tests/test_recovery.py \
+	python/tests/test_refs.py \
 	python/tests/test_serialization.py \
 	python/tests/test_strategies.py \
 	python/tests/test_typing.py \

@@ -126,6 +126,8 @@ def tell_delay(method, args, kwargs):
 
     kwargs = dict(kwargs or {})
     delay = kwargs.pop("delay", None)
+    if delay is not None and not 0 <= delay < float("inf"):
+        raise ValueError(f"a delay is a number of seconds from 0 on, not {delay!r}")
 
     async def tell():
         if delay:

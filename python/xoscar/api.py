@@ -195,6 +195,11 @@ async def actor_ref(
     return _localize(await _xo.ref(address, uid))
 
 
+def _check_ref(ref):
+    if not isinstance(ref, ActorRef):
+        raise TypeError(f"an ActorRef is needed, not {ref!r}")
+
+
 async def has_actor(ref: ActorRef[Any]) -> bool:
     """Ask whether an actor exists.
 
@@ -211,6 +216,7 @@ async def has_actor(ref: ActorRef[Any]) -> bool:
     ServerClosed
         If its pool cannot be reached.
     """
+    _check_ref(ref)
     return await _xo.has(ref.address, ref.uid)
 
 
@@ -228,6 +234,7 @@ async def destroy_actor(ref: ActorRef[Any]) -> None:
     Exception
         What ``__pre_destroy__`` raises.
     """
+    _check_ref(ref)
     return await _xo.destroy(ref.address, ref.uid)
 
 
@@ -295,6 +302,7 @@ def _abandon(future):
         future.abandon()
     else:
         future.cancel()
+        future.add_done_callback(lambda f: f.cancelled() or f.exception())  # nobody else looks
 
 
 async def get_pool_config(address: str) -> ActorPoolConfig:
