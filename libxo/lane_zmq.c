@@ -206,13 +206,14 @@ int xoi_set_int(void *socket, int option, int value)
     return zmq_setsockopt(socket, option, &value, sizeof value);
 }
 
+/* Who is closed lingers (xoi_lane_socket_close). A connection that is lost before must not: what is
+ * left for its peer has nowhere to go, and the end of the context would wait for it. */
 static int set_common(void *socket, const char *endpoint)
 {
     int64_t max = XO_LANE_FRAME_BYTES_MAX;
 
     if (xoi_set_int(socket, ZMQ_SNDHWM, 0) < 0 || xoi_set_int(socket, ZMQ_RCVHWM, 0) < 0 ||
-        xoi_set_int(socket, ZMQ_LINGER, XOI_LINGER_MS) < 0 ||
-        xoi_set_int(socket, ZMQ_BACKLOG, BACKLOG) < 0 ||
+        xoi_set_int(socket, ZMQ_LINGER, 0) < 0 || xoi_set_int(socket, ZMQ_BACKLOG, BACKLOG) < 0 ||
         xoi_set_int(socket, ZMQ_RECONNECT_IVL, RECONNECT_NEVER_MS) < 0 ||
         xoi_set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) < 0 ||
         xoi_set_int(socket, ZMQ_IPV6, strchr(endpoint, '[') != NULL) < 0)

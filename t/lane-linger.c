@@ -89,10 +89,31 @@ static void a_peer_dies_while_a_closed_lane_lingers(void **state)
     rig_open(&f->rig);
 }
 
+/* What is left for a peer whose connection is lost would hold the end of the context up by as long
+ * as the socket lingered then: it is for those that are closed. */
+static void an_open_socket_does_not_linger(void **state)
+{
+    static const int types[] = {ZMQ_ROUTER, ZMQ_DEALER};
+    xo_ctx_t *ctx = xo_ctx_create(NULL, NULL);
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        int linger_ms = -1;
+        size_t size = sizeof linger_ms;
+        void *socket = xoi_lane_socket(ctx, types[i], XOI_TCP, "tcp://127.0.0.1:0", NULL);
+        assert_non_null(socket);
+        assert_int_equal(zmq_getsockopt(socket, ZMQ_LINGER, &linger_ms, &size), 0);
+        assert_int_equal(linger_ms, 0);
+        xoi_lane_socket_close(&socket, 0);
+    }
+    xo_ctx_destroy(ctx);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_prestate_setup_teardown(
-        a_peer_dies_while_a_closed_lane_lingers, fixture_open, fixture_close, "tcp")};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_prestate_setup_teardown(a_peer_dies_while_a_closed_lane_lingers,
+                                                 fixture_open, fixture_close, "tcp"),
+        cmocka_unit_test(an_open_socket_does_not_linger)};
     scratch_t scratch;
     int rc;
 
