@@ -153,13 +153,13 @@ static void stop_and_fail(xo_ask_t *ask, const char *code, const char *text)
     fail(ask, code, text);
 }
 
-void xo_asks_cancel(xo_asks_t *asks, const xo_msg_t *cancel)
+void xo_asks_cancel(xo_asks_t *asks, const xo_link_t *from, const xo_msg_t *cancel)
 {
     xo_ask_t *ask;
     const xo_header_t *header = xo_msg_header(cancel);
     DL_FOREACH(asks->head, ask)
     {
-        if (ask->to.seq != header->seq || ask->to.to_id != header->sender_id)
+        if (ask->to.seq != header->seq || ask->from != from)
             continue;
         if (ask->stop != NULL)
             stop_and_fail(ask, XO_CODE_CANCELLED, "cancelled by the caller");

@@ -38,7 +38,7 @@ typedef void (*xo_ask_stop_f)(xo_ask_t *ask, void *arg);
 void xo_ask_on_stop(xo_ask_t *ask, xo_ask_stop_f stop, void *arg);
 /* A cancel message came: the ask that it names (if it is under way, and can be stopped) fails with
  * Cancelled. */
-void xo_asks_cancel(xo_asks_t *asks, const xo_msg_t *cancel);
+void xo_asks_cancel(xo_asks_t *asks, const xo_link_t *from, const xo_msg_t *cancel);
 /* The end: all fail with ServerClosed. */
 void xo_asks_fail(xo_asks_t *asks, const char *why);
 

@@ -33,7 +33,7 @@ static void on_request(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg,
     xo_broker_t *broker = arg;
     const xo_header_t *header = xo_msg_header(*msg);
     if (header->kind == XO_CANCEL) {
-        xo_asks_cancel(&broker->asks, *msg);
+        xo_asks_cancel(&broker->asks, from, *msg);
         xo_msg_destroy(msg);
         return;
     }

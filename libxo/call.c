@@ -101,13 +101,14 @@ void xoi_run_deferred(xo_defer_t *defer, void *arg)
     }
 }
 
-/* An answer from a lane, or from a request of our own that we handled ourselves. */
-void xoi_answer_arrived(xo_endpoint_t *endpoint, xo_msg_t **msg)
+/* An answer from a link, or (`from` NULL) from a request of our own that we handled ourselves. Only
+ * who got the request can answer it. */
+void xoi_answer_arrived(xo_endpoint_t *endpoint, const xo_link_t *from, xo_msg_t **msg)
 {
     xo_call_t *call = NULL;
     uint64_t seq = xo_msg_header(*msg)->seq;
     HASH_FIND(hh, endpoint->calls, &seq, sizeof seq, call);
-    if (!call || call->outgoing) {
+    if (!call || call->outgoing || call->link != from) {
         xo_endpoint_count_drop(endpoint, XO_DROP_NO_CALLER);
         xo_msg_destroy(msg);
     } else if (call->in_flight_local || endpoint->nested >= XOI_NESTED_MAX) {
@@ -293,7 +294,7 @@ void xo_endpoint_answer(xo_endpoint_t *endpoint, const xo_return_t *to, xo_msg_t
         return;
     xo_msg_set_seq(*answer, to->seq);
     if (!to->link) {
-        xoi_answer_arrived(endpoint, answer);
+        xoi_answer_arrived(endpoint, NULL, answer);
         return;
     }
     xo_msg_set_target_id(*answer, to->to_id);

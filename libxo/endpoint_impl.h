@@ -209,7 +209,7 @@ void xoi_call_finish(xo_call_t *call, xo_msg_t **reply);
 void xoi_call_fail(xo_call_t *call, const char *code, const char *executed, const char *reason,
                    const char *message);
 void xoi_calls_of_link_fail(xo_link_t *link);
-void xoi_answer_arrived(xo_endpoint_t *endpoint, xo_msg_t **msg);
+void xoi_answer_arrived(xo_endpoint_t *endpoint, const xo_link_t *from, xo_msg_t **msg);
 void xoi_notify(xo_endpoint_t *endpoint, xoi_notice_t *notice, int errnum); /* NULL: to nobody */
 void xoi_run_deferred(xo_defer_t *defer, void *arg);
 void xoi_cancel_send(xo_endpoint_t *endpoint, xo_link_t *link, uint64_t target_id, uint64_t seq);

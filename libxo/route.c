@@ -111,12 +111,12 @@ static void no_route(xo_endpoint_t *endpoint, xo_link_t *from, const xo_msg_t *m
 }
 
 /* Cancels by the caller's name what was passed on under ours. */
-static bool cancel_proxy(xo_endpoint_t *endpoint, const xo_header_t *header)
+static bool cancel_proxy(xo_endpoint_t *endpoint, const xo_link_t *from, const xo_header_t *header)
 {
     xoi_proxy_t key = {.key = {header->sender_id, header->seq}};
     xoi_proxy_t *proxy = NULL;
     HASH_FIND(hh, endpoint->proxies, &key.key, sizeof key.key, proxy);
-    if (proxy)
+    if (proxy && proxy->to.link == from)
         xo_call_cancel(proxy->call);
     return proxy != NULL;
 }
@@ -173,8 +173,12 @@ static void request(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t **msg)
     bool for_other = header->target_id && header->target_id != endpoint->self.id;
     bool for_broker = endpoint->self.role == XO_ROLE_POOL && !for_other && endpoint->broker &&
                       xo_slice_eq_str(header->target_uid, XO_BROKER_UID);
+    if (header->sender_id != link->peer.id) { /* whoever passes a request on sends it as its own */
+        xoi_link_protocol_error(link, "a request in another's name");
+        return;
+    }
     if (header->kind == XO_CANCEL) {
-        if (!cancel_proxy(endpoint, header))
+        if (!cancel_proxy(endpoint, link, header))
             endpoint->ops.request(endpoint, link, msg, endpoint->arg);
         return;
     }
@@ -207,7 +211,7 @@ void xoi_route(xo_link_t *link, xo_msg_t **msg)
         break;
     case XO_RESULT:
     case XO_ERROR:
-        xoi_answer_arrived(endpoint, msg);
+        xoi_answer_arrived(endpoint, link, msg);
         break;
     case XO_CREDIT:
         xoi_credit_arrived(link, *msg);

@@ -153,9 +153,12 @@ static void cancel_known(xo_pool_t *pool, xo_request_t *request)
     xoi_actor_unpin(actor);
 }
 
-static void cancel(xo_pool_t *pool, const xo_header_t *header)
+/* Only over the link on which the answer is waited for. */
+static void cancel(xo_pool_t *pool, const xo_link_t *from, const xo_header_t *header)
 {
     xo_request_t *request = xoi_request_find(pool, header);
+    if (request && request->to.link != from)
+        return;
     if (request && request->held)
         xoi_held_cancel(request);
     else if (request && request->actor)
@@ -185,7 +188,7 @@ void xoi_serve(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *a
     const xo_header_t *header = xo_msg_header(*msg);
     if (header->kind == XO_CANCEL) {
         if (!pool->closing)
-            cancel(pool, header);
+            cancel(pool, from, header);
         xo_msg_destroy(msg);
         return;
     }

@@ -77,6 +77,32 @@ static void test_cancel_of_a_creation_that_waits(void **state)
     peer_close(&peer);
 }
 
+/* A peer that says it is another cannot cancel what that one asked for. */
+static void test_cancel_over_another_link(void **state)
+{
+    world_t *world = *state;
+    peer_t caller, thief;
+    const xo_header_t call = {
+        .kind = XO_CALL, .seq = 5, .target_uid = {"a", 1}, .method = {"hold", 4}};
+    const xo_header_t cancel = {.kind = XO_CANCEL, .seq = 5};
+    world->host.run_cancelled = true;
+    create(world, "a");
+    peer_open(&caller, world, "client", 99);
+    peer_open(&thief, world, "client", 99);
+    peer_send(&caller, call, "[[i]{}]", 1);
+    run_until_held(world, 1);
+    peer_send(&thief, cancel, NULL);
+    peer_send(&thief, (xo_header_t){.kind = XO_HAS, .seq = 6}, NULL);
+    xo_msg_t *has = peer_answer(&thief, 6);
+    xo_msg_destroy(&has);
+    assert_int_equal(world->host.cancelled, 0);
+    peer_send(&caller, cancel, NULL);
+    peer_expect_error(&caller, 5, XO_CODE_CANCELLED, "ran", NULL);
+    assert_int_equal(world->host.cancelled, 1);
+    peer_close(&thief);
+    peer_close(&caller);
+}
+
 static void test_cancel_of_nothing(void **state)
 {
     peer_t peer;
@@ -286,6 +312,7 @@ int main(void)
         WORLD_TEST(test_cancel_of_what_runs),
         WORLD_TEST(test_cancel_ignored),
         WORLD_TEST(test_cancel_of_a_creation_that_waits),
+        WORLD_TEST(test_cancel_over_another_link),
         WORLD_TEST(test_cancel_of_nothing),
         WORLD_TEST(test_deadline_of_what_waits),
         WORLD_TEST(test_deadline_of_all_time),

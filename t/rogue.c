@@ -36,27 +36,38 @@ static void rogue_dial(fixture_t *f, rogue_t *rogue)
     assert_non_null(rogue->lane);
 }
 
+#define ROGUE_ID 77
+
+static void rogue_send_as(rogue_t *rogue, xo_header_t header, xo_slice_t body)
+{
+    xo_msg_t *msg = xo_msg_create(&header, body);
+    if (xo_lane_send(rogue->lane, &msg) < 0)
+        xo_msg_destroy(&msg);
+}
+
 static void rogue_send(rogue_t *rogue, xo_kind_t kind, const char *format, ...)
 {
     xo_buf_t body = XO_BUF_INIT;
-    xo_header_t header = {.kind = kind, .sender_id = 77};
     va_list args;
     va_start(args, format);
     if (format)
         xo_pack_vformat(&body, format, args);
     va_end(args);
-    xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&body));
+    rogue_send_as(rogue, (xo_header_t){.kind = kind, .sender_id = ROGUE_ID}, xo_buf_slice(&body));
     xo_buf_free(&body);
-    if (xo_lane_send(rogue->lane, &msg) < 0)
-        xo_msg_destroy(&msg);
+}
+
+static void rogue_hello_as(rogue_t *rogue, const char *cluster, uint64_t id)
+{
+    rogue_send(rogue, XO_HELLO, "{s s s s s s s s s s s s s U s i s i s i s i s i s [i i]}", "role",
+               "client", "cluster", cluster, "machine", "m", "label", "", "address", "", "expect",
+               "", "id", id, "node", 0, "pool", 0, "generation", 0, "pid", 0, "index", -1, "window",
+               10, 10000);
 }
 
 static void rogue_hello(rogue_t *rogue, const char *cluster)
 {
-    rogue_send(rogue, XO_HELLO, "{s s s s s s s s s s s s s i s i s i s i s i s i s [i i]}", "role",
-               "client", "cluster", cluster, "machine", "m", "label", "", "address", "", "expect",
-               "", "id", 77, "node", 0, "pool", 0, "generation", 0, "pid", 0, "index", -1, "window",
-               10, 10000);
+    rogue_hello_as(rogue, cluster, ROGUE_ID);
 }
 
 static void test_first_message_must_be_hello(void **state)
@@ -145,6 +156,81 @@ static void test_answer_that_nobody_waits_for_is_counted(void **state)
     xo_lane_destroy(rogue.lane);
 }
 
+/* It did not get the request, so it cannot answer it. */
+static void test_answer_to_a_call_to_somebody_else_is_dropped(void **state)
+{
+    fixture_t *f = *state;
+    rogue_t rogue;
+    outcome_t outcome = {0};
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    f->c = node_create(f, XO_ROLE_POOL, "mem://c", NULL);
+    xo_link_t *link = xo_endpoint_link(f->b->endpoint, "mem://c", NULL);
+    UNTIL(f->c->linked);
+    xo_msg_t *msg = node_make(XO_CALL, 0, 7, 0);
+    xo_call_t *call =
+        xo_endpoint_call(f->b->endpoint, link, &msg, 0, 0, outcome_answer, &outcome, NULL);
+    UNTIL(f->c->count == 1);
+    rogue_dial(f, &rogue);
+    rogue_hello(&rogue, "test");
+    rogue_send_as(&rogue,
+                  (xo_header_t){.kind = XO_RESULT, .seq = xo_call_seq(call), .sender_id = ROGUE_ID},
+                  xo_slice("\x05", 1));
+    UNTIL(xo_endpoint_drops(f->b->endpoint)[XO_DROP_NO_CALLER] == 1);
+    assert_int_equal(outcome.answers, 0);
+    node_answer(f->c);
+    UNTIL(outcome.answers == 1);
+    assert_int_equal(outcome.value, 7);
+    xo_lane_destroy(rogue.lane);
+}
+
+static void test_request_in_anothers_name_closes_the_lane(void **state)
+{
+    fixture_t *f = *state;
+    const xo_kind_t kinds[] = {XO_CALL, XO_TELL, XO_CANCEL};
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        rogue_t rogue;
+        rogue_dial(f, &rogue);
+        rogue_hello(&rogue, "test");
+        rogue_send_as(&rogue, (xo_header_t){.kind = kinds[i], .seq = 1, .sender_id = ROGUE_ID + 1},
+                      xo_slice("\x92\x90\x80", 3));
+        UNTIL(rogue.closed);
+        xo_lane_destroy(rogue.lane);
+    }
+    assert_int_equal(f->b->count, 0);
+    assert_int_equal(xo_endpoint_drops(f->b->endpoint)[XO_DROP_MALFORMED], 3);
+}
+
+/* Not even by one that says it is the caller. */
+static void test_cancel_of_what_another_had_passed_on_is_ignored(void **state)
+{
+    fixture_t *f = *state;
+    rogue_t rogue;
+    outcome_t outcome = {0};
+    xo_link_t *link = link_ab(f, &(xo_endpoint_options_t){.relay = true});
+    uint64_t caller_id = xo_endpoint_self(f->a->endpoint)->id;
+    f->c = node_create(f, XO_ROLE_POOL, "mem://c", NULL);
+    xo_endpoint_link(f->b->endpoint, "mem://c", NULL);
+    UNTIL(f->c->linked);
+    xo_msg_t *msg = node_make(XO_CALL, xo_endpoint_self(f->c->endpoint)->id, 7, 0);
+    xo_call_t *call =
+        xo_endpoint_call(f->a->endpoint, link, &msg, 0, 0, outcome_answer, &outcome, NULL);
+    UNTIL(f->c->count == 1);
+    rogue_dial(f, &rogue);
+    rogue_hello_as(&rogue, "test", caller_id);
+    xo_header_t header = {.kind = XO_CANCEL, .seq = xo_call_seq(call), .sender_id = caller_id};
+    rogue_send_as(&rogue, header, xo_slice(NULL, 0));
+    header.kind = XO_TELL; /* which arrives behind it */
+    rogue_send_as(&rogue, header, xo_slice("\x92\x90\x80", 3));
+    UNTIL(f->b->count == 1);
+    xo_call_cancel(call);
+    UNTIL(f->c->count == 2);
+    node_answer(f->c);
+    UNTIL(outcome.answers == 1);
+    assert_int_equal(f->c->count, 2); /* the call, and one cancel */
+    xo_lane_destroy(rogue.lane);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -156,6 +242,9 @@ int main(void)
         T(sending_without_credit_closes_the_lane),
         T(credit_never_used_and_second_hello_close_the_lane),
         T(answer_that_nobody_waits_for_is_counted),
+        T(answer_to_a_call_to_somebody_else_is_dropped),
+        T(request_in_anothers_name_closes_the_lane),
+        T(cancel_of_what_another_had_passed_on_is_ignored),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("rogue", tests, NULL, NULL);
