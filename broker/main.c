@@ -14,7 +14,8 @@
 enum { EXIT_USAGE = 2 };
 
 typedef struct xo_arguments {
-    const char *config, *cluster, *registry, *log;
+    const char *config, *cluster, *log;
+    char *registry; /* a copy */
     int64_t owner;
     int64_t ready_fd;
 } xo_arguments_t;
@@ -85,6 +86,26 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
+/* Everybody on the machine can read the command line, so user and password do not stay there. NULL:
+ * out of memory. */
+static char *take_url(char *text)
+{
+    char *copy = strdup(text);
+    char *at = strrchr(text, '@');
+    char *scheme = strstr(text, "://");
+    char *user = scheme != NULL && scheme < at ? scheme + 3 : text;
+    if (at != NULL)
+        memset(user, '*', (size_t)(at - user));
+    return copy;
+}
+
+static int set_registry(xo_arguments_t *arguments, char *text)
+{
+    free(arguments->registry);
+    arguments->registry = take_url(text);
+    return arguments->registry != NULL ? 0 : usage_error("--registry: %s", "out of memory");
+}
+
 static int set_option(xo_arguments_t *arguments, int option)
 {
     switch (option) {
@@ -95,8 +116,7 @@ static int set_option(xo_arguments_t *arguments, int option)
         arguments->cluster = optarg;
         return 0;
     case OPT_REGISTRY:
-        arguments->registry = optarg;
-        return 0;
+        return set_registry(arguments, optarg);
     case OPT_OWNER:
         return read_number("owner", optarg, INT32_MAX, &arguments->owner);
     case OPT_READY_FD:
@@ -170,20 +190,25 @@ static int run(const xo_arguments_t *arguments, const xo_settings_t *settings, x
     return xo_node_run(&options, err) < 0 ? 1 : 0;
 }
 
-int main(int argc, char **argv)
+static int load_and_run(const xo_arguments_t *arguments)
 {
-    xo_arguments_t arguments = {.ready_fd = -1};
-    xo_settings_t *settings = NULL;
     xo_error_t err = {0};
-    if (read_arguments(argc, argv, &arguments) < 0)
-        return EXIT_USAGE;
-    if (arguments.config != NULL && (settings = xo_settings_load(arguments.config, &err)) == NULL) {
-        fprintf(stderr, "xo-broker: %s\n", err.text);
-        return EXIT_USAGE;
-    }
-    int rc = run(&arguments, settings, &err);
+    xo_settings_t *settings = NULL;
+    int rc = EXIT_USAGE;
+    if (arguments->config == NULL || (settings = xo_settings_load(arguments->config, &err)) != NULL)
+        rc = run(arguments, settings, &err);
     if (rc != 0)
         fprintf(stderr, "xo-broker: %s\n", err.text);
     xo_settings_destroy(settings);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    xo_arguments_t arguments = {.ready_fd = -1};
+    int rc = EXIT_USAGE;
+    if (read_arguments(argc, argv, &arguments) == 0)
+        rc = load_and_run(&arguments);
+    free(arguments.registry);
     return rc;
 }

@@ -62,7 +62,7 @@ const xoi_command_t xoi_command_start = {
             "examples:\n"
             "  xo start\n"
             "  xo start --config /etc/xo/node.ini\n"
-            "  xo start --registry redis://:secret@10.0.0.5/0 --cluster prod\n",
+            "  XO_REGISTRY=redis://:secret@10.0.0.5/0 xo start --cluster prod\n",
     .operands_max = -1,
     .passes_on = true,
     .run = run,

@@ -171,6 +171,19 @@ def wrong_password(place):
     server.stop()
 
 
+def hidden_password(place):
+    """user and password of --registry are not in the list of processes, the rest is"""
+    for option in ([f"--registry=unix://me:s3cr@t@{place.path}/no.sock"],
+                   ["--registry", f"unix://me:s3cr@t@{place.path}/no.sock"]):
+        node = Node(place, *option)
+        with open(f"/proc/{node.process.pid}/cmdline", encoding="utf-8") as file:
+            line = file.read()
+        assert not any(word in line for word in ("me:", "s3cr", "@t")), line
+        assert f"@{place.path}/no.sock" in line and "--ready-fd" in line, line
+        until(lambda n=node: "no.sock" in n.call("status")["registry_state"], "the sentence")
+        assert node.stop()[0] == 0
+
+
 def bad_url(place):
     """a URL that cannot be is an error, without the password"""
     for url, words in (("gopher://user:secret@host/", "gopher"), ("redis://u:secret@h:99999", "h")):
@@ -195,6 +208,6 @@ def no_redis(place):
 
 if shutil.which("redis-server") and shutil.which("redis-cli"):
     run(keys, leases_renewed, two_nodes, comes_and_goes, emptied, private_server_dies,
-        wrong_password, bad_url, no_redis)
+        wrong_password, hidden_password, bad_url, no_redis)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
