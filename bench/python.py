@@ -48,6 +48,13 @@ class Echo(xo.Actor):
         return value
 
 
+class Source(xo.Actor):
+    @xo.generator
+    async def numbers(self, count):
+        for i in range(count):
+            yield i
+
+
 def percentile(times, part):
     return sorted(times)[min(len(times) - 1, int(len(times) * part))] * 1e6
 
@@ -95,6 +102,18 @@ async def measure_calls(ref, local, caller, k):
     out["sub_to_sub_p50_us"] = percentile(times, 0.5)
     out["same_pool_p50_us"] = percentile(await call_times(local, 2000 * k), 0.5)
     return out
+
+
+async def consume(source, count):
+    total = 0
+    async for item in await source.numbers(count):
+        total += item
+    if total != count * (count - 1) // 2:
+        sys.exit("bench/python.py: items of a stream were lost")
+
+
+async def measure_streams(source, k):
+    return {"stream_items_per_s": await rate(2000 * k, lambda: consume(source, 2000 * k))}
 
 
 async def measure_rates(ref, k):
@@ -158,6 +177,8 @@ async def measure(k):
         caller = await xo.create_actor(Caller, ref, address=second, uid="caller")
         out.update(await measure_calls(ref, local, caller, k))
         out.update(await measure_rates(ref, k))
+        source = await xo.create_actor(Source, address=first, uid="source")
+        out.update(await measure_streams(source, k))
         out.update(await measure_bulk(ref))
         out.update(await measure_recovery(ref))
     finally:

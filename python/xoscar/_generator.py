@@ -69,9 +69,8 @@ def _offer(actor, result, no_lock):
 
 
 def _running_loop():
-    import asyncio
-
-    return asyncio._get_running_loop()
+    runtime = _xo.runtime()
+    return None if runtime is None else runtime.loop
 
 
 def _token():
@@ -159,14 +158,12 @@ class IteratorWrapper:
             self._ask(False)
 
     async def _more(self):
-        import asyncio
-
         pull = self._pull or self._ask(True)
         try:
             await pull
         except Exception:
             pass  # _arrived has it
-        except asyncio.CancelledError:
+        except BaseException:  # CancelledError
             if pull.cancelled():  # perhaps before the owner had looked at it
                 self._send("__xo_cancel", self._index)
                 self._cancelled = True

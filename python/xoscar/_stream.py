@@ -16,6 +16,7 @@ __xo_produce_free and __xo_take_free.
 Items are kept until the consumer has consumed them (`have` in its next message), so a handle can
 go to another process at any time, and what is kept bounds how far the generator runs ahead.
 """
+import asyncio
 import weakref
 from time import monotonic
 from types import AsyncGeneratorType, coroutine
@@ -151,8 +152,6 @@ class Stream:
         return self._pull_later(token, start, hungry)
 
     async def _pull_later(self, token, start, hungry):
-        from asyncio import CancelledError
-
         cancelled = False
         while not self._is_ready(start, hungry):
             future = self.table.loop.create_future()
@@ -160,7 +159,7 @@ class Stream:
             self._kick()
             try:
                 await future
-            except CancelledError:
+            except asyncio.CancelledError:
                 if cancelled or self.stepper is None:
                     raise
                 cancelled = True  # what the generator makes of it is the outcome
@@ -278,8 +277,6 @@ class Stream:
             await self._turn()
 
     async def _turn(self):
-        import asyncio
-
         self.stepper = asyncio.current_task()
         try:
             if not self.closing:
@@ -344,9 +341,7 @@ class Stream:
         return len(self.items) >= WINDOW_ITEMS or self.bytes >= WINDOW_BYTES
 
     def _fail(self, exception):
-        from asyncio import CancelledError
-
-        if isinstance(exception, CancelledError):
+        if isinstance(exception, asyncio.CancelledError):
             self._finish("cancelled", None)
             return
         self._finish("error", exception)

@@ -1,4 +1,6 @@
 """The streams of each actor: found by their names, and closed with whoever consumed them."""
+import asyncio
+import os
 from types import AsyncGeneratorType, GeneratorType
 
 import _xo
@@ -11,9 +13,6 @@ class _Table:
     """The streams of one actor."""
 
     def __init__(self, actor):
-        import asyncio
-        import os
-
         self.loop = asyncio.get_running_loop()
         self.address = actor.address
         self.ref = _xo.ActorRef(actor.address, actor.uid)
@@ -97,8 +96,6 @@ def _release(actor, ident, token, handed):
 
 
 async def _closed(stream):
-    import asyncio
-
     await asyncio.shield(stream.closed)
 
 
