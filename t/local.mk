@@ -41,6 +41,7 @@ unit_tests = \
 	t/pool-recover \
 	t/pool-threads \
 	t/pool-turns \
+	t/pool-watch \
 	t/private-redis \
 	t/process \
 	t/registry \
@@ -195,6 +196,7 @@ t_pool_join_SOURCES = t/pool-join.c $(pool_world)
 t_pool_recover_SOURCES = t/pool-recover.c $(pool_world)
 t_pool_threads_SOURCES = t/pool-threads.c $(pool_world)
 t_pool_turns_SOURCES = t/pool-turns.c $(pool_world)
+t_pool_watch_SOURCES = t/pool-watch.c $(pool_world)
 pool_world = t/pool-peer.c t/pool-world.c
 
 # Modules are linked with libxo.so, so what loads them is too.
