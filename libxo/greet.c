@@ -20,6 +20,16 @@ int xoi_greet_send(xo_link_t *link, xo_kind_t kind)
     return rc;
 }
 
+/* A host has several names, and 0.0.0.0 is never advertised: only the port says who was meant. */
+static bool is_for_us(const char *expected, const char *own)
+{
+    xo_address_t meant;
+    xo_address_t self;
+    return strcmp(expected, own) == 0 ||
+           (xo_address_parse(expected, &meant, NULL) == 0 &&
+            xo_address_parse(own, &self, NULL) == 0 && meant.port == self.port);
+}
+
 static int check_peer(xo_link_t *link, const xoi_hello_t *hello, xo_error_t *why)
 {
     xo_endpoint_t *endpoint = link->endpoint;
@@ -30,7 +40,7 @@ static int check_peer(xo_link_t *link, const xoi_hello_t *hello, xo_error_t *why
                             peer->cluster);
     if (peer->id == self->id)
         return xo_error_set(why, EINVAL, "that is the endpoint itself");
-    if (!link->dialled && hello->expect[0] && strcmp(hello->expect, self->address) != 0)
+    if (!link->dialled && hello->expect[0] && !is_for_us(hello->expect, self->address))
         return xo_error_set(why, EADDRNOTAVAIL, "this is %s, not %s",
                             self->address[0] ? self->address : "no pool", hello->expect);
     if (endpoint->ops.admit)

@@ -59,6 +59,7 @@ xoscardir = $(pyexecdir)/xoscar
 xoscar_PYTHON = \
 	python/xoscar/__init__.py \
 	python/xoscar/_buffers.py \
+	python/xoscar/_cluster.py \
 	python/xoscar/_copy.py \
 	python/xoscar/_cuda.py \
 	python/xoscar/_failure.py \
@@ -102,7 +103,8 @@ xoscarbackends_PYTHON = \
 	python/xoscar/backends/allocate_strategy.py \
 	python/xoscar/backends/config.py \
 	python/xoscar/backends/pool.py \
-	python/xoscar/backends/recovery.py
+	python/xoscar/backends/recovery.py \
+	python/xoscar/backends/router.py
 endif
 EXTRA_DIST += \
 	python/pyproject.toml \

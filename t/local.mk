@@ -106,6 +106,7 @@ python_tests = \
 	python/tests/test_metrics.py \
 	python/tests/test_monitor.py \
 	python/tests/test_on_receive.py \
+	python/tests/test_pool_addresses.py \
 	python/tests/test_pool_life.py \
 	python/tests/test_pools.py \
 	python/tests/test_readme.py \

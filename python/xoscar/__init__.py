@@ -39,6 +39,7 @@ from .api import (
     list_nodes,
     list_pools,
     monitor,
+    setup_cluster,
     wait_actor_pool_recovered,
     wait_for,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "monitor",
     "no_lock",
     "set_debug_options",
+    "setup_cluster",
     "wait_actor_pool_recovered",
     "wait_for",
 ]

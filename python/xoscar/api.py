@@ -5,9 +5,11 @@ import _xo
 
 from . import debug, errors
 from ._buffers import buffer_ref, copy_to, file_object_ref
+from ._cluster import setup_cluster
 from ._generator import IteratorWrapper, generator
 from ._monitor import link, monitor
 from ._views import list_actors, list_nodes, list_pools
+from .backends.config import own_address
 from .backends.recovery import kill_actor, wait_actor_pool_recovered
 from .core import (
     TYPE_CHECKING,
@@ -107,11 +109,14 @@ async def create_actor(
         address = _own_address()
     what = (actor_cls, args, kwargs or None)
     if allocate_strategy is not None:
-        return _localize(await _create_at(allocate_strategy, address, uid, name[:1024], what))
-    return _localize(await _xo.create(address, uid, name[:1024], what))
+        return _localize(await _create_by(allocate_strategy, address, uid, name[:1024], what))
+    try:
+        return _localize(await _xo.create(address, uid, name[:1024], what))
+    except errors.ServerClosed as e:
+        return _localize(await _xo.create(own_address(e), uid, name[:1024], what))
 
 
-async def _create_at(strategy, address, uid, name, what):
+async def _create_by(strategy, address, uid, name, what):
     if not hasattr(strategy, "allocate"):
         raise TypeError(f"allocate_strategy is one of xo.allocate_strategy, not {strategy!r}")
     address, uid, give_back = await strategy.allocate(address, uid)
@@ -192,7 +197,10 @@ async def actor_ref(
     uid = _uid_bytes(uid)
     if address is None:
         address = await _lookup(uid)
-    return _localize(await _xo.ref(address, uid))
+    try:
+        return _localize(await _xo.ref(address, uid))
+    except errors.ServerClosed as e:
+        return _localize(await _xo.ref(own_address(e), uid))
 
 
 def _check_ref(ref):
@@ -382,6 +390,7 @@ __all__ = [
     "list_pools",
     "monitor",
     "no_lock",
+    "setup_cluster",
     "wait_actor_pool_recovered",
     "wait_for",
 ]

@@ -1,13 +1,30 @@
 """ActorPoolConfig: which pools a node has."""
+from __future__ import annotations
 
-from ..core import ActorRef
+import _xo
+
+from .. import errors
+from ..core import TYPE_CHECKING, ActorRef
+from ._plan import split_address
+
+if TYPE_CHECKING:
+    from typing import Any
+
+_BROKER = b"xo.broker"
+_ITSELF = "is the endpoint itself"  # libxo/greet.c
+_ASKS = 100  # until each pool's first heartbeat, which says its language, has reached the broker
 
 
 class ActorPoolConfig:
-    """The main pool and the sub pools of a node, by index: 0 is the main pool."""
+    """The main pool and the sub pools of a node, by index: 0 is the main pool.
 
-    def __init__(self, pools):
-        """pools: index -> dict with label, external_address (a list), pid and state."""
+    Parameters
+    ----------
+    pools : dict
+        index -> dict with label, external_address (a list), pid and state.
+    """
+
+    def __init__(self, pools: dict[int, dict[str, Any]]) -> None:
         self._pools = dict(sorted(pools.items()))
 
     @property
@@ -15,26 +32,41 @@ class ActorPoolConfig:
         """How many pools there are, the main one included."""
         return len(self._pools)
 
-    def get_process_indexes(self):
-        """The indexes of the pools."""
+    def get_process_indexes(self) -> list[int]:
+        """The indexes of the pools, the main one's first."""
         return list(self._pools)
 
-    def get_process_index(self, address):
-        """The index of the pool with this address; ValueError."""
+    def get_process_index(self, external_address: str) -> int:
+        """The index of the pool at an address.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
         for index, pool in self._pools.items():
-            if address in pool["external_address"]:
+            if external_address in pool["external_address"]:
                 return index
-        raise ValueError(f"there is no pool at {address}")
+        raise ValueError(f"there is no pool at {external_address}")
 
-    def get_pool_config(self, index):
-        """What is known of the pool with this index; KeyError."""
-        return self._pools[index]
+    def get_pool_config(self, process_index: int) -> dict[str, Any]:
+        """What is known of a pool: label, external_address (a list), pid and state.
 
-    def get_external_address(self, index):
-        """The address of the pool with this index; KeyError."""
-        return self._pools[index]["external_address"][0]
+        Raises
+        ------
+        KeyError
+            If no pool has this index.
+        """
+        try:
+            return self._pools[process_index]
+        except KeyError:
+            raise KeyError(f"there is no pool {process_index!r}, but {list(self._pools)}") from None
 
-    def get_external_addresses(self, label=None):
+    def get_external_address(self, process_index: int) -> str:
+        """The address of the pool with an index; KeyError."""
+        return self.get_pool_config(process_index)["external_address"][0]
+
+    def get_external_addresses(self, label: str | None = None) -> list[str]:
         """The pools' addresses by index; with a label, of those that have it."""
         return [
             pool["external_address"][0]
@@ -42,9 +74,56 @@ class ActorPoolConfig:
             if label is None or pool["label"] == label
         ]
 
-    def as_dict(self):
-        """Everything as a dict of plain values."""
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as a dict of plain values: {"pools": {index: what get_pool_config gives}}."""
         return {"pools": {index: dict(pool) for index, pool in self._pools.items()}}
+
+
+# ---- what the broker knows ----
+
+
+def own_address(error: errors.ServerClosed) -> str:
+    """This process's address, if the error says that it was asked under another name.
+
+    Parameters
+    ----------
+    error : ServerClosed
+        What came of it. Any other error is raised again.
+
+    Returns
+    -------
+    str
+        What the pool advertises.
+    """
+    pool = _xo.pool()
+    if pool is None or error.executed != "no" or _ITSELF not in str(error):
+        raise error
+    return pool.address
+
+
+async def _records_at(address):
+    """The records of the pools of the node at this address, whatever it calls itself."""
+    broker = ActorRef(address, _BROKER)
+    records = await broker.pools()
+    nodes = {r["node"] for r in records if r["address"] == address}
+    if not nodes:
+        nodes = {(await broker.status())["id"]}
+    return [r for r in records if r["node"] in nodes]
+
+
+async def node_records(address: str) -> dict[int, dict[str, Any]]:
+    """The records (doc/wire.md) of the Python pools of the node of this pool, by index."""
+    split_address(address)
+    records: list = []
+    for _ in range(_ASKS):
+        try:
+            records = await _records_at(address)
+        except errors.ServerClosed as e:
+            address = own_address(e)
+            continue
+        if all(r["language"] or r["state"] != "ready" for r in records):
+            break
+    return {r["index"]: r for r in records if r["language"] in ("python", "")}
 
 
 def _entry(record):
@@ -56,25 +135,7 @@ def _entry(record):
     }
 
 
-_ASKS = 100  # until each pool's first heartbeat, which says its language, has reached the broker
-
-
-def _same_node(records, address):
-    nodes = {r["node"] for r in records if r["address"] == address}
-    return [r for r in records if r["node"] in nodes]
-
-
-async def node_records(address):
-    """The records (doc/wire.md) of the Python pools of the node of this pool, by index."""
-    broker = ActorRef(address, b"xo.broker")
-    for _ in range(_ASKS):
-        records = _same_node(await broker.pools(), address)
-        if all(r["language"] or r["state"] != "ready" for r in records):
-            break
-    return {r["index"]: r for r in records if r["language"] in ("python", "")}
-
-
-async def read_config(address):
+async def read_config(address: str) -> ActorPoolConfig:
     """The ActorPoolConfig of the node whose pool has this address."""
     records = await node_records(address)
     return ActorPoolConfig({index: _entry(r) for index, r in records.items()})
