@@ -40,7 +40,7 @@ def node():
     import xoscar as xo
 
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
+    thread = threading.Thread(target=loop.run_forever, daemon=True)  # also if a pool fails
     thread.start()
 
     def run(coroutine):

@@ -5,11 +5,12 @@ import ctypes
 import io
 import os
 import pickle
+import threading
 
 import pytest
 
 import xoscar as xo
-from actors import in_each_pool, make
+from actors import DEADLINE_S, in_each_pool, make
 from xoscar.aio import AioFileObject
 from xoscar.core import BufferRef, FileObjectRef
 
@@ -330,6 +331,31 @@ def test_no_block_is_written_after_one_that_was_not(node, tmp_path):
         assert file.getvalue() == b"ab"
         await xo.copy_to([AioFileObject(io.BytesIO(b"xyz"))], [ref])  # another copy goes
         assert file.getvalue() == b"abxyz"
+
+    run(test())
+
+
+def test_cancelling_waits_for_no_block(node):
+    """The first block is being written, and others wait for it."""
+    run, addresses = node
+    go_on, writing = threading.Event(), threading.Event()
+
+    class Slow(io.BytesIO):
+        def write(self, data):
+            writing.set()
+            go_on.wait(DEADLINE_S)
+            return super().write(data)
+
+    async def test():
+        file = AioFileObject(Slow())
+        ref = xo.file_object_ref(addresses[0], file)
+        copy = xo.copy_to([AioFileObject(io.BytesIO(b"abcdef"))], [ref], block_size=1)
+        task = asyncio.ensure_future(copy)
+        await asyncio.get_running_loop().run_in_executor(None, writing.wait)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go_on.set()
 
     run(test())
 

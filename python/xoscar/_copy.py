@@ -136,7 +136,8 @@ async def _ask_service(address: str, refs: list) -> tuple[ActorRef, list]:
 
 
 class _Window:
-    """Calls under way, a bounded number of them. Its end waits for them all."""
+    """Calls under way, a bounded number of them. Its end waits for them all, unless somebody
+    cancels it, who is kept waiting by nobody."""
 
     def __init__(self) -> None:
         self._calls: collections.deque = collections.deque()
@@ -150,6 +151,10 @@ class _Window:
         return self
 
     async def __aexit__(self, cls: Any, *exc_info: Any) -> None:
+        if cls is not None and issubclass(cls, asyncio.CancelledError):
+            for call in self._calls:
+                call.abandon()
+            return
         results = await asyncio.gather(*self._calls, return_exceptions=True)
         for result in results:
             if cls is None and isinstance(result, BaseException):
