@@ -1,10 +1,10 @@
 /* recover.c - actors that are created again with their pool (contract 13).
  *
  * The specs are in the directory, with the actors. When the next process of a pool has joined, all
- * create requests leave at once, in the order in which the actors had been created; their answers
- * come as they come. The pool holds what arrives for actors that it lacks until the event
- * "pool.recovered", which is sent when all requests have been answered and the pool has told of
- * what it has (the barrier).
+ * create requests leave at once, in the order in which the actors had been created, and after them
+ * a `has` of the pool itself, which says that these were all: until then the pool holds what
+ * arrives for actors that it lacks. Their answers come as they come. The event "pool.recovered" is
+ * sent when all are there and the pool has told of what it has (the barrier, another `has`).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -165,6 +165,17 @@ static void create_again(xo_recovery_t *recovery, const xo_actor_entry_t *entry)
     free(creation);
 }
 
+/* These were all. What the pool answers does not matter. */
+static void send_mark(xo_recovery_t *recovery)
+{
+    xo_header_t header = {.kind = XO_HAS};
+    xo_msg_t *msg = xo_msg_create(&header, xo_slice(NULL, 0));
+    if (msg != NULL)
+        xo_endpoint_call(recovery->broker->endpoint, recovery->member->link, &msg, XO_SEND_QUEUE, 0,
+                         NULL, NULL, NULL);
+    xo_msg_destroy(&msg);
+}
+
 /* ---- a pool ---- */
 
 /* Incarnations grow with each creation, whenever it ended. */
@@ -200,6 +211,8 @@ void xo_broker_recover(xo_broker_t *broker, xo_member_t *member)
         if (member->away && entry->spec != NULL)
             create_again(recovery, entry);
     }
+    if (recovery->left > 1)
+        send_mark(recovery);
     one_less(recovery);
 }
 

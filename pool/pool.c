@@ -61,7 +61,7 @@ static void take_options(xo_pool_t *pool, const xo_pool_options_t *options)
     pool->mailbox_bytes = options->mailbox_bytes ? options->mailbox_bytes : XOI_MAILBOX_BYTES;
     pool->last_incarnation = first_incarnation(options->self.generation);
     pool->keep_specs = options->keep_specs && options->broker;
-    pool->recovering = pool->keep_specs && options->self.generation > 1;
+    pool->recovering = pool->holding = pool->keep_specs && options->self.generation > 1;
 }
 
 static int open_endpoint(xo_pool_t *pool, xo_ctx_t *ctx, const xo_pool_options_t *options,

@@ -137,6 +137,7 @@ struct xo_pool {
     bool closing;
     bool keep_specs;
     bool recovering; /* its actors are being created again */
+    bool holding;    /* not all of that has been requested */
     xoi_held_t *held;
 
     /* actors and their turns */
@@ -170,8 +171,8 @@ struct xo_pool {
     xo_timer_t heartbeat;
     int64_t heartbeat_ns;
     xoi_whereabouts_t whereabouts; /* when it began */
-    size_t announcing;      /* actor.up and actor.down that the lane has not taken yet */
-    xo_request_t *barriers; /* `has` of the pool itself, answered when announcing is 0 */
+    size_t announcing;             /* actor.up and actor.down that the lane has not taken yet */
+    xo_request_t *barriers;        /* `has` of the pool itself, answered when announcing is 0 */
 
     /* the end */
     bool stopping;
@@ -268,6 +269,7 @@ void xoi_barrier(xo_request_t *request);
 bool xoi_hold(xo_request_t *request);
 void xoi_held_release(xo_pool_t *pool, xo_slice_t uid);
 void xoi_held_cancel(xo_request_t *request);
+void xoi_all_requested(xo_pool_t *pool);
 void xoi_recovered(xo_pool_t *pool);
 void xoi_recovered_event(xo_pool_t *pool, const xo_msg_t *event);
 bool xoi_adopts(const xo_request_t *request);

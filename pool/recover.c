@@ -1,9 +1,10 @@
 /* recover.c - a pool whose actors are created again with it: what it tells its broker of each, and
  * what it holds back until they are there.
  *
- * From its start until the broker's "pool.recovered", the next process of such a pool holds what
- * comes for actors that it lacks: to who has a reference, an actor that is being created again is
- * slow, not gone. What is held goes on when the actor's creation begins, or is answered at the end.
+ * From its start until its broker has requested all creations, the next process of such a pool
+ * holds what comes for actors that it lacks: to who has a reference, an actor that is being created
+ * again is slow, not gone. It does not hold for longer: an actor's creation may ask for one that
+ * never was.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -50,7 +51,7 @@ bool xoi_hold(xo_request_t *request)
 {
     xo_pool_t *pool = request->pool;
     xoi_held_t *held =
-        pool->recovering ? need_held(pool, xo_msg_header(request->msg)->target_uid) : NULL;
+        pool->holding ? need_held(pool, xo_msg_header(request->msg)->target_uid) : NULL;
     if (!held)
         return false;
     request->held = held;
@@ -94,11 +95,17 @@ void xoi_held_cancel(xo_request_t *request)
                        "cancelled while it waited for the actor to come back");
 }
 
+void xoi_all_requested(xo_pool_t *pool)
+{
+    pool->holding = false;
+    while (pool->held)
+        let_go(pool, pool->held);
+}
+
 void xoi_recovered(xo_pool_t *pool)
 {
     pool->recovering = false;
-    while (pool->held)
-        let_go(pool, pool->held);
+    xoi_all_requested(pool);
 }
 
 void xoi_recovered_event(xo_pool_t *pool, const xo_msg_t *event)

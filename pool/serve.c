@@ -103,6 +103,8 @@ static void identify(xo_request_t *request)
 static void serve_self(xo_request_t *request)
 {
     const xo_header_t *header = xo_msg_header(request->msg);
+    if (header->kind == XO_HAS && xoi_asked_by_broker(request))
+        xoi_all_requested(request->pool);
     if (header->kind == XO_HAS)
         xoi_barrier(request);
     else

@@ -143,12 +143,14 @@ static void actors_are_created_in_order_all_at_once(void **state)
     assert_null(entry_of(w, "none"));
     assert_null(entry_of(w, "silent"));
     assert_int_equal(entry_of(w, "first")->state, XO_ACTOR_RECOVERING);
-    UNTIL(f->b->count == before + 2);
+    UNTIL(f->b->count == before + 3);
     expect_create(w, "first");
     answer(w, NULL);
     expect_create(w, "second");
     up(w, "first", 10, NULL);
     up(w, "second", 11, NULL);
+    answer(w, NULL);
+    expect_barrier(w); /* these were all */
     answer(w, NULL);
     expect_barrier(w);
     assert_int_equal(w->member->state, XO_POOL_RECOVERING);
@@ -171,9 +173,10 @@ static void one_that_fails_stays_failed(void **state)
     UNTIL(entry_of(w, "good"));
     size_t before = f->b->count;
     die_and_come_back(w);
-    UNTIL(f->b->count == before + 2);
+    UNTIL(f->b->count == before + 3);
     answer(w, "the test says no");
     up(w, "good", 10, NULL);
+    answer(w, NULL);
     answer(w, NULL);
     expect_barrier(w);
     answer(w, NULL);
@@ -191,13 +194,15 @@ static void a_pool_that_dies_on_its_way_back_begins_anew(void **state)
     UNTIL(entry_of(w, "alice"));
     size_t before = f->b->count;
     die_and_come_back(w);
-    UNTIL(f->b->count == before + 1);
-    die_and_come_back(w); /* with the first request still under way */
     UNTIL(f->b->count == before + 2);
+    die_and_come_back(w); /* with the first request still under way */
+    UNTIL(f->b->count == before + 4);
+    answer(w, NULL);
     answer(w, NULL);
     assert_int_equal(w->member->state, XO_POOL_RECOVERING);
     expect_create(w, "alice");
     up(w, "alice", 20, NULL);
+    answer(w, NULL);
     answer(w, NULL);
     expect_barrier(w);
     answer(w, NULL);
