@@ -416,6 +416,19 @@ async def test_the_one_who_gave_it_away_cannot_use_it(address):
     await ref.destroy()
 
 
+@in_each_pool
+async def test_who_handed_it_on_cannot_take_it_back_with_a_late_message(address):
+    ref = await make(Source, address)
+    loop, data = asyncio.get_running_loop(), pickle.dumps(await ref.numbers(9))
+    first = await loop.run_in_executor(None, pickle.loads, data)  # where nothing can be sent
+    second = pickle.loads(pickle.dumps(first))
+    assert await second.__anext__() == 0
+    with pytest.raises(RuntimeError, match="handed to another consumer"):
+        await first._send("__xo_claim", 0)
+    assert await collect(second) == [1, 2, 3, 4, 5, 6, 7, 8]
+    await ref.destroy()
+
+
 async def test_a_plain_object_gives_its_generator_itself():
     generator = await Source().numbers(2)
     assert [i async for i in generator] == [0, 1]

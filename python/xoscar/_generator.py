@@ -73,10 +73,11 @@ def _running_loop():
     return None if runtime is None else runtime.loop
 
 
-def _token():
+def _token(hops):
+    """Of a handle that has been handed on so many times: later ones are greater."""
     import os
 
-    return os.urandom(8)
+    return hops.to_bytes(4, "big") + os.urandom(8)
 
 
 class IteratorWrapper:
@@ -98,12 +99,15 @@ class IteratorWrapper:
 
     _ident = _loop = None  # for a __del__ after a failed __init__
 
-    def __init__(self, uid: str, actor_addr: str, actor_uid: bytes, index: int = 0):
+    def __init__(
+        self, uid: str, actor_addr: str, actor_uid: bytes, index: int = 0, hops: int = 0
+    ):
         from collections import deque
 
         self._ident = uid
         self._ref = _xo.ActorRef(actor_addr, actor_uid)
-        self._token = _token()
+        self._hops = hops
+        self._token = _token(hops)
         self._index = index  # how many items have been consumed
         self._items = deque()
         self._end = None  # (how, what) once it is known
@@ -249,14 +253,14 @@ class IteratorWrapper:
     def __reduce__(self):
         self._handed = True
         index = None if self._over else self._index
-        return _restore, (self._ident, self._ref.address, self._ref.uid, index)
+        return _restore, (self._ident, self._ref.address, self._ref.uid, index, self._hops + 1)
 
     def __repr__(self):
         return f"<generator {self._ident} of {self._ref!r}, {self._index} items consumed>"
 
 
-def _restore(ident, address, uid, index):
-    handle = IteratorWrapper(ident, address, uid, index or 0)
+def _restore(ident, address, uid, index, hops):
+    handle = IteratorWrapper(ident, address, uid, index or 0, hops)
     if index is None:
         handle._over, handle._loop = True, None
     elif handle._loop is not None:

@@ -29,6 +29,8 @@ from . import _failure, _pickle
 WINDOW_ITEMS = 1024
 WINDOW_BYTES = 16 << 20
 
+TOKEN_HOPS_BYTES = 4  # of a token, in front: how many times the handle was handed on
+
 _ANSWER_BYTES = 4 << 20  # a message takes no further item beyond this
 _BURST_S = 0.005  # after this the actor's other messages get their turn
 _LEASE_S = 60  # for a handle on its way to another process, until it is claimed there
@@ -105,8 +107,10 @@ class Stream:
     # ---- who consumes it ----
 
     def claim(self, token, have, peer):
-        """`token` consumes it from now on."""
-        if token in self.former or have < self.first:
+        """`token` consumes it from now on, unless somebody does to whom it was handed on since:
+        messages of different processes overtake each other."""
+        older = token[:TOKEN_HOPS_BYTES] < self.holder[:TOKEN_HOPS_BYTES]
+        if older or token in self.former or have < self.first:
             raise RuntimeError("the stream has been handed to another consumer, which has used it")
         if token != self.holder:
             self.former.add(self.holder)
