@@ -103,6 +103,7 @@ python_tests = \
 	python/tests/test_fork.py \
 	python/tests/test_generator.py \
 	python/tests/test_generator_ends.py \
+	python/tests/test_loops.py \
 	python/tests/test_metrics.py \
 	python/tests/test_monitor.py \
 	python/tests/test_on_receive.py \
