@@ -81,6 +81,11 @@ void xo_lane_destroy(xo_lane_t *lane)
     errno = saved;
 }
 
+void xo_lane_set_peer_left(xo_lane_t *lane)
+{
+    lane->peer_left = true;
+}
+
 const char *xo_lane_scheme(const xo_lane_t *lane)
 {
     return lane->scheme;

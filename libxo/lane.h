@@ -74,6 +74,8 @@ int xo_lane_send(xo_lane_t *lane, xo_msg_t **msg);
 void xo_lane_pause(xo_lane_t *lane, bool paused);
 /* What was sent before still leaves, as far as the peer takes it. Takes NULL. */
 void xo_lane_destroy(xo_lane_t *lane);
+/* The peer has said that it goes: to destroy the lane need not wait until it has taken the rest. */
+void xo_lane_set_peer_left(xo_lane_t *lane);
 
 const char *xo_lane_scheme(const xo_lane_t *lane); /* "inproc", "ipc", "tcp", "mem" */
 const xo_lane_stats_t *xo_lane_stats(const xo_lane_t *lane);
@@ -103,6 +105,7 @@ struct xo_lane {
     xo_lane_events_t events;
     void *arg;
     xo_lane_stats_t stats;
+    bool peer_left;
 };
 struct xo_listener {
     const xo_transport_t *transport;

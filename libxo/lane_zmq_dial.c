@@ -60,13 +60,16 @@ static void close_sockets(dialled_t *dialled, int linger_ms)
     xoi_lane_socket_close(&dialled->socket, linger_ms);
 }
 
-/* Leaves a peer that is still there. */
+/* Leaves a peer that is still there, or that has said that it goes: to that one we need only hang
+ * up, and what it has not taken must not keep the context from ending. */
 static void leave(dialled_t *dialled)
 {
+    bool left = dialled->lane.base.peer_left && dialled->scheme != XOI_INPROC;
     if (!dialled->socket)
         return;
-    xoi_send_frame(dialled->socket, "");
-    close_sockets(dialled, XOI_LINGER_MS);
+    if (!left)
+        xoi_send_frame(dialled->socket, "");
+    close_sockets(dialled, left ? 0 : XOI_LINGER_MS);
 }
 
 static void close_denied(dialled_t *dialled)

@@ -164,6 +164,8 @@ static void said_goodbye(xo_link_t *link, const xo_msg_t *msg)
     xo_error_set(&why, ESHUTDOWN, "%s closed the link%s%.*s",
                  link->address[0] ? link->address : "the peer", text.size ? ": " : "",
                  (int)text.size, text.data);
+    if (link->lane)
+        xo_lane_set_peer_left(link->lane);
     xo_link_close(link, &why);
 }
 
