@@ -100,6 +100,20 @@ async def until(call, wanted):
             return answer
 
 
+async def runs_out(gate, call, *cancelled):
+    """Awaits call(seconds), which has a time limit, until its method began before that was over; it
+    then says `cancelled`."""
+    seconds, before = 0.01, await gate.log()
+    while await gate.log() == before:
+        try:
+            await call(seconds)
+        except asyncio.TimeoutError:
+            seconds *= 2
+        else:
+            raise AssertionError("it came back in time")
+    await until(gate.log, lambda log: log[len(before) :] == list(cancelled))
+
+
 async def make(cls, address, *args):
     return await xo.create_actor(cls, *args, address=address)
 

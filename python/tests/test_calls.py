@@ -9,7 +9,7 @@ import pytest
 
 import _xo
 import xoscar as xo
-from actors import Echo, Gate, in_each_pool, make, until
+from actors import Echo, Gate, in_each_pool, make, runs_out, until
 
 
 # ---- order and numbers ----
@@ -268,12 +268,8 @@ async def test_cancelling_what_waits(address):
 @in_each_pool
 async def test_deadlines(address):
     gate = await make(Gate, address)
-    with pytest.raises(asyncio.TimeoutError):
-        await gate.hold.options(timeout=0.01)("a")
-    await until(gate.log, lambda log: log == ["a in", "a cancelled"])
-    with pytest.raises(asyncio.TimeoutError):
-        await xo.wait_for(gate.hold("b"), 0.01)
-    await until(gate.log, lambda log: log[-1] == "b cancelled")
+    await runs_out(gate, lambda s: gate.hold.options(timeout=s)("a"), "a in", "a cancelled")
+    await runs_out(gate, lambda s: xo.wait_for(gate.hold("b"), s), "b in", "b cancelled")
     await gate.open()
     assert await xo.wait_for(gate.hold("c"), 60) == "c"
     with pytest.raises(ValueError):

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import xoscar as xo
-from actors import Echo, Gate, in_each_pool, make, until
+from actors import Echo, Gate, in_each_pool, make, runs_out, until
 
 
 class Waits(Gate):
@@ -151,10 +151,12 @@ async def test_shield(address):
 @in_each_pool
 async def test_timeout_and_task_group(address):
     gate = await make(Waits, address)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.01):
+
+    async def within(seconds):
+        async with asyncio.timeout(seconds):
             await gate.hold("a")
-    await until(gate.log, lambda log: log == ["a in", "a cancelled"])
+
+    await runs_out(gate, within, "a in", "a cancelled")
     with pytest.raises(ExceptionGroup) as caught:  # noqa: F821: from Python 3.11 on
         async with asyncio.TaskGroup() as group:
             group.create_task(gate.hold_lockless("b"))
@@ -175,15 +177,9 @@ async def fails():
 @in_each_pool
 async def test_wait_for(address):
     gate = await make(Waits, address)
-    with pytest.raises(asyncio.TimeoutError):
-        await xo.wait_for(gate.hold("a"), 0.01)
-    await until(gate.log, lambda log: log == ["a in", "a cancelled"])
-    with pytest.raises(asyncio.TimeoutError):
-        await xo.wait_for(result_of(gate.hold("b")), 0.01)
-    await until(gate.log, lambda log: log[2:] == ["b in", "b cancelled"])
-    with pytest.raises(asyncio.TimeoutError):
-        await xo.wait_for(result_of(gate.fails_when_cancelled()), 0.01)
-    await until(gate.log, lambda log: log[4:] == ["in"])
+    await runs_out(gate, lambda s: xo.wait_for(gate.hold("a"), s), "a in", "a cancelled")
+    await runs_out(gate, lambda s: xo.wait_for(result_of(gate.hold("b")), s), "b in", "b cancelled")
+    await runs_out(gate, lambda s: xo.wait_for(result_of(gate.fails_when_cancelled()), s), "in")
     task = asyncio.ensure_future(xo.wait_for(gate.hold("c"), 60))
     await until(gate.log, lambda log: log[-1] == "c in")
     await cancelled(task)
@@ -198,10 +194,12 @@ async def test_wait_for(address):
 @in_each_pool
 async def test_deadlines_of_batches(address):
     gate = await make(Waits, address)
-    method = gate.hold.options(timeout=0.01)
-    with pytest.raises(asyncio.TimeoutError):
-        await method.batch(method.delay("a"), method.delay("b"))
-    await until(gate.log, lambda log: log == ["a in", "a cancelled"])
+
+    def batch(seconds):
+        method = gate.hold.options(timeout=seconds)
+        return method.batch(method.delay("a"), method.delay("b"))
+
+    await runs_out(gate, batch, "a in", "a cancelled")
 
 
 def test_waiting_for_a_pool_that_hangs(node):
