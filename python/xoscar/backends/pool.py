@@ -1,10 +1,12 @@
 """create_actor_pool: a main pool in this process and sub pools beside it."""
+from __future__ import annotations
+
 import os
 
 import _xo
 
 from .. import _node, errors
-from ..core import ActorRef
+from ..core import TYPE_CHECKING, ActorRef
 from ._options import python_argv, sub_pool_options
 from ._plan import (
     Plan,
@@ -17,6 +19,9 @@ from ._plan import (
 from ._report import read_report, report_path
 from ._sub_process import SubProcess, sub_pool_env
 from .recovery import Watch, pool_settings
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Sequence
 
 _READY_MS = 60000  # for a sub pool to start, with the modules that it imports
 _STOP_MS = 1500  # for the main pool's actors' __pre_destroy__
@@ -41,15 +46,15 @@ class MainActorPool:
         self._ended = None
         self._watch = Watch(self, None, None)
         self.runtime = None
-        self.sub_processes = {}
-        self.external_address = None
+        self.sub_processes: dict[str, SubProcess] = {}
+        self.external_address = ""
 
     @property
-    def stopped(self):
+    def stopped(self) -> bool:
         """Is it stopped, or never started?"""
         return self._ended is None or self._ended.done()
 
-    async def start(self):
+    async def start(self) -> None:
         """Start everything. create_actor_pool has done so; after ``stop`` it starts anew.
 
         Raises
@@ -135,7 +140,7 @@ class MainActorPool:
         return process
 
     def _need_started(self):
-        if self.stopped or self.external_address is None:
+        if self.stopped or not self.external_address:
             raise errors.ActorPoolNotStarted("the pool is not started")
 
     def _sub_address(self, external_address):
@@ -146,15 +151,15 @@ class MainActorPool:
 
     async def append_sub_pool(
         self,
-        label=None,
-        external_address=None,
-        env=None,
-        modules=None,
-        suspend_sigint=None,
-        use_uvloop=None,
-        logging_conf=None,
-        start_python=None,
-    ):
+        label: str | None = None,
+        external_address: str | None = None,
+        env: dict[str, str] | None = None,
+        modules: Sequence[str] | None = None,
+        suspend_sigint: bool | None = None,
+        use_uvloop: bool | str | None = None,
+        logging_conf: dict[str, Any] | str | None = None,
+        start_python: str | None = None,
+    ) -> str:
         """Start one more sub pool.
 
         Parameters
@@ -195,7 +200,12 @@ class MainActorPool:
         process = await self._start_one(-1, address, check_label(label), env, options, argv)
         return process.address
 
-    async def append_c_pool(self, modules, label=None, external_address=None):
+    async def append_c_pool(
+        self,
+        modules: Sequence[str],
+        label: str | None = None,
+        external_address: str | None = None,
+    ) -> str:
         """Start an xo-pool on this node, which hosts actors in C.
 
         Parameters
@@ -217,7 +227,9 @@ class MainActorPool:
         address = self._sub_address(external_address)
         return (await self._request(-1, address, check_label(label), argv, {}))["address"]
 
-    async def remove_sub_pool(self, external_address, timeout=None, force=False):
+    async def remove_sub_pool(
+        self, external_address: str, timeout: float | None = None, force: bool = False
+    ) -> None:
         """End a sub pool for good.
 
         Parameters
@@ -235,7 +247,7 @@ class MainActorPool:
         ValueError
             If there is no sub pool at this address, or it is the main pool's.
         """
-        if external_address == self.external_address and external_address is not None:
+        if external_address and external_address == self.external_address:
             raise ValueError(f"{external_address} is the main pool's address: stop() ends it")
         if external_address not in self.sub_processes:
             raise ValueError(f"there is no sub pool at {external_address}")
@@ -263,7 +275,7 @@ class MainActorPool:
 
     # ---- the end ----
 
-    async def stop(self):
+    async def stop(self) -> None:
         """Stop the sub pools, the broker and the main pool. Nothing is left when it returns.
 
         While the pool starts, that ends; of a pool that is stopped it asks nothing.
@@ -308,13 +320,13 @@ class MainActorPool:
         if self._broker is not None:
             self._broker.forget()
 
-    def stop_now(self):
+    def stop_now(self) -> None:
         """While the interpreter exits: ends the broker, and with it the sub pools."""
         _node.pools.discard(self)
         if self._broker is not None:
             self._broker.stop_now()
 
-    async def join(self, timeout=None):
+    async def join(self, timeout: float | None = None) -> None:
         """Wait until the pool has been stopped.
 
         Parameters
@@ -327,11 +339,11 @@ class MainActorPool:
         if not self.stopped:
             await asyncio.wait([self._ended], timeout=timeout)
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> MainActorPool:
         await self.start()
         return self
 
-    async def __aexit__(self, *exc_info):
+    async def __aexit__(self, *exc_info: Any) -> None:
         await self.stop()
 
 
@@ -339,25 +351,25 @@ MainActorPoolType = MainActorPool
 
 
 async def create_actor_pool(
-    address,
-    n_process=None,
+    address: str,
+    n_process: int | None = None,
     *,
-    labels=None,
-    ports=None,
-    envs=None,
-    external_address_schemes=None,
-    enable_internal_addresses=None,
-    auto_recover="actor",
-    modules=None,
-    suspend_sigint=None,
-    use_uvloop="auto",
-    logging_conf=None,
-    proxy_conf=None,
-    on_process_down=None,
-    on_process_recover=None,
-    extra_conf=None,
-    **kwargs,
-):
+    labels: Sequence[str | None] | None = None,
+    ports: Sequence[int | None] | None = None,
+    envs: Sequence[dict[str, str] | None] | None = None,
+    external_address_schemes: Sequence[str | None] | None = None,
+    enable_internal_addresses: Sequence[bool | None] | None = None,
+    auto_recover: bool | str = "actor",
+    modules: Sequence[str] | None = None,
+    suspend_sigint: bool | None = None,
+    use_uvloop: bool | str = "auto",
+    logging_conf: dict[str, Any] | str | None = None,
+    proxy_conf: dict[str, str] | None = None,
+    on_process_down: Callable[[MainActorPool, str], Any] | None = None,
+    on_process_recover: Callable[[MainActorPool, str], Any] | None = None,
+    extra_conf: dict[str, Any] | None = None,
+    **kwargs: Any,
+) -> MainActorPool:
     """Start a main pool in this process and sub pools beside it, each a process of its own.
 
     Parameters
