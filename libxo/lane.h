@@ -68,7 +68,7 @@ xo_lane_t *xo_dial(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,
 void xo_lane_set_events(xo_lane_t *lane, const xo_lane_events_t *events, void *arg);
 
 /* 0: the lane took *msg over (NULLed) and delivers it in order or closes. -1 and *msg untouched:
- * EAGAIN (full; `writable` follows), EPIPE (closed). */
+ * EAGAIN (full; `writable` follows), EPIPE (closed), ENOMEM. */
 int xo_lane_send(xo_lane_t *lane, xo_msg_t **msg);
 /* Stops or resumes the delivery of messages to the user, for pushing back. */
 void xo_lane_pause(xo_lane_t *lane, bool paused);

@@ -1,4 +1,5 @@
 /* outbox.c - credit, and what waits for it: requests in the outbox, the rest in `urgent`. */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "libxo/endpoint_impl.h"
@@ -60,9 +61,13 @@ int xoi_submit(xo_link_t *link, xo_msg_t **msg, unsigned flags, xo_call_t *call,
                xoi_notice_t *notice, xo_error_t *err)
 {
     bool up = link->state == XOI_LINK_UP;
-    if (up && !link->outbox && has_credit(link, xo_msg_bytes(*msg)) && lane_send(link, msg) == 0) {
-        xoi_notify(link->endpoint, notice, 0);
-        return 0;
+    if (up && !link->outbox && has_credit(link, xo_msg_bytes(*msg))) {
+        if (lane_send(link, msg) == 0) {
+            xoi_notify(link->endpoint, notice, 0);
+            return 0;
+        }
+        if (errno == ENOMEM) /* nothing would say when to try again */
+            return xo_error_set(err, ENOMEM, "out of memory for a message to %s", link->address);
     }
     if (link->state > XOI_LINK_UP)
         return xo_error_set(err, EPIPE, "the link to %s is closed: %s", link->address,
