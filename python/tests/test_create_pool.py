@@ -93,7 +93,7 @@ async def refused(error, match, *args, **options):
         (ValueError, "labels needs 2", {"labels": []}),
         (TypeError, "labels is a list", {"labels": "ab"}),
         (TypeError, "labels holds strings", {"labels": ["a", 1]}),
-        (ValueError, "longer than 47", {"labels": ["a", "b" * 48]}),
+        (ValueError, "longer than 63", {"labels": ["a", "b" * 64]}),
         (ValueError, "envs needs 1", {"envs": [{}, {}]}),
         (TypeError, "envs is a list", {"envs": {"A": "1"}}),
         (TypeError, "envs holds dicts", {"envs": ["A=1"]}),
@@ -251,11 +251,12 @@ async def test_ports_are_the_pools_in_their_order():
         assert config.get_external_addresses() == [f"127.0.0.1:{p}" for p in ports]
 
 
-async def test_labels_may_be_none():
-    pool = await xo.create_actor_pool("127.0.0.1", n_process=1, labels=[None, "x"], envs=[None])
+async def test_labels_are_none_or_up_to_63_bytes():
+    labels = [None, "x" * 63]
+    pool = await xo.create_actor_pool("127.0.0.1", n_process=1, labels=labels, envs=[None])
     async with pool:
         config = await xo.get_pool_config(pool.external_address)
-        assert [config.get_pool_config(i)["label"] for i in (0, 1)] == [None, "x"]
+        assert [config.get_pool_config(i)["label"] for i in (0, 1)] == labels
 
 
 @pytest.mark.parametrize(

@@ -272,7 +272,7 @@ async def test_what_append_is_not_given_is_the_pool_s():
     "error,match,options",
     [
         (ValueError, "is no address", {"external_address": "127.0.0.1:x"}),
-        (ValueError, "longer than 47", {"label": "x" * 48}),
+        (ValueError, "longer than 63", {"label": "x" * 64}),
         (TypeError, "dicts of environment", {"env": ["A"]}),
         (TypeError, "modules is a list", {"modules": "colorsys"}),
         (ImportError, "no_such_module", {"modules": ["no_such_module"]}),

@@ -29,6 +29,16 @@ class Fails(xo.Actor):
         raise KeyError("not today")
 
 
+class Held(xo.Actor):
+    """Is created once the gate is open."""
+
+    def __init__(self, gate):
+        self.gate = gate
+
+    async def __post_create__(self):
+        await self.gate.hold("creation")
+
+
 class Creator(xo.Actor):
     """Creates actors from another process."""
 
@@ -150,6 +160,50 @@ async def test_a_slot_is_given_back_when_the_creation_fails():
         assert await where(main, strategy.IdleLabel("a", "y"), uid="two") == one
         with pytest.raises(xo.errors.NoIdleSlot):  # that of the actor that is there is its own
             await where(main, choice)
+
+
+@pytest.mark.parametrize("end", ["created", "cancelled"])
+async def test_a_slot_is_taken_while_its_actor_is_created(end):
+    async with await make(["m", "a"]) as pool:
+        main, one = await addresses_of(pool)
+        choice = strategy.IdleLabel("a", "x")
+        gate = await xo.create_actor(Gate, address=main)
+        options = {"address": main, "allocate_strategy": choice}
+        creation = asyncio.ensure_future(xo.create_actor(Held, gate, **options))
+        while await gate.log() != ["creation in"]:
+            pass
+        with pytest.raises(xo.errors.NoIdleSlot):
+            await where(main, choice)
+        if end == "created":
+            await gate.open()
+            assert (await creation).address == one
+            with pytest.raises(xo.errors.NoIdleSlot):
+                await where(main, choice)
+        else:
+            creation.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await creation
+            assert await where(main, choice) == one
+
+
+async def test_the_broker_refuses_what_is_no_place():
+    async with await make(["m"]) as pool:
+        broker = xo.ActorRef(pool.external_address, b"xo.broker")
+        take, free = getattr(broker, "place.take"), getattr(broker, "place.free")
+        for wrong, match in [
+            ((b"u", "most", "", ""), "most"),
+            ((b"", "idle", "", ""), "a uid has"),
+            ((b"u" * 256, "idle", "", ""), "a uid has"),
+            ((b"u", "idle", "l" * 64, ""), "a label has"),
+            ((b"u", "idle", "", "m" * 256), "a mark at most"),
+            ((b"u", "idle", 1, ""), "expected"),
+            ((b"u", "idle"), "takes"),
+        ]:
+            with pytest.raises(ValueError, match=match):
+                await take(*wrong)
+        with pytest.raises(ValueError, match="takes"):
+            await free(b"u", "idle", "", "")
+        assert await free(b"u", "idle", "", "", "127.0.0.1:1") is None
 
 
 async def test_a_slot_goes_with_its_pool_and_a_new_pool_brings_one():

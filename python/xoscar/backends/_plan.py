@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any, Iterable
 
 _PORT_MAX = 65535
-_LABEL_MAX = 47  # bytes (libxo/endpoint.h)
+_LABEL_MAX = 63  # bytes (libxo/endpoint.h)
 _GPU_MASK = "CUDA_VISIBLE_DEVICES"
 _EXTRA = ("listen_elastic_ip",)
 #: Arguments that mean something in xoscar and have nothing to do here.
