@@ -43,7 +43,7 @@ static void finish(xopy_call_t *call, xopy_call_state_t state, PyObject *value)
     }
     call->state = state;
     Py_XSETREF(call->value, value);
-    if (call->callback)
+    if (call->callback || call->more) /* the first may have been removed */
         xopy_runtime_ready(call->runtime, call);
 }
 

@@ -103,7 +103,7 @@ static int add_callback(xopy_call_t *call, PyObject *callback, PyObject *context
 {
     if (is_done(call))
         return call_soon(call, callback, context);
-    if (call->callback)
+    if (call->callback || call->more)
         return keep_more(call, callback, context);
     call->callback = Py_NewRef(callback);
     call->context = Py_NewRef(context);

@@ -137,6 +137,18 @@ async def test_gather_and_as_completed(address):
 
 
 @in_each_pool
+async def test_others_are_told_when_the_first_has_been_removed(address):
+    gate = await make(Waits, address)
+    call = gate.hold("a")
+    told = asyncio.get_running_loop().create_future()
+    call.add_done_callback(print)
+    call.add_done_callback(told.set_result)
+    assert call.remove_done_callback(print) == 1
+    await gate.open()
+    assert await told is call and await call == "a"
+
+
+@in_each_pool
 async def test_shield(address):
     gate = await make(Waits, address)
     call = gate.hold("a")
