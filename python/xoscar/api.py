@@ -174,6 +174,8 @@ async def actor_ref(
 
     Parameters
     ----------
+    *args
+        As above.
     address : str, optional
         "host:port" of any pool of the actor's node. By default the registry is asked.
     uid : str or bytes

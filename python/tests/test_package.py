@@ -1,0 +1,85 @@
+"""The package as a whole: what importing it costs, and that what is public is documented."""
+
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+
+import pytest
+
+import xoscar as xo
+
+HEAVY = {"asyncio", "cloudpickle", "numpy", "pandas", "psutil", "scipy", "typing", "uvloop"}
+
+
+def test_importing_it_imports_nothing_heavy():
+    command = [sys.executable, "-I", "-S", "-X", "importtime", "-c"]
+    path = f"import sys; sys.path[:] = {sys.path!r}; import xoscar"
+    ran = subprocess.run([*command, path], text=True, capture_output=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
+    assert "xoscar" in imported
+    assert {name.partition(".")[0] for name in imported} & HEAVY == set()
+
+
+def modules():
+    """The package and its public modules."""
+    yield xo
+    for found in pkgutil.walk_packages(xo.__path__, "xoscar."):
+        if not any(part.startswith("_") for part in found.name.split(".")):
+            if found.name != "xoscar.pool":  # a program
+                yield importlib.import_module(found.name)
+
+
+def public(space, names):
+    """(name, object) of the package's functions and classes in it, and of the classes' methods."""
+    for name in names:
+        thing = vars(space)[name]
+        if name.startswith("_") or not (inspect.isfunction(thing) or inspect.isclass(thing)):
+            continue
+        if (thing.__module__ or "").partition(".")[0] in ("xoscar", "_xo"):
+            yield f"{thing.__module__}.{thing.__qualname__}", thing
+            if inspect.isclass(thing):
+                yield from public(thing, list(vars(thing)))
+
+
+def everything():
+    found = {}
+    for module in modules():
+        own = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
+        found.update(public(module, getattr(module, "__all__", own)))
+    return found
+
+
+def parameters(thing):
+    """The names of what it is called with. Exceptions and references are as their bases are."""
+    if inspect.isclass(thing) and not inspect.isfunction(vars(thing).get("__init__")):
+        return []
+    names = [p.name for p in inspect.signature(thing).parameters.values()]
+    return [name for name in names if name not in ("self", "cls")]
+
+
+def undocumented(thing):
+    """What its docstring lacks."""
+    text = inspect.getdoc(thing)
+    if not text:
+        return "a docstring"
+    missing = [name for name in parameters(thing) if not re.search(rf"\b{name}\b", text)]
+    if missing:
+        return f"parameters {', '.join(missing)}"
+    if parameters(thing) and not re.search(r"^(Parameters|Attributes)\n-+$", text, re.MULTILINE):
+        return "a section Parameters"
+    return None
+
+
+def test_what_is_public_is_documented():
+    lacking = {name: undocumented(thing) for name, thing in everything().items()}
+    assert [f"{name} lacks {what}" for name, what in lacking.items() if what] == []
+
+
+@pytest.mark.parametrize("module", list(modules()), ids=lambda module: module.__name__)
+def test_all_names_what_is_there(module):
+    assert module.__doc__
+    for name in getattr(module, "__all__", ()):
+        assert hasattr(module, name), name
