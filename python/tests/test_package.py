@@ -47,7 +47,8 @@ def public(space, names):
 def everything():
     found = {}
     for module in modules():
-        own = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
+        where = module.__name__
+        own = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == where]
         found.update(public(module, getattr(module, "__all__", own)))
     return found
 
@@ -83,3 +84,62 @@ def test_all_names_what_is_there(module):
     assert module.__doc__
     for name in getattr(module, "__all__", ()):
         assert hasattr(module, name), name
+
+
+# What applications import (xoscar's modules), name by name.
+IMPORTED = {
+    "xoscar.aio": "AioFileObject",
+    "xoscar.api": "IteratorWrapper Actor StatelessActor",
+    "xoscar.backends.allocate_strategy": (
+        "AddressSpecified MainPool Random RandomSubPool RandomLabel ProcessIndex IdleLabel"
+        " LeastLoaded GPU Node Near"
+    ),
+    "xoscar.backends.config": "ActorPoolConfig",
+    "xoscar.backends.pool": "MainActorPoolType create_actor_pool",
+    "xoscar.backends.router": "Router",
+    "xoscar.batch": "extensible _ExtensibleWrapper",
+    "xoscar.context": "get_context",
+    "xoscar.core": "ActorRef LocalActorRef BufferRef FileObjectRef NO_LOCK_ATTRIBUTE_HINT",
+    "xoscar.debug": "DebugOptions set_debug_options get_debug_options",
+    "xoscar.errors": (
+        "ActorNotExist ActorAlreadyExist ServerClosed SendMessageFailed Return XoscarError"
+        " NoIdleSlot NoFreeSlot SlotStateError ReconstructWorkerError ActorPoolNotStarted CannotCancelTask"
+        " DeadlockError"
+    ),
+    "xoscar.metrics": "init_metrics Metrics",
+    "xoscar.serialization": "serialize deserialize",
+    "xoscar.utils": (
+        "get_next_port lazy_import is_linux is_windows is_zero_ip is_v6_ip fix_all_zero_ip"
+    ),
+}
+TOP = (
+    "Actor StatelessActor no_lock extensible generator create_actor create_actor_ref actor_ref"
+    " has_actor destroy_actor kill_actor create_actor_pool get_pool_config wait_for"
+    " wait_actor_pool_recovered buffer_ref file_object_ref copy_to setup_cluster DebugOptions"
+    " set_debug_options get_debug_options monitor link list_actors list_pools list_nodes ActorRef"
+    " LocalActorRef ActorRefType MainActorPoolType allocate_strategy errors ActorNotExist"
+    " ActorAlreadyExist ServerClosed SendMessageFailed Return aio context debug metrics"
+    " serialization utils"
+)
+
+
+@pytest.mark.parametrize("module", IMPORTED)
+def test_applications_find_what_they_import(module):
+    found = importlib.import_module(module)
+    assert [name for name in IMPORTED[module].split() if not hasattr(found, name)] == []
+
+
+def test_the_package_has_what_applications_use():
+    assert [name for name in TOP.split() if not hasattr(xo, name)] == []
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        xo.nothing
+
+
+def test_a_reference_is_made_without_asking():
+    ref = xo.create_actor_ref("127.0.0.1:1", "uid")
+    assert (ref.address, ref.uid) == ("127.0.0.1:1", b"uid")
+    assert xo.create_actor_ref(uid=b"uid", address="127.0.0.1:1") == ref
+    with pytest.raises(ValueError, match="address"):
+        xo.create_actor_ref("uid")
+    with pytest.raises(ValueError, match="uid"):
+        xo.create_actor_ref("127.0.0.1:1", 3)

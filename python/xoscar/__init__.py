@@ -28,6 +28,7 @@ from .api import (
     copy_to,
     create_actor,
     create_actor_pool,
+    create_actor_ref,
     destroy_actor,
     file_object_ref,
     generator,
@@ -49,6 +50,21 @@ from .core import Actor, ActorRef, ActorRefType, LocalActorRef, StatelessActor, 
 from .debug import DebugOptions, get_debug_options, set_debug_options
 from .errors import ActorAlreadyExist, ActorNotExist, Return, SendMessageFailed, ServerClosed
 
+# Found when they are first asked for: importing the package stays cheap.
+_MODULES = ("aio", "context", "debug", "metrics", "serialization", "utils")
+_PLACES = {"MainActorPoolType": "backends.pool"}
+
+
+def __getattr__(name):
+    import importlib
+
+    if name in _MODULES:
+        return importlib.import_module("." + name, __name__)
+    if name in _PLACES:
+        return getattr(importlib.import_module("." + _PLACES[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "Actor",
     "ActorAlreadyExist",
@@ -67,6 +83,7 @@ __all__ = [
     "copy_to",
     "create_actor",
     "create_actor_pool",
+    "create_actor_ref",
     "destroy_actor",
     "errors",
     "extensible",

@@ -210,6 +210,35 @@ def _check_ref(ref):
         raise TypeError(f"an ActorRef is needed, not {ref!r}")
 
 
+def create_actor_ref(
+    *args: Any, address: str | None = None, uid: str | bytes | None = None
+) -> ActorRef[Any]:
+    """Make a reference without asking whether the actor exists.
+
+    Parameters
+    ----------
+    *args
+        As those of ``actor_ref``.
+    address : str
+        "host:port" of the actor's pool.
+    uid : str or bytes
+        The actor's.
+
+    Returns
+    -------
+    ActorRef
+
+    Raises
+    ------
+    ValueError
+        For a uid that is none, or without an address.
+    """
+    address, uid = _ref_arguments(args, address, uid)
+    if address is None:
+        raise ValueError("a reference needs an address: create_actor_ref(address, uid)")
+    return _localize(ActorRef(address, _uid_bytes(uid)))
+
+
 async def has_actor(ref: ActorRef[Any]) -> bool:
     """Ask whether an actor exists.
 
@@ -380,6 +409,7 @@ __all__ = [
     "copy_to",
     "create_actor",
     "create_actor_pool",
+    "create_actor_ref",
     "destroy_actor",
     "file_object_ref",
     "generator",

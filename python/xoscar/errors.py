@@ -23,8 +23,16 @@ class SendMessageFailed(XoscarError):
 class ServerClosed(XoscarError, ConnectionError):
     """The process, node or link that a request went to died, or cannot be reached.
 
-    Attributes: ``reason`` says who died and why, ``address`` where, ``executed`` whether the method
-    ran: "no" (the request was not delivered) or "maybe".
+    Attributes
+    ----------
+    message : str
+        The whole sentence; ``str()`` of the exception.
+    reason : str
+        Who died, and why.
+    address : str
+        Of the pool.
+    executed : str
+        Whether the method ran: "no" (the request was not delivered) or "maybe".
     """
 
     def __init__(self, message="", reason="", address="", executed="maybe"):
@@ -38,7 +46,13 @@ class ServerClosed(XoscarError, ConnectionError):
 
 
 class Return(XoscarError):
-    """``raise Return(value)`` ends a method that yields, with this result."""
+    """``raise Return(value)`` ends a method that yields, with this result.
+
+    Parameters
+    ----------
+    value : object, optional
+        The method's result.
+    """
 
     def __init__(self, value=None):
         super().__init__(value)
