@@ -1,7 +1,9 @@
 # One file a line, sorted.
 dist_doc_DATA += \
+	doc/coming-from-xoscar.md \
 	doc/design.md \
 	doc/performance.md \
+	doc/python.md \
 	doc/registry.md \
 	doc/wire.md
 

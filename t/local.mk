@@ -103,10 +103,12 @@ python_tests = \
 	python/tests/test_fork.py \
 	python/tests/test_generator.py \
 	python/tests/test_generator_ends.py \
+	python/tests/test_guide.py \
 	python/tests/test_loops.py \
 	python/tests/test_metrics.py \
 	python/tests/test_monitor.py \
 	python/tests/test_on_receive.py \
+	python/tests/test_package.py \
 	python/tests/test_pool_addresses.py \
 	python/tests/test_pool_life.py \
 	python/tests/test_pools.py \

@@ -40,7 +40,7 @@ def promised(program):
     return lines
 
 
-@pytest.mark.parametrize("program", programs())
+@pytest.mark.parametrize("program", list(programs()))
 def test_a_program_prints_what_it_promises(program, tmp_path):
     (tmp_path / "program.py").write_text(program)
     command = [sys.executable, "-X", "dev", "-W", "error", "program.py"]

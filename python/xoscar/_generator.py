@@ -95,6 +95,8 @@ class IteratorWrapper:
         The address of the actor's pool.
     actor_uid : bytes
         The actor's uid.
+    index : int
+        How many items have been consumed.
     """
 
     _ident = _loop = None  # for a __del__ after a failed __init__

@@ -143,7 +143,13 @@ def fix_all_zero_ip(remote_addr: str, connect_addr: str) -> str:
 
 
 class ModulePlaceholder:
-    """Stands for a module that is not installed: using it is an AttributeError that says so."""
+    """Stands for a module that is not installed: using it is an AttributeError that says so.
+
+    Parameters
+    ----------
+    mod_name : str
+        The module's name.
+    """
 
     def __init__(self, mod_name: str):
         self._mod_name = mod_name

@@ -35,6 +35,13 @@ class AllocateStrategy:
     async def allocate(self, address: str, uid: bytes) -> tuple[str, bytes, Any]:
         """Choose a pool for an actor.
 
+        Parameters
+        ----------
+        address : str
+            Of any pool of the node that is asked.
+        uid : bytes
+            The actor's; empty: one is to be made.
+
         Returns
         -------
         tuple

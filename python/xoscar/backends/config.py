@@ -39,6 +39,15 @@ class ActorPoolConfig:
     def get_process_index(self, external_address: str) -> int:
         """The index of the pool at an address.
 
+        Parameters
+        ----------
+        external_address : str
+            "host:port", as the pool advertises it.
+
+        Returns
+        -------
+        int
+
         Raises
         ------
         ValueError
@@ -50,7 +59,17 @@ class ActorPoolConfig:
         raise ValueError(f"there is no pool at {external_address}")
 
     def get_pool_config(self, process_index: int) -> dict[str, Any]:
-        """What is known of a pool: label, external_address (a list), pid and state.
+        """What is known of a pool.
+
+        Parameters
+        ----------
+        process_index : int
+            0: the main pool.
+
+        Returns
+        -------
+        dict
+            label, external_address (a list), pid and state.
 
         Raises
         ------
@@ -63,11 +82,36 @@ class ActorPoolConfig:
             raise KeyError(f"there is no pool {process_index!r}, but {list(self._pools)}") from None
 
     def get_external_address(self, process_index: int) -> str:
-        """The address of the pool with an index; KeyError."""
+        """The address of the pool with an index.
+
+        Parameters
+        ----------
+        process_index : int
+            0: the main pool.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        KeyError
+            If no pool has this index.
+        """
         return self.get_pool_config(process_index)["external_address"][0]
 
     def get_external_addresses(self, label: str | None = None) -> list[str]:
-        """The pools' addresses by index; with a label, of those that have it."""
+        """The pools' addresses, in the order of their indexes.
+
+        Parameters
+        ----------
+        label : str, optional
+            Only of the pools that have it.
+
+        Returns
+        -------
+        list of str
+        """
         return [
             pool["external_address"][0]
             for pool in self._pools.values()
@@ -112,7 +156,18 @@ async def _records_at(address):
 
 
 async def node_records(address: str) -> dict[int, dict[str, Any]]:
-    """The records (doc/wire.md) of the Python pools of the node of this pool, by index."""
+    """Ask for the Python pools of a node.
+
+    Parameters
+    ----------
+    address : str
+        "host:port" of any of its pools.
+
+    Returns
+    -------
+    dict
+        index -> the pool's record (doc/wire.md).
+    """
     split_address(address)
     records: list = []
     for _ in range(_ASKS):
@@ -136,6 +191,16 @@ def _entry(record):
 
 
 async def read_config(address: str) -> ActorPoolConfig:
-    """The ActorPoolConfig of the node whose pool has this address."""
+    """Ask which pools a node has.
+
+    Parameters
+    ----------
+    address : str
+        "host:port" of any of its pools.
+
+    Returns
+    -------
+    ActorPoolConfig
+    """
     records = await node_records(address)
     return ActorPoolConfig({index: _entry(r) for index, r in records.items()})

@@ -31,8 +31,16 @@ _REMOVE_S = 5  # for a sub pool that is removed to end in order
 class MainActorPool:
     """The main pool of a node that this process embeds, and its sub pools.
 
-    Attributes: ``external_address``, the main pool's "host:port"; ``sub_processes``, address ->
-    SubProcess; ``stopped``.
+    ``create_actor_pool`` makes it.
+
+    Attributes
+    ----------
+    external_address : str
+        The main pool's "host:port".
+    sub_processes : dict
+        address -> SubProcess
+    stopped : bool
+        Is it stopped, or never started?
     """
 
     def __init__(self, plan, recovery, options):

@@ -26,6 +26,10 @@ class Router:
         The addresses of the process's pool; the first counts.
     local_address : str, optional
         Another name for the same: the lane endpoint on this machine.
+    mapping : dict, optional
+        external address -> what get_internal_address gives for it.
+    comm_config, proxy_config : dict, optional
+        Accepted: they have no meaning here.
     """
 
     def __init__(
