@@ -195,7 +195,7 @@ void xoi_lookup(xo_request_t *request)
     xo_link_t *broker = xo_endpoint_broker(pool->endpoint);
     if (xoi_asked_by_broker(request) || !pool->broker)
         answer_missing(request);
-    else if (!broker || !xo_link_up(broker))
+    else if (!broker)
         answer_unavailable(request, "the link to it is down");
     else if (ask(request, broker, &err) < 0)
         answer_unavailable(request, err.text);

@@ -327,6 +327,19 @@ static void test_lookup_fails(void **state)
     expect_error(ask(broker->world, XO_HAS, "x"), XO_CODE_UNAVAILABLE, "no");
 }
 
+/* What comes between the hello and the welcome waits for the welcome: to the broker, the pool is
+ * ready by then. */
+static void test_lookup_waits_for_the_broker(void **state)
+{
+    xo_error_t err;
+    broker_t *broker = *state;
+    expect_error(ask(broker->world, XO_HAS, "x"), XO_CODE_UNAVAILABLE, "no");
+    xo_pack_format(&broker->records, "[]");
+    assert_int_equal(xo_pool_join(broker->world->pool, on_joined, broker, &err), 0);
+    expect_bool(ask(broker->world, XO_HAS, "x"), false);
+    assert_int_equal(broker->lookups, 1);
+}
+
 /* A broker that asks for a uid is not asked back. */
 static void test_lookup_by_the_broker(void **state)
 {
@@ -408,6 +421,7 @@ int main(void)
         JOIN_TEST(test_lookup_misses),
         JOIN_TEST(test_lookup_is_ambiguous),
         JOIN_TEST(test_lookup_fails),
+        JOIN_TEST(test_lookup_waits_for_the_broker),
         JOIN_TEST(test_lookup_by_the_broker),
         JOIN_TEST(test_stop_event),
         BARE_TEST(test_owner_goes),

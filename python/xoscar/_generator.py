@@ -97,6 +97,8 @@ class IteratorWrapper:
         The actor's uid.
     index : int
         How many items have been consumed.
+    hops : int
+        How often the handle has been handed on.
     """
 
     _ident = _loop = None  # for a __del__ after a failed __init__
