@@ -258,13 +258,14 @@ LOG_COMPILER = $(run_test)
 T_LOG_COMPILER = $(run_test)
 PY_LOG_COMPILER = $(run_test) $(PYTHON) $(srcdir)/t/tap/pytest-tap.py
 
-# `make check-full`: what takes minutes. `./quickstart check --full` and CI run it after check.
+# `make check-full`: what takes minutes. `./quickstart check --full` and CI run it after check. The
+# longest comes first, so that the others run beside it.
 full_tests = \
+	t/full-pythons.t \
 	t/full-asan.t \
 	t/full-distcheck.t \
 	t/full-fuzz.t \
 	t/full-install.t \
-	t/full-pythons.t \
 	t/full-quickstart.t \
 	t/full-tsan.t \
 	t/full-valgrind.t
