@@ -59,18 +59,32 @@ run_tests() {
     [ $status -eq 0 ] && grep -q '^1\.\.[1-9]' "$work/tap" && ! grep -q '^not ok' "$work/tap"
 }
 
+# test_python VERSION PYTHON WHERE: all of one version; WHERE is first, last, or something else.
+test_python() {
+    local version=$1 python=$2 place=$XO_BUILDDIR/full/modules-$1 work=$work/python-$1
+    mkdir "$work"
+    try "Python $version: modules" get_modules || return
+    try "Python $version: the extension" build_extension || return
+    try "Python $version: -X dev -W error" run_tests asyncio -X dev -W error
+    case $3 in
+    first | last) try "Python $version: uvloop" run_tests uvloop ;;
+    esac
+}
+
+# The results of those that ran at the same time, numbered as those of one test.
+number() {
+    awk '/^(not )?ok / { sub(/ok [0-9]+/, "ok " ++count) } { print } END { print "1.." count }'
+}
+
 write_pc
 mapfile -t pythons < <(find_pythons)
 [ ${#pythons[@]} -gt 0 ] || skip_all "no Python with its headers"
-for entry in "${pythons[@]}"; do
-    version=${entry%% *}
-    python=${entry#* }
-    place=$XO_BUILDDIR/full/modules-$version
-    try "Python $version: modules" get_modules || continue
-    try "Python $version: the extension" build_extension || continue
-    try "Python $version: -X dev -W error" run_tests asyncio -X dev -W error
-    case $entry in
-    "${pythons[0]}" | "${pythons[-1]}") try "Python $version: uvloop" run_tests uvloop ;;
-    esac
+for i in "${!pythons[@]}"; do
+    [ "$(jobs -rp | wc -l)" -lt "$jobs" ] || wait -n
+    where=between
+    [ "$i" -lt $((${#pythons[@]} - 1)) ] || where=last
+    [ "$i" -gt 0 ] || where=first
+    test_python "${pythons[i]%% *}" "${pythons[i]#* }" $where >"$work/$i.tap" &
 done
-finish
+wait
+for i in "${!pythons[@]}"; do cat "$work/$i.tap"; done | number
