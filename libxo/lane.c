@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-static const xo_transport_t *const transports[] = {&xo_transport_zmq, &xo_transport_fake};
+static const xo_transport_t *const transports[] = {&xo_transport_zmq, &xo_transport_shm,
+                                                   &xo_transport_fake};
 
 static bool has_scheme(const xo_transport_t *transport, const char *endpoint)
 {
@@ -22,7 +23,8 @@ static const xo_transport_t *find(const char *endpoint, xo_error_t *err)
         if (has_scheme(transports[i], endpoint))
             return transports[i];
     return xo_error_null(err, EINVAL,
-                         "'%s' is no lane: inproc://NAME, ipc:///PATH and tcp://HOST:PORT are",
+                         "'%s' is no lane: inproc://NAME, shm:///PATH, ipc:///PATH and "
+                         "tcp://HOST:PORT are",
                          endpoint);
 }
 

@@ -1,8 +1,8 @@
 /* lane.h - transports: one ordered, bidirectional stream of messages between two endpoints.
  *
  * A transport is a table of operations (xo_transport_t). libxo has zmq (schemes inproc, ipc, tcp;
- * one implementation) and fake (scheme mem, in memory, driven by the test's loop). t/lane.c is the
- * conformance suite that all of them pass.
+ * one implementation), shm (shared memory) and fake (scheme mem, driven by the test's loop).
+ * t/lane.c is the conformance suite that all of them pass.
  *
  * A lane carries whole messages: what does not decode closes it (EBADMSG) and is counted, and no
  * other lane notices. A lane knows nothing of handshakes, credit or answers: that is endpoint.h.
@@ -51,14 +51,14 @@ typedef struct xo_listener_events {
 /* The longest message a peer may send; longer ones close its lane. */
 #define XO_LANE_FRAME_BYTES_MAX ((int64_t)8 << 30)
 
-/* Endpoints: "inproc://NAME", "ipc:///PATH", "tcp://HOST:PORT", "mem://NAME". Port 0 binds any.
- * EADDRINUSE with a sentence that names it. */
+/* Endpoints: "inproc://NAME", "shm:///PATH", "ipc:///PATH", "tcp://HOST:PORT", "mem://NAME". Port 0
+ * binds any. EADDRINUSE with a sentence that names it. */
 xo_listener_t *xo_listen(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,
                          const xo_listener_events_t *events, void *arg, xo_error_t *err);
 /* What it is bound to, with the real port. */
 const char *xo_listener_endpoint(const xo_listener_t *listener);
-/* Lanes that it accepted are closed (their `closed` is called). Removes an ipc socket's file. Takes
- * NULL. */
+/* Lanes that it accepted are closed (their `closed` is called). Removes the socket's file of ipc
+ * and shm. Takes NULL. */
 void xo_listener_destroy(xo_listener_t *listener);
 
 /* Starts to connect; messages may be sent at once and are kept until the peer is there. A peer
@@ -77,7 +77,7 @@ void xo_lane_destroy(xo_lane_t *lane);
 /* The peer has said that it goes: to destroy the lane need not wait until it has taken the rest. */
 void xo_lane_set_peer_left(xo_lane_t *lane);
 
-const char *xo_lane_scheme(const xo_lane_t *lane); /* "inproc", "ipc", "tcp", "mem" */
+const char *xo_lane_scheme(const xo_lane_t *lane); /* "inproc", "shm", ... */
 const xo_lane_stats_t *xo_lane_stats(const xo_lane_t *lane);
 
 /* ---- for transports ---- */
@@ -95,6 +95,7 @@ typedef struct xo_transport {
 } xo_transport_t;
 
 extern const xo_transport_t xo_transport_zmq;
+extern const xo_transport_t xo_transport_shm;
 extern const xo_transport_t xo_transport_fake;
 
 /* What every transport's lane and listener begin with. */

@@ -4,16 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "libxo/address.h"
 #include "libxo/ctx_internal.h"
 #include "libxo/lane_zmq.h"
-
-#define BACKLOG 4096
+#include "libxo/unix_socket.h"
 
 static const char *rest_of(const char *endpoint)
 {
@@ -22,69 +18,9 @@ static const char *rest_of(const char *endpoint)
 
 /* ---- ipc ---- */
 
-/* Does a process listen on it? ECONNREFUSED means that the one that did is gone. */
-static bool is_stale(const struct sockaddr_un *address)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool stale;
-
-    if (fd < 0)
-        return false;
-    stale =
-        connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 && errno == ECONNREFUSED;
-    close(fd);
-    return stale;
-}
-
-/* Between the look and the removal another process could begin to listen on the same path. The
- * paths are named after a tcp address that the process has bound, or a random id, so nobody else
- * does. */
-static int bind_path(int fd, const struct sockaddr_un *address)
-{
-    if (bind(fd, (const struct sockaddr *)address, sizeof *address) == 0)
-        return 0;
-    if (errno != EADDRINUSE)
-        return -1;
-    if (!is_stale(address)) {
-        errno = EADDRINUSE;
-        return -1;
-    }
-    unlink(address->sun_path);
-    return bind(fd, (const struct sockaddr *)address, sizeof *address);
-}
-
-/* The socket is made here rather than by libzmq, which would unlink a living one. Nobody can
- * connect before listen(2), and by then it is 0600. */
-static int listen_path(const char *path, xo_error_t *err)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd;
-    int saved;
-
-    if (strlen(path) >= sizeof address.sun_path)
-        return xo_error_set(err, ENAMETOOLONG,
-                            "the socket's path %s is longer than %zu bytes: set XO_RUN_DIR to a "
-                            "shorter one",
-                            path, sizeof address.sun_path - 1);
-    memcpy(address.sun_path, path, strlen(path));
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && bind_path(fd, &address) == 0) {
-        if (chmod(path, S_IRUSR | S_IWUSR) == 0 && listen(fd, BACKLOG) == 0)
-            return fd;
-        saved = errno;
-        unlink(path);
-        errno = saved;
-    }
-    saved = errno;
-    if (fd >= 0)
-        close(fd);
-    return xo_error_set(err, saved, "cannot listen on %s: %s", path,
-                        saved == EADDRINUSE ? "a process that runs has it" : strerror(saved));
-}
-
 static int bind_ipc(void *socket, const char *endpoint, xo_error_t *err)
 {
-    int fd = listen_path(rest_of(endpoint), err);
+    int fd = xoi_unix_listen(rest_of(endpoint), err);
 
     if (fd < 0)
         return -1;
@@ -98,11 +34,7 @@ static int bind_ipc(void *socket, const char *endpoint, xo_error_t *err)
 
 uint64_t xoi_socket_inode(const char *endpoint)
 {
-    struct stat st;
-
-    if (xoi_scheme_of(endpoint) != XOI_IPC || lstat(rest_of(endpoint), &st) < 0)
-        return 0;
-    return st.st_ino;
+    return xoi_scheme_of(endpoint) == XOI_IPC ? xoi_unix_inode(rest_of(endpoint)) : 0;
 }
 
 /* ---- tcp ---- */

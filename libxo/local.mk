@@ -45,6 +45,9 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/lane_inbox.h \
 	libxo/lane_probe.c \
 	libxo/lane_probe.h \
+	libxo/lane_shm.c \
+	libxo/lane_shm.h \
+	libxo/lane_shm_connect.c \
 	libxo/lane_zmq.c \
 	libxo/lane_zmq.h \
 	libxo/lane_zmq_bind.c \
@@ -57,6 +60,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/loop.c \
 	libxo/loop_drive.c \
 	libxo/loop_internal.h \
+	libxo/loop_peek.c \
 	libxo/loop_timer.c \
 	libxo/loop_zmq.c \
 	libxo/msg.c \
@@ -67,9 +71,17 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/pack_read.c \
 	libxo/pack_write.c \
 	libxo/ref.c \
+	libxo/ring.c \
+	libxo/ring.h \
 	libxo/route.c \
 	libxo/rundir.c \
+	libxo/segment.c \
+	libxo/segment.h \
+	libxo/stream.c \
+	libxo/stream.h \
 	libxo/tsan.h \
+	libxo/unix_socket.c \
+	libxo/unix_socket.h \
 	libxo/zap.c
 
 # The public headers, installed as $(includedir)/xo/libxo/NAME.h.

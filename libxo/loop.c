@@ -11,7 +11,7 @@
 
 #define NS_PER_S 1000000000
 
-static int64_t clock_ns(void)
+int64_t xoi_clock_ns(void)
 {
     struct timespec ts;
 
@@ -135,17 +135,25 @@ static void poll_events(xo_loop_t *loop, int64_t wait_ns)
     ev_timer_stop(loop->ev, &loop->sleeper);
 }
 
+/* Who drives this loop sleeps on its descriptor, right after the pass. */
+static bool leave(xo_loop_t *loop)
+{
+    return loop->drive.epoll_fd < 0 || loop->depth > 0 || xoi_peeks_leave(loop);
+}
+
 int xo_loop_once(xo_loop_t *loop, int timeout_ms)
 {
+    int64_t wait_ns = sleep_ns(loop, timeout_ms);
     int more;
 
     loop->depth++;
-    poll_events(loop, sleep_ns(loop, timeout_ms));
+    poll_events(loop, wait_ns != 0 && xoi_peeks_sleep(loop, wait_ns) ? wait_ns : 0);
     xo_loop_update(loop);
     xoi_timers_run(loop);
+    xoi_peeks_run(loop);
     run_deferred(loop);
     loop->depth--;
-    more = !ring_empty(&loop->deferred);
+    more = !ring_empty(&loop->deferred) || !leave(loop);
     xoi_drive_sync(loop);
     return more;
 }
@@ -171,7 +179,7 @@ int64_t xo_loop_now(const xo_loop_t *loop)
 void xo_loop_update(xo_loop_t *loop)
 {
     if (!loop->frozen)
-        loop->now_ns = clock_ns();
+        loop->now_ns = xoi_clock_ns();
 }
 
 void xo_loop_freeze(xo_loop_t *loop, int64_t now_ns)

@@ -110,6 +110,31 @@ void xo_defer_init(xo_defer_t *defer, xo_loop_t *loop, xo_defer_f callback, void
 void xo_defer_start(xo_defer_t *defer);
 void xo_defer_stop(xo_defer_t *defer);
 
+/* ---- memory that another process writes to ----
+ * While the loop is awake it looks at such memory in each pass; before it sleeps it has the other
+ * side told to use a descriptor, whose callback starts the peek again. So what is active only costs
+ * a look, and what sleeps costs nothing. Where another core is free for who will answer, the loop
+ * goes on looking for a moment before it sleeps, as long as that pays (loop_peek.c). */
+typedef struct xo_peek_ops {
+    bool (*ready)(void *arg);  /* looks: is there something? */
+    void (*handle)(void *arg); /* a bounded amount of it */
+    /* The loop is about to sleep: from now on the descriptor is to tell. False: there is something
+     * after all. After true the peek is no longer active. */
+    bool (*sleep)(void *arg);
+} xo_peek_ops_t;
+typedef struct xo_peek xo_peek_t;
+struct xo_peek {
+    xo_loop_t *loop;
+    const xo_peek_ops_t *ops;
+    void *arg;
+    xo_peek_t *next;
+    xo_peek_t *prev;
+    bool active;
+};
+void xo_peek_init(xo_peek_t *peek, xo_loop_t *loop, const xo_peek_ops_t *ops, void *arg);
+void xo_peek_start(xo_peek_t *peek);
+void xo_peek_stop(xo_peek_t *peek);
+
 /* ---- ZeroMQ sockets ----
  * The socket's descriptor is edge-triggered, so ZMQ_EVENTS is read again before each sleep and
  * whenever xo_zmq_touch says that the socket was used outside of the callback. The callback is

@@ -1,5 +1,5 @@
-/* loop_internal.h - the inside of xo_loop_t, shared by loop.c, loop_timer.c, loop_drive.c and
- * loop_zmq.c.
+/* loop_internal.h - the inside of xo_loop_t, shared by loop.c, loop_timer.c, loop_drive.c,
+ * loop_peek.c and loop_zmq.c.
  */
 #ifndef XO_LOOP_INTERNAL_H
 #define XO_LOOP_INTERNAL_H
@@ -49,6 +49,16 @@ typedef struct xoi_drive {
     size_t wants_count;
 } xoi_drive_t;
 
+/* What is looked at in each pass, and whether looking on before sleeping pays. */
+typedef struct xoi_peeks {
+    xo_peek_t *list;
+    size_t count;
+    int trust;         /* how many more times to look on in vain; 0: do not */
+    int short_sleeps;  /* in a row, that looking on would have saved */
+    int needed;        /* of them, before it is tried again */
+    int64_t asleep_ns; /* since when; 0: awake */
+} xoi_peeks_t;
+
 struct xo_loop {
     struct ev_loop *ev;
     struct ev_timer sleeper; /* bounds libev's sleep */
@@ -60,7 +70,18 @@ struct xo_loop {
     xoi_io_t *ios;
     xoi_timers_t timers;
     xoi_drive_t drive;
+    xoi_peeks_t peeks;
 };
+
+int64_t xoi_clock_ns(void); /* that of xo_loop_now, also while the loop's stands still */
+
+/* loop_peek.c */
+void xoi_peeks_run(xo_loop_t *loop);
+/* Before a sleep of at most `wait_ns` (-1: any): looks on, then has all told to use their
+ * descriptors. False: there is something to do instead. */
+bool xoi_peeks_sleep(xo_loop_t *loop, int64_t wait_ns);
+/* The same without looking on: somebody else does the sleeping. */
+bool xoi_peeks_leave(xo_loop_t *loop);
 
 /* loop_timer.c */
 int64_t xoi_timers_next(const xo_loop_t *loop); /* when the earliest is due; INT64_MAX: none */

@@ -48,8 +48,8 @@ void rig_endpoint(rig_t *rig, const char *scheme, char *text, size_t size)
 {
     if (strcmp(scheme, "tcp") == 0)
         snprintf(text, size, "tcp://127.0.0.1:0");
-    else if (strcmp(scheme, "ipc") == 0)
-        snprintf(text, size, "ipc://%s/sock", xo_ctx_run_dir(rig->ctx));
+    else if (strcmp(scheme, "ipc") == 0 || strcmp(scheme, "shm") == 0)
+        snprintf(text, size, "%s://%s/sock", scheme, xo_ctx_run_dir(rig->ctx));
     else
         snprintf(text, size, "%s://sock", scheme);
 }

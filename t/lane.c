@@ -349,6 +349,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RUN_ALL("inproc"),
         RUN_ALL("ipc"),
+        RUN_ALL("shm"),
         RUN_ALL("tcp"),
         RUN_ALL("mem"),
     };

@@ -1,0 +1,200 @@
+/* stream.c - messages as a stream of bytes. */
+#include "libxo/stream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libxo/lane.h"
+
+static void store_le64(unsigned char *at, uint64_t value)
+{
+    for (int i = 0; i < XOI_STREAM_HEAD_BYTES; i++)
+        at[i] = (unsigned char)(value >> (8 * i));
+}
+
+static uint64_t load_le64(const unsigned char *at)
+{
+    uint64_t value = 0;
+
+    for (int i = 0; i < XOI_STREAM_HEAD_BYTES; i++)
+        value |= (uint64_t)at[i] << (8 * i);
+    return value;
+}
+
+/* ---- writing ---- */
+
+int xoi_writer_begin(xoi_writer_t *writer, xo_msg_t **msg)
+{
+    size_t count = xo_msg_frame_count(*msg);
+
+    writer->frames =
+        count <= XOI_STREAM_FRAMES_FIRST ? writer->first : malloc(count * sizeof *writer->frames);
+    if (!writer->frames)
+        return -1;
+    xo_msg_to_frames(msg, writer->frames);
+    writer->count = count;
+    writer->index = writer->done = 0;
+    return 0;
+}
+
+bool xoi_writer_busy(const xoi_writer_t *writer)
+{
+    return writer->count > 0;
+}
+
+void xoi_writer_free(xoi_writer_t *writer)
+{
+    for (size_t i = 0; i < writer->count; i++)
+        zmq_msg_close(&writer->frames[i]);
+    if (writer->count > XOI_STREAM_FRAMES_FIRST)
+        free(writer->frames);
+    writer->count = 0;
+}
+
+/* The part of the frame's head, or of its bytes, that comes next. */
+static ssize_t put_part(xoi_writer_t *writer, xoi_put_f put, void *to)
+{
+    zmq_msg_t *frame = &writer->frames[writer->index];
+    size_t size = zmq_msg_size(frame);
+    unsigned char head[XOI_STREAM_HEAD_BYTES];
+    size_t done = writer->done;
+
+    if (done >= sizeof head) {
+        done -= sizeof head;
+        return put(to, (const char *)zmq_msg_data(frame) + done, size - done);
+    }
+    store_le64(head, (uint64_t)size << 1 | (writer->index + 1 < writer->count));
+    return put(to, head + done, sizeof head - done);
+}
+
+int xoi_writer_go_on(xoi_writer_t *writer, xoi_put_f put, void *to)
+{
+    while (writer->index < writer->count) {
+        size_t size = XOI_STREAM_HEAD_BYTES + zmq_msg_size(&writer->frames[writer->index]);
+        while (writer->done < size) {
+            ssize_t n = put_part(writer, put, to);
+            if (n <= 0)
+                return (int)n;
+            writer->done += (size_t)n;
+        }
+        writer->index++;
+        writer->done = 0;
+    }
+    xoi_writer_free(writer);
+    return 1;
+}
+
+/* ---- reading ---- */
+
+static void forget(xoi_stream_reader_t *reader)
+{
+    reader->count = reader->head_bytes = reader->frame_bytes = 0;
+    reader->bytes = 0;
+    reader->in_frame = reader->more = false;
+}
+
+void xoi_stream_reader_init(xoi_stream_reader_t *reader)
+{
+    reader->frames = reader->first;
+    reader->capacity = XOI_STREAM_FRAMES_FIRST;
+    forget(reader);
+}
+
+void xoi_stream_reader_free(xoi_stream_reader_t *reader)
+{
+    while (reader->count > 0)
+        zmq_msg_close(&reader->frames[--reader->count]);
+    if (reader->frames != reader->first)
+        free(reader->frames);
+    xoi_stream_reader_init(reader);
+}
+
+static int grow(xoi_stream_reader_t *reader)
+{
+    size_t capacity = reader->capacity * 2;
+    zmq_msg_t *more;
+
+    if (reader->count < reader->capacity)
+        return 0;
+    more = malloc(capacity * sizeof *more);
+    if (!more)
+        return -1;
+    for (size_t i = 0; i < reader->count; i++) {
+        zmq_msg_init(&more[i]);
+        zmq_msg_move(&more[i], &reader->frames[i]);
+    }
+    if (reader->frames != reader->first)
+        free(reader->frames);
+    reader->frames = more;
+    reader->capacity = capacity;
+    return 0;
+}
+
+/* The head says how much follows: within the limits, it is believed. Memory that is not written to
+ * costs nothing, so a lie costs its sender's lane and no more. */
+static int begin_frame(xoi_stream_reader_t *reader, xo_error_t *err)
+{
+    uint64_t head = load_le64(reader->head);
+    uint64_t size = head >> 1;
+
+    if (size > (uint64_t)XO_LANE_FRAME_BYTES_MAX || size > XO_MESSAGE_BYTES_MAX - reader->bytes)
+        return xo_error_set(err, EBADMSG, "a frame of %llu bytes", (unsigned long long)size);
+    if (reader->count > XO_BUFFERS_MAX)
+        return xo_error_set(err, EBADMSG, "more than %d buffers", XO_BUFFERS_MAX);
+    if (grow(reader) < 0 || zmq_msg_init_size(&reader->frames[reader->count], (size_t)size) < 0)
+        return xo_error_set(err, ENOMEM, "no memory for a frame of %llu bytes",
+                            (unsigned long long)size);
+    reader->count++;
+    reader->bytes += size;
+    reader->more = head & 1;
+    reader->in_frame = true;
+    reader->frame_bytes = 0;
+    return 0;
+}
+
+/* Copies from the front of *bytes until `size` bytes are at `to`, of which *done were. */
+static bool fill(void *to, size_t *done, size_t size, xo_slice_t *bytes)
+{
+    size_t n = size - *done < bytes->size ? size - *done : bytes->size;
+
+    if (n > 0)
+        memcpy((char *)to + *done, bytes->data, n);
+    *done += n;
+    *bytes = xo_slice(bytes->data + n, bytes->size - n);
+    return *done == size;
+}
+
+static bool fill_frame(xoi_stream_reader_t *reader, xo_slice_t *bytes)
+{
+    zmq_msg_t *frame = &reader->frames[reader->count - 1];
+
+    if (!fill(zmq_msg_data(frame), &reader->frame_bytes, zmq_msg_size(frame), bytes))
+        return false;
+    reader->in_frame = false;
+    reader->head_bytes = 0;
+    return true;
+}
+
+static int end_msg(xoi_stream_reader_t *reader, xo_msg_t **msg, xo_error_t *err)
+{
+    *msg = xo_msg_from_frames(reader->frames, reader->count, err);
+    forget(reader);
+    return *msg ? 1 : -1;
+}
+
+int xoi_stream_read(xoi_stream_reader_t *reader, xo_slice_t *bytes, xo_msg_t **msg, xo_error_t *err)
+{
+    for (;;) {
+        if (!reader->in_frame) {
+            if (!fill(reader->head, &reader->head_bytes, sizeof reader->head, bytes))
+                return 0;
+            if (begin_frame(reader, err) < 0)
+                return -1;
+        }
+        if (!fill_frame(reader, bytes))
+            return 0;
+        if (!reader->more)
+            return end_msg(reader, msg, err);
+    }
+}

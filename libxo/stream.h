@@ -1,0 +1,57 @@
+/* stream.h - messages as a stream of bytes, for lanes that carry bytes. Pure: no I/O.
+ *
+ * A frame is 8 bytes, little-endian, that hold its size times two, plus one when another frame of
+ * the same message follows; then its bytes. A message may be written and read in any number of
+ * pieces, so it may be larger than what carries it.
+ */
+#ifndef XO_STREAM_H
+#define XO_STREAM_H
+
+#include <sys/types.h>
+
+#include "libxo/msg.h"
+
+#define XOI_STREAM_HEAD_BYTES 8
+#define XOI_STREAM_FRAMES_FIRST 4 /* without memory from malloc */
+
+/* The message that is being written. Zero-initialise. */
+typedef struct xoi_writer {
+    zmq_msg_t *frames;
+    size_t count; /* 0: none */
+    size_t index; /* the frame that comes next */
+    size_t done;  /* of its head and its bytes */
+    zmq_msg_t first[XOI_STREAM_FRAMES_FIRST];
+} xoi_writer_t;
+
+/* Takes as many bytes as it can; -1 with errno: it is broken. */
+typedef ssize_t (*xoi_put_f)(void *to, const void *bytes, size_t size);
+
+/* Begins with *msg (NULLed); the one before is through. -1 and *msg untouched: ENOMEM. */
+int xoi_writer_begin(xoi_writer_t *writer, xo_msg_t **msg);
+bool xoi_writer_busy(const xoi_writer_t *writer);
+/* 1: the message is through; 0: `to` took no more; -1: it is broken. */
+int xoi_writer_go_on(xoi_writer_t *writer, xoi_put_f put, void *to);
+void xoi_writer_free(xoi_writer_t *writer);
+
+/* The message that is being read. */
+typedef struct xoi_stream_reader {
+    unsigned char head[XOI_STREAM_HEAD_BYTES];
+    size_t head_bytes;  /* of them are there */
+    size_t frame_bytes; /* of the last frame are there */
+    bool in_frame;      /* head is complete, and frames[count - 1] is being filled */
+    bool more;
+    uint64_t bytes; /* of all frames */
+    zmq_msg_t *frames;
+    size_t count;
+    size_t capacity;
+    zmq_msg_t first[XOI_STREAM_FRAMES_FIRST];
+} xoi_stream_reader_t;
+
+void xoi_stream_reader_init(xoi_stream_reader_t *reader);
+void xoi_stream_reader_free(xoi_stream_reader_t *reader);
+/* Reads from the front of *bytes, which moves on. 1: *msg is complete; 0: all bytes are read;
+ * -1: EBADMSG, ENOMEM with a sentence. */
+int xoi_stream_read(xoi_stream_reader_t *reader, xo_slice_t *bytes, xo_msg_t **msg,
+                    xo_error_t *err);
+
+#endif
