@@ -4,6 +4,8 @@
 #include <ctype.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -48,6 +50,35 @@ static int take_cluster(xo_ctx_t *ctx, const char *cluster, xo_error_t *err)
     return 0;
 }
 
+static int take_lane(xo_ctx_t *ctx, const char *name, size_t size, xo_error_t *err)
+{
+    if (size == 3 && memcmp(name, "shm", size) == 0)
+        ctx->lanes |= XOI_LANE_SHM;
+    else if (size == 3 && memcmp(name, "ipc", size) == 0)
+        ctx->lanes |= XOI_LANE_IPC;
+    else if (size != 3 || memcmp(name, "tcp", size) != 0)
+        return xo_error_set(err, EINVAL,
+                            "XO_LANES may hold shm, ipc and tcp, separated by commas, not '%.*s'",
+                            (int)size, name);
+    return 0;
+}
+
+static int take_lanes(xo_ctx_t *ctx, xo_error_t *err)
+{
+    const char *names = getenv("XO_LANES");
+
+    if (!names || !*names)
+        names = "shm,ipc,tcp";
+    for (;;) {
+        size_t size = strcspn(names, ",");
+        if (take_lane(ctx, names, size, err) < 0)
+            return -1;
+        if (names[size] == '\0')
+            return 0;
+        names += size + 1;
+    }
+}
+
 xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err)
 {
     xo_ctx_t *ctx = calloc(1, sizeof *ctx);
@@ -57,7 +88,8 @@ xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err)
     ctx->pid = getpid();
     ctx->io_threads = 1;
     ctx->rundir.fd = -1;
-    if (take_cluster(ctx, cluster, err) < 0 || xo_keys_load(ctx->cluster, &ctx->keys, err) < 0 ||
+    if (take_cluster(ctx, cluster, err) < 0 || take_lanes(ctx, err) < 0 ||
+        xo_keys_load(ctx->cluster, &ctx->keys, err) < 0 ||
         xoi_rundir_open(&ctx->rundir, ctx->cluster, err) < 0) {
         int saved = errno;
         free(ctx);
@@ -117,6 +149,19 @@ const xo_keys_t *xo_ctx_keys(const xo_ctx_t *ctx)
 const char *xo_ctx_run_dir(const xo_ctx_t *ctx)
 {
     return ctx->rundir.path;
+}
+
+void xoi_ctx_warn(xo_ctx_t *ctx, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+
+    if (atomic_exchange_explicit(&ctx->warned, true, memory_order_relaxed))
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fprintf(stderr, "xo: %s\n", text);
 }
 
 uint64_t xo_ctx_refused(const xo_ctx_t *ctx)

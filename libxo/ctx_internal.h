@@ -28,6 +28,8 @@ struct xo_ctx {
     atomic_uint_fast64_t refused;
     atomic_uint serial; /* makes names unique */
     char sync;          /* an address for annotations, see tsan.h */
+    unsigned lanes;     /* XOI_LANE_*: what XO_LANES allows */
+    atomic_bool warned; /* see xoi_ctx_warn */
 
     pthread_mutex_t lock; /* guards what follows */
     void *zmq;
@@ -39,6 +41,12 @@ struct xo_ctx {
     struct xoi_local *locals;
     struct xoi_fake_listener *fakes; /* libxo/lane_fake.c */
 };
+
+/* Lanes between the processes of a node that may be turned off. */
+enum { XOI_LANE_SHM = 1 << 0, XOI_LANE_IPC = 1 << 1 };
+
+/* A line on standard error, for what goes on working but slower than it could: once a context. */
+void xoi_ctx_warn(xo_ctx_t *ctx, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* rundir.c */
 int xoi_rundir_open(xoi_rundir_t *rundir, const char *cluster, xo_error_t *err);

@@ -4,6 +4,7 @@
  * link.c       life of a link                     handshake.c  hello and welcome as bytes, pure
  * greet.c      what hello and welcome do          outbox.c     credit and what waits for it
  * call.c       calls, tells, answers              route.c      where an incoming message goes
+ * way.c        which lane leads to an address
  */
 #ifndef XO_ENDPOINT_IMPL_H
 #define XO_ENDPOINT_IMPL_H
@@ -60,6 +61,9 @@ typedef struct xoi_credit {
     int64_t bytes;
 } xoi_credit_t;
 
+/* The ways to an address of this machine, the nearest first. */
+typedef enum { XOI_BY_SHM, XOI_BY_IPC, XOI_BY_TCP } xoi_way_t;
+
 struct xo_link {
     xo_endpoint_t *endpoint;
     int refs;
@@ -70,7 +74,7 @@ struct xo_link {
     char address[XOI_LINK_ADDRESS_BYTES];        /* key in by_address; "" : in no table */
     char lane_endpoint[XOI_LANE_ENDPOINT_BYTES]; /* what was dialled */
     bool dialled;
-    bool tcp_fallback; /* the ipc socket was stale: tcp is tried next */
+    xoi_way_t way; /* the nearest that is left to try */
     bool same_machine;
     xo_error_t why;
     char reason[160]; /* who died and why, in a few words; "" : by why.errnum */
@@ -185,6 +189,13 @@ void xoi_link_table_remove(xo_link_t *link);
 void xoi_link_closed(xo_link_t *link, const xo_error_t *why);
 const char *xoi_link_reason(const xo_link_t *link);
 void xoi_link_protocol_error(xo_link_t *link, const char *what);
+
+/* way.c: which lane leads to an address */
+int xoi_way_choose(xo_link_t *link, xo_error_t *err); /* sets lane_endpoint and way */
+bool xoi_way_next(xo_link_t *link, int errnum); /* after that did not work: false: there is none */
+/* Where shm and ipc are listened to for an address. */
+void xoi_way_endpoint(const xo_ctx_t *ctx, xoi_way_t way, const char *address, char *text,
+                      size_t size);
 
 /* greet.c: the handshake's effects */
 int xoi_greet_send(xo_link_t *link, xo_kind_t kind);

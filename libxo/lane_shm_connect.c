@@ -13,6 +13,7 @@
 
 #include <utlist.h>
 
+#include "libxo/ctx_internal.h"
 #include "libxo/lane_shm.h"
 #include "libxo/unix_socket.h"
 
@@ -201,6 +202,8 @@ static void on_greeting(xo_io_t *io, int revents, void *arg)
     if (fd >= 0)
         close(fd);
     if (rc < 0) {
+        if (err.errnum != EBADMSG && err.errnum != ECONNRESET)
+            xoi_ctx_warn(lane->ctx, "no shared memory lane, ipc is used instead: %s", err.text);
         first_closed(&lane->base, &err, NULL);
         return;
     }

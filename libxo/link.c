@@ -215,16 +215,12 @@ static void on_writable(xo_lane_t *lane, void *arg)
     xoi_outbox_flush(arg);
 }
 
-/* The ipc socket's file was left behind by a dead process: the address may still be elsewhere. */
-static bool try_tcp(xo_link_t *link, const xo_error_t *why)
+/* Nothing but the hello was sent, so another lane may still be the first. */
+static bool try_next_way(xo_link_t *link, const xo_error_t *why)
 {
-    bool stale = link->state == XOI_LINK_DIALING && !link->tcp_fallback &&
-                 strncmp(link->lane_endpoint, "ipc://", 6) == 0 && link->address[0] &&
-                 !strstr(link->address, "://") && why->errnum == ECONNREFUSED;
-    if (!stale)
+    if (link->state != XOI_LINK_DIALING || !xoi_way_next(link, why->errnum))
         return false;
     drop_lane(link);
-    link->tcp_fallback = true;
     return xoi_link_dial(link, NULL) == 0;
 }
 
@@ -232,7 +228,7 @@ static void on_closed(xo_lane_t *lane, const xo_error_t *why, void *arg)
 {
     (void)lane;
     xo_link_t *link = arg;
-    if (!try_tcp(link, why))
+    if (!try_next_way(link, why))
         xoi_link_closed(link, why);
 }
 
@@ -269,41 +265,27 @@ void xoi_link_accept(xo_endpoint_t *endpoint, xo_lane_t *lane)
     xo_timer_start(&link->timer, endpoint->options.handshake_ms * XO_MS);
 }
 
-static int choose_lane(xo_link_t *link, xo_error_t *err)
+static int dial(xo_link_t *link, xo_error_t *err)
 {
-    xo_ctx_t *ctx = link->endpoint->ctx;
-    char *out = link->lane_endpoint;
-    size_t size = sizeof link->lane_endpoint;
-    char path[XOI_LANE_ENDPOINT_BYTES - 16];
-    if (strstr(link->address, "://")) {
-        snprintf(out, size, "%s", link->address);
-        return 0;
-    }
-    snprintf(path, sizeof path, "%s/%s", xo_ctx_run_dir(ctx), link->address);
-    if (xo_ctx_has_local(ctx, link->address))
-        snprintf(out, size, "inproc://%s", link->address);
-    else if (!link->tcp_fallback && access(path, F_OK) == 0)
-        snprintf(out, size, "ipc://%s", path);
-    else if (strcmp(strrchr(link->address, ':'), ":0") != 0)
-        snprintf(out, size, "tcp://%s", link->address);
-    else
-        return xo_error_set(err, EINVAL, "%s has no port to connect to", link->address);
-    return 0;
+    xo_endpoint_t *endpoint = link->endpoint;
+    xo_error_t why = {0};
+    do {
+        if (xoi_way_choose(link, err) < 0)
+            return -1;
+        link->lane = xo_dial(endpoint->ctx, endpoint->loop, link->lane_endpoint,
+                             &xoi_link_lane_events, link, &why);
+    } while (!link->lane && xoi_way_next(link, why.errnum));
+    return link->lane ? 0 : xo_error_set(err, why.errnum, "%s", why.text);
 }
 
 int xoi_link_dial(xo_link_t *link, xo_error_t *err)
 {
-    xo_endpoint_t *endpoint = link->endpoint;
-    if (choose_lane(link, err) < 0)
-        return -1;
     link->state = XOI_LINK_DIALING;
     link->dialled = true;
-    link->lane = xo_dial(endpoint->ctx, endpoint->loop, link->lane_endpoint, &xoi_link_lane_events,
-                         link, err);
-    if (!link->lane)
+    if (dial(link, err) < 0)
         return -1;
     link->scheme = xo_lane_scheme(link->lane);
-    xo_timer_start(&link->timer, endpoint->options.handshake_ms * XO_MS);
+    xo_timer_start(&link->timer, link->endpoint->options.handshake_ms * XO_MS);
     /* A lane that found nobody at once says so in `closed`, as one that finds out later does. */
     return xoi_greet_send(link, XO_HELLO) < 0 && errno != EPIPE
                ? xo_error_set(err, errno, "cannot greet %s", link->lane_endpoint)

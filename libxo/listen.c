@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libxo/ctx_internal.h"
 #include "libxo/endpoint_impl.h"
 
 static void on_accepted(xo_listener_t *listener, xo_lane_t *lane, void *arg)
@@ -100,13 +101,25 @@ static int listen_tcp(xo_endpoint_t *endpoint, const xo_address_t *bound, int *p
     return 0;
 }
 
+/* Who finds no such socket dials ipc. */
+static void listen_shm(xo_endpoint_t *endpoint, const char *address)
+{
+    char lane_endpoint[XO_PATH_BYTES * 3];
+    xo_error_t err;
+    if (!(endpoint->ctx->lanes & XOI_LANE_SHM))
+        return;
+    xoi_way_endpoint(endpoint->ctx, XOI_BY_SHM, address, lane_endpoint, sizeof lane_endpoint);
+    if (!open_door(endpoint, lane_endpoint, &err))
+        xoi_ctx_warn(endpoint->ctx, "no shared memory lanes: %s", err.text);
+}
+
 static int listen_near(xo_endpoint_t *endpoint, const char *address, xo_error_t *err)
 {
     char lane_endpoint[XO_PATH_BYTES * 3];
-    snprintf(lane_endpoint, sizeof lane_endpoint, "ipc://%s/%s", xo_ctx_run_dir(endpoint->ctx),
-             address);
+    xoi_way_endpoint(endpoint->ctx, XOI_BY_IPC, address, lane_endpoint, sizeof lane_endpoint);
     if (!open_door(endpoint, lane_endpoint, err))
         return -1;
+    listen_shm(endpoint, address);
     snprintf(lane_endpoint, sizeof lane_endpoint, "inproc://%s", address);
     if (!open_door(endpoint, lane_endpoint, err))
         return -1;

@@ -82,6 +82,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/tsan.h \
 	libxo/unix_socket.c \
 	libxo/unix_socket.h \
+	libxo/way.c \
 	libxo/zap.c
 
 # The public headers, installed as $(includedir)/xo/libxo/NAME.h.

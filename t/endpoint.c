@@ -1,18 +1,6 @@
 /* endpoint.c - tests of links, calls, credit and relaying, over the in-memory transport. */
 #include "t/node.h"
 
-static xo_call_t *call(node_t *node, xo_link_t *link, int64_t value, unsigned flags,
-                       int64_t deadline_ns, outcome_t *outcome)
-{
-    xo_error_t err;
-    xo_msg_t *msg = node_make(XO_CALL, 0, value, 0);
-    xo_call_t *made = xo_endpoint_call(node->endpoint, link, &msg, flags, deadline_ns,
-                                       outcome_answer, outcome, &err);
-    assert_int_equal(outcome->answers, 0);
-    xo_msg_destroy(&msg);
-    return made;
-}
-
 static void tell(node_t *node, xo_link_t *link, int64_t value, size_t padding)
 {
     xo_msg_t *msg = node_make(XO_TELL, 0, value, padding);
@@ -39,7 +27,7 @@ static void test_call_sent_before_the_handshake_is_answered(void **state)
     f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
     f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
     f->b->echo = true;
-    call(f->a, xo_endpoint_link(f->a->endpoint, "mem://b", NULL), 42, 0, 0, &outcome);
+    node_call(f->a, xo_endpoint_link(f->a->endpoint, "mem://b", NULL), 42, 0, 0, &outcome);
     UNTIL(outcome.answers);
     assert_int_equal(outcome.kind, XO_RESULT);
     assert_int_equal(outcome.value, 42);
@@ -53,7 +41,7 @@ static void test_order_holds_over_calls_and_tells(void **state)
     memset(outcomes, 0, sizeof outcomes);
     xo_link_t *link = link_ab(f, &(xo_endpoint_options_t){.window_messages = 100});
     for (int i = 0; i < N; i++) {
-        call(f->a, link, 2 * i, XO_SEND_QUEUE, 0, &outcomes[i]);
+        node_call(f->a, link, 2 * i, XO_SEND_QUEUE, 0, &outcomes[i]);
         tell(f->a, link, 2 * i + 1, 0);
     }
     for (int i = 0; i < 2 * N; i++) {
@@ -73,7 +61,7 @@ static void test_refused_by_admission(void **state)
     f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
     f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
     f->b->refuse = true;
-    call(f->a, xo_endpoint_link(f->a->endpoint, "mem://b", NULL), 1, 0, 0, &outcome);
+    node_call(f->a, xo_endpoint_link(f->a->endpoint, "mem://b", NULL), 1, 0, 0, &outcome);
     UNTIL(outcome.answers);
     assert_string_equal(outcome.code, XO_CODE_SERVER_CLOSED);
     assert_string_equal(outcome.executed, "no");
@@ -88,7 +76,7 @@ static void test_nobody_there(void **state)
     f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
     xo_link_t *link = xo_endpoint_link(f->a->endpoint, "mem://nobody", NULL);
     assert_non_null(link);
-    call(f->a, link, 1, 0, 0, &outcome);
+    node_call(f->a, link, 1, 0, 0, &outcome);
     UNTIL(outcome.answers);
     assert_string_equal(outcome.code, XO_CODE_SERVER_CLOSED);
     assert_string_equal(outcome.executed, "no");
@@ -101,7 +89,7 @@ static void test_peer_that_ends_leaves_one_answer_each(void **state)
     outcome_t outcomes[5] = {0};
     xo_link_t *link = link_ab(f, &(xo_endpoint_options_t){.window_messages = 3});
     for (int i = 0; i < 5; i++)
-        assert_non_null(call(f->a, link, i, XO_SEND_QUEUE, 0, &outcomes[i]));
+        assert_non_null(node_call(f->a, link, i, XO_SEND_QUEUE, 0, &outcomes[i]));
     UNTIL(f->b->count == 3);
     node_answer(f->b);
     UNTIL(outcomes[0].answers && f->b->count == 4);
@@ -121,7 +109,7 @@ static void test_own_end_answers_what_is_under_way(void **state)
     fixture_t *f = *state;
     outcome_t outcome = {0};
     xo_link_t *link = link_ab(f, NULL);
-    call(f->a, link, 1, 0, 0, &outcome);
+    node_call(f->a, link, 1, 0, 0, &outcome);
     node_destroy(f->a);
     f->a = NULL;
     assert_int_equal(outcome.answers, 1);
@@ -134,7 +122,7 @@ static void test_deadline(void **state)
     outcome_t outcome = {0};
     xo_link_t *link = link_ab(f, NULL);
     xo_loop_freeze(f->loop, xo_loop_now(f->loop));
-    call(f->a, link, 1, 0, 500 * XO_MS, &outcome);
+    node_call(f->a, link, 1, 0, 500 * XO_MS, &outcome);
     UNTIL(f->b->count == 1);
     xo_loop_advance(f->loop, 499 * XO_MS);
     xo_loop_once(f->loop, 0);
@@ -158,8 +146,8 @@ static void test_cancel_what_waits_and_what_left(void **state)
     outcome_t sent = {0};
     outcome_t waiting = {0};
     xo_link_t *link = link_ab(f, &(xo_endpoint_options_t){.window_messages = 1});
-    xo_call_t *first = call(f->a, link, 1, 0, 0, &sent);
-    xo_call_t *second = call(f->a, link, 2, XO_SEND_QUEUE, 0, &waiting);
+    xo_call_t *first = node_call(f->a, link, 1, 0, 0, &sent);
+    xo_call_t *second = node_call(f->a, link, 2, XO_SEND_QUEUE, 0, &waiting);
     xo_call_cancel(second);
     xo_call_cancel(first);
     UNTIL(waiting.answers && f->b->count == 2);
@@ -178,11 +166,11 @@ static void test_abandoned_call_calls_nobody_back(void **state)
     outcome_t abandoned = {0};
     outcome_t next = {0};
     xo_link_t *link = link_ab(f, NULL);
-    xo_call_abandon(call(f->a, link, 1, 0, 0, &abandoned));
+    xo_call_abandon(node_call(f->a, link, 1, 0, 0, &abandoned));
     UNTIL(f->b->count == 2);
     node_answer(f->b);
     f->b->echo = true;
-    call(f->a, link, 2, 0, 0, &next);
+    node_call(f->a, link, 2, 0, 0, &next);
     UNTIL(next.answers);
     assert_int_equal(abandoned.answers, 0);
 }
@@ -200,15 +188,15 @@ static void test_no_credit_pushes_back(void **state)
     int rooms = 0;
     xo_link_t *link = link_ab(f, &(xo_endpoint_options_t){.window_messages = 4});
     for (int i = 0; i < 4; i++)
-        assert_non_null(call(f->a, link, i, 0, 0, &outcomes[i]));
-    assert_null(call(f->a, link, 4, 0, 0, &outcomes[4]));
+        assert_non_null(node_call(f->a, link, i, 0, 0, &outcomes[i]));
+    assert_null(node_call(f->a, link, 4, 0, 0, &outcomes[4]));
     assert_int_equal(errno, EAGAIN);
     assert_int_equal(xo_link_on_room(link, on_room, &rooms), 0);
     UNTIL(f->b->count == 4);
     assert_int_equal(rooms, 0);
     node_answer(f->b);
     UNTIL(rooms == 1);
-    assert_non_null(call(f->a, link, 5, 0, 0, &outcomes[5]));
+    assert_non_null(node_call(f->a, link, 5, 0, 0, &outcomes[5]));
     f->b->echo = true;
     UNTIL(outcomes[5].answers);
     while (f->b->first < f->b->count)
@@ -272,7 +260,7 @@ static void test_calls_to_itself(void **state)
     outcome_t outcome = {0};
     f->a = node_create(f, XO_ROLE_POOL, NULL, NULL);
     f->a->echo = true;
-    call(f->a, NULL, 7, 0, 0, &outcome);
+    node_call(f->a, NULL, 7, 0, 0, &outcome);
     UNTIL(outcome.answers);
     assert_int_equal(outcome.value, 7);
 }
@@ -284,7 +272,7 @@ static void test_own_request_that_ends_as_its_deadline_passes(void **state)
     f->a = node_create(f, XO_ROLE_POOL, NULL, NULL);
     f->a->yield = true;
     xo_loop_freeze(f->loop, xo_loop_now(f->loop));
-    call(f->a, NULL, 7, 0, 10 * XO_MS, &outcome);
+    node_call(f->a, NULL, 7, 0, 10 * XO_MS, &outcome);
     xo_loop_advance(f->loop, 11 * XO_MS);
     UNTIL(outcome.answers);
     assert_string_equal(outcome.code, XO_CODE_DEADLINE);
@@ -297,7 +285,7 @@ static void test_own_request_that_ends_as_it_is_cancelled(void **state)
     outcome_t outcome = {0};
     f->a = node_create(f, XO_ROLE_POOL, NULL, NULL);
     f->a->yield = true;
-    xo_call_cancel(call(f->a, NULL, 7, 0, 0, &outcome));
+    xo_call_cancel(node_call(f->a, NULL, 7, 0, 0, &outcome));
     assert_int_equal(outcome.answers, 0);
     UNTIL(outcome.answers);
     assert_int_equal(outcome.value, 7);
@@ -339,124 +327,12 @@ static void test_long_chain_of_answers_does_not_nest(void **state)
     assert_true(chain.deepest < 100);
 }
 
-/* ---- real lanes, chosen by address ---- */
-
-static void listening_pool(fixture_t *f)
-{
-    xo_error_t err;
-    f->b = node_create(f, XO_ROLE_POOL, NULL, NULL);
-    f->b->echo = true;
-    if (xo_endpoint_listen(f->b->endpoint, "127.0.0.1", NULL, &err) < 0)
-        fail_msg("%s", err.text);
-}
-
-static void call_over(fixture_t *f, const char *address, const char *scheme)
-{
-    outcome_t outcome = {0};
-    xo_link_t *link = xo_endpoint_link(f->a->endpoint, address, NULL);
-    assert_non_null(link);
-    call(f->a, link, 8, 0, 0, &outcome);
-    UNTIL(outcome.answers);
-    assert_string_equal(outcome.text, "");
-    assert_int_equal(outcome.value, 8);
-    assert_string_equal(xo_link_scheme(link), scheme);
-}
-
-static void test_address_of_this_process_goes_by_inproc(void **state)
-{
-    fixture_t *f = *state;
-    listening_pool(f);
-    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
-    call_over(f, xo_endpoint_self(f->b->endpoint)->address, "inproc");
-}
-
-static void test_address_of_this_machine_goes_by_ipc_others_by_tcp(void **state)
-{
-    fixture_t *f = *state;
-    char lane[XO_ADDRESS_BYTES + 8];
-    xo_ctx_t *first = f->ctx;
-    listening_pool(f);
-    f->ctx = xo_ctx_create("test", NULL); /* as another process would have */
-    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
-    call_over(f, xo_endpoint_self(f->b->endpoint)->address, "ipc");
-    snprintf(lane, sizeof lane, "tcp://%s", xo_endpoint_self(f->b->endpoint)->address);
-    call_over(f, lane, "tcp");
-    node_destroy(f->a);
-    f->a = NULL;
-    UNTIL(f->b->unlinked == 2);
-    xo_ctx_destroy(f->ctx);
-    f->ctx = first;
-}
-
-static void test_stale_socket_file_falls_back_to_tcp(void **state)
-{
-    fixture_t *f = *state;
-    char path[600];
-    xo_ctx_t *first = f->ctx;
-    listening_pool(f);
-    const char *address = xo_endpoint_self(f->b->endpoint)->address;
-    snprintf(path, sizeof path, "%s/%s", xo_ctx_run_dir(f->ctx), address);
-    assert_int_equal(unlink(path), 0);
-    assert_int_equal(mknod(path, S_IFSOCK | 0600, 0), 0);
-    f->ctx = xo_ctx_create("test", NULL);
-    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
-    call_over(f, address, "tcp");
-    node_destroy(f->a);
-    f->a = NULL;
-    xo_ctx_destroy(f->ctx);
-    f->ctx = first;
-    unlink(path);
-}
-
-static void test_nobody_at_a_tcp_address(void **state)
-{
-    fixture_t *f = *state;
-    outcome_t outcome = {0};
-    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
-    call(f->a, xo_endpoint_link(f->a->endpoint, "127.0.0.1:1", NULL), 1, 0, 0, &outcome);
-    UNTIL(outcome.answers);
-    assert_string_equal(outcome.code, XO_CODE_SERVER_CLOSED);
-    assert_string_equal(outcome.executed, "no");
-    assert_non_null(strstr(outcome.text, "127.0.0.1:1"));
-}
-
-static void call_by_name(fixture_t *f, const char *name, outcome_t *outcome)
-{
-    char path[600];
-    xo_ctx_t *first = f->ctx;
-    snprintf(path, sizeof path, "%s/%s", xo_ctx_run_dir(first), name);
-    assert_int_equal(symlink(xo_endpoint_self(f->b->endpoint)->address, path), 0);
-    f->ctx = xo_ctx_create("test", NULL);
-    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
-    call(f->a, xo_endpoint_link(f->a->endpoint, name, NULL), 1, 0, 0, outcome);
-    UNTIL(outcome->answers);
-    node_destroy(f->a);
-    f->a = NULL;
-    xo_ctx_destroy(f->ctx);
-    f->ctx = first;
-    unlink(path);
-}
-
-static void test_only_the_port_says_who_was_meant(void **state)
-{
-    fixture_t *f = *state;
-    outcome_t wrong = {0}, named = {0};
-    char name[XO_ADDRESS_BYTES + 32];
-    listening_pool(f);
-    const char *address = xo_endpoint_self(f->b->endpoint)->address;
-    snprintf(name, sizeof name, "localhost:%s", strchr(address, ':') + 1);
-    call_by_name(f, name, &named);
-    assert_int_equal(named.kind, XO_RESULT);
-    call_by_name(f, "127.0.0.1:1", &wrong);
-    assert_non_null(strstr(wrong.text, address));
-}
-
 static void test_reason_of_a_death_reaches_the_callers(void **state)
 {
     fixture_t *f = *state;
     outcome_t outcome = {0};
     xo_link_t *link = link_ab(f, NULL);
-    call(f->a, link, 1, 0, 0, &outcome);
+    node_call(f->a, link, 1, 0, 0, &outcome);
     UNTIL(f->b->count == 1);
     xo_endpoint_peer_down(f->a->endpoint, xo_endpoint_self(f->b->endpoint)->id,
                           "signal 9 (Killed)");
@@ -488,11 +364,6 @@ int main(void)
         T(own_request_that_ends_as_its_deadline_passes),
         T(own_request_that_ends_as_it_is_cancelled),
         T(long_chain_of_answers_does_not_nest),
-        T(address_of_this_process_goes_by_inproc),
-        T(address_of_this_machine_goes_by_ipc_others_by_tcp),
-        T(stale_socket_file_falls_back_to_tcp),
-        T(nobody_at_a_tcp_address),
-        T(only_the_port_says_who_was_meant),
         T(reason_of_a_death_reaches_the_callers),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -56,7 +56,8 @@ unit_tests = \
 	t/slots \
 	t/specs \
 	t/tool \
-	t/vectors
+	t/vectors \
+	t/ways
 
 # Those that start threads: a subset, run under ThreadSanitizer too.
 threaded_tests = \
@@ -192,6 +193,7 @@ t_specs_LDADD = $(broker_test_libs)
 t_tool_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(JSON_C_CFLAGS)
 t_tool_LDADD = cmd/libxo-tool.la $(unit_test_libs)
 t_vectors_SOURCES = t/transcode.c t/vectors.c
+t_ways_SOURCES = t/node.c t/ways.c
 
 # Pools.
 t_pool_SOURCES = t/pool.c $(pool_world)

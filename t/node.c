@@ -201,3 +201,15 @@ xo_link_t *link_ab(fixture_t *f, const xo_endpoint_options_t *options_b)
     UNTIL(f->a->linked && f->b->linked);
     return link;
 }
+
+xo_call_t *node_call(node_t *node, xo_link_t *link, int64_t value, unsigned flags,
+                     int64_t deadline_ns, outcome_t *outcome)
+{
+    xo_error_t err;
+    xo_msg_t *msg = node_make(XO_CALL, 0, value, 0);
+    xo_call_t *made = xo_endpoint_call(node->endpoint, link, &msg, flags, deadline_ns,
+                                       outcome_answer, outcome, &err);
+    assert_int_equal(outcome->answers, 0);
+    xo_msg_destroy(&msg);
+    return made;
+}

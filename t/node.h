@@ -69,5 +69,8 @@ typedef struct outcome {
 } outcome_t;
 
 void outcome_answer(xo_call_t *call, xo_msg_t **answer, void *arg);
+/* Calls with `value` as the argument; it has not been answered yet. NULL: it could not be sent. */
+xo_call_t *node_call(node_t *node, xo_link_t *link, int64_t value, unsigned flags,
+                     int64_t deadline_ns, outcome_t *outcome);
 
 #endif

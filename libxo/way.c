@@ -1,0 +1,59 @@
+/* way.c - which lane leads to an address: inproc within the process, else the nearest of shared
+ * memory, ipc and tcp whose socket is there. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libxo/ctx_internal.h"
+#include "libxo/endpoint_impl.h"
+
+void xoi_way_endpoint(const xo_ctx_t *ctx, xoi_way_t way, const char *address, char *text,
+                      size_t size)
+{
+    if (way == XOI_BY_SHM)
+        snprintf(text, size, "shm://%s/%s.shm", xo_ctx_run_dir(ctx), address);
+    else if (way == XOI_BY_IPC)
+        snprintf(text, size, "ipc://%s/%s", xo_ctx_run_dir(ctx), address);
+    else
+        snprintf(text, size, "tcp://%s", address);
+}
+
+static bool is_open(const xo_ctx_t *ctx, xoi_way_t way, const char *endpoint)
+{
+    if (way == XOI_BY_TCP)
+        return true;
+    unsigned lane = way == XOI_BY_SHM ? XOI_LANE_SHM : XOI_LANE_IPC;
+    return (ctx->lanes & lane) && access(strstr(endpoint, "://") + 3, F_OK) == 0;
+}
+
+int xoi_way_choose(xo_link_t *link, xo_error_t *err)
+{
+    xo_ctx_t *ctx = link->endpoint->ctx;
+    char *out = link->lane_endpoint;
+    size_t size = sizeof link->lane_endpoint;
+    if (strstr(link->address, "://") || xo_ctx_has_local(ctx, link->address)) {
+        snprintf(out, size, strstr(link->address, "://") ? "%s" : "inproc://%s", link->address);
+        link->way = XOI_BY_TCP;
+        return 0;
+    }
+    xoi_way_endpoint(ctx, link->way, link->address, out, size);
+    while (!is_open(ctx, link->way, out))
+        xoi_way_endpoint(ctx, ++link->way, link->address, out, size);
+    if (link->way == XOI_BY_TCP && strcmp(strrchr(link->address, ':'), ":0") == 0)
+        return xo_error_set(err, EINVAL, "%s has no port to connect to", link->address);
+    return 0;
+}
+
+/* A socket that a dead process left behind refuses; the address may still be elsewhere. Shared
+ * memory may also be missing on either side, and who has none hangs up. */
+bool xoi_way_next(xo_link_t *link, int errnum)
+{
+    xoi_way_t way = link->way;
+    if (way == XOI_BY_TCP || errnum == EBADMSG || (way == XOI_BY_IPC && errnum != ECONNREFUSED))
+        return false;
+    if (way == XOI_BY_SHM && errnum != ECONNREFUSED && errnum != ECONNRESET)
+        xoi_ctx_warn(link->endpoint->ctx, "no shared memory lane to %s (%s): ipc is used instead",
+                     link->address, strerror(errnum));
+    link->way = way + 1;
+    return true;
+}

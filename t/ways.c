@@ -1,0 +1,179 @@
+/* ways.c - which lane leads to an address (libxo/way.c), over real lanes. */
+#include "t/node.h"
+
+#define ALL_LANES "shm,ipc,tcp"
+
+static void listening_pool(fixture_t *f)
+{
+    xo_error_t err;
+    f->b = node_create(f, XO_ROLE_POOL, NULL, NULL);
+    f->b->echo = true;
+    if (xo_endpoint_listen(f->b->endpoint, "127.0.0.1", NULL, &err) < 0)
+        fail_msg("%s", err.text);
+}
+
+static void call_over(fixture_t *f, const char *address, const char *scheme)
+{
+    outcome_t outcome = {0};
+    xo_link_t *link = xo_endpoint_link(f->a->endpoint, address, NULL);
+    assert_non_null(link);
+    node_call(f->a, link, 8, 0, 0, &outcome);
+    UNTIL(outcome.answers);
+    assert_string_equal(outcome.text, "");
+    assert_int_equal(outcome.value, 8);
+    assert_string_equal(xo_link_scheme(link), scheme);
+}
+
+static void test_address_of_this_process_goes_by_inproc(void **state)
+{
+    fixture_t *f = *state;
+    listening_pool(f);
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+    call_over(f, xo_endpoint_self(f->b->endpoint)->address, "inproc");
+}
+
+static void test_address_of_this_machine_goes_by_the_nearest_lane_allowed(void **state)
+{
+    fixture_t *f = *state;
+    const char *const allowed[][2] = {
+        {"shm,ipc,tcp", "shm"}, {"shm", "shm"}, {"ipc", "ipc"}, {"tcp", "tcp"}};
+    const int ways = sizeof allowed / sizeof *allowed;
+    xo_ctx_t *first = f->ctx;
+    listening_pool(f);
+    for (int i = 0; i < ways; i++) {
+        setenv("XO_LANES", allowed[i][0], 1);
+        f->ctx = xo_ctx_create("test", NULL); /* as another process would have */
+        f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+        call_over(f, xo_endpoint_self(f->b->endpoint)->address, allowed[i][1]);
+        node_destroy(f->a);
+        UNTIL(f->b->unlinked == i + 1);
+        xo_ctx_destroy(f->ctx);
+    }
+    f->a = NULL;
+    f->ctx = first;
+    setenv("XO_LANES", ALL_LANES, 1);
+}
+
+static void test_tcp_may_be_asked_for(void **state)
+{
+    fixture_t *f = *state;
+    char lane[XO_ADDRESS_BYTES + 8];
+    xo_ctx_t *first = f->ctx;
+    listening_pool(f);
+    f->ctx = xo_ctx_create("test", NULL);
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+    snprintf(lane, sizeof lane, "tcp://%s", xo_endpoint_self(f->b->endpoint)->address);
+    call_over(f, lane, "tcp");
+    node_destroy(f->a);
+    f->a = NULL;
+    UNTIL(f->b->unlinked == 1);
+    xo_ctx_destroy(f->ctx);
+    f->ctx = first;
+}
+
+static void test_unknown_lanes_are_refused(void **state)
+{
+    (void)state;
+    xo_error_t err;
+    const char *const wrong[] = {"shn", "shm,", "inproc", "ipc tcp"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        setenv("XO_LANES", wrong[i], 1);
+        assert_null(xo_ctx_create("test", &err));
+        assert_int_equal(err.errnum, EINVAL);
+        assert_non_null(strstr(err.text, "XO_LANES"));
+    }
+    setenv("XO_LANES", ALL_LANES, 1);
+}
+
+/* Makes a dead process's socket of one that lives; it is unlinked by the caller. */
+static void make_stale(const char *path)
+{
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mknod(path, S_IFSOCK | 0600, 0), 0);
+}
+
+static void test_stale_socket_file_falls_back_to_tcp(void **state)
+{
+    fixture_t *f = *state;
+    char path[600];
+    char shm[600];
+    xo_ctx_t *first = f->ctx;
+    listening_pool(f);
+    const char *address = xo_endpoint_self(f->b->endpoint)->address;
+    snprintf(shm, sizeof shm, "%s/%s.shm", xo_ctx_run_dir(f->ctx), address);
+    make_stale(shm);
+    snprintf(path, sizeof path, "%s/%s", xo_ctx_run_dir(f->ctx), address);
+    make_stale(path);
+    f->ctx = xo_ctx_create("test", NULL);
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+    call_over(f, address, "tcp");
+    node_destroy(f->a);
+    f->a = NULL;
+    xo_ctx_destroy(f->ctx);
+    f->ctx = first;
+    unlink(path);
+    unlink(shm);
+}
+
+static void test_nobody_at_a_tcp_address(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+    node_call(f->a, xo_endpoint_link(f->a->endpoint, "127.0.0.1:1", NULL), 1, 0, 0, &outcome);
+    UNTIL(outcome.answers);
+    assert_string_equal(outcome.code, XO_CODE_SERVER_CLOSED);
+    assert_string_equal(outcome.executed, "no");
+    assert_non_null(strstr(outcome.text, "127.0.0.1:1"));
+}
+
+static void call_by_name(fixture_t *f, const char *name, outcome_t *outcome)
+{
+    char path[600];
+    char target[XO_ADDRESS_BYTES + 8];
+    xo_ctx_t *first = f->ctx;
+    snprintf(target, sizeof target, "%s.shm", xo_endpoint_self(f->b->endpoint)->address);
+    snprintf(path, sizeof path, "%s/%s.shm", xo_ctx_run_dir(first), name);
+    assert_int_equal(symlink(target, path), 0);
+    f->ctx = xo_ctx_create("test", NULL);
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+    node_call(f->a, xo_endpoint_link(f->a->endpoint, name, NULL), 1, 0, 0, outcome);
+    UNTIL(outcome->answers);
+    node_destroy(f->a);
+    f->a = NULL;
+    xo_ctx_destroy(f->ctx);
+    f->ctx = first;
+    unlink(path);
+}
+
+static void test_only_the_port_says_who_was_meant(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t wrong = {0}, named = {0};
+    char name[XO_ADDRESS_BYTES + 32];
+    listening_pool(f);
+    const char *address = xo_endpoint_self(f->b->endpoint)->address;
+    snprintf(name, sizeof name, "localhost:%s", strchr(address, ':') + 1);
+    call_by_name(f, name, &named);
+    assert_int_equal(named.kind, XO_RESULT);
+    call_by_name(f, "127.0.0.1:1", &wrong);
+    assert_non_null(strstr(wrong.text, address));
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(test_##name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(address_of_this_process_goes_by_inproc),
+        T(address_of_this_machine_goes_by_the_nearest_lane_allowed),
+        T(tcp_may_be_asked_for),
+        T(unknown_lanes_are_refused),
+        T(stale_socket_file_falls_back_to_tcp),
+        T(nobody_at_a_tcp_address),
+        T(only_the_port_says_who_was_meant),
+    };
+    setenv("XO_LANES", ALL_LANES, 1);
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("ways", tests, NULL, NULL);
+}
