@@ -108,28 +108,37 @@ int xoi_shm_send(xo_lane_t *base, xo_msg_t **msg)
     return 0;
 }
 
-static ssize_t put_file(void *to, const void *bytes, size_t size)
+typedef struct rest {
+    int fd;
+    size_t size;
+} rest_t;
+
+static ssize_t put_rest(void *to, const void *bytes, size_t size)
 {
-    return write(*(int *)to, bytes, size);
+    rest_t *rest = to;
+    ssize_t n = xoi_file_may_have(rest->size + size) ? write(rest->fd, bytes, size) : -1;
+
+    rest->size += n > 0 ? (size_t)n : 0;
+    return n;
 }
 
 /* What found no room in the ring goes into a file of its own. Where there is no memory for that it
  * is lost, as what a killed process had not sent. */
 static void send_rest(xoi_shm_lane_t *lane)
 {
-    int fd = memfd_create("xo-rest", MFD_CLOEXEC);
+    rest_t rest = {.fd = memfd_create("xo-rest", MFD_CLOEXEC)};
     int rc = 1;
 
-    if (fd < 0)
+    if (rest.fd < 0)
         return;
     while (rc > 0 && xoi_writer_busy(&lane->writer)) {
-        rc = xoi_writer_go_on(&lane->writer, put_file, &fd);
-        xo_msg_t *msg = xo_msgq_pop(&lane->backlog);
+        rc = xoi_writer_go_on(&lane->writer, put_rest, &rest);
+        xo_msg_t *msg = rc > 0 ? xo_msgq_pop(&lane->backlog) : NULL;
         if (msg && xoi_writer_begin(&lane->writer, &msg) < 0)
             xo_msg_destroy(&msg);
     }
-    xoi_fd_send(lane->socket.fd, REST, fd);
-    close(fd);
+    xoi_fd_send(lane->socket.fd, REST, rest.fd);
+    close(rest.fd);
 }
 
 void xoi_shm_destroy(xo_lane_t *base)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,6 +22,14 @@ static int map(xoi_segment_t *segment, int fd, size_t size)
     return 0;
 }
 
+bool xoi_file_may_have(size_t size)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY ||
+           size <= limit.rlim_cur;
+}
+
 static int fill(xoi_segment_t *segment, int fd, size_t size)
 {
     return ftruncate(fd, (off_t)size) < 0 || fallocate(fd, 0, 0, (off_t)size) < 0 ||
@@ -31,9 +40,10 @@ static int fill(xoi_segment_t *segment, int fd, size_t size)
 
 int xoi_segment_create(xoi_segment_t *segment, size_t size, int *fd, xo_error_t *err)
 {
-    int made = memfd_create("xo-lane", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
     *segment = (xoi_segment_t){0};
+    if (!xoi_file_may_have(size))
+        return xo_error_set(err, EFBIG, "files may not have %zu bytes here (ulimit -f)", size);
+    int made = memfd_create("xo-lane", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (made >= 0 && fill(segment, made, size) == 0) {
         *fd = made;
         return 0;

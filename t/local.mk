@@ -22,6 +22,8 @@ unit_tests = \
 	t/lane \
 	t/lane-fake \
 	t/lane-linger \
+	t/lane-shm \
+	t/lane-shm-hostile \
 	t/lane-tcp \
 	t/lane-threads \
 	t/lane-zmq \
@@ -51,6 +53,7 @@ unit_tests = \
 	t/relay \
 	t/replay-codec \
 	t/replay-handshake \
+	t/ring \
 	t/rogue \
 	t/settings \
 	t/slots \
@@ -63,7 +66,8 @@ unit_tests = \
 threaded_tests = \
 	t/lane-threads \
 	t/pool-threads \
-	t/registry-redis
+	t/registry-redis \
+	t/ring
 
 # Not run under valgrind: pidfd_open(2) is unknown to it before 3.20, and what measures deadlines or
 # wants hundreds of handshakes at the same time is too slow there. The sanitizers run them all.
@@ -165,6 +169,8 @@ t_fuzz_handshake_LDFLAGS = $(libfuzzer_flags)
 t_lane_SOURCES = t/lane-rig.c t/lane.c
 t_lane_fake_SOURCES = t/lane-fake.c t/lane-rig.c
 t_lane_linger_SOURCES = t/lane-linger.c t/lane-rig.c
+t_lane_shm_hostile_SOURCES = t/lane-rig.c t/lane-shm-hostile.c
+t_lane_shm_SOURCES = t/lane-rig.c t/lane-shm.c
 t_lane_tcp_SOURCES = t/lane-rig.c t/lane-tcp.c
 t_lane_threads_SOURCES = t/lane-rig.c t/lane-threads.c
 t_lane_zmq_SOURCES = t/lane-rig.c t/lane-zmq.c
