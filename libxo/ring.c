@@ -48,10 +48,12 @@ static bool take_back(_Atomic uint32_t *flag)
 /* ---- the writer ---- */
 
 /* The reader has copied what it says it has read (it releases the index after that), so it may be
- * overwritten. */
+ * overwritten. An index that went back, or beyond what was written, makes used() fail. */
 static void look_at_head(xoi_ring_t *ring)
 {
-    ring->head = atomic_load_explicit(&ring->shared->head, memory_order_seq_cst);
+    uint64_t head = atomic_load_explicit(&ring->shared->head, memory_order_seq_cst);
+
+    ring->head = head - ring->head <= ring->tail - ring->head ? head : ring->tail + 1;
 }
 
 static ssize_t room(xoi_ring_t *ring, size_t wanted)
@@ -97,7 +99,7 @@ bool xoi_ring_wait_for_room(xoi_ring_t *ring)
 {
     say(&ring->shared->writer_waits);
     look_at_head(ring);
-    if (ring->tail - ring->head == ring->size)
+    if (used(ring) == (int64_t)ring->size)
         return false;
     take_back(&ring->shared->writer_waits);
     return true;
