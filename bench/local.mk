@@ -1,12 +1,15 @@
 # Measurements: `make bench` builds and runs them, `make bench ARGS=--quick` a little of each.
 # Nothing here is a test. One file a line, sorted.
 bench_programs = \
+	bench/lane \
 	bench/micro \
 	bench/pool \
 	bench/raw
 
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
+bench_lane_SOURCES = bench/lane.c
+bench_lane_LDADD = libxo/libxo-core.la
 bench_micro_SOURCES = bench/micro.c
 bench_micro_LDADD = libxo/libxo-core.la
 bench_pool_SOURCES = bench/pool.c

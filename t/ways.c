@@ -1,4 +1,11 @@
-/* ways.c - which lane leads to an address (libxo/way.c), over real lanes. */
+/* ways.c - which lane leads to an address (libxo/way.c), over real lanes and between processes. */
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "libxo/unix_socket.h"
 #include "t/node.h"
 
 #define ALL_LANES "shm,ipc,tcp"
@@ -160,6 +167,148 @@ static void test_only_the_port_says_who_was_meant(void **state)
     assert_non_null(strstr(wrong.text, address));
 }
 
+/* ---- less than the nearest ---- */
+
+enum { CALLS = 2000 };
+
+/* Answers must come in the order of the calls. */
+typedef struct series {
+    int64_t next;
+    int answered, failed;
+    bool out_of_order;
+} series_t;
+
+static void series_answer(xo_call_t *call, xo_msg_t **answer, void *arg)
+{
+    (void)call;
+    series_t *series = arg;
+    int64_t value = -1;
+    series->answered++;
+    if (xo_msg_header(*answer)->kind == XO_ERROR)
+        series->failed++;
+    else if (xo_unpack(xo_msg_body(*answer), NULL, "I", &value) < 0 || value != ++series->next)
+        series->out_of_order = true;
+}
+
+static void call_series(fixture_t *f, xo_link_t *link, series_t *series, int count)
+{
+    for (int i = 1; i <= count; i++) {
+        xo_msg_t *msg = node_make(XO_CALL, 0, i, (size_t)(i % 50 == 0 ? 200000 : i % 300));
+        assert_non_null(xo_endpoint_call(f->a->endpoint, link, &msg, XO_SEND_QUEUE, 0,
+                                         series_answer, series, NULL));
+    }
+}
+
+static void series_over(fixture_t *f, const char *address, const char *scheme)
+{
+    series_t series = {0};
+    xo_link_t *link = xo_endpoint_link(f->a->endpoint, address, NULL);
+    assert_non_null(link);
+    call_series(f, link, &series, CALLS); /* before it is known which lane it will be */
+    UNTIL(series.answered == CALLS);
+    assert_int_equal(series.failed, 0);
+    assert_false(series.out_of_order);
+    assert_string_equal(xo_link_scheme(link), scheme);
+}
+
+static void test_without_shared_memory_ipc_is_used(void **state)
+{
+    fixture_t *f = *state;
+    xo_ctx_t *first = f->ctx;
+    struct rlimit before;
+    listening_pool(f);
+    f->ctx = xo_ctx_create("test", NULL);
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+    getrlimit(RLIMIT_FSIZE, &before);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){4096, before.rlim_max});
+    series_over(f, xo_endpoint_self(f->b->endpoint)->address, "ipc");
+    setrlimit(RLIMIT_FSIZE, &before);
+    node_destroy(f->a);
+    f->a = NULL;
+    xo_ctx_destroy(f->ctx);
+    f->ctx = first;
+}
+
+/* As a pool does that cannot map what it gets. */
+static void test_a_pool_without_shared_memory_is_reached_by_ipc(void **state)
+{
+    fixture_t *f = *state;
+    char path[600];
+    xo_ctx_t *first = f->ctx;
+    listening_pool(f);
+    const char *address = xo_endpoint_self(f->b->endpoint)->address;
+    snprintf(path, sizeof path, "%s/%s.shm", xo_ctx_run_dir(f->ctx), address);
+    assert_int_equal(unlink(path), 0);
+    int door = xoi_unix_listen(path, NULL);
+    assert_true(door >= 0);
+    f->ctx = xo_ctx_create("test", NULL);
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+    assert_non_null(xo_endpoint_link(f->a->endpoint, address, NULL));
+    close(accept(door, NULL, NULL));
+    series_over(f, address, "ipc");
+    close(door);
+    unlink(path);
+    node_destroy(f->a);
+    f->a = NULL;
+    xo_ctx_destroy(f->ctx);
+    f->ctx = first;
+}
+
+/* ---- two processes ---- */
+
+static pid_t start_pool(fixture_t *f, char address[XO_ADDRESS_BYTES])
+{
+    int fds[2];
+    char text[XO_ADDRESS_BYTES] = "";
+    assert_int_equal(pipe(fds), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        f->ctx = xo_ctx_create("test", NULL);
+        f->loop = xo_loop_create(NULL);
+        listening_pool(f);
+        strcpy(text, xo_endpoint_self(f->b->endpoint)->address);
+        if (write(fds[1], text, sizeof text) == sizeof text)
+            xo_loop_run(f->loop);
+        _exit(1);
+    }
+    assert_int_equal(read(fds[0], address, XO_ADDRESS_BYTES), XO_ADDRESS_BYTES);
+    close(fds[0]);
+    close(fds[1]);
+    return child;
+}
+
+static void test_each_call_of_a_killed_pool_has_one_answer(void **state)
+{
+    fixture_t *f = *state;
+    const char *const lanes[] = {"shm", "ipc"};
+    for (int i = 0; i < 2; i++) {
+        char address[XO_ADDRESS_BYTES];
+        series_t series = {0};
+        setenv("XO_LANES", lanes[i], 1);
+        pid_t child = start_pool(f, address);
+        xo_ctx_destroy(f->ctx);
+        f->ctx = xo_ctx_create("test", NULL);
+        f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+        series_over(f, address, lanes[i]);
+        xo_link_t *link = xo_endpoint_link(f->a->endpoint, address, NULL);
+        kill(child, SIGSTOP);
+        call_series(f, link, &series, CALLS);
+        kill(child, SIGCONT);
+        UNTIL(series.answered > CALLS / 10);
+        kill(child, SIGKILL);
+        UNTIL(series.answered == CALLS);
+        assert_true(series.failed < CALLS * 9 / 10);
+        assert_false(series.out_of_order);
+        assert_int_equal(f->a->unlinked, 1);
+        assert_int_equal(f->a->why.errnum, ECONNRESET);
+        waitpid(child, NULL, 0);
+        node_destroy(f->a);
+        f->a = NULL;
+    }
+    setenv("XO_LANES", ALL_LANES, 1);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -172,6 +321,9 @@ int main(void)
         T(stale_socket_file_falls_back_to_tcp),
         T(nobody_at_a_tcp_address),
         T(only_the_port_says_who_was_meant),
+        T(without_shared_memory_ipc_is_used),
+        T(a_pool_without_shared_memory_is_reached_by_ipc),
+        T(each_call_of_a_killed_pool_has_one_answer),
     };
     setenv("XO_LANES", ALL_LANES, 1);
     cmocka_set_message_output(CM_OUTPUT_TAP);
