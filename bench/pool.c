@@ -1,5 +1,5 @@
 /* pool.c - what a call from one C actor to another costs: in one pool, and between the pools of two
- * processes over ipc.
+ * processes of a node ($XO_LANES says over which lanes).
  *
  * Prints one JSON object: times in microseconds, rates in messages a second. The callee of the
  * second part is a child process. */
@@ -312,7 +312,7 @@ int main(void)
     create(&station, "Caller", "caller");
     printf("{\n");
     bench(&station, "c_pool", xo_pool_address(station.pool), ",");
-    bench(&station, "c_ipc", address, "");
+    bench(&station, "c_node", address, "");
     printf("}\n");
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
