@@ -76,7 +76,8 @@ valgrind_unfit = \
 	t/pool-join \
 	t/private-redis \
 	t/process \
-	t/registry-refusals
+	t/registry-refusals \
+	t/ways
 
 system_tests = \
 	t/0001-layers.t \
