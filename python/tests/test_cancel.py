@@ -93,11 +93,13 @@ async def test_the_outcome_is_the_methods(address):
     gate = await make(Waits, address)
     task = asyncio.ensure_future(result_of(gate.fails_when_cancelled()))
     await until(gate.log, lambda log: log == ["in"])
+    await asyncio.sleep(0)  # see cancelled
     task.cancel()
     with pytest.raises(KeyError, match="instead"):
         await task
     task = asyncio.ensure_future(result_of(gate.twice_stubborn()))
     await until(gate.log, lambda log: log[1:] == ["in"])
+    await asyncio.sleep(0)  # see cancelled
     task.cancel()
     await until(gate.log, lambda log: log[1:] == ["in", "cancelled"])
     assert not task.done()

@@ -113,7 +113,10 @@ async def test_notes_and_groups(address):
 @in_each_pool
 async def test_what_is_no_exception_of_a_program(address):
     ref = await make(Fails, address)
-    for error in (GeneratorExit("g"), StopAsyncIteration(1), asyncio.InvalidStateError("i")):
+    errors = [StopAsyncIteration(1), asyncio.InvalidStateError("i")]
+    if sys.version_info[:2] != (3, 12):  # which closes the coroutines that it passes through
+        errors.append(GeneratorExit("g"))
+    for error in errors:
         for method in (ref.fail, ref.fail_later):
             with pytest.raises(type(error)) as caught:
                 await method(error)

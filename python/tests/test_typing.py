@@ -61,6 +61,7 @@ def test_a_strict_checker_is_content_with_an_application(tmp_path):
         [*command, f"--cache-dir={tmp_path}", str(file)], env=env, text=True, capture_output=True
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert 'Revealed type is "bytes"' in checked.stdout
+    told = checked.stdout.replace("builtins.", "")  # older checkers say where types come from
+    assert 'Revealed type is "bytes"' in told
     assert "ActorRef[application.Counter]" in checked.stdout
-    assert 'Revealed type is "int"' in checked.stdout
+    assert 'Revealed type is "int"' in told
