@@ -15,11 +15,15 @@ static double now_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec / NS_PER_S;
 }
 
-/* Whoever watches must not change what is watched: its errors go to stderr. */
+/* Whoever watches must not change what is watched: its errors go to stderr. NULL, and no
+ * exception, also if nobody watches any more: what a message holds can switch that off while it is
+ * written. */
 static PyObject *tell(const char *method, const char *format, ...)
 {
-    PyObject *watcher = Py_NewRef(xopy_state()->watcher);
+    PyObject *watcher = Py_XNewRef(xopy_state()->watcher);
     va_list values;
+    if (!watcher)
+        return NULL;
     va_start(values, format);
     PyObject *args = Py_VaBuildValue(format, values);
     va_end(values);

@@ -14,7 +14,7 @@ import sys
 import pytest
 
 import xoscar as xo
-from actors import DEADLINE_S
+from actors import DEADLINE_S, Echo
 from xoscar import debug
 
 SOON_S = 0.02  # a timeout that a test waits for
@@ -417,3 +417,17 @@ def test_the_environment_of_sub_pools(monkeypatch):
     xo.set_debug_options(None)
     monkeypatch.setenv("DEBUG_OSCAR", "1")
     assert debug.sub_pool_env() == {"DEBUG_OSCAR": "0"}
+
+
+class SwitchesOff:
+    def __reduce__(self):
+        xo.set_debug_options(None)
+        return int, ()
+
+
+async def test_switched_off_while_a_call_is_written():
+    async with await xo.create_actor_pool("127.0.0.1", n_process=1) as pool:
+        config = await xo.get_pool_config(pool.external_address)
+        ref = await xo.create_actor(Echo, address=config.get_external_address(1))
+        xo.set_debug_options(xo.DebugOptions())
+        assert await ref.echo(SwitchesOff()) == 0

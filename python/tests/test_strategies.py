@@ -6,7 +6,7 @@ import os
 import pytest
 
 import xoscar as xo
-from actors import Echo, Gate
+from actors import Echo, Gate, until
 from xoscar.backends import allocate_strategy as strategy
 
 
@@ -310,6 +310,8 @@ async def test_near_is_the_node_of_the_actor():
         main, one, two = await addresses_of(near)
         ref = await xo.create_actor(Gate, address=one)
         await xo.create_actor(Echo, address=main)
+        # Pools tell the broker of actors without waiting for it.
+        await until(xo.list_actors, lambda actors: {main, one} <= {a.address for a in actors})
         assert await where(far.external_address, strategy.Near(ref)) == two
         alone = await xo.create_actor(Echo, address=far.external_address)
         assert await where(main, strategy.Near(alone)) == far.external_address
