@@ -111,6 +111,7 @@ python_tests = \
 	python/tests/test_generator_ends.py \
 	python/tests/test_guide.py \
 	python/tests/test_loops.py \
+	python/tests/test_memory.py \
 	python/tests/test_metrics.py \
 	python/tests/test_monitor.py \
 	python/tests/test_on_receive.py \

@@ -287,9 +287,11 @@ static int call_clear(PyObject *self)
     return 0;
 }
 
+/* The garbage collector clears the runtime before the call is freed. */
 static bool is_lost(const xopy_call_t *call)
 {
-    return call->state == XOPY_CALL_EXCEPTION && !call->retrieved && !call->runtime->closed;
+    return call->state == XOPY_CALL_EXCEPTION && !call->retrieved && call->runtime &&
+           !call->runtime->closed;
 }
 
 /* Nobody will see the exception: the loop's handler is told. */

@@ -129,33 +129,51 @@ PyObject *xopy_future_add_done(PyObject *self, PyObject *const *args, Py_ssize_t
     Py_RETURN_NONE;
 }
 
-static Py_ssize_t remove_more(xopy_call_t *call, PyObject *callback)
+/* A callback's own __eq__ may run here, and add, remove or run callbacks. */
+static int equals(PyObject *one, PyObject *callback)
+{
+    Py_INCREF(one);
+    int equal = PyObject_RichCompareBool(one, callback, Py_EQ);
+    Py_DECREF(one);
+    return equal;
+}
+
+static Py_ssize_t remove_more(PyObject *more, PyObject *callback)
 {
     Py_ssize_t removed = 0;
-    for (Py_ssize_t i = call->more ? PyList_GET_SIZE(call->more) : 0; i-- > 0;) {
-        PyObject *entry = PyList_GET_ITEM(call->more, i);
-        int equal = PyObject_RichCompareBool(PyTuple_GET_ITEM(entry, 0), callback, Py_EQ);
-        if (equal < 0 || (equal && PySequence_DelItem(call->more, i) < 0))
+    for (Py_ssize_t i = PyList_GET_SIZE(more) - 1; i >= 0; i--) {
+        if (i >= PyList_GET_SIZE(more))
+            continue;
+        PyObject *entry = Py_NewRef(PyList_GET_ITEM(more, i));
+        int equal = equals(PyTuple_GET_ITEM(entry, 0), callback);
+        if (equal > 0 && i < PyList_GET_SIZE(more) && PyList_GET_ITEM(more, i) == entry)
+            removed += PySequence_DelItem(more, i) == 0;
+        Py_DECREF(entry);
+        if (equal < 0 || PyErr_Occurred())
             return -1;
-        removed += equal;
     }
     return removed;
+}
+
+static int remove_first(xopy_call_t *call, PyObject *callback)
+{
+    PyObject *first = call->callback;
+    int equal = first ? equals(first, callback) : 0;
+    if (equal <= 0 || call->callback != first)
+        return equal < 0 ? -1 : 0;
+    Py_CLEAR(call->callback);
+    Py_CLEAR(call->context);
+    return 1;
 }
 
 PyObject *xopy_future_remove_done(PyObject *self, PyObject *callback)
 {
     xopy_call_t *call = call_of(self);
-    Py_ssize_t removed = remove_more(call, callback);
-    int equal = 0;
-    if (removed >= 0 && call->callback)
-        equal = PyObject_RichCompareBool(call->callback, callback, Py_EQ);
-    if (removed < 0 || equal < 0)
-        return NULL;
-    if (equal) {
-        Py_CLEAR(call->callback);
-        Py_CLEAR(call->context);
-    }
-    return PyLong_FromSsize_t(removed + equal);
+    PyObject *more = Py_XNewRef(call->more);
+    Py_ssize_t removed = more ? remove_more(more, callback) : 0;
+    int first = removed < 0 ? -1 : remove_first(call, callback);
+    Py_XDECREF(more);
+    return first < 0 ? NULL : PyLong_FromSsize_t(removed + first);
 }
 
 /* ---- results ---- */
@@ -252,7 +270,7 @@ PyObject *xopy_future_cancel(PyObject *self, PyObject *const *args, Py_ssize_t c
     Py_XSETREF(call->cancel_message, Py_XNewRef(cancel_message(args, count, kwnames)));
     if (call->state == XOPY_CALL_PENDING)
         cancel_pending(call);
-    else
+    else if (call->state == XOPY_CALL_LAZY)
         call->state = XOPY_CALL_CANCELLED;
     Py_RETURN_TRUE;
 }

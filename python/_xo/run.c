@@ -196,8 +196,12 @@ static PyObject *run_next(PyObject *self)
 
 static PyObject *throw_inner(xopy_run_t *run, PyObject *args)
 {
-    PyObject *throw = PyObject_GetAttr(run->coroutine, xopy_state()->str_throw);
+    xopy_state_t *state = xopy_state();
+    xopy_run_t *outer = state->current_run;
+    PyObject *throw = PyObject_GetAttr(run->coroutine, state->str_throw);
+    state->current_run = run;
     PyObject *yielded = throw ? PyObject_CallObject(throw, args) : NULL;
+    state->current_run = outer;
     Py_XDECREF(throw);
     return yielded;
 }
@@ -360,10 +364,14 @@ void xopy_run_cancel(xopy_run_t *run)
 {
     if (!run->task)
         return;
-    PyObject *result = PyObject_CallMethodNoArgs(run->task, xopy_state()->str_cancel);
+    PyObject *task = Py_NewRef(run->task); /* to be cancelled can end both */
+    Py_INCREF(run);
+    PyObject *result = PyObject_CallMethodNoArgs(task, xopy_state()->str_cancel);
     if (!result)
         xopy_report(run->pool->runtime, "a method could not be cancelled");
     Py_XDECREF(result);
+    Py_DECREF(task);
+    Py_DECREF(run);
 }
 
 void xopy_run_drop(xopy_run_t *run)

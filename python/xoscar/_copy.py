@@ -164,14 +164,23 @@ class _Window:
 def _blocks(pairs: list, block_size: int) -> Iterator[tuple]:
     for view, ref in pairs:
         for offset in range(0, view.nbytes, block_size):
-            end = min(offset + block_size, view.nbytes)
-            yield ref, offset, end, PickleBuffer(view[offset:end])
+            yield view, ref, offset, min(offset + block_size, view.nbytes)
+
+
+def _send(service: ActorRef, view: memoryview, ref: BufferRef, start: int, stop: int) -> Any:
+    """The call that writes a block. The buffer does not outlive it: CPython's garbage collector
+    crashes when it finds a buffer over a memoryview in a cycle, an exception's frames for example.
+    """
+    block = PickleBuffer(view[start:stop])
+    call = service.write(ref, start, stop, block)
+    call.add_done_callback(lambda _: block.release())
+    return call
 
 
 async def _copy_buffers(service: ActorRef, pairs: list, block_size: int) -> None:
     async with _Window() as window:
         for block in _blocks(pairs, block_size):
-            await window.add(service.write(*block))
+            await window.add(_send(service, *block))
 
 
 async def _copy_file(service: ActorRef, file: Any, ref: FileObjectRef, block_size: int) -> None:
