@@ -30,13 +30,15 @@ static bool was_seen(xopy_body_t *body, PyObject *container)
 /* Beyond this many shared containers the search would cost more than pickling does. */
 #define SEEN_MAX 64
 
-/* Identity counts for what can be changed: met twice, a container is no plain value. One that
- * nothing else refers to cannot be met again. */
-static xopy_written_t check_identity(xopy_body_t *body, PyObject *container)
+/* What nothing else refers to cannot be met again. */
+static bool cannot_come_again(const xopy_body_t *body, PyObject *container)
 {
-    if (body->nesting > 1 && Py_REFCNT(container) == 1)
-        return XOPY_WRITTEN;
-    if (was_seen(body, container) || body->seen_count == SEEN_MAX)
+    return body->nesting > 1 && Py_REFCNT(container) == body->known_refs;
+}
+
+static xopy_written_t add_seen(xopy_body_t *body, PyObject *container)
+{
+    if (body->seen_count == SEEN_MAX)
         return XOPY_NOT_PLAIN;
     if (body->seen_count == body->seen_capacity) {
         size_t capacity = body->seen_capacity ? 2 * body->seen_capacity : 8;
@@ -50,6 +52,15 @@ static xopy_written_t check_identity(xopy_body_t *body, PyObject *container)
     }
     body->seen[body->seen_count++] = container;
     return XOPY_WRITTEN;
+}
+
+/* Identity counts for what can be changed: met twice, a container is no plain value. */
+static xopy_written_t check_identity(xopy_body_t *body, PyObject *container)
+{
+    body->changeable++;
+    if (cannot_come_again(body, container))
+        return XOPY_WRITTEN;
+    return was_seen(body, container) ? XOPY_NOT_PLAIN : add_seen(body, container);
 }
 
 static xopy_written_t write_big_int(xopy_body_t *body, PyObject *value)
@@ -125,9 +136,19 @@ static xopy_written_t write_complex(xopy_body_t *body, PyObject *value)
     return XOPY_WRITTEN;
 }
 
+/* A value that is held by a container and, while it is written, by us. */
+static xopy_written_t write_held(xopy_body_t *body, PyObject *value)
+{
+    body->known_refs = 2;
+    xopy_written_t result = xopy_write(body, value);
+    body->known_refs = 1;
+    return result;
+}
+
 static xopy_written_t write_items(xopy_body_t *body, PyObject *const *items, Py_ssize_t count)
 {
     xo_pack_array(&body->bytes, (uint32_t)count);
+    body->known_refs = 1;
     for (Py_ssize_t i = 0; i < count; i++) {
         xopy_written_t result = xopy_write(body, items[i]);
         if (result != XOPY_WRITTEN)
@@ -148,7 +169,7 @@ static xopy_written_t write_list(xopy_body_t *body, PyObject *list)
         if (PyList_GET_SIZE(list) != count)
             return XOPY_NOT_PLAIN;
         PyObject *item = Py_NewRef(PyList_GET_ITEM(list, i));
-        result = xopy_write(body, item);
+        result = write_held(body, item);
         Py_DECREF(item);
         if (result != XOPY_WRITTEN)
             return result;
@@ -165,7 +186,7 @@ static xopy_written_t write_set_items(xopy_body_t *body, PyObject *set)
     xopy_written_t result = XOPY_WRITTEN;
     PyObject *item;
     while (result == XOPY_WRITTEN && (item = PyIter_Next(iter))) {
-        result = xopy_write(body, item);
+        result = write_held(body, item);
         Py_DECREF(item);
     }
     Py_DECREF(iter);
@@ -178,9 +199,21 @@ static xopy_written_t write_set(xopy_body_t *body, PyObject *set)
     return result == XOPY_WRITTEN ? write_set_items(body, set) : result;
 }
 
-static xopy_written_t write_tuple(xopy_body_t *body, PyObject *tuple)
+static xopy_written_t write_tuple_items(xopy_body_t *body, PyObject *tuple)
 {
     return write_items(body, ((PyTupleObject *)tuple)->ob_item, PyTuple_GET_SIZE(tuple));
+}
+
+/* Met twice, a tuple brings what it holds twice: that counts if it can be changed. */
+static xopy_written_t write_tuple(xopy_body_t *body, PyObject *tuple)
+{
+    unsigned before = body->changeable;
+    bool again = !cannot_come_again(body, tuple);
+    if (again && was_seen(body, tuple))
+        return XOPY_NOT_PLAIN;
+    xopy_written_t result = write_tuple_items(body, tuple);
+    bool holds_changeable = body->changeable != before;
+    return result == XOPY_WRITTEN && again && holds_changeable ? add_seen(body, tuple) : result;
 }
 
 /* Writes an ext type whose payload another writer writes: the payload goes behind room for the
@@ -207,9 +240,9 @@ static xopy_written_t write_item(xopy_body_t *body, PyObject *key, PyObject *val
 {
     Py_INCREF(key);
     Py_INCREF(value);
-    xopy_written_t result = xopy_write(body, key);
+    xopy_written_t result = write_held(body, key);
     if (result == XOPY_WRITTEN)
-        result = xopy_write(body, value);
+        result = write_held(body, value);
     Py_DECREF(key);
     Py_DECREF(value);
     return result;
@@ -327,7 +360,7 @@ xopy_written_t xopy_write_pair(xopy_body_t *body, PyObject *args, PyObject *kwar
 {
     xo_pack_array(&body->bytes, 2);
     body->depth += PAIR_LEVELS;
-    xopy_written_t result = write_tuple(body, args);
+    xopy_written_t result = write_tuple_items(body, args);
     if (result == XOPY_WRITTEN && kwargs == Py_None)
         xo_pack_map(&body->bytes, 0);
     else if (result == XOPY_WRITTEN)

@@ -2,8 +2,9 @@
  *
  * Plain values (None, bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset,
  * references; exactly these types, no subclasses) are written as msgpack. As soon as
- * one value of a message is not plain, or one list, dict or set is met twice (its identity counts),
- * the whole is one pickle of protocol 5 with its large buffers out of band.
+ * one value of a message is not plain, or one list, dict or set is met twice, if only because the
+ * tuple is that holds it (their identity counts), the whole is one pickle of protocol 5 with its
+ * large buffers out of band.
  */
 #ifndef XOPY_VALUES_H
 #define XOPY_VALUES_H
@@ -28,8 +29,10 @@ typedef struct xopy_body {
     struct xopy_pins *pins; /* who frees what the peer has taken */
     PyObject **seen;        /* containers met so far that something else refers to */
     size_t seen_count, seen_capacity;
-    int depth;   /* levels of msgpack open */
-    int nesting; /* containers open */
+    int depth;           /* levels of msgpack open */
+    int nesting;         /* containers open */
+    unsigned changeable; /* lists, dicts and sets met so far */
+    int known_refs;      /* to the value that is written next: those of its container and ours */
 } xopy_body_t;
 
 void xopy_body_init(xopy_body_t *body, struct xopy_pins *pins, xopy_share_t share);

@@ -180,9 +180,32 @@ def test_identity_survives():
     assert back[0] is back
 
 
+def test_identity_survives_in_a_tuple_that_is_met_twice():
+    pair = (1, [2])
+    a, b = round_trip([pair, pair])
+    assert a[1] is b[1] and a == pair
+    a, b = round_trip((pair, {"k": (pair,)}))
+    assert a[1] is b["k"][0][1]
+    outer = ((), (pair,))  # changeable only far inside
+    a, b = round_trip([outer, outer])
+    assert a[1][0][1] is b[1][0][1]
+
+
+def test_tuples_without_identity_are_plain():
+    pair = (1, "two", (3.0, frozenset([4])))
+    assert not is_pickle([pair, pair, (pair, pair)])
+    assert not is_pickle([[(i, [i], {}) for i in range(200)]])
+
+
+def test_containers_of_one_owner_are_plain_however_many():
+    assert not is_pickle([{"rows": [[i] for i in range(200)]}, {i: {i} for i in range(200)}])
+
+
 def test_equal_containers_stay_two():
     a, b = round_trip([[1], [1]])
     assert a == b and a is not b
+    a, b = round_trip([([1],), ([1],)])
+    assert a[0] is not b[0]
 
 
 def test_depth():

@@ -39,6 +39,14 @@ class Mirror(xo.Actor):
     def same(self, a, b):
         return a is b[0]
 
+    def same_second(self, a, b):
+        return a[1] is b[1]
+
+    def keep(self, pair):
+        """Is its list the one that came last?"""
+        last, self.last = getattr(self, "last", None), pair[1]
+        return last is self.last
+
     def raises(self, error):
         raise error
 
@@ -127,6 +135,10 @@ def test_identity_between_arguments(mirror):
     shared = [1]
     assert mirror(lambda a: a.same(shared, [shared])) is True
     assert mirror(lambda a: a.same([1], [[1]])) is False
+    pair = (1, shared)
+    assert mirror(lambda a: a.same_second(pair, pair)) is True
+    assert mirror(lambda a: a.same_second(pair, b=pair)) is True
+    assert mirror(lambda a: a.keep.batch(a.keep.delay(pair), a.keep.delay(pair)))[1] is True
     array = np.zeros(100000)
     assert mirror(lambda a: a.same(array, [array])) is True
 
