@@ -7,6 +7,7 @@
  * starts.c    pool.start, pool.stop               relay.c    calls passed on
  * recover.c   actors created again with their pool
  * wait.c      pool.wait, pool.kill                 places.c   place.take, place.free
+ * barrier.c   waits until what pools have told has arrived
  */
 #ifndef XO_BROKER_BROKER_IMPL_H
 #define XO_BROKER_BROKER_IMPL_H
@@ -73,6 +74,18 @@ void xo_broker_recovery_detach(xo_member_t *member);
 /* Keeps what "actor.up" told in its fifth argument. -1: it is malformed. */
 int xo_broker_take_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t told,
                         const xo_msg_t *from, xo_error_t *err);
+
+/* ---- barrier.c ---- */
+/* What a pool tells is under way for a moment: a pool that does not answer for longer than this is
+ * busy, and what it told before has come. */
+#define XO_BARRIER_HIT_MS 100
+/* That an actor is nowhere is worth a longer wait. */
+#define XO_BARRIER_MISS_MS 1000
+/* Calls `done` once, when all that the pools with an actor `uid` (empty: all pools) have told by
+ * now has arrived; a pool that does not answer holds it up for `bound_ms` at most. False: there is
+ * none to wait for, and `done` is not called. */
+bool xo_broker_barrier(xo_broker_t *broker, xo_slice_t uid, uint32_t bound_ms,
+                       void (*done)(void *arg), void *arg);
 
 /* ---- wait.c ---- */
 void xo_broker_waits_on_fact(xo_broker_t *broker, const xo_member_t *member, xo_fact_t fact,

@@ -7,6 +7,7 @@ broker_libxo_broker_la_LIBADD = $(ZMQ_LIBS) $(INIH_LIBS)
 broker_libxo_broker_la_SOURCES = \
 	broker/ask.c \
 	broker/ask.h \
+	broker/barrier.c \
 	broker/broker.c \
 	broker/broker.h \
 	broker/broker_impl.h \

@@ -3,15 +3,13 @@
 
 #include "broker/broker_impl.h"
 
-/* A pool that does not answer the barrier holds nobody up for longer. */
-#define BARRIER_MS 1000
-
-/* One lookup: at a miss it waits for a barrier with the node's pools (design.md, "A lookup that
- * misses waits for a barrier"), then asks the registry for other nodes. */
+/* One lookup: a hit is confirmed by a barrier with the pools that hold the actor, a miss by one
+ * with all pools of the node (design.md, "A lookup waits for a barrier"); then the registry is
+ * asked for other nodes. */
 typedef struct xo_lookup {
     xo_broker_t *broker;
     xo_ask_t *ask; /* NULL: ended before */
-    size_t pings;  /* under way */
+    bool waiting;  /* for a barrier */
     bool asking;   /* the registry */
     size_t size;
     char uid[XO_UID_BYTES_MAX];
@@ -24,7 +22,7 @@ static xo_slice_t uid_of(const xo_lookup_t *lookup)
 
 static void free_if_idle(xo_lookup_t *lookup)
 {
-    if (lookup->ask == NULL && lookup->pings == 0 && !lookup->asking)
+    if (lookup->ask == NULL && !lookup->waiting && !lookup->asking)
         free(lookup);
 }
 
@@ -128,38 +126,44 @@ static void ask_registry(xo_lookup_t *lookup)
     }
 }
 
-/* ---- the barrier ---- */
+/* ---- the barriers ---- */
 
-static void on_pong(xo_call_t *call, xo_msg_t **reply, void *arg)
+static void on_all_told(void *arg)
 {
     xo_lookup_t *lookup = arg;
-    (void)call, (void)reply;
-    if (--lookup->pings == 0 && lookup->ask != NULL)
+    lookup->waiting = false;
+    if (lookup->ask != NULL)
         ask_registry(lookup);
     else
         free_if_idle(lookup);
 }
 
-static void ping_pool(xo_lookup_t *lookup, xo_link_t *link)
+static void confirm_miss(xo_lookup_t *lookup)
 {
-    xo_header_t header = {.kind = XO_HAS};
-    xo_msg_t *msg = xo_msg_create(&header, (xo_slice_t){NULL, 0});
-    if (msg != NULL && xo_endpoint_call(lookup->broker->endpoint, link, &msg, XO_SEND_QUEUE,
-                                        BARRIER_MS * XO_MS, on_pong, lookup, NULL) != NULL)
-        lookup->pings++;
-    xo_msg_destroy(&msg);
+    lookup->waiting = xo_broker_barrier(lookup->broker, xo_slice(NULL, 0), XO_BARRIER_MISS_MS,
+                                        on_all_told, lookup);
+    if (!lookup->waiting)
+        ask_registry(lookup);
+}
+
+static void on_holders_told(void *arg)
+{
+    xo_lookup_t *lookup = arg;
+    if (lookup->ask != NULL && find_own(lookup) == NULL)
+        confirm_miss(lookup);
+    else
+        on_all_told(lookup);
 }
 
 static void begin(xo_lookup_t *lookup)
 {
-    xo_pools_t *pools = &lookup->broker->pools;
     if (find_own(lookup) == NULL) {
-        for (xo_member_t *m = xo_pools_first(pools); m != NULL; m = xo_pools_next(m)) {
-            if (m->link != NULL)
-                ping_pool(lookup, m->link);
-        }
+        confirm_miss(lookup);
+        return;
     }
-    if (lookup->pings == 0)
+    lookup->waiting = xo_broker_barrier(lookup->broker, uid_of(lookup), XO_BARRIER_HIT_MS,
+                                        on_holders_told, lookup);
+    if (!lookup->waiting)
         ask_registry(lookup);
 }
 

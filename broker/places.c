@@ -14,6 +14,7 @@ typedef struct xo_take {
     xo_broker_t *broker;
     xo_ask_t *ask;    /* NULL: ended before */
     size_t checks;    /* under way */
+    bool waiting;     /* for a barrier */
     xo_place_t place; /* its slices point into the ask's message */
 } xo_take_t;
 
@@ -27,7 +28,7 @@ typedef struct xo_check {
 
 static void free_if_idle(xo_take_t *take)
 {
-    if (take->ask == NULL && take->checks == 0)
+    if (take->ask == NULL && take->checks == 0 && !take->waiting)
         free(take);
 }
 
@@ -154,9 +155,21 @@ static int read_place(xo_slice_t args, xo_place_t *place, xo_slice_t *address, x
     return 0;
 }
 
+static void on_all_told(void *arg)
+{
+    xo_take_t *take = arg;
+    take->waiting = false;
+    finish(take);
+}
+
+/* Where numbers count, all that pools have told must have arrived. */
 static void begin(xo_take_t *take)
 {
     xo_ask_on_stop(take->ask, let_go, take);
+    take->waiting = take->place.least && xo_broker_barrier(take->broker, xo_slice(NULL, 0),
+                                                           XO_BARRIER_HIT_MS, on_all_told, take);
+    if (take->waiting)
+        return;
     if (!try(take))
         ask_pools(take);
     if (take->checks == 0)

@@ -158,29 +158,69 @@ static void beat(node_t *pool)
 
 /* ---- lookups ---- */
 
-static void lookup_of_a_known_actor_asks_nobody(void **state)
+/* The broker has heard of it: a lookup that finds it asks its pool alone. */
+static void up_and_known(world_t *w, node_t *pool, const char *uid)
+{
+    answer_t answer = {0};
+    fixture_t *f = w->f;
+    tell_actor(pool, "actor.up", uid);
+    for (bool known = false; !known;) {
+        call(w, "actors", NULL, &answer);
+        UNTIL(answer.count == 1);
+        known = strstr(text_of(&answer), uid) != NULL;
+        xo_msg_destroy(&answer.msg);
+        answer = (answer_t){0};
+    }
+}
+
+static void lookup_of_a_known_actor_asks_its_pool_alone(void **state)
 {
     world_t *w = *state;
     fixture_t *f = w->f;
     answer_t answer = {0};
     f->b = join(w, 11, 1);
-    tell_actor(f->b, "actor.up", "alice");
-    call(w, "ping", NULL, &answer);
-    expect(w, &answer, XO_RESULT, "pong");
-    do { /* the tell may come after the first lookup, which then asks the pool */
-        call(w, "lookup", "alice", &answer);
-        while (answer.count == 0) {
-            xo_loop_once(f->loop, 10);
-            if (f->b->first < f->b->count)
-                answer_barrier(f->b);
-        }
-    } while (strstr(text_of(&answer), "alice") == NULL);
-    xo_msg_destroy(&answer.msg);
-    size_t asked = f->b->count;
-    answer = (answer_t){0};
+    f->c = join(w, 12, 1);
+    up_and_known(w, f->b, "alice");
     call(w, "lookup", "alice", &answer);
+    UNTIL(f->b->count == 1);
+    assert_int_equal(answer.count, 0);
+    answer_barrier(f->b);
     expect(w, &answer, XO_RESULT, "\"address\": \"127.0.0.1:11\"");
-    assert_int_equal(f->b->count, asked);
+    assert_int_equal(f->c->count, 0);
+}
+
+static void lookup_sees_an_end_that_is_being_told(void **state)
+{
+    world_t *w = *state;
+    fixture_t *f = w->f;
+    answer_t answer = {0};
+    f->b = join(w, 11, 1);
+    f->c = join(w, 12, 1);
+    up_and_known(w, f->b, "alice");
+    call(w, "lookup", "alice", &answer);
+    UNTIL(f->b->count == 1);
+    tell_actor(f->b, "actor.down", "alice");
+    answer_barrier(f->b);
+    UNTIL(f->b->count == 2 && f->c->count == 1); /* nowhere: all are asked */
+    answer_barrier(f->b);
+    tell_actor(f->c, "actor.up", "alice");
+    answer_barrier(f->c);
+    expect(w, &answer, XO_RESULT, "\"address\": \"127.0.0.1:12\"");
+}
+
+static void lookup_of_a_busy_pool_s_actor_does_not_wait_for_long(void **state)
+{
+    world_t *w = *state;
+    fixture_t *f = w->f;
+    answer_t answer = {0};
+    f->b = join(w, 11, 1);
+    up_and_known(w, f->b, "alice");
+    xo_loop_freeze(f->loop, xo_loop_now(f->loop));
+    call(w, "lookup", "alice", &answer);
+    UNTIL(f->b->count == 1);
+    assert_int_equal(answer.count, 0);
+    xo_loop_advance(f->loop, 101 * XO_MS);
+    expect(w, &answer, XO_RESULT, "\"address\": \"127.0.0.1:11\"");
 }
 
 static void lookup_waits_for_what_pools_are_telling(void **state)
@@ -402,13 +442,22 @@ static void it_can_be_destroyed_at_any_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(lookup_of_a_known_actor_asks_nobody), TEST(lookup_waits_for_what_pools_are_telling),
-        TEST(lookup_of_nobody_is_empty),           TEST(lookup_does_not_wait_for_a_hung_pool),
-        TEST(lookup_survives_the_death_of_a_pool), TEST(lookup_can_be_cancelled),
-        TEST(a_pool_that_leaves_is_told_to_all),   TEST(a_pool_needs_an_id_of_its_own),
-        TEST(silence_makes_a_pool_suspect),        TEST(it_is_an_actor_and_hosts_none),
-        TEST(arguments_are_plain_and_positional),  TEST(a_tell_that_fails_is_counted),
-        TEST(it_stops_and_answers_what_waits),     TEST(it_can_be_destroyed_at_any_time),
+        TEST(lookup_of_a_known_actor_asks_its_pool_alone),
+        TEST(lookup_sees_an_end_that_is_being_told),
+        TEST(lookup_of_a_busy_pool_s_actor_does_not_wait_for_long),
+        TEST(lookup_waits_for_what_pools_are_telling),
+        TEST(lookup_of_nobody_is_empty),
+        TEST(lookup_does_not_wait_for_a_hung_pool),
+        TEST(lookup_survives_the_death_of_a_pool),
+        TEST(lookup_can_be_cancelled),
+        TEST(a_pool_that_leaves_is_told_to_all),
+        TEST(a_pool_needs_an_id_of_its_own),
+        TEST(silence_makes_a_pool_suspect),
+        TEST(it_is_an_actor_and_hosts_none),
+        TEST(arguments_are_plain_and_positional),
+        TEST(a_tell_that_fails_is_counted),
+        TEST(it_stops_and_answers_what_waits),
+        TEST(it_can_be_destroyed_at_any_time),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
