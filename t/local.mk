@@ -276,6 +276,7 @@ full_tests = \
 	t/full-distcheck.t \
 	t/full-fuzz.t \
 	t/full-install.t \
+	t/full-ipc.t \
 	t/full-quickstart.t \
 	t/full-tsan.t \
 	t/full-valgrind.t
