@@ -417,6 +417,47 @@ async def test_the_one_who_gave_it_away_cannot_use_it(address):
 
 
 @in_each_pool
+async def test_items_at_hand_are_not_read_by_the_giver_too(address):
+    ref, other = await make(Source, address), await make(Consumer, address)
+    handle = await ref.numbers(100)
+    assert await handle.__anext__() == 0 and len(handle._items) > 0
+    assert await other.consume(pickle.loads(pickle.dumps(handle))) == list(range(1, 100))
+    with pytest.raises(RuntimeError, match="handed to another consumer"):
+        await handle.__anext__()
+    with pytest.raises(StopAsyncIteration):
+        await handle.__anext__()
+    await ref.destroy()
+
+
+@in_each_pool
+async def test_a_copy_that_nobody_got_takes_nothing(address):
+    ref = await make(Source, address)
+    handle = await ref.numbers(3000)
+    assert await handle.__anext__() == 0
+    data = pickle.dumps(handle)
+    assert await handle.__anext__() == 1
+    data = pickle.dumps(handle)
+    assert [await handle.__anext__() for _ in range(1000)] == list(range(2, 1002))
+    late = pickle.loads(data)  # whoever comes too late is told
+    with pytest.raises(RuntimeError, match="handed to another consumer"):
+        await collect(late)
+    del late
+    assert await collect(handle) == list(range(1002, 3000))
+    await ref.destroy()
+
+
+@in_each_pool
+async def test_closing_what_was_given_away_closes_nothing(address):
+    ref = await make(Source, address)
+    handle = await ref.numbers(30)
+    assert await handle.__anext__() == 0
+    data = pickle.dumps(handle)
+    await handle.aclose()
+    assert await collect(pickle.loads(data)) == list(range(1, 30))
+    await ref.destroy()
+
+
+@in_each_pool
 async def test_who_handed_it_on_cannot_take_it_back_with_a_late_message(address):
     ref = await make(Source, address)
     loop, data = asyncio.get_running_loop(), pickle.dumps(await ref.numbers(9))

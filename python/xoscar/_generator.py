@@ -85,7 +85,8 @@ class IteratorWrapper:
 
     It is an asynchronous iterator. It can be an argument or a result, also when some items have
     been consumed: the one who gets it goes on with the next item, and the one who gave it away
-    cannot use it any more.
+    cannot use it any more. Whichever of the two reads first has the rest to itself; the other gets
+    a RuntimeError. No item is read twice.
 
     Parameters
     ----------
@@ -120,6 +121,7 @@ class IteratorWrapper:
         self._take = None  # how to ask for one item, if the stream is on demand
         self._pull = None  # the request for more under way
         self._handed = False  # a copy has been pickled
+        self._successor = None  # the token with which this handle takes the stream back
         self._loop = _running_loop()
 
     def _send(self, name, *args):
@@ -132,11 +134,32 @@ class IteratorWrapper:
         return self
 
     async def __anext__(self) -> Any:
+        if self._handed and not self._over:
+            await self._take_back()
         while not self._items:
             if self._end is not None or self._over:
                 self._raise_end()
             await self._more()
         return self._pop()
+
+    async def _take_back(self):
+        """A copy was pickled. If nobody has got that yet, this handle goes on, and whoever gets it
+        later gets an error; else the error is here. So no item is read twice."""
+        if self._successor is None:
+            self._hops += 2  # one more than the copy
+            self._successor = _token(self._hops)
+        self._pull = None  # its answer, if one is under way, is that of the former token
+        args = self._ident, self._successor, self._index, self._token
+        try:
+            await _xo.method(self._ref, "__xo_claim")(*args)
+        except Exception as e:
+            if isinstance(e, RuntimeError):  # another has it, or has read it to its end already
+                e = RuntimeError("the stream has been handed to another consumer")
+            self._items.clear()
+            self._end = ("raise", e)
+        else:
+            self._token = self._successor
+        self._handed, self._successor = False, None
 
     def _pop(self):
         item = self._items.popleft()
@@ -179,12 +202,12 @@ class IteratorWrapper:
         self._arrived(pull)
 
     def _arrived(self, pull):
+        error = None if pull.cancelled() else pull.exception()
         if self._pull is not pull:
             return
         self._pull = None
         if pull.cancelled():
             return
-        error = pull.exception()
         if error is not None:
             self._end = ("raise", error)
             return
@@ -228,7 +251,7 @@ class IteratorWrapper:
         if pull is not None:
             pull.abandon()
         try:
-            await _xo.method(self._ref, "__xo_close")(self._ident, self._token, False)
+            await _xo.method(self._ref, "__xo_close")(self._ident, self._token, self._handed)
         except errors.ActorNotExist:
             pass
 

@@ -6,6 +6,7 @@ Messages of the consumer are calls of methods of the actor that are not the user
     __xo_take(stream, token, start, have)          the same, of a stream on demand
     __xo_cancel(stream, token, start)              who waited for item `start` was cancelled
     __xo_claim(stream, token, have)                somebody has got the handle
+    __xo_claim(stream, token, have, former)        who had it as `former` goes on with it
     __xo_close(stream, token, handed)              somebody has no use for it any more
 
 and of the stream itself __xo_produce, which takes its turn as any message to the actor does, runs
@@ -122,6 +123,12 @@ class Stream:
             self.peer = peer
             if peer:
                 by_peer.setdefault(peer, weakref.WeakSet()).add(self)
+
+    def take_back(self, token, have, peer, former):
+        """Whoever consumed it as `former` goes on as `token`, if no copy of it was used."""
+        if self.holder not in (former, token):
+            raise RuntimeError("the stream has been handed to another consumer")
+        self.claim(token, have, peer)
 
     def _leave_peer(self):
         streams = by_peer.get(self.peer)

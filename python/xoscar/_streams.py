@@ -77,8 +77,10 @@ def serve(actor, name, args, sender):
         ident, token, start = args
         return _find(actor, ident).cancel(token, start)
     if name == "__xo_claim":
-        ident, token, have = args
-        return _find(actor, ident).claim(token, have, sender)
+        ident, token, have, *former = args
+        stream = _find(actor, ident)
+        claim = stream.take_back if former else stream.claim
+        return claim(token, have, sender, *former)
     if name == "__xo_close":
         return _release(actor, *args)
     if name in ("__xo_produce", "__xo_produce_free") and not sender:
