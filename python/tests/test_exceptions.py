@@ -20,6 +20,11 @@ class Fails(xo.Actor):
         await asyncio.sleep(0)
         raise error
 
+    @xo.generator
+    def fails_in_the_middle(self):
+        yield 1
+        raise ValueError("in the middle")
+
     def exit(self, status):
         sys.exit(status)
 
@@ -69,6 +74,26 @@ class StrFails(Exception):
         raise RuntimeError("no text")
 
 
+class Particular(Exception):
+    """One whose constructor takes what its args are not, and counts."""
+
+    made = 0
+    __slots__ = ("slot",)
+
+    def __init__(self, number, *, why):
+        Particular.made += 1
+        super().__init__(f"{number} because of {why}")
+        self.why, self.slot = why, [number]
+
+
+class Asks(xo.Actor):
+    async def ask(self, ref):
+        await ref.fail(KeyError("asked"))
+
+    def particular(self):
+        raise Particular(7, why="this")
+
+
 def shown(error):
     return "".join(traceback.format_exception(type(error), error, error.__traceback__))
 
@@ -81,6 +106,64 @@ async def test_chains_are_shown(address):
     text = shown(caught.value)
     assert "KeyError: 'first'" in text and "IndexError: second" in text and "third" in text
     assert "direct cause" in text and "During handling" in text
+
+
+@in_each_pool
+async def test_the_text_says_where(address):
+    ref = await make(Fails, address)
+    where = f"[address={address}, pid={await ref.pid()}] "
+    for method in (ref.fail, ref.fail_later):
+        with pytest.raises(ValueError) as caught:
+            await method(ValueError("text", 2))
+        assert str(caught.value) == where + "('text', 2)" and caught.value.args == ("text", 2)
+        text = shown(caught.value)
+        assert f"ValueError: {where}" in text and "raise error" in text and "in fail" in text
+    with pytest.raises(KeyError) as caught:
+        await ref.fail.batch(ref.fail.delay(KeyError(1)))
+    assert str(caught.value) == where + "1"
+
+
+def test_the_text_says_where_it_was_raised_first(node):
+    run, addresses = node
+
+    async def use(far, near):
+        ref, asks = await make(Fails, far), await make(Asks, near)
+        with pytest.raises(KeyError) as caught:
+            await asks.ask(ref)
+        assert str(caught.value) == f"[address={far}, pid={await ref.pid()}] 'asked'"
+        assert "in ask" in shown(caught.value) and "in fail" in shown(caught.value)
+        with pytest.raises(xo.ActorNotExist) as caught:
+            await asks.ask(xo.ActorRef(far, "nobody"))
+        assert str(caught.value).count("[address=") == 1 and far in str(caught.value)
+
+    for far in addresses[:2]:
+        for near in addresses[:2]:
+            run(use(far, near))
+
+
+def test_a_constructor_of_its_own_is_not_run_again(node):
+    run, addresses = node
+
+    async def use():
+        asks = await make(Asks, addresses[0])
+        before = Particular.made
+        with pytest.raises(Particular) as caught:
+            await asks.particular()
+        assert Particular.made == before + 1
+        error = caught.value
+        assert (error.why, error.slot, error.args) == ("this", [7], ("7 because of this",))
+        assert str(error).endswith("] 7 because of this") and type(error).__name__ == "Particular"
+
+    run(use())
+
+
+@in_each_pool
+async def test_a_generators_error_says_where(address):
+    ref = await make(Fails, address)
+    with pytest.raises(ValueError) as caught:
+        async for _ in await ref.fails_in_the_middle():
+            pass
+    assert str(caught.value) == f"[address={address}, pid={await ref.pid()}] in the middle"
 
 
 @in_each_pool

@@ -3,7 +3,10 @@
 The exception arrives as its own type: as an instance of a subclass of it that has the same name and
 module, whose text begins with where it happened, and whose cause is the remote traceback.
 """
-import weakref
+import copyreg
+import functools
+import os
+import re
 
 from . import _pickle, errors
 
@@ -66,10 +69,13 @@ def describe(exception):
 
 # ---- dressing ----
 
-_dressed_classes = weakref.WeakKeyDictionary()
+_WHERE = re.compile(r"\[address=\S+, pid=\d+\]")  # an exception on its way has it in front
 
 
-def _dress_class(cls):
+@functools.lru_cache(256)
+def _dressed_class(cls):
+    """A subclass of the same name whose text begins with where the exception was raised."""
+
     def __str__(self):
         return f"{self._xo_where} {cls.__str__(self)}"
 
@@ -94,60 +100,68 @@ def _dress_class(cls):
     )
 
 
-def _dressed_class(cls):
-    dressed = _dressed_classes.get(cls)
-    if dressed is None:
-        dressed = _dressed_classes[cls] = _dress_class(cls)
-    return dressed
-
-
-def _rebuild(exception, dressed):
-    """The exception as an instance of `dressed`, made as unpickling makes it."""
+def _clone(exception, dressed):
+    """The exception as an instance of `dressed`, without the user's __init__, which has run."""
     cls = type(exception)
-    func, args, *rest = exception.__reduce_ex__(4)
-    if func is cls:
-        new = dressed(*args)
-    elif args and args[0] is cls:
-        new = func(dressed, *args[1:])
-    else:
-        raise TypeError("made in a way of its own")
-    state = rest[0] if rest else None
-    if state and hasattr(new, "__setstate__"):
-        new.__setstate__(state)
+    base = next(c for c in cls.__mro__ if c.__module__ == "builtins")
+    _, args, *state = base.__reduce__(exception)
+    new = base.__new__(dressed, *args)
+    base.__init__(new, *args)
+    if state:
+        base.__setstate__(new, state[0])
+    new.args = exception.args
+    for name in copyreg._slotnames(cls):
+        if hasattr(exception, name):
+            setattr(new, name, getattr(exception, name))
     return new
 
 
-def _dress(exception, where, traceback):
-    cause = RemoteTraceback(f"{where}\n{traceback}")
+def _dress(exception, where):
+    """The same exception with where it was raised in its text; as it is if it has that, or if its
+    class allows no subclass, or no attribute."""
+    cls = type(exception)
+    if hasattr(cls, "_xo_plain") or _WHERE.match(_text(exception)):
+        return exception
     try:
-        new = _rebuild(exception, _dressed_class(type(exception)))
+        new = _clone(exception, _dressed_class(cls))
         new._xo_where = where
-    except Exception:  # no subclass, no attribute, another signature: as it is, then
-        new = exception
-    try:
-        new.__cause__ = cause
+        new.__traceback__, new.__context__ = exception.__traceback__, exception.__context__
+        new.__cause__ = exception.__cause__
+        new.__suppress_context__ = exception.__suppress_context__
+        return new
     except Exception:
-        pass
-    return new
+        return exception
 
 
-def _where(f):
-    return f"[address={f['address']}, pid={f['pid']}]"
+def _where(address, pid):
+    return f"[address={address}, pid={pid}]"
+
+
+def dress_local(exception, address):
+    """What the caller in the pool at `address` itself gets for an exception of a method there."""
+    return _dress(exception, _where(address, os.getpid()))
 
 
 def _method_error(f):
-    where = _where(f)
+    where, message = _where(f["address"], f["pid"]), f["message"]
+    first = _WHERE.match(message)  # it has come through several pools: where it was raised
+    cause = RemoteTraceback(f"{where}\n{f['traceback']}")
     if f["exception"]:
         try:
             exception = _pickle.loads(f["exception"], ())
         except Exception:
             exception = None
         if isinstance(exception, BaseException):
-            return _dress(exception, where, f["traceback"])
-    name = f["type"] or "the method failed"
-    text = f"{where} {name}: {f['message']}"
-    error = RuntimeError(f"{text}\n{f['traceback']}" if f["traceback"] else text)
-    return error
+            new = _dress(exception, first.group() if first else where)
+            try:
+                new.__cause__ = cause
+            except Exception:
+                pass
+            return new
+    text = f"{f['type'] or 'the method failed'}: {message}"
+    if not first:
+        text = f"{where} {text}"
+    return RuntimeError(f"{text}\n{f['traceback']}" if f["traceback"] else text)
 
 
 def _server_closed(f, text):
@@ -189,7 +203,7 @@ def failure(f):
         return _method_error(f)
     text = f["message"] or f["reason"] or f["code"]
     if f["pid"] and f["address"]:
-        text = f"{_where(f)} {text}"
+        text = f"{_where(f['address'], f['pid'])} {text}"
     make = _by_code.get(f["code"], _simple(errors.XoscarError))
     error = make(f, text)
     if f["traceback"]:

@@ -230,7 +230,7 @@ class IteratorWrapper:
         how, what = self._end
         if how == "cancelled" and self._cancelled:
             raise StopAsyncIteration
-        raise _end_exception(how, what)
+        raise _end_exception(how, what, self._ref.address)
 
     # ---- the end ----
 
@@ -326,7 +326,7 @@ def _writable(buffer):
     return bytearray(view) if type(view.obj) is bytes else memoryview(view.obj)
 
 
-def _end_exception(how, what):
+def _end_exception(how, what, address):
     if how == "end":
         return StopAsyncIteration()
     if how == "raise":
@@ -338,8 +338,14 @@ def _end_exception(how, what):
 
         return asyncio.CancelledError("the generator was cancelled")
     if isinstance(what, BaseException):
-        return what
+        return _local_error(what, address)
     return _remote_error(*what)
+
+
+def _local_error(exception, address):
+    from ._failure import dress_local
+
+    return dress_local(exception, address) if isinstance(exception, Exception) else exception
 
 
 def _remote_error(message, type, traceback, exception, address, pid):

@@ -1,7 +1,7 @@
 """What the extension _xo calls for what is rare: one name for each, found when first needed."""
 import sys
 
-from ._failure import describe, failure, local_error, no_broker, not_accepted
+from ._failure import describe, dress_local, failure, local_error, no_broker, not_accepted
 from ._pickle import dumps, loads, portable_create
 from ._settle import holds_lock, settle, settle_rest
 from .core import actor_traits, hook
@@ -9,6 +9,7 @@ from .core import actor_traits, hook
 __all__ = [
     "actor_traits",
     "describe",
+    "dress_local",
     "dumps",
     "failure",
     "holds_lock",
