@@ -111,6 +111,7 @@ python_tests = \
 	python/tests/test_generator_ends.py \
 	python/tests/test_guide.py \
 	python/tests/test_loops.py \
+	python/tests/test_main_module.py \
 	python/tests/test_memory.py \
 	python/tests/test_metrics.py \
 	python/tests/test_monitor.py \
@@ -127,6 +128,7 @@ python_tests = \
 	python/tests/test_typing.py \
 	python/tests/test_utils.py \
 	python/tests/test_values.py \
+	python/tests/test_values_calls.py \
 	python/tests/test_views.py \
 	python/tests/test_yield.py
 

@@ -1,7 +1,7 @@
 """Pickles of what is no plain value: protocol 5, large buffers out of band, __main__ by value.
 
-What belongs to __main__, or to no module that the other side could import, goes by value, through
-cloudpickle.
+What belongs to __main__ (in a process that multiprocessing spawned, __mp_main__), or to no module
+that the other side could import, goes by value, through cloudpickle.
 """
 import os
 import sys
@@ -13,7 +13,8 @@ from _pickle import loads as _loads
 from .errors import SendMessageFailed
 
 _OUT_OF_BAND_BYTES = 64 << 10  # smaller buffers stay in the pickle (XO_INLINE_BYTES_MAX in msg.h)
-_MAIN = b"__main__"
+_MAIN, _SPAWNED_MAIN = b"__main__", b"__mp_main__"
+_MAINS = ("__main__", "__mp_main__")
 
 
 def _cloudpickle():
@@ -24,14 +25,21 @@ def _cloudpickle():
             "what is defined in __main__ or inside a function goes by value, which needs the "
             "package cloudpickle: pip install cloudpickle"
         ) from None
+    module = sys.modules.get("__mp_main__")
+    if module is not None:  # cloudpickle does not know that nobody else can import that
+        cloudpickle.register_pickle_by_value(module)
     return cloudpickle
+
+
+def _names_main(data):
+    return _MAIN in data or ("__mp_main__" in sys.modules and _SPAWNED_MAIN in data)
 
 
 def _dump(value, **options):
     """The pickle's bytes. By C's pickler if that can do it and nothing in it is of __main__."""
     try:
         data = _dumps(value, 5, **options)
-        if _MAIN not in data:
+        if not _names_main(data):
             return data
     except Exception:
         pass
@@ -141,7 +149,7 @@ def class_of(blob):
 
 
 def _goes_by_value(cls):
-    if cls.__module__ == "__main__" or "<locals>" in cls.__qualname__:
+    if cls.__module__ in _MAINS or "<locals>" in cls.__qualname__:
         return True
     found = sys.modules.get(cls.__module__)
     for name in cls.__qualname__.split("."):
@@ -174,7 +182,7 @@ class _Snapshot:
         self._value(value)
 
     def _class(self, cls):
-        if cls.__module__ != "__main__" and "<locals>" not in cls.__qualname__:
+        if cls.__module__ not in _MAINS and "<locals>" not in cls.__qualname__:
             return
         if not self._new(cls):
             return
@@ -197,7 +205,7 @@ class _Snapshot:
             self._function(value)
 
     def _function(self, function):
-        if function.__module__ != "__main__" or not self._new(function):
+        if function.__module__ not in _MAINS or not self._new(function):
             return
         self._code(function.__code__, function.__globals__)
         for cell in function.__closure__ or ():
