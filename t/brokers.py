@@ -30,6 +30,9 @@ class Refused(Exception):
         self.code = answer["code"]
 
 
+NAP_S = 0.01
+
+
 def until(condition, what):
     """Waits until condition() is true, and returns what it returned."""
     end = time.monotonic() + DEADLINE_S
@@ -37,8 +40,22 @@ def until(condition, what):
         value = condition()
         if value:
             return value
-        time.sleep(0.01)
+        time.sleep(NAP_S)
     raise AssertionError(f"waited in vain for {what}")
+
+
+def seconds_until(condition, what):
+    """Waits, and returns how long. Counts its naps, so that a machine that stands still meanwhile
+    is not taken for a slow program."""
+    naps = 0
+
+    def check():
+        nonlocal naps
+        naps += 1
+        return condition()
+
+    until(check, what)
+    return (naps - 1) * NAP_S
 
 
 class Place:
@@ -155,9 +172,9 @@ class Node:
 
     def stop(self, signum=signal.SIGTERM):
         """Returns its exit status and how many seconds it took."""
-        begin = time.monotonic()
         self.process.send_signal(signum)
-        return self.process.wait(DEADLINE_S), time.monotonic() - begin
+        seconds = seconds_until(lambda: self.process.poll() is not None, "the node to end")
+        return self.process.returncode, seconds
 
 
 def redis(socket, *command):
