@@ -329,8 +329,8 @@ def file_object_ref(address: str, fileobj: Any) -> FileObjectRef:
 async def copy_to(local: Any, remote_refs: Any, block_size: int | None = None) -> None:
     """Copies buffers into remote buffers, or files into remote files, one to one.
 
-    A buffer goes to the beginning of its target, which may be larger. An array that is not
-    C-contiguous is copied in C order. A file is read from its position to its end, and written at
+    A buffer goes to the beginning of its target, which may be larger; of one that is larger than
+    its target, what fits is copied. An array that is not C-contiguous is copied in C order. A file is read from its position to its end, and written at
     the position of its target, which is flushed at the end.
 
     Parameters
@@ -348,8 +348,7 @@ async def copy_to(local: Any, remote_refs: Any, block_size: int | None = None) -
     TypeError
         What is no buffer; a file for a buffer, or the other way round.
     ValueError
-        The lists have different lengths or are empty, or a target is too small. Nothing has been
-        written then.
+        The lists have different lengths or are empty. Nothing has been written then.
     LookupError
         A target is gone, or never was.
     ServerClosed

@@ -110,10 +110,12 @@ def _check_arguments(local: Any, refs: Any, block_size: Any) -> None:
         _check_pair(*pair)
 
 
-def _check_sizes(pairs: list, sizes: list) -> None:
-    for (view, ref), size in zip(pairs, sizes):
-        if size is not None and view.nbytes > size:
-            raise ValueError(f"{view.nbytes} bytes do not fit into {ref!r}, which has {size}")
+def _fit(pairs: list, sizes: list) -> list:
+    """The pairs, with no more of a buffer than its target takes."""
+    return [
+        (source if size is None else source[:size], ref)
+        for (source, ref), size in zip(pairs, sizes)
+    ]
 
 
 # ---- the way there ----
@@ -223,11 +225,9 @@ async def copy_all(local: Any, refs: Any, block_size: int | None) -> None:
     found = await _all(
         [_ask_service(address, [ref for _, ref in p]) for address, p in by_address.items()]
     )
-    for (_, sizes), pairs in zip(found, by_address.values()):
-        _check_sizes(pairs, sizes)
     await _all(
         [
-            _copy_to_pool(service, pairs, block_size or _BLOCK_BYTES)
-            for (service, _), pairs in zip(found, by_address.values())
+            _copy_to_pool(service, _fit(pairs, sizes), block_size or _BLOCK_BYTES)
+            for (service, sizes), pairs in zip(found, by_address.values())
         ]
     )
