@@ -65,6 +65,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/loop_zmq.c \
 	libxo/msg.c \
 	libxo/outbox.c \
+	libxo/pack_arguments.h \
 	libxo/pack_dump.c \
 	libxo/pack_format.c \
 	libxo/pack_map.c \

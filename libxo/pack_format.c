@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "libxo/pack.h"
+#include "libxo/pack_arguments.h"
+
+#define FIXINT_MAX 127 /* integers up to this are one byte */
 
 /* ---- the format string ---- */
 
@@ -64,17 +66,28 @@ static bool pairs_up(const char *open)
     return *open == '[' || count_values(open + 1, &star) % 2 == 0;
 }
 
+/* What a format says as a whole. */
+typedef struct shape {
+    uint32_t count; /* values at the top, '*' not among them */
+    bool star;      /* '*' at the top */
+} shape_t;
+
 /* Is `format` made of letters that are good for `use`, with brackets that match? Asked before
  * anything is written or read. */
-static bool is_format(const char *format, unsigned use)
+static bool is_format(const char *format, unsigned use, shape_t *shape)
 {
     char open[XO_DEPTH_MAX];
     unsigned depth = 0;
+    *shape = (shape_t){0, false};
     for (const char *at = format; *at; at++) {
         if (is_blank(*at))
             continue;
         if (!(letters[(unsigned char)*at] & use) || (*at == '*' && !ends_container(at + 1)))
             return false;
+        if (depth == 0 && *at == '*')
+            shape->star = true;
+        else if (depth == 0 && !is_close(*at))
+            shape->count++;
         if (is_open(*at)) {
             if (depth == XO_DEPTH_MAX || !pairs_up(at))
                 return false;
@@ -142,17 +155,40 @@ static void pack_value(xo_buf_t *buf, const char *at, arguments_t *args)
     }
 }
 
-int xo_pack_vformat(xo_buf_t *buf, const char *format, va_list list)
+static int wrong_format(void)
+{
+    errno = EINVAL;
+    return -1;
+}
+
+static void pack_values(xo_buf_t *buf, const char *format, va_list list)
 {
     arguments_t args;
-    if (!is_format(format, PACKS)) {
-        errno = EINVAL;
-        return -1;
-    }
     va_copy(args.list, list);
     for (const char *at = format; *at; at++)
         pack_value(buf, at, &args);
     va_end(args.list);
+}
+
+int xo_pack_vformat(xo_buf_t *buf, const char *format, va_list list)
+{
+    shape_t shape;
+    if (!is_format(format, PACKS, &shape))
+        return wrong_format();
+    pack_values(buf, format, list);
+    return xo_buf_ok(buf);
+}
+
+int xoi_pack_arguments(xo_buf_t *buf, const char *format, va_list list)
+{
+    shape_t shape;
+    format = format ? format : "";
+    if (!is_format(format, PACKS, &shape))
+        return wrong_format();
+    xo_pack_array(buf, 2);
+    xo_pack_array(buf, shape.count);
+    pack_values(buf, format, list);
+    xo_pack_map(buf, 0);
     return xo_buf_ok(buf);
 }
 
@@ -180,6 +216,10 @@ static int read_i(xo_reader_t *reader, int *value)
 {
     xo_reader_t ahead = *reader;
     int64_t wide;
+    if (ahead.at != ahead.end && *ahead.at <= FIXINT_MAX) {
+        *value = *reader->at++;
+        return 0;
+    }
     if (xo_read_int(&ahead, &wide) < 0 || wide < INT_MIN || wide > INT_MAX)
         return -1;
     *value = (int)wide;
@@ -301,11 +341,9 @@ static int miscount(unpack_t *u, uint32_t count, uint32_t want, bool star)
                         count, star ? "at least " : "", want);
 }
 
-static int unpack_open(unpack_t *u, const char *open)
+static int unpack_open(unpack_t *u, uint32_t want, bool star)
 {
     uint32_t count;
-    bool star;
-    uint32_t want = count_values(open + 1, &star);
     if (xo_read_array(&u->reader, &count) < 0)
         return mismatch(u, '[');
     if (count < want || (count > want && !star))
@@ -337,8 +375,11 @@ static int unpack_step(unpack_t *u, const char *at)
 {
     if (is_blank(*at))
         return 0;
-    if (*at == '[')
-        return unpack_open(u, at);
+    if (*at == '[') {
+        bool star;
+        uint32_t want = count_values(at + 1, &star);
+        return unpack_open(u, want, star);
+    }
     if (*at == '*')
         return unpack_rest(u);
     if (*at == ']')
@@ -349,30 +390,57 @@ static int unpack_step(unpack_t *u, const char *at)
     return 0;
 }
 
-static int unpack_all(unpack_t *u, const char *format)
+static int unpack_values(unpack_t *u, const char *format)
 {
     for (const char *at = format; *at; at++) {
         if (unpack_step(u, at) < 0)
             return -1;
     }
+    return 0;
+}
+
+static int unpack_end(const unpack_t *u)
+{
     if (xo_reader_done(&u->reader))
         return 0;
     return xo_error_set(u->err, EBADMSG, "more follows the %u values expected", u->index[0]);
 }
 
+static void unpack_begin(unpack_t *u, xo_slice_t bytes, xo_error_t *err)
+{
+    u->reader = xo_reader(bytes);
+    u->err = err;
+    u->depth = 0;
+    u->index[0] = u->left[0] = 0;
+}
+
 int xo_vunpack(xo_slice_t bytes, xo_error_t *err, const char *format, va_list list)
 {
     unpack_t u;
-    if (!is_format(format, UNPACKS))
+    shape_t shape;
+    if (!is_format(format, UNPACKS, &shape))
         return xo_error_set(err, EINVAL, "bad format \"%s\"", format);
-    u.reader = xo_reader(bytes);
-    u.err = err;
-    u.depth = 0;
-    u.index[0] = u.left[0] = 0;
+    unpack_begin(&u, bytes, err);
     va_copy(u.args.list, list);
-    int rc = unpack_all(&u, format);
+    int rc = unpack_values(&u, format) < 0 ? -1 : unpack_end(&u);
     va_end(u.args.list);
     return rc;
+}
+
+int xoi_unpack_arguments(xo_slice_t args, xo_error_t *err, const char *format, va_list list)
+{
+    unpack_t u;
+    shape_t shape;
+    format = format ? format : "";
+    if (!is_format(format, UNPACKS, &shape))
+        return xo_error_set(err, EINVAL, "bad format \"%s\"", format);
+    unpack_begin(&u, args, err);
+    va_copy(u.args.list, list);
+    int rc = unpack_open(&u, shape.count, shape.star);
+    if (rc == 0)
+        rc = unpack_values(&u, format);
+    va_end(u.args.list);
+    return rc < 0 ? -1 : unpack_end(&u);
 }
 
 int xo_unpack(xo_slice_t bytes, xo_error_t *err, const char *format, ...)

@@ -9,6 +9,15 @@
 
 #define FIRST_CAPACITY_BYTES 128 /* holds most argument lists */
 
+/* The values of one byte, and the heads of one byte. */
+#define FIXINT_MAX 127
+#define FIXSTR_MAX 31
+#define FIXCOUNT_MAX 15
+#define LEAD_FIXMAP 0x80
+#define LEAD_FIXARRAY 0x90
+#define LEAD_FIXSTR 0xa0
+#define LEAD_NIL 0xc0
+
 xo_slice_t xo_slice_str(const char *text)
 {
     return xo_slice(text, text ? strlen(text) : 0);
@@ -106,6 +115,15 @@ static inline msgpack_packer packer(xo_buf_t *buf)
     return pk;
 }
 
+/* What takes one byte is written here: most of what argument lists consist of. */
+static inline bool put_byte(xo_buf_t *buf, uint8_t byte)
+{
+    if (buf->size == buf->capacity || buf->failed)
+        return false;
+    buf->data[buf->size++] = (char)byte;
+    return true;
+}
+
 /* msgpack counts in 32 bits; msgpack-c would cut what is longer without a word. */
 static bool too_long(xo_buf_t *buf, size_t size)
 {
@@ -117,6 +135,8 @@ static bool too_long(xo_buf_t *buf, size_t size)
 
 void xo_pack_nil(xo_buf_t *buf)
 {
+    if (put_byte(buf, LEAD_NIL))
+        return;
     msgpack_packer pk = packer(buf);
     msgpack_pack_nil(&pk);
 }
@@ -132,6 +152,8 @@ void xo_pack_bool(xo_buf_t *buf, bool value)
 
 void xo_pack_int(xo_buf_t *buf, int64_t value)
 {
+    if (value >= -32 && value <= FIXINT_MAX && put_byte(buf, (uint8_t)value))
+        return;
     msgpack_packer pk = packer(buf);
     msgpack_pack_int64(&pk, value);
 }
@@ -153,7 +175,8 @@ void xo_pack_str(xo_buf_t *buf, const char *text, size_t size)
     msgpack_packer pk = packer(buf);
     if (too_long(buf, size))
         return;
-    msgpack_pack_str(&pk, size);
+    if (size > FIXSTR_MAX || !put_byte(buf, (uint8_t)(LEAD_FIXSTR | size)))
+        msgpack_pack_str(&pk, size);
     xo_buf_append(buf, text, size);
 }
 
@@ -176,12 +199,16 @@ void xo_pack_bin(xo_buf_t *buf, const void *data, size_t size)
 
 void xo_pack_array(xo_buf_t *buf, uint32_t count)
 {
+    if (count <= FIXCOUNT_MAX && put_byte(buf, (uint8_t)(LEAD_FIXARRAY | count)))
+        return;
     msgpack_packer pk = packer(buf);
     msgpack_pack_array(&pk, count);
 }
 
 void xo_pack_map(xo_buf_t *buf, uint32_t count)
 {
+    if (count <= FIXCOUNT_MAX && put_byte(buf, (uint8_t)(LEAD_FIXMAP | count)))
+        return;
     msgpack_packer pk = packer(buf);
     msgpack_pack_map(&pk, count);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "libxo/future.h"
+#include "libxo/pack_arguments.h"
 
 struct xo_ref {
     xo_endpoint_t *endpoint;
@@ -120,14 +121,9 @@ static xo_future_t *send_call(const xo_ref_t *ref, xo_msg_t **msg, xo_error_t *e
     return future;
 }
 
-/* [args, kwargs] from a format that lists the positional arguments. */
 static int pack_arguments(xo_buf_t *body, xo_error_t *err, const char *format, va_list args)
 {
-    char whole[256];
-    int size = snprintf(whole, sizeof whole, "[[%s]{}]", format ? format : "");
-    if (size < 0 || (size_t)size >= sizeof whole)
-        return xo_error_set(err, EINVAL, "the format of the arguments is too long");
-    if (xo_pack_vformat(body, whole, args) < 0)
+    if (xoi_pack_arguments(body, format, args) < 0)
         return xo_error_set(err, errno, "the arguments' format '%s' is wrong",
                             format ? format : "");
     return 0;

@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "libxo/future.h"
+#include "libxo/pack_arguments.h"
 #include "pool/host_impl.h"
-
-#define FORMAT_BYTES 256
 
 /* ---- arguments ---- */
 
@@ -60,18 +59,16 @@ static void refuse_args(xo_request_t *request, const char *why)
 
 int xo_request_unpack(xo_request_t *request, const char *format, ...)
 {
-    char whole[FORMAT_BYTES];
-    xo_error_t err = {0};
+    xo_error_t err;
     xo_slice_t args = xo_request_args(request);
     if (!args.size) {
         refuse_args(request, "they must be plain values (numbers, text, bytes, lists, dicts), not "
                              "a Python pickle");
         return -1;
     }
-    snprintf(whole, sizeof whole, "[%s]", format ? format : "");
     va_list values;
     va_start(values, format);
-    int rc = xo_vunpack(args, &err, whole, values);
+    int rc = xoi_unpack_arguments(args, &err, format, values);
     va_end(values);
     if (rc < 0)
         refuse_args(request, err.text);
@@ -153,13 +150,10 @@ void xo_request_reply_future(xo_request_t *request, xo_future_t *future)
 
 static int pack_body(xo_pool_t *pool, const char *format, va_list values, xo_error_t *err)
 {
-    char whole[FORMAT_BYTES];
-    int size = snprintf(whole, sizeof whole, "[[%s]{}]", format ? format : "");
-    if (size < 0 || (size_t)size >= sizeof whole)
-        return xo_error_set(err, EINVAL, "the format of the arguments is too long");
     xo_buf_clear(&pool->scratch);
-    if (xo_pack_vformat(&pool->scratch, whole, values) < 0)
-        return xo_error_set(err, errno, "the format '%s' of the arguments is wrong", format);
+    if (xoi_pack_arguments(&pool->scratch, format, values) < 0)
+        return xo_error_set(err, errno, "the format '%s' of the arguments is wrong",
+                            format ? format : "");
     return 0;
 }
 
