@@ -9,14 +9,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libxo/cache.h"
 #include "libxo/endpoint_impl.h"
+
+static uint64_t hash_of(uint64_t seq)
+{
+    return xoi_hash_mix(seq, 0);
+}
+
+static bool has_seq(const void *call, const void *seq)
+{
+    return ((const xo_call_t *)call)->seq == *(const uint64_t *)seq;
+}
+
+/* Where the calls to the same peer are. */
+static xo_call_t **list_of(xo_call_t *call)
+{
+    return call->link ? &call->link->calls : &call->endpoint->own_calls;
+}
 
 static void unlist(xo_call_t *call)
 {
-    xo_endpoint_t *endpoint = call->endpoint;
-    HASH_DEL(endpoint->calls, call);
-    if (call->link)
-        DL_DELETE(call->link->calls, call);
+    xo_call_t **list = list_of(call);
+    xoi_table_remove(&call->endpoint->calls, hash_of(call->seq), call);
+    DL_DELETE(*list, call);
     if (call->outgoing)
         xoi_outgoing_drop(call->link, call->outgoing);
     xo_timer_stop(&call->timer);
@@ -32,7 +48,7 @@ static void deliver(xo_call_t *call, xo_msg_t *reply)
         call->answer(call, &reply, call->arg);
     endpoint->nested--;
     xo_msg_destroy(&reply);
-    free(call);
+    xoi_cache_free(call, sizeof *call);
     xo_link_decref(link);
 }
 
@@ -105,9 +121,8 @@ void xoi_run_deferred(xo_defer_t *defer, void *arg)
  * who got the request can answer it. */
 void xoi_answer_arrived(xo_endpoint_t *endpoint, const xo_link_t *from, xo_msg_t **msg)
 {
-    xo_call_t *call = NULL;
     uint64_t seq = xo_msg_header(*msg)->seq;
-    HASH_FIND(hh, endpoint->calls, &seq, sizeof seq, call);
+    xo_call_t *call = xoi_table_find(&endpoint->calls, hash_of(seq), has_seq, &seq);
     if (!call || call->outgoing || call->link != from) {
         xo_endpoint_count_drop(endpoint, XO_DROP_NO_CALLER);
         xo_msg_destroy(msg);
@@ -137,7 +152,7 @@ static void deadline_passed(xo_timer_t *timer, void *arg)
 static xo_call_t *call_create(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t *msg,
                               xo_answer_f answer, void *arg)
 {
-    xo_call_t *call = calloc(1, sizeof *call);
+    xo_call_t *call = xoi_cache_calloc(sizeof *call);
     if (!call)
         return NULL;
     call->endpoint = endpoint;
@@ -152,11 +167,20 @@ static xo_call_t *call_create(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t
     return call;
 }
 
-static void call_list(xo_call_t *call)
+static int call_list(xo_call_t *call)
 {
-    HASH_ADD(hh, call->endpoint->calls, seq, sizeof call->seq, call);
-    if (call->link)
-        DL_APPEND(call->link->calls, call);
+    if (xoi_table_add(&call->endpoint->calls, hash_of(call->seq), call) < 0)
+        return -1;
+    xo_call_t **list = list_of(call);
+    DL_APPEND(*list, call);
+    return 0;
+}
+
+/* One that nobody has heard of. */
+static void call_free(xo_call_t *call)
+{
+    xo_link_decref(call->link);
+    xoi_cache_free(call, sizeof *call);
 }
 
 /* A request from this endpoint to itself: straight to the handler, no lane, no credit. */
@@ -179,9 +203,11 @@ xo_call_t *xo_endpoint_call(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t *
                             xo_error_t *err)
 {
     xo_call_t *call = call_create(endpoint, link, *msg, answer, arg);
-    if (!call)
+    if (!call || call_list(call) < 0) {
+        if (call)
+            call_free(call);
         return xo_error_null(err, ENOMEM, "out of memory for a call");
-    call_list(call);
+    }
     if (deadline_ns > 0)
         xo_timer_start(&call->timer, deadline_ns);
     if (!link) {
@@ -190,8 +216,7 @@ xo_call_t *xo_endpoint_call(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t *
     }
     if (link->state <= XOI_LINK_UP && xoi_submit(link, msg, flags, call, NULL, err) < 0) {
         unlist(call);
-        xo_link_decref(link);
-        free(call);
+        call_free(call);
         return NULL;
     }
     if (*msg) {

@@ -83,10 +83,9 @@ void xo_endpoint_destroy(xo_endpoint_t *endpoint)
     endpoint->closing = true;
     xo_endpoint_set_broker(endpoint, NULL);
     close_links(endpoint);
-    xo_call_t *call;
-    xo_call_t *next;
-    HASH_ITER(hh, endpoint->calls, call, next)
-    xoi_call_fail(call, XO_CODE_SERVER_CLOSED, "maybe", "closing", "this endpoint is closing");
+    while (endpoint->own_calls)
+        xoi_call_fail(endpoint->own_calls, XO_CODE_SERVER_CLOSED, "maybe", "closing",
+                      "this endpoint is closing");
     xoi_run_deferred(&endpoint->defer, endpoint);
     xo_defer_stop(&endpoint->defer);
     while (endpoint->doors) {
@@ -95,6 +94,7 @@ void xo_endpoint_destroy(xo_endpoint_t *endpoint)
         xo_listener_destroy(door->listener);
         free(door);
     }
+    xoi_table_free(&endpoint->calls);
     if (endpoint->local_address[0])
         xo_ctx_remove_local(endpoint->ctx, endpoint->local_address);
     free(endpoint);

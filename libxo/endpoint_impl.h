@@ -13,6 +13,7 @@
 #include <utlist.h>
 
 #include "libxo/endpoint.h"
+#include "libxo/table.h"
 
 #define XOI_MACHINE_BYTES 96
 /* An answer within the pool runs its caller's callback at once, which may answer in turn: a long
@@ -114,8 +115,7 @@ struct xo_call {
     bool answered;            /* out of the table; its answer waits to be delivered */
     xo_msg_t *reply;
     xo_timer_t timer;
-    UT_hash_handle hh;
-    struct xo_call *prev, *next;           /* in link->calls */
+    struct xo_call *prev, *next;           /* in link->calls, or endpoint->own_calls */
     struct xo_call *prev_done, *next_done; /* in endpoint->done */
 };
 
@@ -155,9 +155,10 @@ struct xo_endpoint {
     xo_link_t *broker;
 
     uint64_t next_seq;
-    xo_call_t *calls; /* by seq */
-    xo_call_t *done;  /* answered, callback to come */
-    int nested;       /* answers being delivered inside one another */
+    xoi_table_t calls;    /* by seq */
+    xo_call_t *own_calls; /* those to this endpoint itself */
+    xo_call_t *done;      /* answered, callback to come */
+    int nested;           /* answers being delivered inside one another */
     xoi_proxy_t *proxies;
     xoi_notice_t *notices;
     xo_defer_t defer;

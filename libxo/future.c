@@ -1,6 +1,7 @@
 /* future.c - the answer of one call, to be waited for or called back with. */
 #include <stdlib.h>
 
+#include "libxo/cache.h"
 #include "libxo/future.h"
 
 struct xo_future {
@@ -22,7 +23,7 @@ static void call_back(xo_defer_t *defer, void *arg)
 
 xo_future_t *xoi_future_create(xo_endpoint_t *endpoint)
 {
-    xo_future_t *future = calloc(1, sizeof *future);
+    xo_future_t *future = xoi_cache_calloc(sizeof *future);
     if (!future)
         return NULL;
     future->endpoint = endpoint;
@@ -134,6 +135,6 @@ void xo_future_destroy(xo_future_t *future)
         xo_call_abandon(future->call);
     xo_defer_stop(&future->defer);
     xo_msg_destroy(&future->answer);
-    free(future);
+    xoi_cache_free(future, sizeof *future);
     errno = saved;
 }

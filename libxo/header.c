@@ -160,8 +160,8 @@ static inline uint8_t *put_trace(uint8_t *at, xo_slice_t *trace)
     return put_bytes(at, trace);
 }
 
-void xoi_header_write(uint8_t *out, const xo_header_t *header, xo_header_t *placed,
-                      xoi_layout_t *layout)
+uint8_t *xoi_header_write(uint8_t *out, const xo_header_t *header, xo_header_t *placed,
+                          xoi_layout_t *layout)
 {
     uint8_t *at = out;
     *placed = *header;
@@ -179,7 +179,7 @@ void xoi_header_write(uint8_t *out, const xo_header_t *header, xo_header_t *plac
     at = put_bin(at, &placed->sender_uid);
     at = put_method(at, &placed->method);
     at = put_uint(at, header->deadline_ms);
-    put_trace(at, &placed->trace);
+    return put_trace(at, &placed->trace);
 }
 
 int xo_header_encode(const xo_header_t *header, xo_buf_t *out)

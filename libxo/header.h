@@ -23,9 +23,10 @@ static inline bool xoi_layout_full(const xoi_layout_t *layout)
 int xoi_header_check(const xo_header_t *header);
 /* The exact size of the encoded header. */
 size_t xoi_header_size(const xo_header_t *header);
-/* Writes a checked header to out[xoi_header_size]; *placed is the same with slices into `out`. */
-void xoi_header_write(uint8_t *out, const xo_header_t *header, xo_header_t *placed,
-                      xoi_layout_t *layout);
+/* Writes a checked header to out[xoi_header_size]; *placed is the same with slices into `out`.
+ * Returns where it ends. */
+uint8_t *xoi_header_write(uint8_t *out, const xo_header_t *header, xo_header_t *placed,
+                          xoi_layout_t *layout);
 /* As xo_header_decode. */
 int xoi_header_read(xo_slice_t frame, xo_header_t *header, xoi_layout_t *layout, xo_slice_t *body,
                     xo_error_t *err);

@@ -129,7 +129,10 @@ static int fake_send(xo_lane_t *base, xo_msg_t **msg)
     frames = malloc(count * sizeof *frames);
     if (!frames)
         return -1;
-    xo_msg_to_frames(msg, frames);
+    if (xo_msg_to_frames(msg, frames) < 0) {
+        free(frames);
+        return -1;
+    }
     base->stats.messages_out++;
     base->stats.bytes_out += bytes;
     arrive(lane->peer, frames, count);

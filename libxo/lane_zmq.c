@@ -1,5 +1,6 @@
 /* lane_zmq.c - what both sides of the ZeroMQ lanes share: frames, sockets, monitors. */
 #include "libxo/lane_zmq.h"
+#include "libxo/msg_impl.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -178,7 +179,32 @@ static int send_frames(void *socket, zmq_msg_t *frames, size_t count)
     return rc;
 }
 
-int xoi_send_msg(void *socket, xo_msg_t **msg)
+int xoi_send_id(void *socket, xo_slice_t id)
+{
+    int n;
+
+    do
+        n = zmq_send(socket, id.data, id.size, ZMQ_DONTWAIT | ZMQ_SNDMORE);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -1 : 0;
+}
+
+/* Once the id went, the socket takes the rest, so all that may fail is done before. */
+static int send_behind(void *socket, xo_slice_t id, xo_msg_t **msg, zmq_msg_t *frames)
+{
+    size_t count = xo_msg_frame_count(*msg);
+
+    if (xoi_msg_begin_frames(*msg, frames) < 0)
+        return -1;
+    if (id.size > 0 && xoi_send_id(socket, id) < 0) {
+        zmq_msg_close(frames);
+        return -1;
+    }
+    xoi_msg_end_frames(msg, frames);
+    return send_frames(socket, frames, count);
+}
+
+int xoi_send_msg(void *socket, xo_slice_t id, xo_msg_t **msg)
 {
     size_t count = xo_msg_frame_count(*msg);
     zmq_msg_t first[XOI_FRAMES_FIRST];
@@ -187,10 +213,12 @@ int xoi_send_msg(void *socket, xo_msg_t **msg)
 
     if (!frames)
         return -1;
-    xo_msg_to_frames(msg, frames);
-    rc = send_frames(socket, frames, count);
-    if (frames != first)
+    rc = send_behind(socket, id, msg, frames);
+    if (frames != first) {
+        int saved = errno;
         free(frames);
+        errno = saved;
+    }
     return rc;
 }
 

@@ -24,20 +24,15 @@ xoi_peer_t *xoi_peer_find(xoi_listener_t *listener, zmq_msg_t *id)
     return peer;
 }
 
-static int send_id(xoi_peer_t *peer)
+static xo_slice_t id_of(const xoi_peer_t *peer)
 {
-    int n;
-
-    do
-        n = zmq_send(peer->listener->socket, peer->id, peer->id_size, ZMQ_DONTWAIT | ZMQ_SNDMORE);
-    while (n < 0 && errno == EINTR);
-    return n < 0 ? -1 : 0;
+    return xo_slice(peer->id, peer->id_size);
 }
 
 /* -1: there is nobody any more. */
 static int send_frame(xoi_peer_t *peer, const char *frame)
 {
-    int rc = send_id(peer);
+    int rc = xoi_send_id(peer->listener->socket, id_of(peer));
 
     if (rc == 0)
         rc = xoi_send_frame(peer->listener->socket, frame);
@@ -97,15 +92,16 @@ static int peer_send(xo_lane_t *lane, xo_msg_t **msg)
         return -1;
     }
     XOI_ORDER_SENT(&peer->listener->ctx->sync);
-    if (send_id(peer) < 0) {
+    int rc = xoi_send_msg(peer->listener->socket, id_of(peer), msg);
+    if (rc < 0 && *msg && errno == ENOMEM)
+        return -1;
+    if (rc < 0 && *msg) {
         xoi_peer_set_end(peer, XOI_UNREACHABLE);
         xoi_listener_probe(peer->listener);
         errno = EPIPE;
         return -1;
     }
-    /* Once the id went, the socket takes the rest; what it says from here on is nothing to act
-     * upon. */
-    xoi_send_msg(peer->listener->socket, msg);
+    /* Once the id went, what the socket says is nothing to act upon. */
     xo_zmq_touch(&peer->listener->in);
     lane->stats.messages_out++;
     lane->stats.bytes_out += bytes;

@@ -23,6 +23,8 @@ libxo_libxo_core_la_LIBADD = \
 libxo_libxo_core_la_SOURCES = \
 	libxo/address.c \
 	libxo/bytes.h \
+	libxo/cache.c \
+	libxo/cache.h \
 	libxo/call.c \
 	libxo/client.c \
 	libxo/ctx.c \
@@ -64,6 +66,8 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/loop_timer.c \
 	libxo/loop_zmq.c \
 	libxo/msg.c \
+	libxo/msg_frames.c \
+	libxo/msg_impl.h \
 	libxo/outbox.c \
 	libxo/pack_arguments.h \
 	libxo/pack_dump.c \
@@ -80,6 +84,8 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/segment.h \
 	libxo/stream.c \
 	libxo/stream.h \
+	libxo/table.c \
+	libxo/table.h \
 	libxo/tsan.h \
 	libxo/unix_socket.c \
 	libxo/unix_socket.h \

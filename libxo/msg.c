@@ -1,53 +1,41 @@
-/* msg.c - messages: frame 0 is built or taken over as a whole, and the header's slices and the
- * body point into it. */
+/* msg.c - messages: making, looking at, changing, queueing. The header's slices and the body of a
+ * small message lie behind the struct; those of others point into frame 0. */
 
-#include "libxo/msg.h"
+#include "libxo/msg_impl.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "libxo/bytes.h"
-#include "libxo/header.h"
-
-struct xo_msg {
-    xo_msg_t *next; /* in an xo_msgq_t */
-    xo_header_t header;
-    xo_slice_t body;
-    size_t bytes; /* see xo_msg_bytes */
-    xoi_layout_t layout;
-    bool local;
-    size_t buffer_count;
-    size_t buffer_capacity;
-    zmq_msg_t *buffers;
-    zmq_msg_t frame; /* frame 0; an empty one where local */
-    void *payload;
-    void (*payload_free)(void *payload);
-    char text[]; /* of a local one: what the header's slices point to */
-};
+#include "libxo/cache.h"
 
 /* ---- making and destroying ---- */
 
-static xo_msg_t *msg_alloc(size_t text_bytes)
+xo_msg_t *xoi_msg_alloc(xoi_msg_form_t form, size_t rest_bytes)
 {
-    xo_msg_t *msg = malloc(sizeof *msg + text_bytes);
+    size_t memory = sizeof(xo_msg_t) + rest_bytes;
+    xo_msg_t *msg = xoi_cache_alloc(memory);
     if (!msg)
         return NULL;
     memset(msg, 0, sizeof *msg);
-    zmq_msg_init(&msg->frame);
+    msg->form = form;
+    msg->memory = memory;
+    if (form == XOI_MSG_FRAME)
+        zmq_msg_init(xoi_msg_frame(msg));
     return msg;
 }
 
-/* Makes frame 0 of `header` and `body` in one piece; msg->frame must be empty. */
-static int build_frame(xo_msg_t *msg, const xo_header_t *header, xo_slice_t body)
+int xoi_msg_build_frame(xo_msg_t *msg, const xo_header_t *header, xo_slice_t body)
 {
+    zmq_msg_t *frame = xoi_msg_frame(msg);
     size_t head = xoi_header_size(header);
-    if (zmq_msg_init_size(&msg->frame, head + body.size) < 0) {
-        zmq_msg_init(&msg->frame);
+    if (zmq_msg_init_size(frame, head + body.size) < 0) {
+        zmq_msg_init(frame);
         errno = ENOMEM;
         return -1;
     }
-    uint8_t *data = zmq_msg_data(&msg->frame);
+    uint8_t *data = zmq_msg_data(frame);
     xo_header_t placed;
     xoi_header_write(data, header, &placed, &msg->layout);
     if (body.size > 0)
@@ -57,31 +45,75 @@ static int build_frame(xo_msg_t *msg, const xo_header_t *header, xo_slice_t body
     return 0;
 }
 
+static xo_msg_t *create_framed(const xo_header_t *header, xo_slice_t body)
+{
+    xo_msg_t *msg = xoi_msg_alloc(XOI_MSG_FRAME, sizeof(zmq_msg_t));
+    if (!msg)
+        return NULL;
+    if (xoi_msg_build_frame(msg, header, body) < 0)
+        xo_msg_destroy(&msg);
+    return msg;
+}
+
+static size_t text_size(const xo_header_t *header)
+{
+    return header->target_uid.size + header->sender_uid.size + header->method.size +
+           header->trace.size;
+}
+
+/* Mostly a few bytes: less than a call of memcpy costs. */
+static inline char *place(char *at, xo_slice_t *slice)
+{
+    size_t size = slice->size;
+    if (size > 16) {
+        memcpy(at, slice->data, size);
+    } else if (size >= 8) {
+        memcpy(at, slice->data, 8);
+        memcpy(at + size - 8, slice->data + size - 8, 8);
+    } else if (size >= 4) {
+        memcpy(at, slice->data, 4);
+        memcpy(at + size - 4, slice->data + size - 4, 4);
+    } else {
+        for (size_t i = 0; i < size; i++)
+            at[i] = slice->data[i];
+    }
+    slice->data = at;
+    return at + size;
+}
+
+static char *place_texts(char *at, xo_header_t *header)
+{
+    at = place(at, &header->target_uid);
+    at = place(at, &header->sender_uid);
+    at = place(at, &header->method);
+    return place(at, &header->trace);
+}
+
+static xo_msg_t *create_inline(const xo_header_t *header, xo_slice_t body)
+{
+    xo_msg_t *msg = xoi_msg_alloc(XOI_MSG_INLINE, text_size(header) + body.size);
+    if (!msg)
+        return NULL;
+    msg->header = *header;
+    msg->body = body;
+    place(place_texts(msg->rest, &msg->header), &msg->body);
+    return msg;
+}
+
 xo_msg_t *xo_msg_create(const xo_header_t *header, xo_slice_t body)
 {
     if (xoi_header_check(header) < 0)
         return NULL;
-    if (body.size > XO_MESSAGE_BYTES_MAX - xoi_header_size(header)) {
+    size_t head = xoi_header_size(header);
+    if (body.size > XO_MESSAGE_BYTES_MAX - head) {
         errno = EMSGSIZE;
         return NULL;
     }
-    xo_msg_t *msg = msg_alloc(0);
-    if (!msg)
-        return NULL;
-    if (build_frame(msg, header, body) < 0) {
-        xo_msg_destroy(&msg);
-        return NULL;
-    }
-    msg->bytes = zmq_msg_size(&msg->frame);
+    xo_msg_t *msg = body.size <= XOI_INLINE_BODY_BYTES ? create_inline(header, body)
+                                                       : create_framed(header, body);
+    if (msg)
+        msg->bytes = head + body.size;
     return msg;
-}
-
-static char *place(char *at, xo_slice_t *slice)
-{
-    if (slice->size > 0)
-        memcpy(at, slice->data, slice->size);
-    slice->data = at;
-    return at + slice->size;
 }
 
 xo_msg_t *xo_msg_create_local(const xo_header_t *header, void *payload,
@@ -89,20 +121,22 @@ xo_msg_t *xo_msg_create_local(const xo_header_t *header, void *payload,
 {
     if (xoi_header_check(header) < 0)
         return NULL;
-    xo_msg_t *msg = msg_alloc(header->target_uid.size + header->sender_uid.size +
-                              header->method.size + header->trace.size);
+    xo_msg_t *msg = xoi_msg_alloc(XOI_MSG_LOCAL, sizeof(xoi_local_t) + text_size(header));
     if (!msg)
         return NULL;
+    xoi_local_t *local = xoi_msg_local(msg);
     msg->header = *header;
-    char *at = place(msg->text, &msg->header.target_uid);
-    at = place(at, &msg->header.sender_uid);
-    at = place(at, &msg->header.method);
-    place(at, &msg->header.trace);
-    msg->local = true;
-    msg->payload = payload;
-    msg->payload_free = payload_free;
+    place_texts(local->text, &msg->header);
+    local->payload = payload;
+    local->payload_free = payload_free;
     msg->bytes = bytes;
     return msg;
+}
+
+static void free_payload(xoi_local_t *local)
+{
+    if (local->payload && local->payload_free)
+        local->payload_free(local->payload);
 }
 
 void xo_msg_destroy(xo_msg_t **msg)
@@ -112,13 +146,15 @@ void xo_msg_destroy(xo_msg_t **msg)
     int saved = errno;
     xo_msg_t *gone = *msg;
     *msg = NULL;
-    zmq_msg_close(&gone->frame);
+    if (gone->form == XOI_MSG_FRAME)
+        zmq_msg_close(xoi_msg_frame(gone));
+    else if (gone->form == XOI_MSG_LOCAL)
+        free_payload(xoi_msg_local(gone));
     for (size_t i = 0; i < gone->buffer_count; i++)
         zmq_msg_close(&gone->buffers[i]);
-    free(gone->buffers);
-    if (gone->payload && gone->payload_free)
-        gone->payload_free(gone->payload);
-    free(gone);
+    if (gone->buffers)
+        free(gone->buffers);
+    xoi_cache_free(gone, gone->memory);
     errno = saved;
 }
 
@@ -136,13 +172,14 @@ xo_slice_t xo_msg_body(const xo_msg_t *msg)
 
 void *xo_msg_payload(const xo_msg_t *msg)
 {
-    return msg->payload;
+    return msg->form == XOI_MSG_LOCAL ? xoi_msg_local(msg)->payload : NULL;
 }
 
 void *xo_msg_take_payload(xo_msg_t *msg)
 {
-    void *payload = msg->payload;
-    msg->payload = NULL;
+    void *payload = xo_msg_payload(msg);
+    if (payload)
+        xoi_msg_local(msg)->payload = NULL;
     return payload;
 }
 
@@ -153,12 +190,12 @@ size_t xo_msg_bytes(const xo_msg_t *msg)
 
 /* ---- setting in place ---- */
 
-/* Every message with a frame has its numbers in full width: build_frame writes them so, and
- * take_head sees to it for messages of other encoders. Offset 0: a local message. */
-static void patch(xo_msg_t *msg, uint16_t offset, uint64_t value)
+/* Every frame has its numbers in full width: xoi_msg_build_frame writes them so, and take_head sees
+ * to it for messages of other encoders. */
+static inline void patch(xo_msg_t *msg, uint16_t offset, uint64_t value)
 {
-    if (offset)
-        xoi_store_be64((uint8_t *)zmq_msg_data(&msg->frame) + offset, value);
+    if (msg->form == XOI_MSG_FRAME)
+        xoi_store_be64((uint8_t *)zmq_msg_data(xoi_msg_frame(msg)) + offset, value);
 }
 
 void xo_msg_set_seq(xo_msg_t *msg, uint64_t seq)
@@ -181,7 +218,7 @@ void xo_msg_set_target_id(xo_msg_t *msg, uint64_t target_id)
 
 /* ---- buffers ---- */
 
-static void move_frames(zmq_msg_t *to, zmq_msg_t *from, size_t count)
+void xoi_move_frames(zmq_msg_t *to, zmq_msg_t *from, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         zmq_msg_init(&to[i]);
@@ -189,15 +226,15 @@ static void move_frames(zmq_msg_t *to, zmq_msg_t *from, size_t count)
     }
 }
 
-static int reserve_buffers(xo_msg_t *msg, size_t capacity)
+int xoi_msg_reserve_buffers(xo_msg_t *msg, size_t capacity)
 {
     zmq_msg_t *buffers = malloc(capacity * sizeof *buffers);
     if (!buffers)
         return -1;
-    move_frames(buffers, msg->buffers, msg->buffer_count);
+    xoi_move_frames(buffers, msg->buffers, msg->buffer_count);
     free(msg->buffers);
     msg->buffers = buffers;
-    msg->buffer_capacity = capacity;
+    msg->buffer_capacity = (uint32_t)capacity;
     return 0;
 }
 
@@ -210,9 +247,9 @@ int xo_msg_add_buffer(xo_msg_t *msg, zmq_msg_t *buffer)
         return -1;
     }
     if (msg->buffer_count == msg->buffer_capacity &&
-        reserve_buffers(msg, msg->buffer_count ? 2 * msg->buffer_count : 1) < 0)
+        xoi_msg_reserve_buffers(msg, msg->buffer_count ? 2 * msg->buffer_count : 1) < 0)
         return -1;
-    move_frames(&msg->buffers[msg->buffer_count++], buffer, 1);
+    xoi_move_frames(&msg->buffers[msg->buffer_count++], buffer, 1);
     msg->bytes += size;
     return 0;
 }
@@ -256,112 +293,6 @@ int xo_msg_copy_buffer(xo_msg_t *msg, size_t index, zmq_msg_t *out)
     }
     zmq_msg_init(out);
     return zmq_msg_copy(out, &msg->buffers[index]);
-}
-
-/* ---- frames ---- */
-
-size_t xo_msg_frame_count(const xo_msg_t *msg)
-{
-    return msg->local ? 0 : 1 + msg->buffer_count;
-}
-
-void xo_msg_to_frames(xo_msg_t **msg, zmq_msg_t *frames)
-{
-    if ((*msg)->local)
-        return;
-    move_frames(frames, &(*msg)->frame, 1);
-    move_frames(frames + 1, (*msg)->buffers, (*msg)->buffer_count);
-    xo_msg_destroy(msg);
-}
-
-/* The body is nothing, or one well-formed value and nothing after it. */
-static int check_body(xo_slice_t body, xo_error_t *err)
-{
-    xo_reader_t reader = xo_reader(body);
-    if (body.size == 0)
-        return 0;
-    if (xo_read_skip(&reader) < 0)
-        return xo_error_set(err, EBADMSG, "body: malformed");
-    if (!xo_reader_done(&reader))
-        return xo_error_set(err, EBADMSG, "body: more than one value");
-    return 0;
-}
-
-/* Writes anew what came from an encoder that writes numbers short, so that they can be set. */
-static int widen(xo_msg_t *msg, xo_error_t *err)
-{
-    zmq_msg_t narrow;
-    xo_header_t header;
-    xo_slice_t body;
-    move_frames(&narrow, &msg->frame, 1); /* a few bytes lie in the zmq_msg_t itself, and move */
-    xo_slice_t frame = xo_slice(zmq_msg_data(&narrow), zmq_msg_size(&narrow));
-    int rc = xo_header_decode(frame, &header, &body, err);
-    if (rc == 0 && build_frame(msg, &header, body) < 0)
-        rc = xo_error_set(err, ENOMEM, "no memory for a message");
-    zmq_msg_close(&narrow);
-    return rc;
-}
-
-static int take_head(xo_msg_t *msg, zmq_msg_t *frame, xo_error_t *err)
-{
-    zmq_msg_move(&msg->frame, frame);
-    xo_slice_t bytes = xo_slice(zmq_msg_data(&msg->frame), zmq_msg_size(&msg->frame));
-    if (xoi_header_read(bytes, &msg->header, &msg->layout, &msg->body, err) < 0 ||
-        check_body(msg->body, err) < 0)
-        return -1;
-    return xoi_layout_full(&msg->layout) ? 0 : widen(msg, err);
-}
-
-static int take_buffers(xo_msg_t *msg, zmq_msg_t *frames, size_t count, xo_error_t *err)
-{
-    if (count == 0)
-        return 0;
-    if (reserve_buffers(msg, count) < 0)
-        return xo_error_set(err, ENOMEM, "no memory for a message of %zu buffers", count);
-    move_frames(msg->buffers, frames, count);
-    msg->buffer_count = count;
-    return 0;
-}
-
-static int check_frames(const zmq_msg_t *frames, size_t count, size_t *bytes, xo_error_t *err)
-{
-    *bytes = 0;
-    if (count == 0 || count - 1 > XO_BUFFERS_MAX)
-        return xo_error_set(err, EBADMSG, "a message of %zu frames", count);
-    for (size_t i = 0; i < count; i++) {
-        size_t size = zmq_msg_size(&frames[i]);
-        if (size > XO_MESSAGE_BYTES_MAX - *bytes)
-            return xo_error_set(err, EBADMSG, "a message of more than %zu bytes",
-                                XO_MESSAGE_BYTES_MAX);
-        *bytes += size;
-    }
-    return 0;
-}
-
-static int take_frames(xo_msg_t *msg, zmq_msg_t *frames, size_t count, xo_error_t *err)
-{
-    if (!msg)
-        return xo_error_set(err, ENOMEM, "no memory for a message");
-    if (check_frames(frames, count, &msg->bytes, err) < 0)
-        return -1;
-    msg->bytes -= zmq_msg_size(frames);
-    if (take_head(msg, frames, err) < 0)
-        return -1;
-    msg->bytes += xoi_header_size(&msg->header) + msg->body.size;
-    return take_buffers(msg, frames + 1, count - 1, err);
-}
-
-xo_msg_t *xo_msg_from_frames(zmq_msg_t *frames, size_t count, xo_error_t *err)
-{
-    xo_msg_t *msg = msg_alloc(0);
-    if (take_frames(msg, frames, count, err) == 0)
-        return msg;
-    int saved = errno;
-    for (size_t i = 0; i < count; i++) /* those taken are empty by now */
-        zmq_msg_close(&frames[i]);
-    xo_msg_destroy(&msg);
-    errno = saved;
-    return NULL;
 }
 
 /* ---- the queue ---- */

@@ -116,9 +116,9 @@ int xo_msg_copy_buffer(xo_msg_t *msg, size_t index, zmq_msg_t *out);
 
 /* To frames: gives 1 + buffer count frames, taking the message apart (*msg becomes NULL).
  * `frames` is an array of at least that many that the caller provides uninitialised. A local
- * message has 0 frames, and is left as it is. */
+ * message has 0 frames, and is left as it is. -1, with the message as it was: ENOMEM. */
 size_t xo_msg_frame_count(const xo_msg_t *msg);
-void xo_msg_to_frames(xo_msg_t **msg, zmq_msg_t *frames);
+int xo_msg_to_frames(xo_msg_t **msg, zmq_msg_t *frames);
 
 /* From frames: takes all of them over, also when it fails (they are closed then). The body is
  * checked: nothing, or exactly one well-formed value (xo_read_skip). NULL: EBADMSG, ENOMEM. */

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "libxo/cache.h"
 #include "libxo/endpoint_impl.h"
 
 static bool has_credit(const xo_link_t *link, size_t bytes)
@@ -44,7 +45,7 @@ static void ask_for_credit(xo_link_t *link, size_t bytes)
 static int enqueue(xo_link_t *link, xo_msg_t **msg, xo_call_t *call, xoi_notice_t *notice,
                    xo_error_t *err)
 {
-    xoi_outgoing_t *outgoing = calloc(1, sizeof *outgoing);
+    xoi_outgoing_t *outgoing = xoi_cache_alloc(sizeof *outgoing);
     if (!outgoing)
         return xo_error_set(err, ENOMEM, "out of memory for a message that waits");
     *outgoing = (xoi_outgoing_t){.msg = *msg, .call = call, .notice = notice};
@@ -100,7 +101,7 @@ void xoi_outgoing_drop(xo_link_t *link, xoi_outgoing_t *outgoing)
     if (outgoing->call)
         outgoing->call->outgoing = NULL;
     xo_msg_destroy(&outgoing->msg);
-    free(outgoing);
+    xoi_cache_free(outgoing, sizeof *outgoing);
 }
 
 static int flush_urgent(xo_link_t *link)

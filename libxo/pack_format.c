@@ -8,16 +8,21 @@
 #include "libxo/pack_arguments.h"
 
 #define FIXINT_MAX 127 /* integers up to this are one byte */
+#define FEW 15         /* so many values have a head of one byte */
+#define LEAD_FIXARRAY 0x90
+#define FIXARRAY_MASK 0xf0
 
 /* ---- the format string ---- */
 
-enum { PACKS = 1, UNPACKS = 2, BOTH = PACKS | UNPACKS };
+enum { PACKS = 1, UNPACKS = 2, FLAT = 4, BOTH = PACKS | UNPACKS };
 
 /* What each letter is good for. */
 static const uint8_t letters[UCHAR_MAX + 1] = {
-    ['i'] = BOTH, ['I'] = BOTH,  ['u'] = BOTH,  ['U'] = BOTH,    ['f'] = BOTH,    ['?'] = BOTH,
-    ['n'] = BOTH, ['s'] = BOTH,  ['S'] = BOTH,  ['B'] = BOTH,    ['V'] = BOTH,    ['['] = BOTH,
-    [']'] = BOTH, ['{'] = PACKS, ['}'] = PACKS, ['_'] = UNPACKS, ['*'] = UNPACKS,
+    ['i'] = BOTH | FLAT, ['I'] = BOTH | FLAT, ['u'] = BOTH | FLAT, ['U'] = BOTH | FLAT,
+    ['f'] = BOTH | FLAT, ['?'] = BOTH | FLAT, ['n'] = BOTH | FLAT, ['s'] = BOTH | FLAT,
+    ['S'] = BOTH | FLAT, ['B'] = BOTH | FLAT, ['V'] = BOTH | FLAT, ['['] = BOTH,
+    [']'] = BOTH,        ['{'] = PACKS,       ['}'] = PACKS,       ['_'] = UNPACKS,
+    ['*'] = UNPACKS,
 };
 
 static bool is_blank(char c)
@@ -179,10 +184,34 @@ int xo_pack_vformat(xo_buf_t *buf, const char *format, va_list list)
     return xo_buf_ok(buf);
 }
 
+/* Most calls have a few small arguments: one walk over the format. False: nothing was written, and
+ * something needs a closer look. */
+static bool pack_few(xo_buf_t *buf, const char *format, va_list list)
+{
+    arguments_t args;
+    const char *at = format;
+    size_t before = buf->size;
+    va_copy(args.list, list);
+    xo_pack_array(buf, 2);
+    xo_pack_array(buf, 0);
+    for (; (letters[(unsigned char)*at] & FLAT) && at - format < FEW; at++)
+        pack_value(buf, at, &args);
+    va_end(args.list);
+    xo_pack_map(buf, 0);
+    if (*at || buf->failed) {
+        buf->size = buf->failed ? buf->size : before;
+        return false;
+    }
+    buf->data[before + 1] = (char)(buf->data[before + 1] | (at - format)); /* the count */
+    return true;
+}
+
 int xoi_pack_arguments(xo_buf_t *buf, const char *format, va_list list)
 {
     shape_t shape;
     format = format ? format : "";
+    if (pack_few(buf, format, list))
+        return 0;
     if (!is_format(format, PACKS, &shape))
         return wrong_format();
     xo_pack_array(buf, 2);
@@ -427,11 +456,30 @@ int xo_vunpack(xo_slice_t bytes, xo_error_t *err, const char *format, va_list li
     return rc;
 }
 
+/* As pack_few: what does not fit is read again from the beginning, for the sentence that says so.
+ */
+static bool unpack_few(xo_slice_t args, const char *format, va_list list)
+{
+    unpack_t u;
+    const char *at = format;
+    u.reader = xo_reader(args);
+    if (args.size == 0 || (*u.reader.at & FIXARRAY_MASK) != LEAD_FIXARRAY)
+        return false;
+    unsigned left = *u.reader.at++ & FEW;
+    va_copy(u.args.list, list);
+    for (; left > 0 && (letters[(unsigned char)*at] & FLAT) && read_letter(&u, *at) == 0; at++)
+        left--;
+    va_end(u.args.list);
+    return left == 0 && !*at && xo_reader_done(&u.reader);
+}
+
 int xoi_unpack_arguments(xo_slice_t args, xo_error_t *err, const char *format, va_list list)
 {
     unpack_t u;
     shape_t shape;
     format = format ? format : "";
+    if (unpack_few(args, format, list))
+        return 0;
     if (!is_format(format, UNPACKS, &shape))
         return xo_error_set(err, EINVAL, "bad format \"%s\"", format);
     unpack_begin(&u, args, err);

@@ -316,8 +316,18 @@ static inline uint64_t values_in(const token_t *token)
     return token->type == XO_T_MAP ? token->number * 2 : 0;
 }
 
+/* Small integers, nil and bools; 0xc1 is none. */
+static inline bool is_one_byte(uint8_t lead)
+{
+    return lead < 0x80 || lead >= 0xe0 || lead == 0xc0 || lead == 0xc2 || lead == 0xc3;
+}
+
 int xo_read_skip(xo_reader_t *reader)
 {
+    if (reader->at != reader->end && is_one_byte(*reader->at)) {
+        reader->at++;
+        return 0;
+    }
     uint64_t missing[XO_DEPTH_MAX + 1]; /* values still to come, per open container */
     unsigned depth = 0;
     xo_reader_t ahead = *reader;

@@ -32,7 +32,11 @@ int xoi_writer_begin(xoi_writer_t *writer, xo_msg_t **msg)
         count <= XOI_STREAM_FRAMES_FIRST ? writer->first : malloc(count * sizeof *writer->frames);
     if (!writer->frames)
         return -1;
-    xo_msg_to_frames(msg, writer->frames);
+    if (xo_msg_to_frames(msg, writer->frames) < 0) {
+        if (count > XOI_STREAM_FRAMES_FIRST)
+            free(writer->frames);
+        return -1;
+    }
     writer->count = count;
     writer->index = writer->done = 0;
     return 0;

@@ -22,6 +22,16 @@ static xo_actor_t *actor_alloc(xo_slice_t uid, xo_slice_t class_name)
     return actor;
 }
 
+static uint64_t hash_of(xo_slice_t uid)
+{
+    return xoi_hash_bytes(uid.data, uid.size);
+}
+
+static bool has_uid(const void *actor, const void *uid)
+{
+    return xo_slice_eq(xo_actor_uid(actor), *(const xo_slice_t *)uid);
+}
+
 /* Makes an entry in the table for an actor that the host has not made yet. NULL: ENOMEM. */
 xo_actor_t *xoi_actor_create(xo_pool_t *pool, xo_slice_t uid, xo_slice_t class_name)
 {
@@ -30,12 +40,12 @@ xo_actor_t *xoi_actor_create(xo_pool_t *pool, xo_slice_t uid, xo_slice_t class_n
         return NULL;
     actor->pool = pool;
     actor->incarnation = ++pool->last_incarnation;
-    HASH_ADD_KEYPTR(hh, pool->actors, actor->uid, actor->uid_size, actor);
-    if (!actor->hh.tbl) {
+    if (xoi_table_add(&pool->by_uid, hash_of(uid), actor) < 0) {
         free(actor);
         errno = ENOMEM;
         return NULL;
     }
+    DL_APPEND2(pool->actors, actor, older, newer);
     return actor;
 }
 
@@ -82,7 +92,10 @@ static void actor_leave(xo_actor_t *actor, const char *why)
 {
     xo_pool_t *pool = actor->pool;
     actor->state = XOI_ACTOR_GONE;
-    HASH_DEL(pool->actors, actor);
+    if (pool->last_found == actor)
+        pool->last_found = NULL;
+    xoi_table_remove(&pool->by_uid, hash_of(xo_actor_uid(actor)), actor);
+    DL_DELETE2(pool->actors, actor, older, newer);
     DL_APPEND2(pool->gone, actor, older, newer);
     reject_waiting(actor, why);
     xoi_watchers_tell(actor, why);
@@ -160,8 +173,12 @@ void xoi_actor_end(xo_actor_t *actor)
 
 xo_actor_t *xo_pool_find(xo_pool_t *pool, xo_slice_t uid)
 {
-    xo_actor_t *actor = NULL;
-    HASH_FIND(hh, pool->actors, uid.data, uid.size, actor);
+    xo_actor_t *last = pool->last_found;
+    if (last && last->uid_size == uid.size && memcmp(last->uid, uid.data, uid.size) == 0)
+        return last;
+    xo_actor_t *actor = xoi_table_find(&pool->by_uid, hash_of(uid), has_uid, &uid);
+    if (actor)
+        pool->last_found = actor;
     return actor;
 }
 

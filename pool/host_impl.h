@@ -11,16 +11,16 @@
 
 typedef struct xoi_method {
     const xo_method_t *method;
-    UT_hash_handle hh; /* by name */
+    xo_slice_t name;
 } xoi_method_t;
 
 typedef struct xoi_class {
     const xo_module_t *module;
     const xo_class_t *class_;
-    xoi_method_t *table; /* all methods */
-    xoi_method_t *by_name;
-    bool has_no_lock;  /* any method that bypasses the lock */
-    UT_hash_handle hh; /* by name, in the order of loading */
+    struct xoi_method *methods;
+    xoi_table_t by_name; /* of them */
+    bool has_no_lock;    /* any method that bypasses the lock */
+    UT_hash_handle hh;   /* by name, in the order of loading */
 } xoi_class_t;
 
 typedef struct xoi_library {

@@ -114,7 +114,7 @@ static void announce_all(xo_pool_t *pool)
 {
     xo_actor_t *actor;
     xo_actor_t *next;
-    HASH_ITER(hh, pool->actors, actor, next)
+    DL_FOREACH_SAFE2(pool->actors, actor, next, newer)
     if (actor->state == XOI_ACTOR_RUNNING || actor->state == XOI_ACTOR_DESTROYING)
         xoi_announce_up(actor, NULL);
 }

@@ -64,32 +64,39 @@ const xoi_class_t *xoi_class_find(const xo_host_c_t *host, xo_slice_t name)
     return kind;
 }
 
+static uint64_t hash_of(xo_slice_t name)
+{
+    return xoi_hash_bytes(name.data, name.size);
+}
+
+static bool has_name(const void *method, const void *name)
+{
+    return xo_slice_eq(((const xoi_method_t *)method)->name, *(const xo_slice_t *)name);
+}
+
 const xo_method_t *xoi_method_find(const xoi_class_t *kind, xo_slice_t name)
 {
-    xoi_method_t *found = NULL;
-    name = empty_to_text(name);
-    HASH_FIND(hh, kind->by_name, name.data, name.size, found);
+    const xoi_method_t *found = xoi_table_find(&kind->by_name, hash_of(name), has_name, &name);
     return found ? found->method : NULL;
 }
 
 static void class_free(xoi_class_t *kind)
 {
-    HASH_CLEAR(hh, kind->by_name);
-    free(kind->table);
+    xoi_table_free(&kind->by_name);
+    free(kind->methods);
     free(kind);
 }
 
 static int add_methods(xoi_class_t *kind, size_t count)
 {
-    kind->table = calloc(count + 1, sizeof *kind->table);
-    if (!kind->table)
+    kind->methods = calloc(count + 1, sizeof *kind->methods);
+    if (!kind->methods)
         return -1;
     for (size_t i = 0; i < count; i++) {
         const xo_method_t *method = &kind->class_->methods[i];
-        kind->table[i].method = method;
+        kind->methods[i] = (xoi_method_t){method, xo_slice_str(method->name)};
         kind->has_no_lock |= (method->flags & XO_METHOD_NO_LOCK) != 0;
-        HASH_ADD_KEYPTR(hh, kind->by_name, method->name, strlen(method->name), &kind->table[i]);
-        if (!kind->table[i].hh.tbl)
+        if (xoi_table_add(&kind->by_name, hash_of(kind->methods[i].name), &kind->methods[i]) < 0)
             return -1;
     }
     return 0;

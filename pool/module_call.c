@@ -4,24 +4,52 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libxo/cache.h"
 #include "libxo/future.h"
 #include "libxo/pack_arguments.h"
 #include "pool/host_impl.h"
 
 /* ---- arguments ---- */
 
+/* As msgpack. The low bits of EMPTY_ARRAY's are the count of one that has up to 15 values. */
+#define PAIR 0x92
+#define EMPTY_ARRAY 0x90
+#define EMPTY_MAP 0x80
+
 bool xoi_is_empty(xo_slice_t container)
 {
     xo_reader_t reader = xo_reader(container);
+    if (container.size == 1 && (*reader.at == EMPTY_MAP || *reader.at == EMPTY_ARRAY))
+        return true;
     uint32_t count;
     return !container.size ||
            ((xo_read_array(&reader, &count) == 0 || xo_read_map(&reader, &count) == 0) && !count);
+}
+
+/* Of most calls: few arguments, no keywords. False: look closer. */
+static bool plain_arguments(xo_slice_t pair, xo_slice_t *args, xo_slice_t *kwargs)
+{
+    xo_reader_t reader = xo_reader(pair);
+    const uint8_t *head = reader.at;
+    if (pair.size < 3 || head[0] != PAIR || (head[1] & 0xf0) != EMPTY_ARRAY)
+        return false;
+    reader.at += 2;
+    for (unsigned left = head[1] & 0x0f; left > 0; left--)
+        if (xo_read_skip(&reader) < 0)
+            return false;
+    if (reader.at + 1 != reader.end || *reader.at != EMPTY_MAP)
+        return false;
+    *args = xo_slice(pair.data + 1, pair.size - 2);
+    *kwargs = xo_slice(reader.at, 1);
+    return true;
 }
 
 void xoi_arguments(xo_slice_t pair, xo_slice_t *args, xo_slice_t *kwargs)
 {
     uint32_t count;
     xo_reader_t reader = xo_reader(pair);
+    if (plain_arguments(pair, args, kwargs))
+        return;
     if (xo_read_array(&reader, &count) == 0 && count == 2 && xo_read_type(&reader) == XO_T_ARRAY &&
         xo_read_raw(&reader, args) == 0 && xo_read_type(&reader) == XO_T_MAP &&
         xo_read_raw(&reader, kwargs) == 0)
@@ -198,19 +226,19 @@ static void on_answer(xo_future_t *future, void *arg)
     xo_future_f done = pending->done;
     void *done_arg = pending->arg;
     DL_DELETE(xoi_c_actor(pending->actor)->pending, pending);
-    free(pending);
+    xoi_cache_free(pending, sizeof *pending);
     done(future, done_arg);
 }
 
 static xoi_pending_t *pending_create(const xo_request_t *request, xo_future_f done, void *arg)
 {
     xo_actor_t *actor = request->actor;
-    xoi_pending_t *pending = calloc(1, sizeof *pending);
+    xoi_pending_t *pending = xoi_cache_calloc(sizeof *pending);
     if (!pending)
         return NULL;
     pending->future = xoi_future_create(request->pool->endpoint);
     if (!pending->future) {
-        free(pending);
+        xoi_cache_free(pending, sizeof *pending);
         return NULL;
     }
     pending->actor = actor;
@@ -225,7 +253,7 @@ static void pending_drop(xoi_pending_t *pending)
 {
     DL_DELETE(xoi_c_actor(pending->actor)->pending, pending);
     xo_future_destroy(pending->future);
-    free(pending);
+    xoi_cache_free(pending, sizeof *pending);
 }
 
 /* What the request has left is what its calls get. */

@@ -17,6 +17,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "libxo/table.h"
 #include "pool/pool.h"
 
 #define XOI_BATCH 64
@@ -24,7 +25,6 @@
 #define XOI_MAILBOX_BYTES ((size_t)256 << 20)
 #define XOI_POOL_SIBLINGS_MAX 255 /* besides the first; as many as a broker takes for such */
 #define XOI_POOL_HEARTBEAT_MS 1000
-#define XOI_REQUESTS_CACHED 1024
 /* Larger arguments of one actor are not kept by the broker. */
 #define XOI_SPEC_BYTES_MAX ((size_t)16 << 20)
 /* A pass of the loop handles at most this many messages, and begins none after this time, so
@@ -77,8 +77,7 @@ struct xo_actor {
     void *host_data; /* host_c's own */
     const char *class_name;
     xo_actor_t *prev, *next;   /* in pool->ready */
-    xo_actor_t *older, *newer; /* in pool->gone */
-    UT_hash_handle hh;
+    xo_actor_t *older, *newer; /* in pool->actors or pool->gone */
     size_t uid_size;
     char uid[]; /* then the class's name */
 };
@@ -113,9 +112,9 @@ struct xo_request {
     bool adopts;    /* a create for an actor that came back: it gets a reference */
     xoi_held_t *held;
     xoi_duplicate_t *duplicate;
-    xo_request_t *prev, *next; /* in a mailbox, one of the actor's lists or among the free ones */
+    xo_request_t *prev, *next; /* in a mailbox or one of the actor's lists */
+    bool indexed;              /* in pool->requests */
     xoi_request_key_t key;
-    UT_hash_handle hh; /* in pool->requests, by key */
 
     /* For host_c: the arguments once they were looked at, and the batch that this is one call of.
      */
@@ -141,16 +140,16 @@ struct xo_pool {
     xoi_held_t *held;
 
     /* actors and their turns */
-    xo_actor_t *actors; /* by uid */
+    xo_actor_t *actors; /* in the order of creation */
     xo_actor_t *gone;
+    xoi_table_t by_uid;
+    xo_actor_t *last_found; /* who sends to an actor looks for it twice */
     uint64_t last_incarnation;
     xo_actor_t *ready;
     xo_defer_t turns;
 
     /* requests */
-    xo_request_t *requests; /* those that can be cancelled */
-    xo_request_t *free_requests;
-    size_t free_count;
+    xoi_table_t requests; /* those that can be cancelled, by key */
     xo_buf_t scratch;
     xoi_duplicate_t *duplicates; /* by key */
     xoi_duplicate_t *duplicates_oldest;
@@ -222,7 +221,6 @@ void xoi_request_reject(xo_request_t *request, xo_drop_t drop, const char *code,
 void xoi_request_absent(xo_request_t *request, const char *why);
 void xoi_request_force(xo_request_t *request);
 void xoi_request_free(xo_request_t *request);
-void xoi_requests_free(xo_pool_t *pool);
 xo_msg_t *xoi_failure(xo_pool_t *pool, const char *code, const char *executed, const char *reason,
                       const char *format, va_list args);
 xo_slice_t xoi_pack_scratch(xo_pool_t *pool, const char *format, ...);

@@ -9,60 +9,41 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "libxo/cache.h"
 #include "pool/pool_impl.h"
 
 /* ---- making and freeing ---- */
 
-static xo_request_t *request_alloc(xo_pool_t *pool)
+static uint64_t hash_of(const xoi_request_key_t *key)
 {
-    xo_request_t *request = pool->free_requests;
-    if (!request)
-        return calloc(1, sizeof *request);
-    DL_DELETE(pool->free_requests, request);
-    pool->free_count--;
-    memset(request, 0, sizeof *request);
-    return request;
+    return xoi_hash_mix(key->sender_id, key->seq);
 }
 
-static void request_put(xo_request_t *request)
+static bool has_key(const void *item, const void *key)
 {
-    xo_pool_t *pool = request->pool;
-    if (pool->free_count >= XOI_REQUESTS_CACHED) {
-        free(request);
-        return;
-    }
-    pool->free_count++;
-    DL_PREPEND(pool->free_requests, request);
-}
-
-void xoi_requests_free(xo_pool_t *pool)
-{
-    while (pool->free_requests) {
-        xo_request_t *request = pool->free_requests;
-        DL_DELETE(pool->free_requests, request);
-        free(request);
-    }
+    const xoi_request_key_t *mine = &((const xo_request_t *)item)->key;
+    const xoi_request_key_t *wanted = key;
+    return mine->seq == wanted->seq && mine->sender_id == wanted->sender_id;
 }
 
 /* So that a cancel finds it. */
 static void request_index(xo_request_t *request)
 {
-    HASH_ADD(hh, request->pool->requests, key, sizeof request->key, request);
+    request->indexed =
+        xoi_table_add(&request->pool->requests, hash_of(&request->key), request) == 0;
 }
 
 static void request_unindex(xo_request_t *request)
 {
-    if (request->hh.tbl)
-        HASH_DEL(request->pool->requests, request);
-    request->hh.tbl = NULL;
+    if (request->indexed)
+        xoi_table_remove(&request->pool->requests, hash_of(&request->key), request);
+    request->indexed = false;
 }
 
 xo_request_t *xoi_request_find(xo_pool_t *pool, const xo_header_t *header)
 {
-    xo_request_t *request = NULL;
     xoi_request_key_t key = {header->sender_id, header->seq};
-    HASH_FIND(hh, pool->requests, &key, sizeof key, request);
-    return request;
+    return xoi_table_find(&pool->requests, hash_of(&key), has_key, &key);
 }
 
 /* Longer than anybody waits; what is left is far from an overflow. */
@@ -78,7 +59,7 @@ static int64_t due(const xo_pool_t *pool, uint64_t deadline_ms)
 /* Takes *msg over. NULL: ENOMEM, *msg untouched. */
 xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **msg)
 {
-    xo_request_t *request = request_alloc(pool);
+    xo_request_t *request = xoi_cache_calloc(sizeof *request);
     if (!request)
         return NULL;
     const xo_header_t *header = xo_msg_header(*msg);
@@ -102,7 +83,7 @@ xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **ms
 /* One call of a batch: shares its parent's message. */
 xo_request_t *xoi_request_part(xo_request_t *parent, xo_slice_t args, xo_slice_t kwargs)
 {
-    xo_request_t *part = request_alloc(parent->pool);
+    xo_request_t *part = xoi_cache_calloc(sizeof *part);
     if (!part)
         return NULL;
     part->pool = parent->pool;
@@ -118,7 +99,7 @@ xo_request_t *xoi_request_part(xo_request_t *parent, xo_slice_t args, xo_slice_t
 
 void xoi_request_part_free(xo_request_t *part)
 {
-    request_put(part);
+    xoi_cache_free(part, sizeof *part);
 }
 
 void xoi_request_free(xo_request_t *request)
@@ -129,7 +110,7 @@ void xoi_request_free(xo_request_t *request)
     free(request->no_spec);
     xo_link_decref(request->from);
     xo_link_decref(request->to.link);
-    request_put(request);
+    xoi_cache_free(request, sizeof *request);
 }
 
 /* ---- ending ---- */

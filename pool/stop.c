@@ -65,7 +65,7 @@ void xo_pool_stop(xo_pool_t *pool, uint32_t timeout_ms, void (*done)(xo_pool_t *
     pool->stopped_arg = arg;
     xo_timer_start(&pool->stop_timer, timeout_ms * XO_MS);
     if (!pool->stopping)
-        HASH_ITER(hh, pool->actors, actor, next)
+        DL_FOREACH_SAFE2(pool->actors, actor, next, newer)
     post_destroy(actor);
     pool->stopping = true;
     xoi_recovered(pool);

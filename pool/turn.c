@@ -168,11 +168,12 @@ static int64_t coarse_ns(void)
 typedef struct pass {
     size_t messages_left;
     int64_t end_ns;
+    bool over;
 } pass_t;
 
-static bool pass_over(const pass_t *pass)
+static void count_message(pass_t *pass)
 {
-    return !pass->messages_left || coarse_ns() >= pass->end_ns;
+    pass->over = --pass->messages_left == 0 || coarse_ns() >= pass->end_ns;
 }
 
 /* false: the pass ended within the turn. */
@@ -180,8 +181,8 @@ static bool take_turn(xo_actor_t *actor, pass_t *pass)
 {
     while (actor->turn_left && step(actor)) {
         actor->turn_left--;
-        pass->messages_left--;
-        if (pass_over(pass))
+        count_message(pass);
+        if (pass->over)
             return false;
     }
     return true;
@@ -191,8 +192,8 @@ void xoi_turns_run(xo_defer_t *defer, void *arg)
 {
     (void)defer;
     xo_pool_t *pool = arg;
-    pass_t pass = {XOI_PASS_MESSAGES, coarse_ns() + XOI_PASS_NS};
-    while (pool->ready && !pass_over(&pass)) {
+    pass_t pass = {XOI_PASS_MESSAGES, coarse_ns() + XOI_PASS_NS, false};
+    while (pool->ready && !pass.over) {
         xo_actor_t *actor = pool->ready;
         xoi_actor_pin(actor);
         if (take_turn(actor, &pass) || !actor->turn_left) {

@@ -3,11 +3,15 @@
  *
  * A watcher costs no credit while it waits: it may wait for days.
  */
+#include <string.h>
+
 #include "pool/pool_impl.h"
 
 bool xoi_is_watch(const xo_header_t *header)
 {
-    return header->kind == XO_CALL && xo_slice_eq_str(header->method, XO_METHOD_WATCH);
+    const size_t size = sizeof XO_METHOD_WATCH - 1;
+    return header->kind == XO_CALL && header->method.size == size &&
+           memcmp(header->method.data, XO_METHOD_WATCH, size) == 0;
 }
 
 void xoi_watch(xo_actor_t *actor, xo_request_t *request)
@@ -36,9 +40,10 @@ void xoi_watch_cancel(xo_request_t *request)
 /* Those who came over a link that is gone get no answer. */
 void xoi_watch_unlinked(xo_pool_t *pool, const xo_link_t *link)
 {
+    xo_actor_t *actor;
     xo_request_t *request, *next;
-    for (xo_actor_t *actor = pool->actors; actor; actor = actor->hh.next)
-        DL_FOREACH_SAFE(actor->watchers, request, next)
+    DL_FOREACH2(pool->actors, actor, newer)
+    DL_FOREACH_SAFE(actor->watchers, request, next)
     if (request->to.link == link)
         xoi_watch_cancel(request);
 }

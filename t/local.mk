@@ -12,6 +12,7 @@ unit_tests = \
 	t/address \
 	t/broker \
 	t/broker-recover \
+	t/cache \
 	t/ctx \
 	t/directory \
 	t/endpoint \
@@ -58,12 +59,14 @@ unit_tests = \
 	t/settings \
 	t/slots \
 	t/specs \
+	t/table \
 	t/tool \
 	t/vectors \
 	t/ways
 
 # Those that start threads: a subset, run under ThreadSanitizer too.
 threaded_tests = \
+	t/cache \
 	t/lane-threads \
 	t/pool-threads \
 	t/registry-redis \

@@ -1,0 +1,71 @@
+/* msg_impl.h - the inside of a message, shared by msg.c and msg_frames.c; and what lanes that carry
+ * bytes rather than frames use.
+ */
+#ifndef XO_MSG_IMPL_H
+#define XO_MSG_IMPL_H
+
+#include "libxo/header.h"
+#include "libxo/msg.h"
+
+/* Bodies up to this size lie in the message itself: copying one costs less than a frame does. */
+#define XOI_INLINE_BODY_BYTES 512
+
+typedef enum {
+    XOI_MSG_INLINE, /* header and body are in `text`; encoded when a lane wants frames */
+    XOI_MSG_FRAME,  /* header and body are in frame 0, encoded */
+    XOI_MSG_LOCAL   /* a payload; the header's slices are in `text` */
+} xoi_msg_form_t;
+
+struct xo_msg {
+    xo_msg_t *next; /* in an xo_msgq_t */
+    xo_header_t header;
+    xo_slice_t body;
+    size_t bytes; /* see xo_msg_bytes */
+    xoi_msg_form_t form : 8;
+    xoi_layout_t layout; /* of frame 0 */
+    uint32_t buffer_count;
+    uint32_t buffer_capacity;
+    zmq_msg_t *buffers;
+    size_t memory; /* size of all this, with what follows it */
+    char rest[];   /* inline: text; framed: the frame; local: payload and text */
+};
+
+typedef struct xoi_local {
+    void *payload;
+    void (*payload_free)(void *payload);
+    char text[];
+} xoi_local_t;
+
+static inline zmq_msg_t *xoi_msg_frame(const xo_msg_t *msg)
+{
+    return (zmq_msg_t *)(void *)msg->rest;
+}
+
+static inline xoi_local_t *xoi_msg_local(const xo_msg_t *msg)
+{
+    return (xoi_local_t *)(void *)msg->rest;
+}
+
+/* msg.c: zeroed but for what follows the struct. NULL: ENOMEM. */
+xo_msg_t *xoi_msg_alloc(xoi_msg_form_t form, size_t rest_bytes);
+int xoi_msg_reserve_buffers(xo_msg_t *msg, size_t capacity);
+void xoi_move_frames(zmq_msg_t *to, zmq_msg_t *from, size_t count);
+/* Makes frame 0 of `header` and `body` in one piece. -1: ENOMEM. */
+int xoi_msg_build_frame(xo_msg_t *msg, const xo_header_t *header, xo_slice_t body);
+
+/* msg_frames.c */
+
+/* xo_msg_to_frames in two steps, of which the second cannot fail. Who does not go on closes
+ * `frame`. Not for a local message. */
+int xoi_msg_begin_frames(const xo_msg_t *msg, zmq_msg_t *frame); /* -1: ENOMEM, nothing to close */
+void xoi_msg_end_frames(xo_msg_t **msg, zmq_msg_t *frames);      /* frames[0] is that one */
+
+/* The size of frame 0, if the message is one small frame that is not encoded yet; else 0. */
+size_t xoi_msg_inline_size(const xo_msg_t *msg);
+/* Encodes it into out[xoi_msg_inline_size]. */
+void xoi_msg_encode(const xo_msg_t *msg, uint8_t *out);
+/* Copies the one frame of a message out of memory that others write to, and only then looks at it.
+ * As xo_msg_from_frames. `size`: at most XOI_INLINE_BODY_BYTES. */
+xo_msg_t *xoi_msg_from_bytes(const void *bytes, size_t size, xo_error_t *err);
+
+#endif
