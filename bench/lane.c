@@ -1,19 +1,16 @@
 /* lane.c - what the lanes between two processes of a node cost by themselves, without links, credit
  * and actors: a round trip, and messages one way.
  *
- * `lane SCHEME` measures that one only. Prints one JSON object: times in microseconds, rates in
- * messages a second. The peer is a child
+ * `lane SCHEME` measures that one only. Prints one JSON object (out.h). The peer is a child
  * process; it echoes, or counts what comes one way and answers the last message. */
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "bench/out.h"
 #include "libxo/lane.h"
 
 #define WARM_UP 1000
@@ -21,19 +18,6 @@
 #define ONE_WAY 1000000
 #define BODY_BYTES 24 /* with its header a message of about 64 bytes */
 #define BATCH 256     /* sent in one pass, as an actor's turn does */
-
-static void die(const char *what)
-{
-    fprintf(stderr, "bench/lane: %s\n", what);
-    exit(1);
-}
-
-static double now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
 
 static void send_one(xo_lane_t *lane, uint64_t seq)
 {
@@ -43,7 +27,7 @@ static void send_one(xo_lane_t *lane, uint64_t seq)
     xo_msg_t *msg = xo_msg_create(&(xo_header_t){.kind = XO_TELL, .seq = seq}, xo_buf_slice(&body));
     xo_buf_free(&body);
     if (!msg || xo_lane_send(lane, &msg) < 0)
-        die("cannot send");
+        xob_die("lane", "cannot send");
 }
 
 /* ---- the child: answers round trips, and the last message of one way ---- */
@@ -72,7 +56,7 @@ static void child(const char *endpoint)
     xo_loop_t *loop = xo_loop_create(NULL);
     xo_lane_t *lane = xo_dial(ctx, loop, endpoint, &child_events, loop, NULL);
     if (!lane)
-        die(endpoint);
+        xob_die(endpoint, "cannot be used");
     send_one(lane, 0);
     xo_loop_run(loop);
     _exit(0);
@@ -84,7 +68,7 @@ typedef struct parent {
     xo_loop_t *loop;
     xo_lane_t *lane;
     uint64_t received;
-    double us[ROUND_TRIPS];
+    xob_hist_t times;
 } parent_t;
 
 static void parent_message(xo_lane_t *lane, xo_msg_t **msg, void *arg)
@@ -112,25 +96,18 @@ static void round_trip(parent_t *parent, uint64_t seq)
         xo_loop_once(parent->loop, -1);
 }
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static void measure(parent_t *parent, const char *name, const char *end)
+static void measure(parent_t *parent, const char *name)
 {
     uint64_t seq = 0;
     while (seq < WARM_UP)
         round_trip(parent, ++seq);
     for (int i = 0; i < ROUND_TRIPS; i++) {
-        double start = now_us();
+        int64_t start = xob_now_ns();
         round_trip(parent, ++seq);
-        parent->us[i] = now_us() - start;
+        xob_hist_record(&parent->times, xob_now_ns() - start);
     }
-    qsort(parent->us, ROUND_TRIPS, sizeof *parent->us, compare);
-    double start = now_us();
+    xob_hist(&parent->times, "lane_%s_us", name);
+    int64_t start = xob_now_ns();
     for (int i = 0; i < ONE_WAY; i++) {
         send_one(parent->lane, ++seq);
         if (i % BATCH == 0)
@@ -138,14 +115,10 @@ static void measure(parent_t *parent, const char *name, const char *end)
     }
     while (parent->received < seq)
         xo_loop_once(parent->loop, -1);
-    double rate = ONE_WAY / (now_us() - start) * 1e6;
-    printf(" \"lane_%s_p50_us\": %.2f, \"lane_%s_p99_us\": %.2f,\n \"lane_%s_one_way_per_s\": "
-           "%.0f%s\n",
-           name, parent->us[ROUND_TRIPS / 2], name, parent->us[ROUND_TRIPS * 99 / 100], name, rate,
-           end);
+    xob_number(ONE_WAY / ((double)(xob_now_ns() - start) / 1e9), "lane_%s_one_way_per_s", name);
 }
 
-static void bench(const char *name, const char *folder, const char *end)
+static void bench(const char *name, const char *folder)
 {
     static parent_t parent;
     char endpoint[256];
@@ -156,7 +129,7 @@ static void bench(const char *name, const char *folder, const char *end)
     fflush(stdout);
     pid_t pid = pipe(ready) == 0 ? fork() : -1;
     if (pid < 0)
-        die("fork");
+        xob_die("lane", "cannot fork");
     if (pid == 0) {
         if (read(ready[0], &byte, 1) == 1)
             child(endpoint);
@@ -166,10 +139,10 @@ static void bench(const char *name, const char *folder, const char *end)
     xo_ctx_t *ctx = xo_ctx_create("bench", NULL);
     xo_listener_t *listener = xo_listen(ctx, parent.loop, endpoint, &events, &parent, NULL);
     if (!listener || write(ready[1], &byte, 1) != 1)
-        die(endpoint);
+        xob_die(endpoint, "cannot be used");
     while (!parent.lane)
         xo_loop_once(parent.loop, -1);
-    measure(&parent, name, end);
+    measure(&parent, name);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     xo_lane_destroy(parent.lane);
@@ -180,29 +153,18 @@ static void bench(const char *name, const char *folder, const char *end)
     close(ready[1]);
 }
 
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *ftw)
-{
-    (void)info;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 int main(int argc, char **argv)
 {
-    char folder[] = "/tmp/xo-bench-XXXXXX";
-    if (!mkdtemp(folder))
-        die(folder);
-    setenv("XO_RUN_DIR", folder, 1);
-    setenv("XO_CONFIG_DIR", folder, 1);
-    printf("{\n");
+    char folder[sizeof XOB_FOLDER];
+    xob_scratch_enter(folder);
+    xob_open();
     if (argc > 1) {
-        bench(argv[1], folder, "");
+        bench(argv[1], folder);
     } else {
-        bench("shm", folder, ",");
-        bench("ipc", folder, "");
+        bench("shm", folder);
+        bench("ipc", folder);
     }
-    printf("}\n");
-    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    xob_close();
+    xob_scratch_leave(folder);
     return 0;
 }

@@ -1,27 +1,66 @@
 # Measurements: `make bench` builds and runs them, `make bench ARGS=--quick` a little of each.
 # Nothing here is a test. One file a line, sorted.
 bench_programs = \
+	bench/entries \
 	bench/lane \
 	bench/micro \
 	bench/pool \
-	bench/raw
+	bench/raw \
+	bench/relay \
+	bench/scale
 
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
-bench_lane_SOURCES = bench/lane.c
+bench_common = bench/hist.c bench/out.c
+bench_station = bench/actors.c bench/station.c $(bench_common)
+
+bench_entries_SOURCES = bench/entries.c $(bench_common)
+bench_entries_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS)
+bench_entries_LDADD = registry/libxo-registry.la libxo/libxo-core.la
+bench_lane_SOURCES = bench/lane.c $(bench_common)
 bench_lane_LDADD = libxo/libxo-core.la
-bench_micro_SOURCES = bench/micro.c
+bench_micro_SOURCES = bench/micro.c $(bench_common)
 bench_micro_LDADD = libxo/libxo-core.la
-bench_pool_SOURCES = bench/pool.c
-bench_pool_LDADD = libxo.la
-bench_raw_SOURCES = bench/raw.c
+bench_pool_SOURCES = bench/pool.c $(bench_station)
+bench_pool_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS)
+bench_pool_LDADD = libxo.la $(ZMQ_LIBS)
+bench_raw_SOURCES = bench/raw.c $(bench_common)
 bench_raw_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS)
 bench_raw_LDADD = $(ZMQ_LIBS)
+bench_relay_SOURCES = bench/relay.c $(bench_station)
+bench_relay_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS)
+bench_relay_LDADD = libxo.la $(ZMQ_LIBS)
+bench_scale_SOURCES = bench/scale.c $(bench_station)
+bench_scale_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS)
+bench_scale_LDADD = libxo.la $(ZMQ_LIBS)
 
+noinst_HEADERS += \
+	bench/actors.h \
+	bench/hist.h \
+	bench/out.h \
+	bench/station.h
 EXTRA_DIST += \
+	bench/actors.erl \
+	bench/caf.cpp \
+	bench/erlang.py \
+	bench/floor.py \
+	bench/goals.py \
+	bench/hist.py \
+	bench/programs.py \
 	bench/python.py \
-	bench/run
+	bench/run \
+	bench/tables.py
 
-bench: all $(bench_programs)
+# A program in C++, made where the library that it measures is there.
+CLEANFILES += bench/caf
+caf_sources = $(srcdir)/bench/caf.cpp -x c $(srcdir)/bench/hist.c $(srcdir)/bench/out.c -x none
+bench-caf:
+	@if echo '#include <caf/all.hpp>' | $(CXX) -x c++ -E - >/dev/null 2>&1; then \
+	    $(MKDIR_P) bench && \
+	    $(CXX) -std=c++17 -O2 -D_GNU_SOURCE -I$(srcdir) -o bench/caf $(caf_sources) \
+	        -lcaf_io -lcaf_core; \
+	fi
+
+bench: all $(bench_programs) bench-caf
 	$(AM_TESTS_ENVIRONMENT) '$(PYTHON)' $(srcdir)/bench/run $(ARGS)
-.PHONY: bench
+.PHONY: bench bench-caf

@@ -1,10 +1,7 @@
-/* micro.c - what the codec costs: nanoseconds per operation, as one JSON object on standard output.
+/* micro.c - what the codec costs: nanoseconds per operation, as one JSON object (out.h).
  * Each figure is the best of several rounds, since what disturbs a round only makes it longer. */
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-
+#include "bench/out.h"
 #include "libxo/msg.h"
 
 #define ROUNDS 7
@@ -24,8 +21,7 @@ typedef void (*operation_f)(sample_t *sample, xo_buf_t *scratch);
 
 static void die(const char *what)
 {
-    fprintf(stderr, "micro: %s failed\n", what);
-    exit(1);
+    xob_die(what, "failed");
 }
 
 static void header_encode(sample_t *sample, xo_buf_t *scratch)
@@ -95,22 +91,15 @@ static void message_round(sample_t *sample, xo_buf_t *scratch)
     xo_msg_destroy(&msg);
 }
 
-static double now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
 static double measure(operation_f operation, sample_t *sample, int operations)
 {
     double best = 0;
     xo_buf_t scratch = XO_BUF_INIT;
     for (int round = 0; round < ROUNDS; round++) {
-        double start = now_ns();
+        int64_t start = xob_now_ns();
         for (int i = 0; i < operations; i++)
             operation(sample, &scratch);
-        double each = (now_ns() - start) / operations;
+        double each = (double)(xob_now_ns() - start) / operations;
         if (round == 0 || each < best)
             best = each;
     }
@@ -157,12 +146,13 @@ int main(void)
     };
     sample_t sample = {.head = XO_BUF_INIT, .args = XO_BUF_INIT, .integers = XO_BUF_INIT};
     make_sample(&sample);
+    xob_open();
     for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++) {
         int values = figures[i].values;
         double ns = measure(figures[i].operation, &sample, OPERATIONS / values) / values;
-        printf("%s\"%s\": %.1f", i ? ", " : "{", figures[i].name, ns);
+        xob_number(ns, "%s", figures[i].name);
     }
-    printf("}\n");
+    xob_close();
     xo_buf_free(&sample.head);
     xo_buf_free(&sample.args);
     xo_buf_free(&sample.integers);

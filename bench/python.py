@@ -2,14 +2,17 @@
 """Measure the xoscar API and print the figures as one JSON object.
 
 Only the public API is used, so this runs against any package that can be imported as ``xoscar``.
-Names say the unit: _us is a time (less is better), _per_s and _gib_s are rates (more is better).
+Names say the unit: _us is a time (a histogram, bench/hist.py), _s and _mb are less if better,
+_per_s and _gib_s are rates. With --far PREFIX it measures calls to a pool of another program only.
 """
 
 import argparse
 import asyncio
 import json
+import logging
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -18,8 +21,10 @@ import xoscar as xo  # noqa: E402
 
 IMPORT_S = time.perf_counter() - IMPORT_START
 
+from hist import Hist  # noqa: E402
+
 WARM_UP_CALLS = 200
-BULK_BYTES = 64 << 20
+BULK_MIB = 64
 BULK_CALLS = 4
 KILLS = 3
 
@@ -31,6 +36,9 @@ class Echo(xo.Actor):
     def echo(self, value):
         return value
 
+    async def echo_async(self, value):
+        return value
+
     def told(self, value):
         self._told += value
 
@@ -38,10 +46,14 @@ class Echo(xo.Actor):
         return self._told
 
     def size(self, data):
-        return len(data)
+        return getattr(data, "nbytes", None) or len(data)
 
     def pid(self):
         return os.getpid()
+
+    def resident_mb(self):
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     @xo.extensible
     def item(self, value):
@@ -55,17 +67,20 @@ class Source(xo.Actor):
             yield i
 
 
-def percentile(times, part):
-    return sorted(times)[min(len(times) - 1, int(len(times) * part))] * 1e6
-
-
-async def call_times(ref, calls):
+async def call_times(method, calls):
     times = []
-    for i in range(calls):
+    for i in range(WARM_UP_CALLS + calls):
         start = time.perf_counter()
-        await ref.echo(i)
+        await method(i)
         times.append(time.perf_counter() - start)
-    return times
+    return times[WARM_UP_CALLS:]
+
+
+def figures_of(times):
+    hist = Hist()
+    for seconds in times:
+        hist.record(seconds)
+    return hist.figures()
 
 
 class Caller(xo.Actor):
@@ -75,7 +90,7 @@ class Caller(xo.Actor):
         self._ref = ref
 
     async def times(self, calls):
-        return await call_times(self._ref, calls)
+        return await call_times(self._ref.echo, calls)
 
 
 async def rate(count, work):
@@ -85,23 +100,30 @@ async def rate(count, work):
     return count / (time.perf_counter() - start)
 
 
+async def gather(count, make):
+    await asyncio.gather(*[make(i) for i in range(count)])
+
+
+async def one_by_one(count, make):
+    for i in range(count):
+        await make(i)
+
+
 async def tell_all(ref, count):
     base = await ref.count()
     for _ in range(count):
         await ref.told.tell(1)
-    if await ref.count() != base + count:
-        sys.exit("bench/python.py: a call overtook a tell")
+    while await ref.count() != base + count:  # it may overtake tells, in another implementation
+        await asyncio.sleep(0.001)
 
 
 async def measure_calls(ref, local, caller, k):
-    await call_times(ref, WARM_UP_CALLS)
-    times = await call_times(ref, 1000 * k)
-    out = {"call_p50_us": percentile(times, 0.5), "call_p99_us": percentile(times, 0.99)}
-    await caller.times(WARM_UP_CALLS)
-    times = await caller.times(1000 * k)
-    out["sub_to_sub_p50_us"] = percentile(times, 0.5)
-    out["same_pool_p50_us"] = percentile(await call_times(local, 2000 * k), 0.5)
-    return out
+    return {
+        "call_us": figures_of(await call_times(ref.echo, 1000 * k)),
+        "call_async_us": figures_of(await call_times(ref.echo_async, 500 * k)),
+        "sub_to_sub_us": figures_of(await caller.times(1000 * k)),
+        "same_pool_us": figures_of(await call_times(local.echo, 2000 * k)),
+    }
 
 
 async def consume(source, count):
@@ -112,36 +134,50 @@ async def consume(source, count):
         sys.exit("bench/python.py: items of a stream were lost")
 
 
-async def measure_streams(source, k):
-    return {"stream_items_per_s": await rate(2000 * k, lambda: consume(source, 2000 * k))}
-
-
-async def measure_rates(ref, k):
-    calls = 2000 * k
-
-    def gathered():
-        return asyncio.gather(*[ref.echo(i) for i in range(calls)])
+async def measure_rates(ref, source, k):
+    calls, items = 2000 * k, 4000 * k
 
     def batch():
-        return ref.item.batch(*[ref.item.delay(i) for i in range(calls)])
+        return ref.item.batch(*[ref.item.delay(i) for i in range(items)])
 
     return {
-        "calls_per_s": await rate(calls, gathered),
+        "calls_per_s": await rate(calls, lambda: gather(calls, ref.echo)),
         "tells_per_s": await rate(calls, lambda: tell_all(ref, calls)),
-        "batch_items_per_s": await rate(calls, batch),
+        "batch_items_per_s": await rate(items, batch),
+        "stream_items_per_s": await rate(2000 * k, lambda: consume(source, 2000 * k)),
     }
 
 
-async def measure_bulk(ref):
-    data = bytes(BULK_BYTES)
-    await ref.size(data)
+async def measure_creation(first, second, k):
+    def at(address, name):
+        return lambda i: xo.create_actor(Echo, address=address, uid=f"{name}{i}")
 
-    async def send():
-        for _ in range(BULK_CALLS):
-            if await ref.size(data) != BULK_BYTES:
-                sys.exit("bench/python.py: bytes were lost")
+    one, many = 50 * k, 100 * k
+    return {
+        "creations_per_s": await rate(one, lambda: one_by_one(one, at(first, "s"))),
+        "creations_gathered_per_s": await rate(many, lambda: gather(many, at(second, "g"))),
+    }
 
-    return {"send_64mib_gib_s": await rate(BULK_CALLS * BULK_BYTES / (1 << 30), send)}
+
+def bulk_data():
+    """The package that has the arrays is the user's; without it bytes are sent."""
+    try:
+        import numpy
+    except ImportError:
+        return bytes(BULK_MIB << 20)
+    return numpy.ones(BULK_MIB << 17)
+
+
+async def bulk_rate(ref, name):
+    data = bulk_data()
+
+    async def send(_):
+        if await ref.size(data) != BULK_MIB << 20:
+            sys.exit("bench/python.py: bytes were lost")
+
+    await send(0)
+    gib = BULK_CALLS * BULK_MIB / 1024
+    return {name: await rate(gib, lambda: one_by_one(BULK_CALLS, send))}
 
 
 async def measure_recovery(ref):
@@ -173,24 +209,64 @@ async def measure(k):
         config = await xo.get_pool_config(pool.external_address)
         main, first, second = config.get_external_addresses()
         ref = await xo.create_actor(Echo, address=first, uid="echo")
+        out["sub_pool_mb"] = await ref.resident_mb()
         local = await xo.create_actor(Echo, address=main, uid="local")
         caller = await xo.create_actor(Caller, ref, address=second, uid="caller")
-        out.update(await measure_calls(ref, local, caller, k))
-        out.update(await measure_rates(ref, k))
         source = await xo.create_actor(Source, address=first, uid="source")
-        out.update(await measure_streams(source, k))
-        out.update(await measure_bulk(ref))
+        out.update(await measure_calls(ref, local, caller, k))
+        out.update(await measure_rates(ref, source, k))
+        out.update(await measure_creation(first, second, k))
+        out.update(await bulk_rate(ref, "bulk_64mib_gib_s"))
         out.update(await measure_recovery(ref))
     finally:
         await pool.stop()
     return out
 
 
+# ---- to a pool of another program --------------------------------------------------------------
+
+
+async def serve(address):
+    pool = await xo.create_actor_pool(address, n_process=0)
+    await xo.create_actor(Echo, address=address, uid="echo")
+    print("ready", flush=True)
+    await pool.join()
+
+
+async def measure_far(name, k):
+    address = f"127.0.0.1:{xo.utils.get_next_port()}"
+    command = [sys.executable, __file__, "--serve", address]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE)
+    pool = None
+    try:
+        if server.stdout.readline().strip() != b"ready":
+            sys.exit("bench/python.py: the other program does not start")
+        pool = await xo.create_actor_pool("127.0.0.1", n_process=0)
+        ref = await xo.actor_ref(address, "echo")
+        return {
+            f"{name}_call_us": figures_of(await call_times(ref.echo, 1000 * k)),
+            f"{name}_calls_per_s": await rate(1000 * k, lambda: gather(1000 * k, ref.echo)),
+            **await bulk_rate(ref, f"{name}_64mib_gib_s"),
+        }
+    finally:
+        if pool:
+            await pool.stop()
+        server.kill()
+        server.wait()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a fifth of the work")
+    parser.add_argument("--far", metavar="PREFIX", help="of the names of the figures")
+    parser.add_argument("--serve", metavar="ADDRESS", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    json.dump(asyncio.run(measure(1 if args.quick else 5)), sys.stdout)
+    logging.disable(logging.WARNING)
+    if args.serve:
+        asyncio.run(serve(args.serve))
+        return
+    k = 1 if args.quick else 5
+    json.dump(asyncio.run(measure_far(args.far, k) if args.far else measure(k)), sys.stdout)
     print()
 
 

@@ -1,71 +1,71 @@
 /* raw.c - the floor: what memcpy, a unix socket and ZeroMQ do on this machine without xo.
  *
- * Prints one JSON object. The peer is a child process; it echoes, or counts what comes one way and
- * answers the last message. Times in microseconds, rates in messages a second. */
+ * Prints one JSON object (out.h). The peer is a child process; it echoes, or counts what comes one
+ * way and answers the last message. ZeroMQ's tcp is not encrypted here. */
 #include <errno.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include <zmq.h>
 
+#include "bench/out.h"
+
 #define MESSAGE_BYTES 64 /* a small call: header and arguments */
-#define ROUND_TRIPS 5000
+#define ROUND_TRIPS 10000
 #define ONE_WAY 300000
-#define COPY_BYTES ((size_t)64 << 20)
-#define COPIES 8
-#define PATH_BYTES 64
+#define BULK_BYTES ((size_t)64 << 20)
+#define BULK_GIB (64.0 / 1024)
+#define BULKS 8
 
-static void die(const char *what)
+static void need(int result, const char *what)
 {
-    fprintf(stderr, "bench/raw: %s: %s\n", what, zmq_strerror(errno));
-    exit(1);
+    if (result < 0)
+        xob_die(what, zmq_strerror(errno));
 }
 
-static double now_us(void)
+static double seconds_since(int64_t start)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+    return (double)(xob_now_ns() - start) / 1e9;
 }
 
-static int compare(const void *a, const void *b)
+static char *bulk_bytes(int value)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    char *bytes = malloc(BULK_BYTES);
+    if (!bytes)
+        xob_die("memory", "there is none");
+    memset(bytes, value, BULK_BYTES); /* so that no page is touched for the first time later */
+    return bytes;
 }
 
-static void print_latency(const char *name, double *us)
+/* The peer: before this process has a thread of ZeroMQ's. */
+static pid_t start_child(void)
 {
-    qsort(us, ROUND_TRIPS, sizeof(*us), compare);
-    printf(" \"%s_p50_us\": %.2f, \"%s_p99_us\": %.2f,\n", name, us[ROUND_TRIPS / 2], name,
-           us[ROUND_TRIPS * 99 / 100]);
+    fflush(stdout);
+    pid_t pid = fork();
+    need(pid, "fork");
+    if (pid == 0)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return pid;
 }
 
 /* ---- memcpy ---- */
 
 static void bench_memcpy(void)
 {
-    char *from = malloc(COPY_BYTES);
-    char *to = malloc(COPY_BYTES);
-    if (!from || !to)
-        die("memory");
-    memset(from, 1, COPY_BYTES);
-    memset(to, 2, COPY_BYTES); /* so that no page is touched for the first time below */
-    double start = now_us();
-    for (int i = 0; i < COPIES; i++) {
+    char *from = bulk_bytes(1);
+    char *to = bulk_bytes(2);
+    int64_t start = xob_now_ns();
+    for (int i = 0; i < BULKS; i++) {
         from[i] = (char)i;
-        memcpy(to, from, COPY_BYTES);
+        memcpy(to, from, BULK_BYTES);
         __asm__ volatile("" : : "r"(to) : "memory");
     }
-    double seconds = (now_us() - start) / 1e6;
-    printf(" \"memcpy_64mib_gib_s\": %.2f,\n", COPIES * 64.0 / 1024 / seconds);
+    xob_number(BULKS * BULK_GIB / seconds_since(start), "memcpy_64mib_gib_s");
     free(from);
     free(to);
 }
@@ -75,29 +75,16 @@ static void bench_memcpy(void)
 static void echo_socket(int fd)
 {
     char buffer[MESSAGE_BYTES];
-    while (recv(fd, buffer, sizeof(buffer), MSG_WAITALL) == (ssize_t)sizeof(buffer))
-        if (send(fd, buffer, sizeof(buffer), 0) != (ssize_t)sizeof(buffer))
+    while (recv(fd, buffer, sizeof buffer, MSG_WAITALL) == (ssize_t)sizeof buffer)
+        if (send(fd, buffer, sizeof buffer, 0) != (ssize_t)sizeof buffer)
             break;
 }
 
-static pid_t start_child(void)
+static void bench_socket(xob_hist_t *times)
 {
-    fflush(stdout);
-    pid_t pid = fork();
-    if (pid < 0)
-        die("fork");
-    if (pid == 0)
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-    return pid;
-}
-
-static void bench_socket(void)
-{
-    static double us[ROUND_TRIPS];
     char buffer[MESSAGE_BYTES] = {0};
     int fds[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
-        die("socketpair");
+    need(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), "socketpair");
     pid_t pid = start_child();
     if (pid == 0) {
         close(fds[0]);
@@ -106,15 +93,15 @@ static void bench_socket(void)
     }
     close(fds[1]);
     for (int i = 0; i < ROUND_TRIPS; i++) {
-        double start = now_us();
-        if (send(fds[0], buffer, sizeof(buffer), 0) < 0 ||
-            recv(fds[0], buffer, sizeof(buffer), MSG_WAITALL) <= 0)
-            die("socket");
-        us[i] = now_us() - start;
+        int64_t start = xob_now_ns();
+        if (send(fds[0], buffer, sizeof buffer, 0) < 0 ||
+            recv(fds[0], buffer, sizeof buffer, MSG_WAITALL) <= 0)
+            xob_die("socket", strerror(errno));
+        xob_hist_record(times, xob_now_ns() - start);
     }
     close(fds[0]);
     waitpid(pid, NULL, 0);
-    print_latency("unix_socket", us);
+    xob_hist(times, "unix_socket_us");
 }
 
 /* ---- ZeroMQ ---- */
@@ -123,68 +110,91 @@ static void *open_socket(void *context)
 {
     void *socket = zmq_socket(context, ZMQ_PAIR);
     int none = 0;
-    if (!socket || zmq_setsockopt(socket, ZMQ_SNDHWM, &none, sizeof(none)) < 0 ||
-        zmq_setsockopt(socket, ZMQ_RCVHWM, &none, sizeof(none)) < 0)
-        die("socket");
+    if (!socket || zmq_setsockopt(socket, ZMQ_SNDHWM, &none, sizeof none) < 0 ||
+        zmq_setsockopt(socket, ZMQ_RCVHWM, &none, sizeof none) < 0)
+        xob_die("socket", zmq_strerror(errno));
     return socket;
 }
 
-/* The child: ROUND_TRIPS echoes, then ONE_WAY messages, the last of which it answers. */
+static void receive_bulk(void *socket)
+{
+    zmq_msg_t msg;
+    zmq_msg_init(&msg);
+    need(zmq_msg_recv(&msg, socket, 0), "bulk");
+    zmq_msg_close(&msg);
+    need(zmq_send(socket, "", 1, 0), "bulk");
+}
+
+/* The child: ROUND_TRIPS echoes; ONE_WAY messages, the last of which it answers; BULKS large ones.
+ */
 static void zmq_child(const char *endpoint)
 {
     char buffer[MESSAGE_BYTES];
     void *context = zmq_ctx_new();
     void *socket = open_socket(context);
-    if (zmq_connect(socket, endpoint) < 0)
-        die(endpoint);
-    for (int i = 0; i < ROUND_TRIPS; i++)
-        if (zmq_recv(socket, buffer, sizeof(buffer), 0) < 0 ||
-            zmq_send(socket, buffer, sizeof(buffer), 0) < 0)
-            die("echo");
+    need(zmq_connect(socket, endpoint), endpoint);
+    for (int i = 0; i < ROUND_TRIPS; i++) {
+        need(zmq_recv(socket, buffer, sizeof buffer, 0), "echo");
+        need(zmq_send(socket, buffer, sizeof buffer, 0), "echo");
+    }
     for (int i = 0; i < ONE_WAY; i++)
-        if (zmq_recv(socket, buffer, sizeof(buffer), 0) < 0)
-            die("sink");
-    zmq_send(socket, buffer, sizeof(buffer), 0);
+        need(zmq_recv(socket, buffer, sizeof buffer, 0), "sink");
+    need(zmq_send(socket, buffer, sizeof buffer, 0), "sink");
+    for (int i = 0; i < BULKS + 1; i++)
+        receive_bulk(socket);
     zmq_close(socket);
     zmq_ctx_term(context);
 }
 
-static void round_trips(const char *name, void *socket)
+static void round_trips(const char *name, void *socket, xob_hist_t *times)
 {
-    static double us[ROUND_TRIPS];
     char buffer[MESSAGE_BYTES] = {0};
+    xob_hist_clear(times);
     for (int i = 0; i < ROUND_TRIPS; i++) {
-        double start = now_us();
-        if (zmq_send(socket, buffer, sizeof(buffer), 0) < 0 ||
-            zmq_recv(socket, buffer, sizeof(buffer), 0) < 0)
-            die("round trip");
-        us[i] = now_us() - start;
+        int64_t start = xob_now_ns();
+        need(zmq_send(socket, buffer, sizeof buffer, 0), name);
+        need(zmq_recv(socket, buffer, sizeof buffer, 0), name);
+        xob_hist_record(times, xob_now_ns() - start);
     }
-    print_latency(name, us);
+    xob_hist(times, "%s_us", name);
 }
 
 static void one_way(const char *name, void *socket)
 {
     char buffer[MESSAGE_BYTES] = {0};
-    double start = now_us();
+    int64_t start = xob_now_ns();
     for (int i = 0; i < ONE_WAY; i++)
-        if (zmq_send(socket, buffer, sizeof(buffer), 0) < 0)
-            die("one way");
-    if (zmq_recv(socket, buffer, sizeof(buffer), 0) < 0)
-        die("one way");
-    printf(" \"%s_one_way_per_s\": %.0f,\n", name, ONE_WAY / (now_us() - start) * 1e6);
+        need(zmq_send(socket, buffer, sizeof buffer, 0), name);
+    need(zmq_recv(socket, buffer, sizeof buffer, 0), name);
+    xob_number(ONE_WAY / seconds_since(start), "%s_one_way_per_s", name);
 }
 
-static void bench_zmq(const char *name, const char *bind_to)
+static void bulk(const char *name, void *socket)
+{
+    char byte;
+    int64_t start = 0;
+    char *bytes = bulk_bytes(1);
+    for (int i = 0; i < BULKS + 1; i++) {
+        zmq_msg_t msg;
+        zmq_msg_init_data(&msg, bytes, BULK_BYTES, NULL, NULL);
+        need(zmq_msg_send(&msg, socket, 0), name);
+        need(zmq_recv(socket, &byte, 1, 0), name);
+        if (i == 0)
+            start = xob_now_ns();
+    }
+    xob_number(BULKS * BULK_GIB / seconds_since(start), "%s_64mib_gib_s", name);
+    free(bytes);
+}
+
+static void bench_zmq(const char *name, const char *bind_to, xob_hist_t *times)
 {
     char endpoint[256];
-    size_t size = sizeof(endpoint);
+    size_t size = sizeof endpoint;
     int pipe_fds[2];
-    if (pipe(pipe_fds) < 0)
-        die("pipe");
-    pid_t pid = start_child(); /* before this process has a thread of ZeroMQ's */
+    need(pipe(pipe_fds), "pipe");
+    pid_t pid = start_child();
     if (pid == 0) {
-        if (read(pipe_fds[0], endpoint, sizeof(endpoint)) <= 0)
+        if (read(pipe_fds[0], endpoint, sizeof endpoint) <= 0)
             _exit(1);
         zmq_child(endpoint);
         _exit(0);
@@ -193,10 +203,11 @@ static void bench_zmq(const char *name, const char *bind_to)
     void *socket = open_socket(context);
     if (zmq_bind(socket, bind_to) < 0 ||
         zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &size) < 0 ||
-        write(pipe_fds[1], endpoint, sizeof(endpoint)) < 0)
-        die(bind_to);
-    round_trips(name, socket);
+        write(pipe_fds[1], endpoint, sizeof endpoint) < 0)
+        xob_die(bind_to, zmq_strerror(errno));
+    round_trips(name, socket, times);
     one_way(name, socket);
+    bulk(name, socket);
     waitpid(pid, NULL, 0);
     zmq_close(socket);
     zmq_ctx_term(context);
@@ -204,19 +215,44 @@ static void bench_zmq(const char *name, const char *bind_to)
     close(pipe_fds[1]);
 }
 
+/* Within one thread: a message to a socket of the same process, and back. */
+static void bench_inproc(xob_hist_t *times)
+{
+    char buffer[MESSAGE_BYTES] = {0};
+    void *context = zmq_ctx_new();
+    void *a = open_socket(context);
+    void *b = open_socket(context);
+    need(zmq_bind(a, "inproc://a"), "inproc");
+    need(zmq_connect(b, "inproc://a"), "inproc");
+    xob_hist_clear(times);
+    for (int i = 0; i < ROUND_TRIPS; i++) {
+        int64_t start = xob_now_ns();
+        need(zmq_send(a, buffer, sizeof buffer, 0), "inproc");
+        need(zmq_recv(b, buffer, sizeof buffer, 0), "inproc");
+        need(zmq_send(b, buffer, sizeof buffer, 0), "inproc");
+        need(zmq_recv(a, buffer, sizeof buffer, 0), "inproc");
+        xob_hist_record(times, xob_now_ns() - start);
+    }
+    xob_hist(times, "zmq_inproc_us");
+    zmq_close(a);
+    zmq_close(b);
+    zmq_ctx_term(context);
+}
+
 int main(void)
 {
-    char dir[] = "/tmp/xo-bench.XXXXXX";
-    char path[PATH_BYTES];
-    if (!mkdtemp(dir))
-        die(dir);
-    snprintf(path, sizeof(path), "ipc://%s/socket", dir);
-    printf("{");
+    static xob_hist_t times;
+    char folder[sizeof XOB_FOLDER];
+    char path[sizeof XOB_FOLDER + 32];
+    xob_scratch_enter(folder);
+    snprintf(path, sizeof path, "ipc://%s/socket", folder);
+    xob_open();
     bench_memcpy();
-    bench_socket();
-    bench_zmq("zmq_ipc", path);
-    bench_zmq("zmq_tcp", "tcp://127.0.0.1:*");
-    printf(" \"message_bytes\": %d}\n", MESSAGE_BYTES);
-    unlink(path + strlen("ipc://"));
-    return rmdir(dir) == 0 ? 0 : 1;
+    bench_socket(&times);
+    bench_zmq("zmq_ipc", path, &times);
+    bench_zmq("zmq_tcp", "tcp://127.0.0.1:*", &times);
+    bench_inproc(&times);
+    xob_close();
+    xob_scratch_leave(folder);
+    return 0;
 }

@@ -1,0 +1,133 @@
+/* out.c - see out.h. */
+#include "bench/out.h"
+
+#include <ftw.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- the clock, memory, failing ---- */
+
+int64_t xob_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void xob_die(const char *what, const char *why)
+{
+    fprintf(stderr, "bench: %s: %s\n", what, why);
+    exit(1);
+}
+
+static size_t available_bytes(void)
+{
+    char line[128];
+    size_t kib = 0;
+    FILE *file = fopen("/proc/meminfo", "r");
+    while (file && fgets(line, sizeof line, file) && sscanf(line, "MemAvailable: %zu", &kib) != 1)
+        ;
+    if (file)
+        fclose(file);
+    return kib << 10;
+}
+
+bool xob_room(size_t bytes, const char *what)
+{
+    size_t there = available_bytes();
+    if (there > bytes)
+        return true;
+    fprintf(stderr, "bench: left out: %s wants %zu MiB, %zu MiB are free\n", what, bytes >> 20,
+            there >> 20);
+    return false;
+}
+
+size_t xob_resident_bytes(void)
+{
+    size_t pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (!file || fscanf(file, "%*s %zu", &pages) != 1)
+        pages = 0;
+    if (file)
+        fclose(file);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* ---- JSON ---- */
+
+void xob_open(void)
+{
+    printf("{\"cpus\": %ld", sysconf(_SC_NPROCESSORS_ONLN));
+}
+
+void xob_close(void)
+{
+    printf("}\n");
+    fflush(stdout);
+}
+
+void xob_number(double value, const char *name, ...)
+{
+    va_list args;
+    printf(",\n \"");
+    va_start(args, name);
+    vprintf(name, args);
+    va_end(args);
+    printf("\": %.6g", value);
+    fflush(stdout);
+}
+
+static void print_buckets(const xob_hist_t *hist)
+{
+    const char *comma = "";
+    printf("\"buckets\": [");
+    for (unsigned i = 0; i < XOB_HIST_BUCKETS; i++)
+        if (hist->count[i]) {
+            printf("%s[%u,%llu]", comma, i, (unsigned long long)hist->count[i]);
+            comma = ",";
+        }
+    printf("]");
+}
+
+void xob_hist(const xob_hist_t *hist, const char *name, ...)
+{
+    va_list args;
+    printf(",\n \"");
+    va_start(args, name);
+    vprintf(name, args);
+    va_end(args);
+    printf("\": {\"p50\": %.3f, \"p99\": %.3f, \"p999\": %.3f, ",
+           xob_hist_percentile(hist, 0.5) / 1e3, xob_hist_percentile(hist, 0.99) / 1e3,
+           xob_hist_percentile(hist, 0.999) / 1e3);
+    print_buckets(hist);
+    printf("}");
+    fflush(stdout);
+}
+
+/* ---- the folder ---- */
+
+static int remove_one(const char *path, const struct stat *info, int type, struct FTW *ftw)
+{
+    (void)info;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+void xob_scratch_enter(char folder[sizeof XOB_FOLDER])
+{
+    memcpy(folder, XOB_FOLDER, sizeof XOB_FOLDER);
+    if (!mkdtemp(folder))
+        xob_die(folder, "cannot be made");
+    setenv("XO_RUN_DIR", folder, 1);
+    setenv("XO_CONFIG_DIR", folder, 1);
+}
+
+void xob_scratch_leave(const char *folder)
+{
+    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
