@@ -72,6 +72,7 @@ xoscar_PYTHON = \
 	python/xoscar/_prometheus.py \
 	python/xoscar/_records.py \
 	python/xoscar/_settle.py \
+	python/xoscar/_shown.py \
 	python/xoscar/_stream.py \
 	python/xoscar/_streams.py \
 	python/xoscar/_views.py \

@@ -85,7 +85,7 @@ static PyObject *find_method(xopy_hosted_t *hosted, PyObject *name)
 {
     if (PyUnicode_GET_LENGTH(name) > 0 && PyUnicode_READ_CHAR(name, 0) != '_')
         return PyObject_GetAttr(hosted->self, name);
-    PyErr_Format(PyExc_AttributeError, "%.200s has no method %R for others",
+    PyErr_Format(PyExc_AttributeError, "%.200s has no method %.200R for others",
                  Py_TYPE(hosted->self)->tp_name, name);
     return NULL;
 }
@@ -276,7 +276,7 @@ static int construct(xo_actor_t *actor, PyObject *what)
     PyObject *class = PyTuple_GET_ITEM(what, 0), *kwargs = PyTuple_GET_ITEM(what, 2);
     if (!PyType_Check(class) ||
         !PyType_IsSubtype((PyTypeObject *)class, xopy_state()->actor_type)) {
-        PyErr_Format(PyExc_TypeError, "%R is no subclass of Actor", class);
+        PyErr_Format(PyExc_TypeError, "%.200R is no subclass of Actor", class);
         return -1;
     }
     if (describe_class(actor, hosted, class) < 0)

@@ -120,7 +120,7 @@ static int same_method(xopy_method_t *a, xopy_method_t *b)
 static PyObject *pair_of(xopy_method_t *method, PyObject *delay)
 {
     if (!Py_IS_TYPE(delay, xopy_state()->delay_type)) {
-        PyErr_Format(PyExc_ValueError, "batch() takes delayed calls, not %R", delay);
+        PyErr_Format(PyExc_ValueError, "batch() takes delayed calls, not %.200R", delay);
         return NULL;
     }
     int same = same_method(method, ((xopy_delay_t *)delay)->method);

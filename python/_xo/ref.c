@@ -45,7 +45,7 @@ PyObject *xopy_uid_bytes(PyObject *uid)
     else if (PyBytes_Check(uid))
         bytes = Py_NewRef(uid);
     else
-        PyErr_Format(PyExc_ValueError, "a uid is a str or bytes, not %R", uid);
+        PyErr_Format(PyExc_ValueError, "a uid is a str or bytes, not %.200R", uid);
     if (!bytes)
         return NULL;
     Py_ssize_t size = PyBytes_GET_SIZE(bytes);
@@ -95,7 +95,7 @@ static PyObject *ref_getattro(PyObject *self, PyObject *name)
     if (_PyType_Lookup(Py_TYPE(self), name))
         return PyObject_GenericGetAttr(self, name);
     if (PyUnicode_GET_LENGTH(name) >= 1 && PyUnicode_READ_CHAR(name, 0) == '_') {
-        PyErr_Format(PyExc_AttributeError, "a reference has no attribute %R", name);
+        PyErr_Format(PyExc_AttributeError, "a reference has no attribute %.200R", name);
         return NULL;
     }
     return xopy_method_create(xopy_state(), (xopy_ref_t *)self, name);
@@ -109,7 +109,7 @@ static int has_method(PyObject *actor, PyObject *name)
         return 1;
     PyObject *found = PyObject_GetAttr(actor, name);
     if (!found && PyErr_ExceptionMatches(PyExc_AttributeError)) {
-        PyErr_Format(PyExc_AttributeError, "%.200s has no method %R", Py_TYPE(actor)->tp_name,
+        PyErr_Format(PyExc_AttributeError, "%.200s has no method %.200R", Py_TYPE(actor)->tp_name,
                      name);
         return 0;
     }

@@ -258,6 +258,10 @@ static int method_header(const xopy_method_t *method, xo_kind_t kind, xo_header_
     const char *name = PyUnicode_AsUTF8AndSize(method->name, &size);
     if (!name)
         return -1;
+    if (size > XO_METHOD_BYTES_MAX) {
+        PyErr_Format(PyExc_AttributeError, "no method has a name of %zd bytes", size);
+        return -1;
+    }
     *header = (xo_header_t){.kind = kind,
                             .flags = (uint16_t)method->flags,
                             .target_uid = xopy_ref_uid_slice(method->ref),

@@ -264,6 +264,41 @@ async def test_what_is_no_method(address):
         await ref.ok(1, 2)
 
 
+LONG = "x" * 100_000
+
+
+@in_each_pool
+async def test_errors_do_not_repeat_what_is_long(address):
+    ref = await make(Failing, address)
+    attempts = [
+        lambda: xo.create_actor(Failing, uid=LONG, address=address),
+        lambda: xo.create_actor(Failing, uid=[LONG], address=address),
+        lambda: xo.create_actor(Failing, address=LONG),
+        lambda: xo.create_actor([LONG], address=address),
+        lambda: xo.create_actor(LONG, address=address),
+        lambda: xo.create_actor(Failing, address=address, allocate_strategy=LONG),
+        lambda: xo.actor_ref(address, LONG),
+        lambda: xo.actor_ref(LONG.encode()),
+        lambda: xo.ActorRef(address, [LONG]),
+        lambda: xo.has_actor(LONG),
+        lambda: xo.destroy_actor(LONG),
+        lambda: xo.kill_actor(LONG),
+        lambda: xo.monitor(LONG, print),
+        lambda: xo.buffer_ref(LONG, bytearray(1)),
+        lambda: xo.copy_to([b""], [LONG]),
+        lambda: xo.create_actor_pool(LONG),
+        lambda: xo.create_actor_pool("127.0.0.1", n_process=1, labels=[LONG, LONG]),
+        lambda: xo.create_actor_pool("127.0.0.1", n_process=1, auto_recover=LONG),
+        lambda: getattr(ref, LONG)(),
+        lambda: getattr(ref, "_" + LONG),
+        lambda: ref.fail.batch(LONG),
+    ]
+    for number, attempt in enumerate(attempts):
+        with pytest.raises((TypeError, ValueError, ImportError, AttributeError)) as caught:
+            await attempt()
+        assert 0 < len(str(caught.value)) < 500, number
+
+
 def test_nobody_there(node):
     run, addresses = node
 

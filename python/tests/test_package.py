@@ -2,6 +2,8 @@
 
 import importlib
 import inspect
+import os
+import pathlib
 import pkgutil
 import re
 import subprocess
@@ -21,6 +23,15 @@ def test_importing_it_imports_nothing_heavy():
     imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
     assert "xoscar" in imported
     assert {name.partition(".")[0] for name in imported} & HEAVY == set()
+
+
+def test_the_version_is_the_same_everywhere():
+    tree = pathlib.Path(os.environ.get("XO_SRCDIR", pathlib.Path(__file__).parents[2]))
+    for name, pattern in (
+        ("configure.ac", r"AC_INIT\(\[xo\], \[([^]]*)\]"),
+        ("python/pyproject.toml", r'(?m)^version = "(.*)"$'),
+    ):
+        assert re.search(pattern, (tree / name).read_text()).group(1) == xo.__version__
 
 
 MADE_BY_FUNCTIONS = {"MainActorPool"}

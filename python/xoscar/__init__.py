@@ -50,6 +50,8 @@ from .core import Actor, ActorRef, ActorRefType, LocalActorRef, StatelessActor, 
 from .debug import DebugOptions, get_debug_options, set_debug_options
 from .errors import ActorAlreadyExist, ActorNotExist, Return, SendMessageFailed, ServerClosed
 
+__version__ = "0.1.0"  # as in configure.ac and pyproject.toml
+
 # Found when they are first asked for: importing the package stays cheap.
 _MODULES = ("aio", "context", "debug", "metrics", "serialization", "utils")
 _PLACES = {"MainActorPoolType": "backends.pool"}

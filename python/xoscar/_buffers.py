@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import weakref
 
+from ._shown import shown
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -261,8 +263,10 @@ def target(buffer: Any) -> Any:
 
 
 def _check_address(address: Any) -> None:
-    if not isinstance(address, str) or not address.rpartition(":")[2].isdigit():
-        raise ValueError(f"an address is a str, host:port, not {address!r}")
+    import _xo
+
+    if not isinstance(address, str) or not _xo.parse_address(address)[1]:
+        raise ValueError(f"an address is a str, host:port, not {shown(address)}")
 
 
 def buffer_ref(address: str, buf: Any) -> BufferRef:

@@ -4,6 +4,7 @@ import sys
 from ._failure import describe, dress_local, failure, local_error, no_broker, not_accepted
 from ._pickle import dumps, loads, portable_create
 from ._settle import holds_lock, settle, settle_rest
+from ._shown import shown
 from .core import actor_traits, hook
 
 __all__ = [
@@ -70,7 +71,7 @@ def find_class(name):
 
     module, _, path = name.partition(":") if ":" in name else name.rpartition(".")[::1]
     if not module or not path:
-        raise ImportError(f"{name!r} names no class: write module:Class")
+        raise ImportError(f"{shown(name)} names no class: write module:Class")
     found = importlib.import_module(module)
     for part in path.split("."):
         found = getattr(found, part)

@@ -11,6 +11,7 @@ import weakref
 import _xo
 
 from . import errors
+from ._shown import shown
 from .core import ActorRef
 
 TYPE_CHECKING = False  # as typing has it
@@ -78,7 +79,7 @@ def _run(awaitable):
 
 def _check_ref(ref, what):
     if not isinstance(ref, ActorRef):
-        raise TypeError(f"{what} takes a reference to an actor, not {ref!r}")
+        raise TypeError(f"{what} takes a reference to an actor, not {shown(ref)}")
 
 
 async def monitor(

@@ -8,6 +8,7 @@ from ._buffers import buffer_ref, copy_to, file_object_ref
 from ._cluster import setup_cluster
 from ._generator import IteratorWrapper, generator
 from ._monitor import link, monitor
+from ._shown import shown
 from ._views import list_actors, list_nodes, list_pools
 from .backends.config import own_address
 from .backends.recovery import kill_actor, wait_actor_pool_recovered
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     _A = TypeVar("_A", bound=Actor)
     _R = TypeVar("_R")
 
+_NAME_BYTES = 1024  # of a class, at most (libxo/msg.h)
 _BROKER = b"xo.broker"  # the uid under which every node's broker answers (doc/wire.md)
 
 
@@ -38,7 +40,7 @@ def _uid_bytes(uid):
     if isinstance(uid, str):
         uid = uid.encode()
     if not isinstance(uid, bytes) or not 1 <= len(uid) <= 255:
-        raise ValueError(f"a uid is a str or bytes of 1 to 255 bytes, not {uid!r}")
+        raise ValueError(f"a uid is a str or bytes of 1 to 255 bytes, not {shown(uid)}")
     return uid
 
 
@@ -60,10 +62,12 @@ def _localize(ref):
 def _class_name(actor_cls):
     """What a create message names the class, or the one of another language."""
     if isinstance(actor_cls, str):
-        return actor_cls
-    if isinstance(actor_cls, type) and issubclass(actor_cls, Actor):
-        return f"{actor_cls.__module__}:{actor_cls.__qualname__}"
-    raise TypeError(f"{actor_cls!r} is no subclass of xoscar.Actor")
+        name = actor_cls
+    elif isinstance(actor_cls, type) and issubclass(actor_cls, Actor):
+        name = f"{actor_cls.__module__}:{actor_cls.__qualname__}"
+    else:
+        raise TypeError(f"{shown(actor_cls)} is no subclass of xoscar.Actor")
+    return name.encode()[:_NAME_BYTES].decode(errors="ignore")
 
 
 async def create_actor(
@@ -109,16 +113,16 @@ async def create_actor(
         address = _own_address()
     what = (actor_cls, args, kwargs or None)
     if allocate_strategy is not None:
-        return _localize(await _create_by(allocate_strategy, address, uid, name[:1024], what))
+        return _localize(await _create_by(allocate_strategy, address, uid, name, what))
     try:
-        return _localize(await _xo.create(address, uid, name[:1024], what))
+        return _localize(await _xo.create(address, uid, name, what))
     except errors.ServerClosed as e:
-        return _localize(await _xo.create(own_address(e), uid, name[:1024], what))
+        return _localize(await _xo.create(own_address(e), uid, name, what))
 
 
 async def _create_by(strategy, address, uid, name, what):
     if not hasattr(strategy, "allocate"):
-        raise TypeError(f"allocate_strategy is one of xo.allocate_strategy, not {strategy!r}")
+        raise TypeError(f"allocate_strategy is one of xo.allocate_strategy, not {shown(strategy)}")
     address, uid, give_back = await strategy.allocate(address, uid)
     try:
         return await _xo.create(address, uid, name, what)
@@ -207,7 +211,7 @@ async def actor_ref(
 
 def _check_ref(ref):
     if not isinstance(ref, ActorRef):
-        raise TypeError(f"an ActorRef is needed, not {ref!r}")
+        raise TypeError(f"an ActorRef is needed, not {shown(ref)}")
 
 
 def create_actor_ref(

@@ -15,6 +15,7 @@ else:
 
 from ._buffers import BufferRef, FileObjectRef
 from ._settle import call_batch, within
+from ._shown import shown
 
 #: For annotations: ``ActorRefType[MyActor]`` is a reference to an actor of the class MyActor.
 ActorRefType = ActorRef
@@ -87,7 +88,7 @@ class Actor(BaseActor):
         """
         name, kind, args, kwargs = message
         if name.startswith("_"):
-            raise AttributeError(f"{type(self).__name__} has no method {name!r} for others")
+            raise AttributeError(f"{type(self).__name__} has no method {shown(name)} for others")
         method = getattr(self, name)
         if kind == CALL:
             return await within(method, method(*args, **kwargs))

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import time
 
+from ._shown import shown
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -27,7 +29,7 @@ class _Metric:
 
     def __init__(self, name: str, description: str, tag_keys: Any):
         if not isinstance(name, str) or not name:
-            raise ValueError(f"a metric's name is a str that is not empty, not {name!r}")
+            raise ValueError(f"a metric's name is a str that is not empty, not {shown(name)}")
         if isinstance(tag_keys, str):
             raise ValueError(f"tag_keys is a tuple of str, not the str {tag_keys!r}")
         self.name = name
@@ -70,7 +72,7 @@ class _Metric:
         for key in tags:
             if key not in self.tag_keys:
                 known = ", ".join(self.tag_keys) or "none"
-                raise ValueError(f"the metric {self.name} has no tag {key!r}; its tags: {known}")
+                raise ValueError(f"the metric {self.name} has no tag {shown(key)}; its tags: {known}")
         return {key: str(tags.get(key, "")) for key in self.tag_keys}
 
     def _take(self, value: float) -> None:
@@ -223,7 +225,7 @@ def init_metrics(backend: str = "console", config: dict[str, Any] | None = None)
     """
     global _backend
     if backend not in _makers:
-        raise ValueError(f"metrics go to {' or '.join(_makers)}, not to {backend!r}")
+        raise ValueError(f"metrics go to {' or '.join(_makers)}, not to {shown(backend)}")
     config = dict(config or {})
     if backend == "prometheus" and set(config) - {"port"}:
         raise ValueError(f"prometheus has the option port, not {sorted(set(config) - {'port'})}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import sys
 
+from .._shown import shown
 from ..core import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,11 +17,11 @@ def _check_modules(modules):
     if modules is None:
         return []
     if isinstance(modules, (str, bytes)) or not hasattr(modules, "__iter__"):
-        raise TypeError(f"modules is a list of modules' names, not {modules!r}")
+        raise TypeError(f"modules is a list of modules' names, not {shown(modules)}")
     modules = list(modules)
     for name in modules:
         if not isinstance(name, str) or not name:
-            raise TypeError(f"modules holds modules' names, not {name!r}")
+            raise TypeError(f"modules holds modules' names, not {shown(name)}")
     return modules
 
 
@@ -28,7 +29,7 @@ def _check_use_uvloop(use_uvloop):
     if use_uvloop is None:
         use_uvloop = "auto"
     if use_uvloop not in (True, False, "auto"):
-        raise ValueError(f'use_uvloop is True, False or "auto", not {use_uvloop!r}')
+        raise ValueError(f'use_uvloop is True, False or "auto", not {shown(use_uvloop)}')
     if use_uvloop is False:
         return False
     from importlib.util import find_spec
@@ -42,7 +43,7 @@ def _check_use_uvloop(use_uvloop):
 
 def _check_suspend_sigint(suspend_sigint):
     if suspend_sigint not in (None, True, False):
-        raise TypeError(f"suspend_sigint is True or False, not {suspend_sigint!r}")
+        raise TypeError(f"suspend_sigint is True or False, not {shown(suspend_sigint)}")
     return bool(suspend_sigint)
 
 
@@ -83,7 +84,7 @@ def check_logging(logging_conf: Any) -> dict | None:
     if isinstance(logging_conf, (str, os.PathLike)):
         return {"file": _check_file(logging_conf)}
     if not isinstance(logging_conf, dict):
-        raise TypeError(f"logging_conf is a dict or the path of a file, not {logging_conf!r}")
+        raise TypeError(f"logging_conf is a dict or the path of a file, not {shown(logging_conf)}")
     if "version" in logging_conf:
         return {"dict": _check_plain(logging_conf)}
     unknown = sorted(str(key) for key in logging_conf if key not in _LOGGING_KEYS)

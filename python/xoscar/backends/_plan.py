@@ -5,6 +5,7 @@ import os
 
 import _xo
 
+from .._shown import shown
 from ..core import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _NEEDLESS = ("subprocess_start_method",)
 def split_address(address: str) -> tuple[str, int | None]:
     """(host, port or None) of "host", "host:port", "v6", "[v6]", "[v6]:port"; ValueError."""
     if not isinstance(address, str):
-        raise TypeError(f'an address is a str, "host:port" or "host", not {address!r}')
+        raise TypeError(f'an address is a str, "host:port" or "host", not {shown(address)}')
     host, port = _xo.parse_address(address)
     return host, None if address in (host, f"[{host}]") else port
 
@@ -42,7 +43,7 @@ def _as_list(what, given, expected):
     if given is None:
         return [None] * expected
     if isinstance(given, (str, bytes, dict)) or not hasattr(given, "__len__"):
-        raise TypeError(f"{what} is a list with one entry for each pool, not {given!r}")
+        raise TypeError(f"{what} is a list with one entry for each pool, not {shown(given)}")
     if len(given) != expected:
         raise ValueError(f"{what} needs {expected} entries, one for each pool, not {len(given)}")
     return list(given)
@@ -51,7 +52,7 @@ def _as_list(what, given, expected):
 def _check_each(what, entries, types, wanted):
     for entry in entries:
         if entry is not None and not isinstance(entry, types):
-            raise TypeError(f"{what} holds {wanted}, or None, not {entry!r}")
+            raise TypeError(f"{what} holds {wanted}, or None, not {shown(entry)}")
     return entries
 
 
@@ -59,7 +60,7 @@ def check_label(label: str | None) -> str | None:
     """The label; TypeError, ValueError."""
     _check_each("labels", [label], str, "strings")
     if label is not None and len(label.encode()) > _LABEL_MAX:
-        raise ValueError(f"the label {label!r} is longer than {_LABEL_MAX} bytes")
+        raise ValueError(f"the label {shown(label)} is longer than {_LABEL_MAX} bytes")
     return label
 
 
@@ -78,7 +79,7 @@ def _check_ports(ports):
 def compose_env(env: dict | None) -> dict[str, str]:
     """A sub pool's environment. A GPU mask counts within this process's own mask."""
     if env is not None and not isinstance(env, dict):
-        raise TypeError(f"envs holds dicts of environment variables, or None, not {env!r}")
+        raise TypeError(f"envs holds dicts of environment variables, or None, not {shown(env)}")
     env = {name: str(value) for name, value in (env or {}).items()}
     for name in env:
         if not isinstance(name, str) or not name or "=" in name or "\0" in name + env[name]:
@@ -102,7 +103,7 @@ def _check_count(n_process):
     if n_process is None:
         return os.cpu_count() or 1
     if not isinstance(n_process, int) or isinstance(n_process, bool):
-        raise TypeError(f"n_process is a number of processes or None, not {n_process!r}")
+        raise TypeError(f"n_process is a number of processes or None, not {shown(n_process)}")
     if n_process < 0:
         raise ValueError(f"n_process is 0 or more, not {n_process}")
     return n_process
@@ -144,7 +145,7 @@ def _check_proxies(proxy_conf):
     if proxy_conf is None:
         return
     if not isinstance(proxy_conf, dict):
-        raise TypeError(f"proxy_conf is a dict, address -> the proxy's address, not {proxy_conf!r}")
+        raise TypeError(f"proxy_conf is a dict, address -> the proxy's address, not {shown(proxy_conf)}")
     for pair in proxy_conf.items():
         for address in pair:
             split_address(address)
@@ -155,14 +156,14 @@ def _check_proxies(proxy_conf):
 def _check_callbacks(**callbacks):
     for name, callback in callbacks.items():
         if callback is not None and not callable(callback):
-            raise TypeError(f"{name} is a function of (pool, address), not {callback!r}")
+            raise TypeError(f"{name} is a function of (pool, address), not {shown(callback)}")
 
 
 def _check_extra(extra_conf):
     if extra_conf is None:
         return {}
     if not isinstance(extra_conf, dict):
-        raise TypeError(f"extra_conf is a dict, not {extra_conf!r}")
+        raise TypeError(f"extra_conf is a dict, not {shown(extra_conf)}")
     unknown = sorted(str(name) for name in extra_conf if name not in _EXTRA)
     if unknown:
         known = ", ".join(_EXTRA)

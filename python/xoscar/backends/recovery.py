@@ -9,6 +9,7 @@ from __future__ import annotations
 import _xo
 
 from .. import errors
+from .._shown import shown
 from ..core import TYPE_CHECKING, ActorRef
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def pool_settings(auto_recover: bool | str) -> dict[str, str]:
     mode = "actor" if auto_recover is True else auto_recover
     if mode is not False and mode not in ("actor", "process"):
         raise ValueError(
-            f'auto_recover is "actor", "process", True or False, not {auto_recover!r}'
+            f'auto_recover is "actor", "process", True or False, not {shown(auto_recover)}'
         )
     return _MODES[mode]
 
@@ -205,7 +206,11 @@ async def kill_actor(ref: ActorRef) -> None:
         There is no such actor.
     ValueError
         It lives in a main pool, whose process is no sub process of its node.
+    TypeError
+        What is no reference.
     """
+    if not isinstance(ref, ActorRef):
+        raise TypeError(f"kill_actor takes a reference to an actor, not {shown(ref)}")
     found = await _xo.ref(ref.address, ref.uid)
     try:
         await getattr(ActorRef(found.address, _BROKER), "pool.kill")(found.address)
