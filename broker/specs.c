@@ -1,7 +1,11 @@
 #include "broker/specs.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "libxo/ctx.h"
 
 /* The body and the buffers stand behind each other in `bytes`. */
 struct xo_actor_spec {
@@ -83,7 +87,12 @@ static int add_buffers(const xo_actor_spec_t *spec, xo_msg_t *msg)
 
 xo_msg_t *xo_actor_spec_msg(const xo_actor_spec_t *spec, xo_slice_t uid, const char *class_name)
 {
-    xo_header_t header = {.kind = XO_CREATE, .target_uid = uid, .method = xo_slice_str(class_name)};
+    char trace[sizeof(XO_TRACE_AGAIN) + 16];
+    snprintf(trace, sizeof(trace), XO_TRACE_AGAIN "%016" PRIx64, xo_random_id());
+    xo_header_t header = {.kind = XO_CREATE,
+                          .target_uid = uid,
+                          .method = xo_slice_str(class_name),
+                          .trace = xo_slice_str(trace)};
     xo_msg_t *msg = xo_msg_create(&header, xo_slice(spec->bytes, spec->body_size));
     if (msg != NULL && add_buffers(spec, msg) < 0)
         xo_msg_destroy(&msg);

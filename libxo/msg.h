@@ -23,6 +23,10 @@
 #define XO_UID_BYTES_MAX 255     /* contract 1 */
 #define XO_METHOD_BYTES_MAX 1024 /* a method's, or for create a class's, name */
 #define XO_TRACE_BYTES_MAX 255
+/* How the trace begins of a create request that makes an actor anew, and of all that it causes: the
+ * rest is unique. Until the creation is over, its pool handles for the actor only what has the same
+ * trace. */
+#define XO_TRACE_AGAIN "xo.again:"
 #define XO_BUFFERS_MAX 65536 /* frames after the first */
 #define XO_MESSAGE_BYTES_MAX ((size_t)16 << 30)
 /* Values of this size and more travel as buffers of their own, see DESIGN "bulk data". */

@@ -109,10 +109,27 @@ xo_slice_t xoi_reference(const xo_actor_t *actor)
                             xo_actor_uid(actor), actor->incarnation);
 }
 
+/* It ended itself in its own post_create: there is nothing to refer to. */
+static void destroyed_meanwhile(const xo_actor_t *actor, xo_msg_t **answer)
+{
+    char text[XOI_TEXT_BYTES];
+    if (*answer && xo_msg_header(*answer)->kind != XO_RESULT)
+        return;
+    xo_msg_destroy(answer);
+    *answer = xoi_failure_of(actor->pool, XO_CODE_ACTOR_NOT_EXIST, "ran", "destroyed",
+                             "actor \"%s\" destroyed itself while it was created",
+                             xoi_text(xo_actor_uid(actor), text));
+}
+
 /* The host has answered the create request: *answer becomes the reference, or stays the error. */
 void xoi_actor_created(xo_actor_t *actor, const xo_request_t *request, xo_msg_t **answer)
 {
     xo_pool_t *pool = actor->pool;
+    actor->again = xo_slice(NULL, 0);
+    if (actor->state != XOI_ACTOR_CREATING) {
+        destroyed_meanwhile(actor, answer);
+        return;
+    }
     if (*answer && xo_msg_header(*answer)->kind != XO_RESULT) {
         actor_leave(actor, "its creation failed");
         return;
@@ -120,6 +137,8 @@ void xoi_actor_created(xo_actor_t *actor, const xo_request_t *request, xo_msg_t 
     xo_msg_destroy(answer);
     *answer = xo_msg_create(&(xo_header_t){.kind = XO_RESULT}, xoi_reference(actor));
     actor->state = XOI_ACTOR_RUNNING;
+    actor->hook_waits = false;
+    actor->up = true;
     pool->stats.created++;
     pool->stats.actors++;
     xoi_mailbox_sort(actor);
@@ -146,9 +165,11 @@ void xoi_actor_destroyed(xo_actor_t *actor, const xo_request_t *request, xo_msg_
         xo_msg_destroy(answer);
         *answer = xo_msg_create(&(xo_header_t){.kind = XO_RESULT}, xo_slice("\xc0", 1));
     }
-    pool->stats.destroyed++;
-    pool->stats.actors--;
-    xoi_announce_down(actor, why);
+    if (actor->up) {
+        pool->stats.destroyed++;
+        pool->stats.actors--;
+        xoi_announce_down(actor, why);
+    }
     actor_leave(actor, why);
 }
 

@@ -96,6 +96,20 @@ static void respond_nil(xo_request_t *request)
     xo_request_respond(request, xo_slice("\xc0", 1));
 }
 
+/* A request that a hook has not ended lets the actor's messages pass. */
+static void run_hook(xo_actor_t *actor, void (*hook)(void *self, xo_request_t *request),
+                     xo_request_t *request)
+{
+    xoi_actor_state_t state = actor->state;
+    if (!hook) {
+        respond_nil(request);
+        return;
+    }
+    hook(xoi_c_actor(actor)->self, request);
+    if (actor->state == state)
+        xo_request_unlock(request);
+}
+
 static void host_create(void *arg, xo_actor_t *actor, xo_request_t *request)
 {
     xo_host_c_t *host = arg;
@@ -111,10 +125,7 @@ static void host_create(void *arg, xo_actor_t *actor, xo_request_t *request)
     }
     if (check_create_args(kind->class_, request) < 0 || make_object(actor, c, request) < 0)
         return;
-    if (kind->class_->post_create)
-        kind->class_->post_create(c->self, request);
-    else
-        respond_nil(request);
+    run_hook(actor, kind->class_->post_create, request);
 }
 
 /* ---- handle ---- */
@@ -156,11 +167,7 @@ void xoi_method_run(const xoi_c_actor_t *c, const xo_method_t *method, xo_reques
 static void host_destroy(void *arg, xo_actor_t *actor, xo_request_t *request)
 {
     (void)arg;
-    xoi_c_actor_t *c = xoi_c_actor(actor);
-    if (c->kind->class_->pre_destroy)
-        c->kind->class_->pre_destroy(c->self, request);
-    else
-        respond_nil(request);
+    run_hook(actor, xoi_c_actor(actor)->kind->class_->pre_destroy, request);
 }
 
 static void host_release(void *arg, xo_actor_t *actor)

@@ -42,9 +42,10 @@ typedef struct xo_class {
     /* Makes the object from `args`, a msgpack array. -1 with a sentence refuses. NULL: the object
      * is NULL, and there are no arguments. */
     int (*create)(xo_actor_t *actor, xo_slice_t args, void **self, xo_error_t *err);
-    /* After creation; ends the request as a method does. NULL: nothing to do. */
+    /* After creation; ends the request as a method does, now or later: until then the actor handles
+     * its messages, so it may wait for calls of itself. NULL: nothing to do. */
     void (*post_create)(void *self, xo_request_t *request);
-    /* Before destruction; ends the request as a method does. NULL: nothing to do. */
+    /* Before destruction; ends the request as post_create does. NULL: nothing to do. */
     void (*pre_destroy)(void *self, xo_request_t *request);
     /* Frees the object. Requests that it has not ended yet (the pool ends) have been answered: stop
      * timers and free what belongs to them; ending them is harmless until this returns. */

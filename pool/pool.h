@@ -17,6 +17,8 @@
  * wait. If its creation fails, what waits is answered with ActorNotExist, executed "no". Destroying
  * takes its turn like any message, so what was sent before is handled before; what waits behind it
  * gets ActorNotExist, executed "no". An actor that destroys itself does not wait for its own lock.
+ * post_create and pre_destroy have the lock until they wait for something, which may be a message
+ * to this very actor: from then on it handles messages while they go on.
  *
  * Incarnations are generation << 32 | counter, so they grow over restarts of the pool; a pool
  * without a generation (nobody restarts it) counts from the time it began, in seconds.
@@ -43,12 +45,13 @@ typedef struct xo_host_ops {
     const char *language; /* "c", "python" */
     /* Makes the actor's object from a create message (method: class name; body [args, kwargs] or
      * the host's own) and runs its post_create. Ends with xo_request_respond (any body: the pool
-     * replaces it by the actor's reference) or xo_request_fail, now or later; until then calls to
-     * the actor wait. */
+     * replaces it by the actor's reference) or xo_request_fail, now or later; until then, or until
+     * the host gives the lock up because post_create waits, messages to the actor wait. */
     void (*create)(void *host, xo_actor_t *actor, xo_request_t *request);
     /* Runs a call, tell or batch; ends as create does. */
     void (*handle)(void *host, xo_actor_t *actor, xo_request_t *request);
-    /* Runs pre_destroy, holding the lock; the actor goes, whatever the answer is. */
+    /* Runs pre_destroy, which holds the lock until it waits; the actor goes, whatever the answer
+     * is. */
     void (*destroy)(void *host, xo_actor_t *actor, xo_request_t *request);
     /* Frees the object: once for each create, also for one that failed, after the last request
      * ended. */
@@ -167,7 +170,7 @@ void xo_request_respond(xo_request_t *request, xo_slice_t result);
 void xo_request_respond_msg(xo_request_t *request, xo_msg_t **answer);
 void xo_request_fail(xo_request_t *request, const char *code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Gives the actor's lock up while the request goes on. */
+/* Gives the actor's lock up while the request goes on. Of a create or destroy: its hook waits. */
 void xo_request_unlock(xo_request_t *request);
 
 #endif

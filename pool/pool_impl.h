@@ -34,7 +34,7 @@
 
 typedef enum {
     XOI_ACTOR_NEW,      /* its create request waits for its turn */
-    XOI_ACTOR_CREATING, /* the host makes it */
+    XOI_ACTOR_CREATING, /* the host makes it, then post_create runs */
     XOI_ACTOR_RUNNING,
     XOI_ACTOR_DESTROYING, /* pre_destroy runs */
     XOI_ACTOR_GONE        /* out of the table; freed when the last request has ended */
@@ -59,10 +59,13 @@ struct xo_actor {
     xoi_actor_state_t state;
     bool stateless;
     bool locked;
-    bool ready;     /* in pool->ready */
-    bool spec_told; /* or why there is none */
-    bool host_made; /* the host's create was called, so its release is due */
-    unsigned pins;  /* functions that work on it right now */
+    xo_slice_t again; /* the trace of the request that creates it anew, while that runs */
+    bool hook_waits;  /* post_create or pre_destroy does, and messages are handled meanwhile */
+    bool up;          /* created, and not destroyed */
+    bool ready;       /* in pool->ready */
+    bool spec_told;   /* or why there is none */
+    bool host_made;   /* the host's create was called, so its release is due */
+    unsigned pins;    /* functions that work on it right now */
     size_t turn_left;
     uint64_t arrivals;
     xo_request_t *mailbox; /* in order of arrival */
@@ -200,6 +203,9 @@ xo_slice_t xoi_reference(const xo_actor_t *actor);
 void xoi_mailbox_put(xo_actor_t *actor, xo_request_t *request);
 void xoi_mailbox_remove(xo_actor_t *actor, xo_request_t *request);
 void xoi_mailbox_sort(xo_actor_t *actor);
+bool xoi_is_lifecycle(const xo_request_t *request);
+/* Its post_create or pre_destroy does: it handles messages until that has ended. */
+void xoi_hook_waits(xo_actor_t *actor);
 void xoi_actor_wake(xo_actor_t *actor);
 void xoi_actor_unready(xo_actor_t *actor);
 void xoi_turns_run(xo_defer_t *defer, void *arg);
@@ -223,6 +229,9 @@ void xoi_request_force(xo_request_t *request);
 void xoi_request_free(xo_request_t *request);
 xo_msg_t *xoi_failure(xo_pool_t *pool, const char *code, const char *executed, const char *reason,
                       const char *format, va_list args);
+xo_msg_t *xoi_failure_of(xo_pool_t *pool, const char *code, const char *executed,
+                         const char *reason, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 xo_slice_t xoi_pack_scratch(xo_pool_t *pool, const char *format, ...);
 
 /* text.c */
@@ -271,6 +280,8 @@ void xoi_all_requested(xo_pool_t *pool);
 void xoi_recovered(xo_pool_t *pool);
 void xoi_recovered_event(xo_pool_t *pool, const xo_msg_t *event);
 bool xoi_adopts(const xo_request_t *request);
+/* The trace that marks what its creation causes; empty: it is not created again. */
+xo_slice_t xoi_again(const xo_request_t *request);
 /* Before the host sees a create; and what "actor.up" says of it then. */
 void xoi_spec_take(xo_request_t *request);
 void xoi_spec_pack(const xo_request_t *request, xo_buf_t *out);

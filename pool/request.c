@@ -213,7 +213,7 @@ void xoi_request_end(xo_request_t *request, xo_msg_t **answer)
     xoi_actor_unpin(actor);
 }
 
-static xo_msg_t *failure(xo_pool_t *pool, const char *code, const char *executed,
+xo_msg_t *xoi_failure_of(xo_pool_t *pool, const char *code, const char *executed,
                          const char *reason, const char *format, ...)
 {
     va_list args;
@@ -239,8 +239,8 @@ void xoi_request_force(xo_request_t *request)
     xo_endpoint_consumed(pool->endpoint, request->from, request->bytes);
     if (!request->wants_answer)
         return;
-    xo_msg_t *answer = failure(pool, XO_CODE_SERVER_CLOSED, "maybe", "the pool ended",
-                               "the pool at %s ended", xo_pool_address(pool));
+    xo_msg_t *answer = xoi_failure_of(pool, XO_CODE_SERVER_CLOSED, "maybe", "the pool ended",
+                                      "the pool at %s ended", xo_pool_address(pool));
     send_answer(pool, &request->to, &answer);
 }
 
@@ -273,11 +273,13 @@ static void run(xo_request_t *request)
         }
         xoi_spec_take(request);
         actor->state = XOI_ACTOR_CREATING;
+        actor->again = xoi_again(request);
         actor->host_made = true;
         pool->ops->create(pool->host, actor, request);
         break;
     case XO_DESTROY:
         actor->state = XOI_ACTOR_DESTROYING;
+        actor->hook_waits = false;
         pool->ops->destroy(pool->host, actor, request);
         break;
     default:
@@ -414,9 +416,13 @@ void xo_request_unlock(xo_request_t *request)
 {
     if (request->parent)
         request = request->parent;
-    if (!request->locked || request->ended)
+    xo_actor_t *actor = request->actor;
+    if (request->ended)
         return;
+    if (request->locked)
+        actor->locked = false;
     request->locked = false;
-    request->actor->locked = false;
-    xoi_actor_wake(request->actor);
+    if (xoi_is_lifecycle(request))
+        xoi_hook_waits(actor);
+    xoi_actor_wake(actor);
 }

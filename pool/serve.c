@@ -67,6 +67,14 @@ static bool is_stale(const xo_header_t *header, const xo_actor_t *actor)
     return header->incarnation && header->incarnation != actor->incarnation;
 }
 
+/* In its pre_destroy it would wait for itself. */
+static bool ends_itself_twice(const xo_request_t *request, const xo_actor_t *actor)
+{
+    const xo_header_t *header = xo_msg_header(request->msg);
+    return header->kind == XO_DESTROY && actor->state == XOI_ACTOR_DESTROYING && !request->from &&
+           xo_slice_eq(header->sender_uid, xo_actor_uid(actor));
+}
+
 /* A message for an actor, destroy included. */
 static void deliver(xo_request_t *request)
 {
@@ -78,6 +86,8 @@ static void deliver(xo_request_t *request)
         return;
     else if (is_stale(header, actor))
         reject_stale(request, actor);
+    else if (ends_itself_twice(request, actor))
+        xoi_request_absent(request, "it is being destroyed");
     else if (xoi_is_watch(header))
         xoi_watch(actor, request);
     else

@@ -25,10 +25,14 @@ static bool bypasses(const xo_actor_t *actor, const xo_request_t *request)
 {
     const xo_host_ops_t *ops = actor->pool->ops;
     const xo_header_t *header = xo_msg_header(request->msg);
-    if (actor->stateless || actor->state != XOI_ACTOR_RUNNING || header->kind == XO_CREATE)
+    bool made = actor->state == XOI_ACTOR_RUNNING || actor->state == XOI_ACTOR_DESTROYING ||
+                actor->hook_waits;
+    if (!made || header->kind == XO_CREATE)
         return false;
     if (header->kind == XO_DESTROY)
         return !request->from && xo_slice_eq(header->sender_uid, xo_actor_uid(actor));
+    if (actor->stateless)
+        return false;
     return ops->bypass && ops->bypass(actor->pool->host, (xo_actor_t *)actor, header->method);
 }
 
@@ -93,18 +97,46 @@ void xoi_mailbox_sort(xo_actor_t *actor)
     }
 }
 
+void xoi_hook_waits(xo_actor_t *actor)
+{
+    actor->hook_waits = true;
+    xoi_mailbox_sort(actor);
+}
+
+bool xoi_is_lifecycle(const xo_request_t *request)
+{
+    xo_kind_t kind = xo_msg_header(request->msg)->kind;
+    return kind == XO_CREATE || kind == XO_DESTROY;
+}
+
+/* Who creates or destroys the actor waits for its hook to end, but it may end itself in its
+ * post_create. While it is created again, for others it is not there yet. */
+static bool may_start_in_hook(const xo_actor_t *actor, const xo_request_t *request)
+{
+    if (xoi_is_lifecycle(request))
+        return request->express && actor->state == XOI_ACTOR_CREATING;
+    return !actor->again.size || xo_slice_eq(xo_msg_header(request->msg)->trace, actor->again);
+}
+
+static xo_request_t *first(const xo_actor_t *actor, xo_request_t *queue)
+{
+    while (queue && actor->hook_waits && !may_start_in_hook(actor, queue))
+        queue = queue->next;
+    return queue;
+}
+
 /* The message that may start now, or NULL. */
 static xo_request_t *pick(const xo_actor_t *actor)
 {
     if (actor->state == XOI_ACTOR_NEW)
         return actor->mailbox;
-    if (actor->state != XOI_ACTOR_RUNNING)
+    if (actor->state != XOI_ACTOR_RUNNING && !actor->hook_waits)
         return NULL;
-    if (actor->locked || !actor->mailbox)
-        return actor->express;
-    if (actor->express && actor->express->arrival < actor->mailbox->arrival)
-        return actor->express;
-    return actor->mailbox;
+    xo_request_t *express = first(actor, actor->express);
+    xo_request_t *waiting = actor->locked ? NULL : first(actor, actor->mailbox);
+    if (waiting && (!express || waiting->arrival < express->arrival))
+        return waiting;
+    return express;
 }
 
 /* ---- turns ---- */

@@ -29,8 +29,11 @@ python__xo_la_SOURCES = \
 	python/_xo/host.c \
 	python/_xo/internal.c \
 	python/_xo/internal.h \
+	python/_xo/mark.c \
+	python/_xo/mark.h \
 	python/_xo/method.c \
 	python/_xo/module.c \
+	python/_xo/pending.c \
 	python/_xo/pool.c \
 	python/_xo/pool.h \
 	python/_xo/pump.c \

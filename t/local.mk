@@ -113,6 +113,7 @@ python_tests = \
 	python/tests/test_generator.py \
 	python/tests/test_generator_ends.py \
 	python/tests/test_guide.py \
+	python/tests/test_hooks.py \
 	python/tests/test_loops.py \
 	python/tests/test_main_module.py \
 	python/tests/test_memory.py \

@@ -8,21 +8,37 @@
 #include "t/pool-world.h"
 
 int probes_destroyed;
+int probes_asked;
 int futures_unanswered;
 
 static int probe_create(xo_actor_t *actor, xo_slice_t args, void **self, xo_error_t *err)
 {
-    (void)actor;
     xo_slice_t text;
+    xo_slice_t uid = xo_actor_uid(actor);
     if (xo_unpack(args, err, "[s]", &text) < 0)
         return -1;
     if (xo_slice_eq_str(text, "refuse"))
         return xo_error_set(err, EINVAL, "the probe refuses");
     probe_t *probe = calloc(1, sizeof *probe);
     snprintf(probe->text, sizeof probe->text, "%.*s", (int)text.size, text.data);
+    snprintf(probe->uid, sizeof probe->uid, "%.*s", (int)uid.size, uid.data);
     probe->destroyed = &probes_destroyed;
     *self = probe;
     return 0;
+}
+
+static void answered(xo_future_t *future, void *arg)
+{
+    probes_asked += xo_future_done(future);
+    xo_request_reply_future(arg, future);
+    xo_future_destroy(future);
+}
+
+static void ask_itself(const probe_t *probe, xo_request_t *request)
+{
+    xo_error_t err;
+    assert_int_equal(
+        xo_request_call(request, &err, NULL, probe->uid, answered, request, "kwargs", NULL), 0);
 }
 
 static void probe_post_create(void *self, xo_request_t *request)
@@ -30,6 +46,8 @@ static void probe_post_create(void *self, xo_request_t *request)
     probe_t *probe = self;
     if (!strcmp(probe->text, "fail"))
         xo_request_fail(request, XO_CODE_METHOD, "post_create fails");
+    else if (!strcmp(probe->text, "asks"))
+        ask_itself(probe, request);
     else
         xo_request_reply(request, "n");
 }
@@ -39,6 +57,8 @@ static void probe_pre_destroy(void *self, xo_request_t *request)
     probe_t *probe = self;
     if (!strcmp(probe->text, "stubborn"))
         xo_request_fail(request, XO_CODE_METHOD, "pre_destroy fails");
+    else if (!strcmp(probe->text, "asks"))
+        ask_itself(probe, request);
     else
         xo_request_reply(request, "n");
 }

@@ -13,7 +13,7 @@
 static int setup(void **state)
 {
     xo_error_t err;
-    probes_destroyed = futures_unanswered = 0;
+    probes_destroyed = probes_asked = futures_unanswered = 0;
     if (module_setup_bare(state) < 0)
         return -1;
     assert_int_equal(xo_host_c_add(host_of(*state), &probe_module, "probe", &err), 0);
@@ -128,6 +128,16 @@ static void test_create(void **state)
     expect_ok(make(world, "Probe", "a", "s", "stubborn"));
     expect_text(start_destroy(world, "a"), EREMOTEIO, "pre_destroy fails");
     assert_int_equal(probes_destroyed, 3);
+    assert_null(xo_pool_find(world->pool, xo_slice_str("a")));
+}
+
+static void test_hooks_that_call_their_own_actor(void **state)
+{
+    world_t *world = *state;
+    expect_ok(make(world, "Probe", "a", "s", "asks"));
+    assert_int_equal(probes_asked, 1);
+    expect_ok(start_destroy(world, "a"));
+    assert_int_equal(probes_asked, 2);
     assert_null(xo_pool_find(world->pool, xo_slice_str("a")));
 }
 
@@ -344,6 +354,7 @@ int main(void)
         MODULE_TEST(test_module_path),
         MODULE_TEST(test_tables_in_disorder),
         MODULE_TEST(test_create),
+        MODULE_TEST(test_hooks_that_call_their_own_actor),
         MODULE_TEST(test_pickled_arguments_are_refused),
         MODULE_TEST(test_arguments),
         MODULE_TEST(test_buffers),

@@ -6,6 +6,7 @@
 #include "_xo/actor.h"
 #include "_xo/batch.h"
 #include "_xo/internal.h"
+#include "_xo/mark.h"
 #include "_xo/run.h"
 #include "_xo/values.h"
 #include "_xo/watch.h"
@@ -38,12 +39,14 @@ bool xopy_bypasses(const xopy_hosted_t *hosted, xo_slice_t method)
 
 /* Each request has a context of its own, an empty one: what a method sets is seen by nobody else,
  * nor what the caller has set, wherever it is. */
-static PyObject *enter_context(void)
+static PyObject *enter_context(const xo_request_t *request)
 {
     PyObject *context = PyContext_New();
     if (context && PyContext_Enter(context) < 0)
         Py_CLEAR(context);
-    if (!context)
+    if (context)
+        xopy_mark_enter(xo_msg_header(xo_request_msg(request))->trace);
+    else
         PyErr_WriteUnraisable(NULL); /* out of memory: it runs in the loop's, then */
     return context;
 }
@@ -228,7 +231,7 @@ static void handle(xopy_pool_t *host, xo_actor_t *actor, xo_request_t *request)
 
 static void host_handle(void *host, xo_actor_t *actor, xo_request_t *request)
 {
-    PyObject *context = enter_context();
+    PyObject *context = enter_context(request);
     xopy_watch_begin();
     handle(host, actor, request);
     leave_context(context);
@@ -314,14 +317,14 @@ static void create(xopy_pool_t *host, xo_actor_t *actor, xo_request_t *request)
 
 static void host_create(void *host, xo_actor_t *actor, xo_request_t *request)
 {
-    PyObject *context = enter_context();
+    PyObject *context = enter_context(request);
     create(host, actor, request);
     leave_context(context);
 }
 
 static void host_destroy(void *host, xo_actor_t *actor, xo_request_t *request)
 {
-    PyObject *context = enter_context();
+    PyObject *context = enter_context(request);
     run_hook(host, actor, request, "__pre_destroy__", XOPY_FOR_DESTROY);
     leave_context(context);
 }

@@ -9,46 +9,6 @@ static xopy_run_t *run_of(PyObject *self)
     return (xopy_run_t *)self;
 }
 
-/* ---- what has to be awaited ---- */
-
-/* A generator that types.coroutine has marked. */
-static bool is_iterable_coroutine(PyObject *generator)
-{
-    PyObject *code = PyObject_GetAttrString(generator, "gi_code");
-    bool marked = code && ((PyCodeObject *)code)->co_flags & CO_ITERABLE_COROUTINE;
-    Py_XDECREF(code);
-    PyErr_Clear();
-    return marked;
-}
-
-static bool is_awaitable(PyObject *value)
-{
-    PyAsyncMethods *methods = Py_TYPE(value)->tp_as_async;
-    if (methods && methods->am_await)
-        return true;
-    if (PyAsyncGen_CheckExact(value))
-        return true;
-    return PyGen_CheckExact(value) && is_iterable_coroutine(value);
-}
-
-bool xopy_is_pending(PyObject *value)
-{
-    if (!PyTuple_CheckExact(value))
-        return is_awaitable(value);
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(value); i++) {
-        if (is_awaitable(PyTuple_GET_ITEM(value, i)))
-            return true;
-    }
-    return false;
-}
-
-PyObject *xopy_settle(PyObject *value)
-{
-    if (PyCoro_CheckExact(value))
-        return Py_NewRef(value);
-    return xopy_glue("settle", "(O)", value);
-}
-
 /* ---- the end of a request ---- */
 
 static void unlink_run(xopy_run_t *run)
@@ -148,6 +108,15 @@ static PySendResult step(xopy_run_t *run, PyObject *arg, PyObject **result)
     return what;
 }
 
+/* __post_create__ and __pre_destroy__ may wait for a message to their own actor. */
+static void hook_waits(xopy_run_t *run)
+{
+    if (run->lockless || run->purpose == XOPY_FOR_CALL || !is_alive(run))
+        return;
+    run->lockless = true;
+    xo_request_unlock(run->request);
+}
+
 static PySendResult run_send(PyObject *self, PyObject *arg, PyObject **result)
 {
     xopy_run_t *run = run_of(self);
@@ -161,7 +130,9 @@ static PySendResult run_send(PyObject *self, PyObject *arg, PyObject **result)
         Py_CLEAR(*result);
         arg = Py_None;
     }
-    if (what != PYGEN_NEXT) {
+    if (what == PYGEN_NEXT) {
+        hook_waits(run);
+    } else {
         PyObject *value = what == PYGEN_RETURN ? *result : NULL;
         what = finish(run, value);
         *result = what == PYGEN_RETURN ? Py_NewRef(Py_None) : NULL;
@@ -215,8 +186,10 @@ static PyObject *run_throw(PyObject *self, PyObject *args)
         return NULL;
     }
     PyObject *yielded = throw_inner(run, args);
-    if (yielded)
+    if (yielded) {
+        hook_waits(run);
         return yielded;
+    }
     if (xopy_stop_value(&value) == 0 && goes_on(run, value)) {
         Py_DECREF(value);
         return run_send_method(self, Py_None);

@@ -2,8 +2,10 @@
  */
 #include "_xo/send.h"
 
+#include "_xo/mark.h"
 #include "_xo/pool.h"
 #include "_xo/room.h"
+#include "_xo/run.h"
 #include "_xo/runtime.h"
 #include "_xo/values.h"
 #include "_xo/watch.h"
@@ -244,11 +246,13 @@ static PyObject *post(xopy_call_t *call, PyObject *address, xopy_letter_t *lette
 {
     bool watched = xopy_is_watched() && wants_answer(&letter->header) && letter->header.method.size;
     PyObject *trace = watched ? xopy_watch_sending(address, &letter->header) : NULL;
+    PyObject *mark = xopy_mark_sending(&letter->header);
     if (send_letter(call, address, letter) < 0)
         xopy_call_set_exception(call, NULL);
     else if (watched)
         xopy_watch_sent(call, address, &letter->header);
     Py_XDECREF(trace);
+    Py_XDECREF(mark);
     return (PyObject *)call;
 }
 
@@ -374,6 +378,13 @@ PyObject *xopy_send_batch(xopy_method_t *method, PyObject *pairs, bool answer)
     return call ? post(call, method->ref->address, &letter) : NULL;
 }
 
+/* Whose method's step it is: an actor that destroys itself must not wait for its own lock. */
+static xo_slice_t own_uid(void)
+{
+    const xopy_run_t *run = xopy_state()->current_run;
+    return run && run->request ? xo_actor_uid(run->actor) : xo_slice(NULL, 0);
+}
+
 static int control_header(xo_kind_t kind, PyObject *uid, PyObject *name, xo_header_t *header)
 {
     Py_ssize_t size;
@@ -383,6 +394,7 @@ static int control_header(xo_kind_t kind, PyObject *uid, PyObject *name, xo_head
     *header =
         (xo_header_t){.kind = kind,
                       .target_uid = xo_slice(PyBytes_AS_STRING(uid), (size_t)PyBytes_GET_SIZE(uid)),
+                      .sender_uid = own_uid(),
                       .method = xo_slice(text, (size_t)size)};
     return 0;
 }

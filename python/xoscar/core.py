@@ -62,10 +62,16 @@ class Actor(BaseActor):
         return cls.__name__
 
     async def __post_create__(self) -> None:
-        """Called once, after __init__; no message is handled before it has returned."""
+        """Called once, after __init__, before the first message.
+
+        While it waits for something, which may be a call of its own actor, messages are handled.
+        """
 
     async def __pre_destroy__(self) -> None:
-        """Called before the actor is destroyed; an error here reaches destroy_actor's caller."""
+        """Called before the actor is destroyed; an error here reaches destroy_actor's caller.
+
+        While it waits for something, messages are handled, as in __post_create__.
+        """
 
     async def __on_receive__(self, message: tuple[Any, ...]) -> Any:
         """Handle a message. Who overrides it calls ``super()``.
