@@ -20,12 +20,10 @@ static void on_pong(xo_call_t *call, xo_msg_t **reply, void *arg)
 }
 
 /* `has` of the pool itself comes back after all that it told (pool/join.c). */
-static void ping(xo_broker_t *broker, xo_member_t *member, uint32_t bound_ms,
-                 xo_barrier_t *barrier)
+static void ping(xo_broker_t *broker, xo_member_t *member, uint32_t bound_ms, xo_barrier_t *barrier)
 {
     xo_header_t header = {.kind = XO_HAS};
-    xo_msg_t *msg =
-        member->link != NULL ? xo_msg_create(&header, (xo_slice_t){NULL, 0}) : NULL;
+    xo_msg_t *msg = member->link != NULL ? xo_msg_create(&header, (xo_slice_t){NULL, 0}) : NULL;
     if (msg != NULL && xo_endpoint_call(broker->endpoint, member->link, &msg, XO_SEND_QUEUE,
                                         bound_ms * XO_MS, on_pong, barrier, NULL) != NULL)
         barrier->pings++;

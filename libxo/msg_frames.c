@@ -59,7 +59,6 @@ int xo_msg_to_frames(xo_msg_t **msg, zmq_msg_t *frames)
     return 0;
 }
 
-
 /* ---- from frames ---- */
 
 /* The body is nothing, or one well-formed value and nothing after it. */
@@ -81,7 +80,8 @@ static int widen(xo_msg_t *msg, xo_error_t *err)
     zmq_msg_t narrow;
     xo_header_t header;
     xo_slice_t body;
-    xoi_move_frames(&narrow, xoi_msg_frame(msg), 1); /* a few bytes lie in the zmq_msg_t itself, and move */
+    xoi_move_frames(&narrow, xoi_msg_frame(msg),
+                    1); /* a few bytes lie in the zmq_msg_t itself, and move */
     xo_slice_t frame = xo_slice(zmq_msg_data(&narrow), zmq_msg_size(&narrow));
     int rc = xo_header_decode(frame, &header, &body, err);
     if (rc == 0 && xoi_msg_build_frame(msg, &header, body) < 0)

@@ -145,6 +145,11 @@ void xo_actor_set_stateless(xo_actor_t *actor, bool stateless);
  * (xo_request_unlock). */
 int xo_actor_lock(xo_actor_t *actor, void (*locked)(xo_actor_t *actor, void *arg), void *arg);
 void xo_actor_unlock(xo_actor_t *actor);
+/* For a host that runs a method right where a call of this pool is made, without a message. enter
+ * takes the lock of an actor that has nothing to do, so that a message would begin now; false: it
+ * has, send one. leave ends it, and counts it as handled. */
+bool xo_actor_enter(xo_actor_t *actor);
+void xo_actor_leave(xo_actor_t *actor, bool failed);
 /* Is the mailbox below its bounds, and does nobody wait for room? Senders of this pool ask before
  * they send, and where it is not so, wait with on_room: `room` is called once, when half of it is
  * free or the actor goes, in the order of waiting. Who finds no room then waits again. -1: ENOMEM.

@@ -275,6 +275,26 @@ void xo_actor_unlock(xo_actor_t *actor)
     xoi_actor_wake(actor);
 }
 
+bool xo_actor_enter(xo_actor_t *actor)
+{
+    bool waited_for =
+        actor->mailbox || actor->express || actor->lock_waiters || actor->room_waiters;
+    if (actor->state != XOI_ACTOR_RUNNING || actor->locked || waited_for || actor->pool->closing)
+        return false;
+    actor->locked = !actor->stateless;
+    xoi_actor_pin(actor);
+    return true;
+}
+
+void xo_actor_leave(xo_actor_t *actor, bool failed)
+{
+    xo_pool_stats_t *stats = &actor->pool->stats;
+    stats->handled++;
+    stats->failed += failed;
+    xo_actor_unlock(actor);
+    xoi_actor_unpin(actor);
+}
+
 bool xo_actor_has_room(const xo_actor_t *actor)
 {
     return !actor->room_waiters && !is_full(actor, 1);

@@ -26,6 +26,8 @@ python__xo_la_SOURCES = \
 	python/_xo/failure.h \
 	python/_xo/future.c \
 	python/_xo/future.h \
+	python/_xo/here.c \
+	python/_xo/here.h \
 	python/_xo/host.c \
 	python/_xo/internal.c \
 	python/_xo/internal.h \

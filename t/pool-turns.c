@@ -104,6 +104,62 @@ static void test_lock_of_an_idle_actor(void **state)
     expect_int(start(world, "a", "echo", 4), 4);
 }
 
+/* A host enters only an actor that has nothing to do, and what is sent meanwhile waits. */
+static void test_enter(void **state)
+{
+    xo_pool_stats_t stats;
+    world_t *world = *state;
+    create(world, "a");
+    xo_actor_t *actor = xo_pool_find(world->pool, xo_slice_str("a"));
+    assert_true(xo_actor_enter(actor));
+    assert_false(xo_actor_enter(actor));
+    tell(world, "a", "hold", 0);
+    run_settled(world);
+    assert_true(log_is(world, ""));
+    xo_actor_leave(actor, true);
+    assert_false(xo_actor_enter(actor)); /* the tell comes first */
+    run_until_log(world, "a.hold ");
+    assert_false(xo_actor_enter(actor));
+    host_release_one(world, 0);
+    assert_true(xo_actor_enter(actor));
+    xo_actor_leave(actor, false);
+    xo_pool_get_stats(world->pool, &stats);
+    assert_int_equal(stats.failed, 1);
+    assert_int_equal(stats.handled, 4); /* of which one is the create */
+}
+
+/* Those that wait for the lock again come before who would enter. */
+static void test_enter_after_who_waits(void **state)
+{
+    int locked = 0;
+    world_t *world = *state;
+    create(world, "a");
+    xo_actor_t *actor = xo_pool_find(world->pool, xo_slice_str("a"));
+    assert_int_equal(xo_actor_lock(actor, on_locked, &locked), 0);
+    assert_false(xo_actor_enter(actor));
+    run_settled(world);
+    assert_int_equal(locked, 1);
+    assert_false(xo_actor_enter(actor));
+    xo_actor_unlock(actor);
+    assert_true(xo_actor_enter(actor));
+    xo_actor_leave(actor, false);
+}
+
+static void test_enter_a_stateless_actor(void **state)
+{
+    world_t *world = *state;
+    world->host.stateless = true;
+    create(world, "a");
+    xo_future_t *held = start(world, "a", "hold", 0);
+    run_until_held(world, 1);
+    xo_actor_t *actor = xo_pool_find(world->pool, xo_slice_str("a"));
+    assert_true(xo_actor_enter(actor));
+    expect_int(start(world, "a", "echo", 3), 3);
+    xo_actor_leave(actor, false);
+    host_release_one(world, 0);
+    expect_int(held, 1);
+}
+
 /* Two actors with full mailboxes take turns of `batch` messages. */
 static void test_fair_turns(void **state)
 {
@@ -251,6 +307,9 @@ int main(void)
         WORLD_TEST(test_bypass),
         WORLD_TEST(test_unlock_and_lock_again),
         WORLD_TEST(test_lock_of_an_idle_actor),
+        WORLD_TEST(test_enter),
+        WORLD_TEST(test_enter_after_who_waits),
+        WORLD_TEST(test_enter_a_stateless_actor),
         BARE_TEST(test_fair_turns),
         BARE_TEST(test_credit_pushes_back),
         BARE_TEST(test_mailbox_room),

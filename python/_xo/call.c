@@ -76,6 +76,16 @@ void xopy_call_set_cancelled(xopy_call_t *call)
     finish(call, XOPY_CALL_CANCELLED, NULL);
 }
 
+void xopy_call_fail(xopy_call_t *call, PyObject *exception)
+{
+    if (PyErr_GivenExceptionMatches(exception, xopy_state()->cancelled_error)) {
+        Py_DECREF(exception);
+        xopy_call_set_cancelled(call);
+    } else {
+        xopy_call_set_exception(call, exception);
+    }
+}
+
 /* ---- answers ---- */
 
 static PyObject *ref_of(PyObject *value)
@@ -124,14 +134,7 @@ static void take_failure(xopy_call_t *call, xo_msg_t *answer)
     PyObject *exception = xo_msg_take_payload(answer);
     if (!exception)
         exception = xopy_failure_exception(xo_msg_body(answer));
-    if (!exception)
-        exception = xopy_take_exception();
-    if (PyErr_GivenExceptionMatches(exception, xopy_state()->cancelled_error)) {
-        Py_DECREF(exception);
-        xopy_call_set_cancelled(call);
-    } else {
-        xopy_call_set_exception(call, exception);
-    }
+    xopy_call_fail(call, exception ? exception : xopy_take_exception());
 }
 
 void xopy_call_answered(xo_call_t *under_way, xo_msg_t **answer, void *arg)

@@ -59,6 +59,8 @@ xopy_call_t *xopy_call_create_lazy(PyObject *send);
 void xopy_call_set_result(xopy_call_t *call, PyObject *value);
 void xopy_call_set_exception(xopy_call_t *call, PyObject *exception);
 void xopy_call_set_cancelled(xopy_call_t *call);
+/* With what the method raised (stolen), which may be CancelledError. */
+void xopy_call_fail(xopy_call_t *call, PyObject *exception);
 
 /* Takes the callbacks off and runs them. -1: an exception that must end the loop is set. */
 int xopy_call_run_callbacks(xopy_call_t *call);

@@ -5,8 +5,8 @@
  */
 #include "_xo/actor.h"
 #include "_xo/batch.h"
+#include "_xo/here.h"
 #include "_xo/internal.h"
-#include "_xo/mark.h"
 #include "_xo/run.h"
 #include "_xo/values.h"
 #include "_xo/watch.h"
@@ -35,30 +35,12 @@ bool xopy_bypasses(const xopy_hosted_t *hosted, xo_slice_t method)
     return found > 0;
 }
 
-/* ---- contexts ---- */
-
-/* Each request has a context of its own, an empty one: what a method sets is seen by nobody else,
- * nor what the caller has set, wherever it is. */
-static PyObject *enter_context(const xo_request_t *request)
-{
-    PyObject *context = PyContext_New();
-    if (context && PyContext_Enter(context) < 0)
-        Py_CLEAR(context);
-    if (context)
-        xopy_mark_enter(xo_msg_header(xo_request_msg(request))->trace);
-    else
-        PyErr_WriteUnraisable(NULL); /* out of memory: it runs in the loop's, then */
-    return context;
-}
-
-static void leave_context(PyObject *context)
-{
-    if (context && PyContext_Exit(context) < 0)
-        PyErr_WriteUnraisable(context);
-    Py_XDECREF(context);
-}
-
 /* ---- what a message says ---- */
+
+static xo_slice_t trace_of(const xo_request_t *request)
+{
+    return xo_msg_header(xo_request_msg(request))->trace;
+}
 
 int xopy_read_arguments(xo_request_t *request, PyObject **args, PyObject **kwargs)
 {
@@ -231,10 +213,10 @@ static void handle(xopy_pool_t *host, xo_actor_t *actor, xo_request_t *request)
 
 static void host_handle(void *host, xo_actor_t *actor, xo_request_t *request)
 {
-    PyObject *context = enter_context(request);
+    PyObject *context = xopy_enter_context(trace_of(request));
     xopy_watch_begin();
     handle(host, actor, request);
-    leave_context(context);
+    xopy_leave_context(context);
 }
 
 /* ---- creating ---- */
@@ -317,16 +299,16 @@ static void create(xopy_pool_t *host, xo_actor_t *actor, xo_request_t *request)
 
 static void host_create(void *host, xo_actor_t *actor, xo_request_t *request)
 {
-    PyObject *context = enter_context(request);
+    PyObject *context = xopy_enter_context(trace_of(request));
     create(host, actor, request);
-    leave_context(context);
+    xopy_leave_context(context);
 }
 
 static void host_destroy(void *host, xo_actor_t *actor, xo_request_t *request)
 {
-    PyObject *context = enter_context(request);
+    PyObject *context = xopy_enter_context(trace_of(request));
     run_hook(host, actor, request, "__pre_destroy__", XOPY_FOR_DESTROY);
-    leave_context(context);
+    xopy_leave_context(context);
 }
 
 static void host_release(void *host, xo_actor_t *actor)

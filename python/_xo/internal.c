@@ -2,6 +2,7 @@
  */
 #include "_xo/internal.h"
 
+#include "_xo/here.h"
 #include "_xo/run.h"
 
 #define PREFIX "__xo_"
@@ -27,12 +28,22 @@ static PyObject *call_glue(xo_actor_t *actor, const xo_request_t *request, PyObj
     return xopy_glue("internal", "(OOOK)", xopy_actor_object(actor), name, args, sender);
 }
 
+/* What a method has returned that ran without a message (here.h): a call of its own awaits it. */
+static PyObject *settle(const xo_request_t *request, PyObject *args)
+{
+    if (xo_request_is_local(request) && PyTuple_GET_SIZE(args) == 1)
+        return xopy_settle(PyTuple_GET_ITEM(args, 0));
+    PyErr_SetString(PyExc_AttributeError, XOPY_METHOD_SETTLE " is not for others");
+    return NULL;
+}
+
 void xopy_handle_internal(xopy_pool_t *pool, xo_actor_t *actor, xo_request_t *request,
                           PyObject *name)
 {
     PyObject *args, *kwargs, *result = NULL;
+    bool settles = PyUnicode_CompareWithASCIIString(name, XOPY_METHOD_SETTLE) == 0;
     if (xopy_read_arguments(request, &args, &kwargs) == 0) {
-        result = call_glue(actor, request, name, args);
+        result = settles ? settle(request, args) : call_glue(actor, request, name, args);
         Py_DECREF(args);
         Py_XDECREF(kwargs);
     }

@@ -106,6 +106,7 @@ PyObject *xopy_runtime_pump(PyObject *self, PyObject *unused)
     xopy_runtime_t *runtime = (xopy_runtime_t *)self;
     (void)unused;
     runtime->pump_scheduled = false;
+    runtime->here_count = 0;
     if (runtime->forgotten)
         xopy_end_child();
     if (runtime->pumping)

@@ -37,7 +37,7 @@ static void end(xo_request_t *request, xo_msg_t *answer)
 
 /* Ctrl-C and sys.exit are the program's, also when they come up inside a method. A sub pool is no
  * program of the method's: its other actors go on. */
-static void keep_fatal(xopy_pool_t *pool, PyObject *exception)
+void xopy_keep_fatal(xopy_pool_t *pool, PyObject *exception)
 {
     if (!pool->is_sub && xopy_is_fatal(exception) && !pool->runtime->fatal)
         pool->runtime->fatal = Py_NewRef(exception);
@@ -69,7 +69,7 @@ static void fail_with(xopy_pool_t *pool, xo_request_t *request, const char *code
 static void respond_exception(xopy_pool_t *pool, xo_request_t *request)
 {
     PyObject *exception = xopy_take_exception();
-    keep_fatal(pool, exception);
+    xopy_keep_fatal(pool, exception);
     if (PyErr_GivenExceptionMatches(exception, xopy_state()->cancelled_error))
         xo_request_fail(request, XO_CODE_CANCELLED, "the method was cancelled");
     else

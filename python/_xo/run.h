@@ -40,6 +40,8 @@ void xopy_run_cancel(xopy_run_t *run);
 /* The actor goes: the request is answered already. */
 void xopy_run_drop(xopy_run_t *run);
 
+/* If the exception must end the program, and not only a method: the loop's pump will raise it. */
+void xopy_keep_fatal(xopy_pool_t *pool, PyObject *exception);
 /* Ends the request with a value (stolen) or, for NULL, with the exception that is set. */
 void xopy_respond(xopy_pool_t *pool, xo_request_t *request, xopy_purpose_t purpose,
                   PyObject *value);

@@ -22,9 +22,11 @@ typedef struct xopy_runtime {
     xo_endpoint_t
         *sender; /* client or a pool's: the first there was, so that order never changes */
     xopy_call_t *ready_head, *ready_tail; /* done, callbacks due; references */
-    PyObject *guardian; /* notices the end of asyncio's loop (xoscar._glue.guard) */
-    PyObject *fatal;    /* SystemExit or KeyboardInterrupt out of an actor's method */
-    unsigned inside;    /* > 0: xo's callbacks are running */
+    PyObject *guardian;  /* notices the end of asyncio's loop (xoscar._glue.guard) */
+    PyObject *fatal;     /* SystemExit or KeyboardInterrupt out of an actor's method */
+    unsigned inside;     /* > 0: xo's callbacks are running */
+    unsigned here_count; /* calls run where they were made (here.h) since the pump last ran */
+    int64_t here_end_ns; /* when the row of them ends */
     bool pumping, pump_scheduled, closed;
     bool forgotten; /* this is the child of a fork, and the runtime its parent's */
     struct xopy_runtime *prev, *next; /* in state->runtimes */

@@ -2,6 +2,7 @@
  */
 #include "_xo/send.h"
 
+#include "_xo/here.h"
 #include "_xo/mark.h"
 #include "_xo/pool.h"
 #include "_xo/room.h"
@@ -20,6 +21,7 @@ typedef struct xopy_target {
 /* What is sent; the parts that a message's kind has no use for are NULL. */
 typedef struct xopy_letter {
     xo_header_t header;
+    PyObject *name;        /* of a call's method, as header has it */
     PyObject *const *args; /* as vectorcall passes them */
     Py_ssize_t count;
     PyObject *kwnames;
@@ -223,22 +225,50 @@ static int send_near(xopy_call_t *call, const xopy_target_t *target, const xopy_
     return xopy_send_local(&request, msg) < 0 ? xo_error_set(err, ENOMEM, "out of memory") : 0;
 }
 
-static int send_letter(xopy_call_t *call, PyObject *address, xopy_letter_t *letter)
+static int send_to(xopy_call_t *call, const xopy_target_t *target, xopy_letter_t *letter)
 {
-    xopy_target_t target;
     xo_error_t err;
-    if (find_target(call->runtime, address, letter->header.target_uid, &target) < 0)
-        return -1;
-    xo_msg_t *msg = target.link ? remote_message(&target, letter) : local_message(letter);
+    xo_msg_t *msg = target->link ? remote_message(target, letter) : local_message(letter);
     if (!msg)
         return -1;
-    int failed = target.link ? send_far(call, &target, letter, &msg, &err)
-                             : send_near(call, &target, letter, &msg, &err);
+    int failed = target->link ? send_far(call, target, letter, &msg, &err)
+                              : send_near(call, target, letter, &msg, &err);
     if (failed) {
         xo_msg_destroy(&msg);
         xopy_raise(&err);
     }
     return failed;
+}
+
+/* Runs it without a message, if that can be. What is left to be awaited then is a call like others:
+ * it can be cancelled, and ends with the actor. 1: done; 0: it has to be sent; -1 with an
+ * exception.
+ */
+static int run_here(xopy_call_t *call, const xopy_target_t *target, const xopy_letter_t *letter)
+{
+    PyObject *rest;
+    const xopy_here_t here = {target->actor, letter->name, letter->args, letter->count,
+                              letter->kwnames};
+    const xo_header_t *header = &letter->header;
+    bool plain = header->kind == XO_CALL && !header->flags && !header->trace.size;
+    if (!plain || !letter->name || letter->timeout_ns || !xopy_call_here(call, &here, &rest))
+        return 0;
+    if (!rest)
+        return 1;
+    xopy_letter_t settle = {.header = letter->header, .args = &rest, .count = 1};
+    settle.header.method = xo_slice_str(XOPY_METHOD_SETTLE);
+    int failed = send_to(call, target, &settle);
+    Py_DECREF(rest);
+    return failed ? -1 : 1;
+}
+
+static int send_letter(xopy_call_t *call, PyObject *address, xopy_letter_t *letter)
+{
+    xopy_target_t target;
+    if (find_target(call->runtime, address, letter->header.target_uid, &target) < 0)
+        return -1;
+    int done = !target.link && target.actor ? run_here(call, &target, letter) : 0;
+    return done == 0 ? send_to(call, &target, letter) : done < 0 ? -1 : 0;
 }
 
 /* Errors are the call's: who sends sees them where it waits for the answer, as remote ones. */
@@ -256,7 +286,7 @@ static PyObject *post(xopy_call_t *call, PyObject *address, xopy_letter_t *lette
     return (PyObject *)call;
 }
 
-static int method_header(const xopy_method_t *method, xo_kind_t kind, xo_header_t *header)
+static int address_letter(const xopy_method_t *method, xo_kind_t kind, xopy_letter_t *letter)
 {
     Py_ssize_t size;
     const char *name = PyUnicode_AsUTF8AndSize(method->name, &size);
@@ -266,10 +296,11 @@ static int method_header(const xopy_method_t *method, xo_kind_t kind, xo_header_
         PyErr_Format(PyExc_AttributeError, "no method has a name of %zd bytes", size);
         return -1;
     }
-    *header = (xo_header_t){.kind = kind,
-                            .flags = (uint16_t)method->flags,
-                            .target_uid = xopy_ref_uid_slice(method->ref),
-                            .method = xo_slice(name, (size_t)size)};
+    letter->name = method->name;
+    letter->header = (xo_header_t){.kind = kind,
+                                   .flags = (uint16_t)method->flags,
+                                   .target_uid = xopy_ref_uid_slice(method->ref),
+                                   .method = xo_slice(name, (size_t)size)};
     return 0;
 }
 
@@ -319,7 +350,7 @@ static PyObject *lazy_call(xopy_call_t *call, xopy_method_t *method, xo_kind_t k
     letter.args = ((PyTupleObject *)flat)->ob_item;
     letter.count = PyTuple_GET_SIZE(args);
     PyObject *sent = NULL;
-    if (method_header(method, kind, &letter.header) == 0)
+    if (address_letter(method, kind, &letter) == 0)
         sent = post(call, method->ref->address, &letter);
     Py_XDECREF(values);
     return sent;
@@ -328,7 +359,7 @@ static PyObject *lazy_call(xopy_call_t *call, xopy_method_t *method, xo_kind_t k
 static PyObject *lazy_batch(xopy_call_t *call, xopy_method_t *method, int kind, PyObject *pairs)
 {
     xopy_letter_t letter = {.pairs = pairs, .timeout_ns = method->timeout_ns};
-    if (method_header(method, XO_BATCH, &letter.header) < 0)
+    if (address_letter(method, XO_BATCH, &letter) < 0)
         return NULL;
     letter.header.flags |= (uint16_t)(kind >> LAZY_KIND_BITS);
     return post(call, method->ref->address, &letter);
@@ -358,7 +389,7 @@ PyObject *xopy_send(xopy_method_t *method, xo_kind_t kind, PyObject *const *args
     xopy_runtime_t *runtime = xopy_runtime_current(xopy_state());
     if (!runtime)
         return send_later(method, kind, args, count, kwnames);
-    if (method_header(method, kind, &letter.header) < 0)
+    if (address_letter(method, kind, &letter) < 0)
         return NULL;
     xopy_call_t *call = xopy_call_create(runtime);
     return call ? post(call, method->ref->address, &letter) : NULL;
@@ -371,7 +402,7 @@ PyObject *xopy_send_batch(xopy_method_t *method, PyObject *pairs, bool answer)
     xopy_runtime_t *runtime = xopy_runtime_current(xopy_state());
     if (!runtime)
         return batch_later(method, pairs, flags);
-    if (method_header(method, XO_BATCH, &letter.header) < 0)
+    if (address_letter(method, XO_BATCH, &letter) < 0)
         return NULL;
     letter.header.flags |= (uint16_t)flags;
     xopy_call_t *call = xopy_call_create(runtime);
