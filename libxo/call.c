@@ -11,6 +11,7 @@
 
 #include "libxo/cache.h"
 #include "libxo/endpoint_impl.h"
+#include "libxo/own_call.h"
 
 static uint64_t hash_of(uint64_t seq)
 {
@@ -183,13 +184,44 @@ static void call_free(xo_call_t *call)
     xoi_cache_free(call, sizeof *call);
 }
 
-/* A request from this endpoint to itself: straight to the handler, no lane, no credit. */
-static void deliver_local(xo_endpoint_t *endpoint, xo_call_t *call, xo_msg_t **msg)
+static xo_call_t *call_begin(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t *msg,
+                             int64_t deadline_ns, xo_answer_f answer, void *arg, xo_error_t *err)
+{
+    xo_call_t *call = call_create(endpoint, link, msg, answer, arg);
+    if (!call || call_list(call) < 0) {
+        if (call)
+            call_free(call);
+        return xo_error_null(err, ENOMEM, "out of memory for a call");
+    }
+    if (deadline_ns > 0)
+        xo_timer_start(&call->timer, deadline_ns);
+    return call;
+}
+
+xo_call_t *xoi_own_call(xo_endpoint_t *endpoint, xo_msg_t *msg, int64_t deadline_ns,
+                        xo_answer_f answer, void *arg, xo_error_t *err)
+{
+    return call_begin(endpoint, NULL, msg, deadline_ns, answer, arg, err);
+}
+
+void xoi_own_call_forget(xo_call_t *call)
+{
+    unlist(call);
+    call_free(call);
+}
+
+void xoi_own_message(xo_endpoint_t *endpoint, size_t bytes)
 {
     endpoint->local_stats.messages_out++;
     endpoint->local_stats.messages_in++;
-    endpoint->local_stats.bytes_out += xo_msg_bytes(*msg);
-    endpoint->local_stats.bytes_in += xo_msg_bytes(*msg);
+    endpoint->local_stats.bytes_out += bytes;
+    endpoint->local_stats.bytes_in += bytes;
+}
+
+/* A request from this endpoint to itself: straight to the handler, no lane, no credit. */
+static void deliver_local(xo_endpoint_t *endpoint, xo_call_t *call, xo_msg_t **msg)
+{
+    xoi_own_message(endpoint, xo_msg_bytes(*msg));
     if (call)
         call->in_flight_local = true;
     endpoint->ops.request(endpoint, NULL, msg, endpoint->arg);
@@ -202,14 +234,9 @@ xo_call_t *xo_endpoint_call(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t *
                             unsigned flags, int64_t deadline_ns, xo_answer_f answer, void *arg,
                             xo_error_t *err)
 {
-    xo_call_t *call = call_create(endpoint, link, *msg, answer, arg);
-    if (!call || call_list(call) < 0) {
-        if (call)
-            call_free(call);
-        return xo_error_null(err, ENOMEM, "out of memory for a call");
-    }
-    if (deadline_ns > 0)
-        xo_timer_start(&call->timer, deadline_ns);
+    xo_call_t *call = call_begin(endpoint, link, *msg, deadline_ns, answer, arg, err);
+    if (!call)
+        return NULL;
     if (!link) {
         deliver_local(endpoint, call, msg);
         return call;

@@ -9,6 +9,7 @@ libxo_la_LDFLAGS = $(AM_LDFLAGS) \
 	-version-info 0:0:0 \
 	-no-undefined \
 	-Wl,-z,defs \
+	-Wl,-Bsymbolic-functions \
 	-Wl,--version-script=$(srcdir)/libxo/libxo.map
 EXTRA_libxo_la_DEPENDENCIES = $(srcdir)/libxo/libxo.map
 EXTRA_DIST += libxo/libxo.map
@@ -69,9 +70,11 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/msg_frames.c \
 	libxo/msg_impl.h \
 	libxo/outbox.c \
+	libxo/own_call.h \
 	libxo/pack_arguments.h \
 	libxo/pack_dump.c \
 	libxo/pack_format.c \
+	libxo/pack_format.h \
 	libxo/pack_map.c \
 	libxo/pack_read.c \
 	libxo/pack_write.c \
@@ -89,6 +92,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/tsan.h \
 	libxo/unix_socket.c \
 	libxo/unix_socket.h \
+	libxo/unpack_format.c \
 	libxo/way.c \
 	libxo/zap.c
 

@@ -10,6 +10,8 @@ AC_DEFUN([XO_COMPILER], [
     [], [enable_fuzzers=no])
 
   XO_CFLAGS="-std=gnu11 -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes"
+  dnl Nobody replaces functions of libxo.so, so its own calls of them need no detour.
+  XO_CFLAGS="$XO_CFLAGS -fno-semantic-interposition"
   AS_IF([test "x$enable_werror" = xyes], [XO_CFLAGS="$XO_CFLAGS -Werror"])
   AS_IF([test "x$enable_sanitizers" = xyes], [enable_sanitizers=address,undefined])
   AS_IF([test "x$enable_sanitizers" != xno], [

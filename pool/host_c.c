@@ -47,7 +47,7 @@ static void refuse_class(const xo_host_c_t *host, xo_request_t *request)
                     xoi_text(name, text), used ? names : " none");
 }
 
-static xoi_c_actor_t *c_actor_create(xo_actor_t *actor, const xoi_class_t *kind)
+static xoi_c_actor_t *c_actor_create(xo_actor_t *actor, xoi_class_t *kind)
 {
     xoi_c_actor_t *c = calloc(1, sizeof *c);
     if (!c)
@@ -113,7 +113,7 @@ static void run_hook(xo_actor_t *actor, void (*hook)(void *self, xo_request_t *r
 static void host_create(void *arg, xo_actor_t *actor, xo_request_t *request)
 {
     xo_host_c_t *host = arg;
-    const xoi_class_t *kind = xoi_class_find(host, xo_msg_header(xo_request_msg(request))->method);
+    xoi_class_t *kind = xoi_class_find(host, xo_msg_header(xo_request_msg(request))->method);
     if (!kind) {
         refuse_class(host, request);
         return;
@@ -193,7 +193,7 @@ static void host_cancel(void *arg, xo_actor_t *actor, xo_request_t *request)
 static bool host_bypass(void *arg, xo_actor_t *actor, xo_slice_t name)
 {
     (void)arg;
-    const xoi_class_t *kind = xoi_c_actor(actor)->kind;
+    xoi_class_t *kind = xoi_c_actor(actor)->kind;
     if (!kind->has_no_lock)
         return false;
     const xo_method_t *method = xoi_method_find(kind, name);

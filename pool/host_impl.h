@@ -18,9 +18,10 @@ typedef struct xoi_class {
     const xo_module_t *module;
     const xo_class_t *class_;
     struct xoi_method *methods;
-    xoi_table_t by_name; /* of them */
-    bool has_no_lock;    /* any method that bypasses the lock */
-    UT_hash_handle hh;   /* by name, in the order of loading */
+    xoi_table_t by_name;           /* of them */
+    const struct xoi_method *last; /* found: most messages want the same one */
+    bool has_no_lock;              /* any method that bypasses the lock */
+    UT_hash_handle hh;             /* by name, in the order of loading */
 } xoi_class_t;
 
 typedef struct xoi_library {
@@ -56,7 +57,7 @@ typedef struct xoi_room {
 
 /* What the host keeps for an actor, in actor->host_data. */
 typedef struct xoi_c_actor {
-    const xoi_class_t *kind;
+    xoi_class_t *kind;
     void *self;
     bool made;
     xoi_pending_t *pending;
@@ -70,8 +71,8 @@ static inline xoi_c_actor_t *xoi_c_actor(const xo_actor_t *actor)
 }
 
 /* module.c */
-const xoi_class_t *xoi_class_find(const xo_host_c_t *host, xo_slice_t name);
-const xo_method_t *xoi_method_find(const xoi_class_t *kind, xo_slice_t name);
+xoi_class_t *xoi_class_find(const xo_host_c_t *host, xo_slice_t name);
+const xo_method_t *xoi_method_find(xoi_class_t *kind, xo_slice_t name);
 void xoi_modules_free(xo_host_c_t *host);
 
 /* host_c.c */

@@ -56,7 +56,7 @@ static xo_slice_t empty_to_text(xo_slice_t slice)
     return slice.data ? slice : xo_slice("", 0);
 }
 
-const xoi_class_t *xoi_class_find(const xo_host_c_t *host, xo_slice_t name)
+xoi_class_t *xoi_class_find(const xo_host_c_t *host, xo_slice_t name)
 {
     xoi_class_t *kind = NULL;
     name = empty_to_text(name);
@@ -74,10 +74,16 @@ static bool has_name(const void *method, const void *name)
     return xo_slice_eq(((const xoi_method_t *)method)->name, *(const xo_slice_t *)name);
 }
 
-const xo_method_t *xoi_method_find(const xoi_class_t *kind, xo_slice_t name)
+const xo_method_t *xoi_method_find(xoi_class_t *kind, xo_slice_t name)
 {
+    const xoi_method_t *last = kind->last;
+    if (last && name.size == last->name.size && memcmp(name.data, last->name.data, name.size) == 0)
+        return last->method;
     const xoi_method_t *found = xoi_table_find(&kind->by_name, hash_of(name), has_name, &name);
-    return found ? found->method : NULL;
+    if (!found)
+        return NULL;
+    kind->last = found;
+    return found->method;
 }
 
 static void class_free(xoi_class_t *kind)

@@ -6,6 +6,7 @@
 
 #include "libxo/cache.h"
 #include "libxo/future.h"
+#include "libxo/own_call.h"
 #include "libxo/pack_arguments.h"
 #include "pool/host_impl.h"
 
@@ -185,39 +186,55 @@ static int pack_body(xo_pool_t *pool, const char *format, va_list values, xo_err
     return 0;
 }
 
-static xo_msg_t *make_msg(const xo_request_t *request, xo_kind_t kind, const char *uid,
-                          const char *method)
+/* Where a message goes. */
+typedef struct target {
+    xo_slice_t uid;
+    xo_slice_t method;
+    xo_actor_t *actor; /* in this pool, and there */
+    xo_link_t *link;   /* NULL: this pool */
+} target_t;
+
+static xo_msg_t *make_msg(const xo_request_t *request, xo_kind_t kind, const target_t *target)
 {
     xo_header_t header = {.kind = kind,
-                          .target_uid = xo_slice_str(uid),
+                          .target_uid = target->uid,
+                          .sender_id = request->pool->id,
                           .sender_uid = xo_actor_uid(request->actor),
-                          .method = xo_slice_str(method),
+                          .method = target->method,
                           .trace = xo_msg_header(request->msg)->trace};
     return xo_msg_create(&header, xo_buf_slice(&request->pool->scratch));
 }
 
-/* The link to `address`, NULL for this pool itself, where a full mailbox pushes back. */
-static int link_to(xo_pool_t *pool, const char *address, const char *uid, xo_link_t **link,
-                   xo_error_t *err)
+/* In this pool a full mailbox pushes back. */
+static int find_target(xo_pool_t *pool, const char *address, const char *uid, const char *method,
+                       target_t *target, xo_error_t *err)
 {
-    *link = NULL;
+    *target =
+        (target_t){{uid, uid ? strlen(uid) : 0}, {method, method ? strlen(method) : 0}, NULL, NULL};
+    if (target->uid.size - 1 >= XO_UID_BYTES_MAX)
+        return xo_error_set(err, EINVAL, "a uid has 1 to %d bytes, not %zu", XO_UID_BYTES_MAX,
+                            target->uid.size);
     if (address && !xo_endpoint_is_self(pool->endpoint, address)) {
-        *link = xo_endpoint_link(pool->endpoint, address, err);
-        return *link ? 0 : -1;
+        target->link = xo_endpoint_link(pool->endpoint, address, err);
+        return target->link ? 0 : -1;
     }
-    const xo_actor_t *actor = xo_pool_find(pool, xo_slice_str(uid));
-    if (actor && !xo_actor_has_room(actor))
+    target->actor = xo_pool_find(pool, target->uid);
+    if (target->actor && !xo_actor_has_room(target->actor))
         return xo_error_set(err, EAGAIN, "the mailbox of \"%s\" is full", uid);
     return 0;
 }
 
-static int check_uid(const char *uid, xo_error_t *err)
+/* Of a body that xoi_pack_arguments wrote. */
+static xo_slice_t packed_arguments(const xo_msg_t *msg)
 {
-    size_t size = uid ? strlen(uid) : 0;
-    if (size == 0 || size > XO_UID_BYTES_MAX)
-        return xo_error_set(err, EINVAL, "a uid has 1 to %d bytes, not %zu", XO_UID_BYTES_MAX,
-                            size);
-    return 0;
+    xo_slice_t body = xo_msg_body(msg);
+    return xo_slice(body.data + 1, body.size - 2);
+}
+
+/* May it go straight into the mailbox? Else it takes the way of all that arrives. */
+static bool is_direct(const xo_request_t *request, const target_t *target)
+{
+    return target->actor && !request->pool->closing;
 }
 
 static void on_answer(xo_future_t *future, void *arg)
@@ -266,15 +283,29 @@ static int64_t deadline_left(const xo_request_t *request)
     return left > 0 ? left : 1;
 }
 
-static int send_call(xo_request_t *request, xo_link_t *link, xo_msg_t **msg, xo_future_f done,
-                     void *arg, xo_error_t *err)
+static xo_call_t *direct_call(xo_request_t *request, const target_t *target, xo_msg_t **msg,
+                              xoi_pending_t *pending, xo_error_t *err)
+{
+    xo_call_t *call = xoi_own_call(request->pool->endpoint, *msg, deadline_left(request),
+                                   xoi_future_answer, pending->future, err);
+    if (!call || xoi_post(target->actor, msg, packed_arguments(*msg)))
+        return call;
+    xoi_own_call_forget(call);
+    return xo_error_null(err, ENOMEM, "out of memory for a call");
+}
+
+static int send_call(xo_request_t *request, const target_t *target, xo_msg_t **msg,
+                     xo_future_f done, void *arg, xo_error_t *err)
 {
     xoi_pending_t *pending = pending_create(request, done, arg);
+    xo_call_t *call;
     if (!pending)
         return xo_error_set(err, ENOMEM, "out of memory for a call");
-    xo_call_t *call =
-        xo_endpoint_call(request->pool->endpoint, link, msg, 0, deadline_left(request),
-                         xoi_future_answer, pending->future, err);
+    if (is_direct(request, target) && !xoi_is_watch(xo_msg_header(*msg)))
+        call = direct_call(request, target, msg, pending, err);
+    else
+        call = xo_endpoint_call(request->pool->endpoint, target->link, msg, 0,
+                                deadline_left(request), xoi_future_answer, pending->future, err);
     if (!call) {
         int saved = errno;
         pending_drop(pending);
@@ -289,39 +320,44 @@ static int send_call(xo_request_t *request, xo_link_t *link, xo_msg_t **msg, xo_
 int xo_request_call(xo_request_t *request, xo_error_t *err, const char *address, const char *uid,
                     xo_future_f done, void *arg, const char *method, const char *format, ...)
 {
-    xo_link_t *link;
+    target_t target;
     va_list values;
     va_start(values, format);
     int rc = pack_body(request->pool, format, values, err);
     va_end(values);
-    if (rc < 0 || check_uid(uid, err) < 0)
+    if (rc < 0 || find_target(request->pool, address, uid, method, &target, err) < 0)
         return -1;
-    xo_msg_t *msg = make_msg(request, XO_CALL, uid, method);
+    xo_msg_t *msg = make_msg(request, XO_CALL, &target);
     if (!msg)
         return xo_error_set(err, ENOMEM, "out of memory for a call");
-    rc = link_to(request->pool, address, uid, &link, err);
-    if (rc == 0)
-        rc = send_call(request, link, &msg, done, arg, err);
+    rc = send_call(request, &target, &msg, done, arg, err);
     xo_msg_destroy(&msg);
     return rc;
+}
+
+static int send_tell(xo_request_t *request, const target_t *target, xo_msg_t **msg, xo_error_t *err)
+{
+    if (!is_direct(request, target))
+        return xo_endpoint_tell(request->pool->endpoint, target->link, msg, 0, NULL, NULL, err);
+    if (xoi_post(target->actor, msg, packed_arguments(*msg)))
+        return 0;
+    return xo_error_set(err, ENOMEM, "out of memory for a message");
 }
 
 int xo_request_tell(xo_request_t *request, xo_error_t *err, const char *address, const char *uid,
                     const char *method, const char *format, ...)
 {
-    xo_link_t *link;
+    target_t target;
     va_list values;
     va_start(values, format);
     int rc = pack_body(request->pool, format, values, err);
     va_end(values);
-    if (rc < 0 || check_uid(uid, err) < 0)
+    if (rc < 0 || find_target(request->pool, address, uid, method, &target, err) < 0)
         return -1;
-    xo_msg_t *msg = make_msg(request, XO_TELL, uid, method);
+    xo_msg_t *msg = make_msg(request, XO_TELL, &target);
     if (!msg)
         return xo_error_set(err, ENOMEM, "out of memory for a message");
-    rc = link_to(request->pool, address, uid, &link, err);
-    if (rc == 0)
-        rc = xo_endpoint_tell(request->pool->endpoint, link, &msg, 0, NULL, NULL, err);
+    rc = send_tell(request, &target, &msg, err);
     xo_msg_destroy(&msg);
     return rc;
 }

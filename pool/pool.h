@@ -78,7 +78,7 @@ typedef struct xo_pool_options {
     const char *bind;        /* "host:port"; NULL: as advertised */
     const char *broker;      /* lane endpoint of the broker; NULL: none */
     size_t batch;            /* messages per turn; 0: 64 */
-    size_t mailbox_messages; /* per actor; 0: 65536 */
+    size_t mailbox_messages; /* per actor; 0: 8192 */
     size_t mailbox_bytes;    /* per actor; 0: 256 MiB */
     uint32_t heartbeat_ms;   /* 0: 1000 */
     bool keep_specs; /* the broker is told what creates each actor again, and does that in the next

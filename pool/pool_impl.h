@@ -21,7 +21,7 @@
 #include "pool/pool.h"
 
 #define XOI_BATCH 64
-#define XOI_MAILBOX_MESSAGES 65536
+#define XOI_MAILBOX_MESSAGES 8192 /* as many as a link has under way */
 #define XOI_MAILBOX_BYTES ((size_t)256 << 20)
 #define XOI_POOL_SIBLINGS_MAX 255 /* besides the first; as many as a broker takes for such */
 #define XOI_POOL_HEARTBEAT_MS 1000
@@ -133,6 +133,7 @@ typedef void (*xoi_joined_f)(xo_pool_t *pool, const xo_error_t *why, void *arg);
 struct xo_pool {
     xo_loop_t *loop;
     xo_endpoint_t *endpoint;
+    uint64_t id; /* the endpoint's */
     const xo_host_ops_t *ops;
     void *host;
     size_t batch, mailbox_messages, mailbox_bytes;
@@ -246,6 +247,10 @@ void xoi_duplicates_free(xo_pool_t *pool);
 
 /* serve.c */
 void xoi_request_route(xo_request_t *request);
+/* A call or tell of this pool to an actor that xo_pool_find has found: straight into its mailbox.
+ * `args`: its positional arguments, in its body; there are no others. False: ENOMEM, *msg
+ * untouched. */
+bool xoi_post(xo_actor_t *actor, xo_msg_t **msg, xo_slice_t args);
 void xoi_serve(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *arg);
 
 /* watch.c */

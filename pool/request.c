@@ -381,10 +381,11 @@ void xo_request_set_data(xo_request_t *request, void *data)
 
 void xo_request_respond(xo_request_t *request, xo_slice_t result)
 {
-    xo_header_t header = {.kind = XO_RESULT, .flags = xo_request_flags(request)};
     xo_msg_t *answer = NULL;
-    if (request->wants_answer)
+    if (request->wants_answer) {
+        xo_header_t header = {.kind = XO_RESULT, .flags = xo_request_flags(request)};
         answer = xo_msg_create(&header, result);
+    }
     xoi_request_end(request, &answer);
 }
 

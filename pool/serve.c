@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "libxo/own_call.h"
 #include "pool/pool_impl.h"
 
 static void reject_exists(xo_request_t *request, const xo_actor_t *actor)
@@ -190,6 +191,20 @@ static void refuse_bare(xo_pool_t *pool, xo_link_t *from, const xo_msg_t *msg)
     xo_msg_t *answer = xo_failure_msg(header->seq, XO_CODE_REFUSED, "no", "out of memory",
                                       "the pool at %s is out of memory", xo_pool_address(pool));
     xo_endpoint_answer(pool->endpoint, &to, &answer);
+}
+
+bool xoi_post(xo_actor_t *actor, xo_msg_t **msg, xo_slice_t args)
+{
+    xo_pool_t *pool = actor->pool;
+    size_t bytes = xo_msg_bytes(*msg);
+    xo_request_t *request = xoi_request_create(pool, NULL, msg);
+    if (!request)
+        return false;
+    request->parsed = true;
+    request->args = args;
+    xoi_own_message(pool->endpoint, bytes);
+    xoi_mailbox_put(actor, request);
+    return true;
 }
 
 /* The endpoint's request operation. */
