@@ -183,6 +183,16 @@ static PyObject *buffer_views(xo_msg_t *msg)
     return views;
 }
 
+/* The frames of an exception keep the view, which must not outlive the message. */
+static void release(PyObject *view)
+{
+    PyObject *exception = xopy_take_exception();
+    PyObject *result = PyObject_CallMethod(view, "release", NULL);
+    Py_XDECREF(result);
+    xopy_set_exception(exception);
+    Py_DECREF(exception);
+}
+
 static PyObject *ext_pickle(xo_msg_t *msg, xo_slice_t payload)
 {
     PyObject *views = buffer_views(msg);
@@ -191,6 +201,8 @@ static PyObject *ext_pickle(xo_msg_t *msg, xo_slice_t payload)
     PyObject *bytes =
         PyMemoryView_FromMemory((char *)payload.data, (Py_ssize_t)payload.size, PyBUF_READ);
     PyObject *value = bytes ? xopy_glue("loads", "(OO)", bytes, views) : NULL;
+    if (bytes && !value)
+        release(bytes);
     Py_XDECREF(bytes);
     Py_DECREF(views);
     return value;

@@ -8,9 +8,10 @@ from pickle import PickleBuffer
 import numpy
 import pytest
 
+import _xo
 import xoscar as xo
 from actors import Gate, in_each_pool, make
-from xoscar import _copy
+from xoscar import _copy, _glue
 
 
 def parts_of(call):
@@ -101,7 +102,33 @@ async def test_a_failed_copy_leaves_no_buffer_over_a_memoryview(address):
     sending = _copy._send(xo.ActorRef(address, _copy._UID), memoryview(source), ref, 0, len(source))
     with pytest.raises(LookupError) as failed:
         await sending
-    for buffer in [thing for thing in gc.get_objects() if type(thing) is PickleBuffer]:
-        with pytest.raises(ValueError, match="released"):
-            buffer.raw()
     assert failed.value.__traceback__ is not None
+    for buffer in [thing for thing in gc.get_objects() if type(thing) is PickleBuffer]:
+        try:
+            assert buffer.raw().obj is not source
+        except ValueError:
+            pass  # it has been released
+
+
+def views_in(traceback):
+    while traceback is not None:
+        yield from (v for v in traceback.tb_frame.f_locals.values() if type(v) is memoryview)
+        traceback = traceback.tb_next
+
+
+def test_what_cannot_be_unpickled_leaves_no_view_of_the_message():
+    data, buffers = _xo.encode({"a": object})
+    with pytest.raises(xo.SendMessageFailed) as failed:
+        _xo.decode(data.replace(b"object", b"nobody"), buffers)
+    views = [*views_in(failed.value.__traceback__), *views_in(failed.value.__cause__.__traceback__)]
+    assert len(views) > 0
+    for view in views:
+        with pytest.raises(ValueError, match="released"):
+            bytes(view)
+
+
+@pytest.mark.parametrize("what", [(Gate, [], {}), (Gate, (), []), (Gate, None, None)])
+def test_a_malformed_request_to_create_is_refused(what):
+    """C takes the arguments for a tuple."""
+    with pytest.raises(ValueError, match="malformed"):
+        _glue.create_request(what, "")

@@ -62,6 +62,11 @@ def test_bad_input():
         Metrics.counter("c", "", ("a",)).record(1, {"b": 1})
     with pytest.raises(ValueError, match="shrink"):
         Metrics.counter("c").record(-1)
+    for kind in (Metrics.counter, Metrics.gauge, Metrics.meter, Metrics.histogram):
+        metric = kind("c")
+        with pytest.raises(TypeError, match="the metric c takes numbers, not 'x'"):
+            metric.record("x")
+        assert metric.value == 0
     with pytest.raises(ValueError, match="name"):
         Metrics.gauge("")
     with pytest.raises(ValueError, match="tuple"):

@@ -58,7 +58,9 @@ def flatten(args, kwargs):
 def create_request(value, name):
     """(class, args, kwargs) of a create message: a pickle's, or plain ones for the class `name`."""
     if isinstance(value, tuple) and len(value) == 3:
-        return value
+        if isinstance(value[1], tuple) and isinstance(value[2], (dict, type(None))):
+            return value
+        raise ValueError("malformed value: arguments")
     if not (isinstance(value, list) and len(value) == 2 and isinstance(value[0], list)):
         raise ValueError("malformed value: arguments")
     args, kwargs = value

@@ -59,7 +59,11 @@ class _Metric:
         ------
         ValueError
             There is a tag that is none of the metric's; or a counter would shrink.
+        TypeError
+            The value is no number.
         """
+        if not hasattr(value, "__float__"):
+            raise TypeError(f"the metric {self.name} takes numbers, not {shown(value)}")
         tags = self._checked(tags or {})
         self._take(value)
         if _backend is None:
