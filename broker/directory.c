@@ -63,6 +63,13 @@ void xo_directory_set_spec(xo_actor_entry_t *entry, xo_actor_spec_t *spec)
     entry->spec = spec;
 }
 
+void xo_directory_set_failed(xo_actor_entry_t *entry, const char *reason)
+{
+    entry->state = XO_ACTOR_FAILED;
+    free(entry->reason);
+    entry->reason = strdup(reason); /* NULL: its record says so without a reason */
+}
+
 /* What is told of an actor that came back does not repeat its spec. */
 static void take_over(xo_directory_t *directory, xo_actor_entry_t *entry, xo_actor_entry_t *old)
 {
@@ -121,6 +128,7 @@ void xo_directory_remove(xo_directory_t *directory, xo_actor_entry_t *entry)
     entry->member->changed = true;
     directory->count--;
     xo_directory_set_spec(entry, NULL);
+    free(entry->reason);
     free(entry);
     drop_name_if_empty(directory, name);
 }
@@ -140,4 +148,9 @@ void xo_actor_record(const xo_actor_entry_t *entry, uint64_t node_id, xo_rec_t *
     xo_rec_text(rec, "class", entry->class_name);
     xo_rec_int(rec, "incarnation", (int64_t)entry->incarnation);
     xo_rec_text(rec, "state", xo_actor_state_name(entry->state));
+    if (entry->state == XO_ACTOR_FAILED) {
+        xo_rec_text(rec, "pool_state", xo_pool_state_name(entry->member->state));
+        if (entry->reason != NULL)
+            xo_rec_text(rec, "reason", entry->reason);
+    }
 }

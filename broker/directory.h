@@ -23,6 +23,7 @@ struct xo_actor_entry {
     xo_actor_state_t state;
     bool stateless;
     xo_actor_spec_t *spec; /* NULL: it is not created again */
+    char *reason;          /* why it failed; NULL: it has not, or not by itself */
     struct xo_actor_entry *next_in_name, *prev_in_name;
     struct xo_actor_entry *next, *prev; /* in the pool */
     char class_name[];
@@ -47,6 +48,7 @@ xo_actor_entry_t *xo_directory_find(const xo_directory_t *directory, xo_slice_t 
 void xo_directory_remove(xo_directory_t *directory, xo_actor_entry_t *entry);
 /* Takes the spec over; NULL: none. */
 void xo_directory_set_spec(xo_actor_entry_t *entry, xo_actor_spec_t *spec);
+void xo_directory_set_failed(xo_actor_entry_t *entry, const char *reason);
 /* Removes all of the pool's. */
 void xo_directory_remove_pool(xo_directory_t *directory, xo_member_t *member);
 /* The actor's record (doc/wire.md). Valid as long as the entry. */

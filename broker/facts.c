@@ -82,7 +82,7 @@ static void describe_actor(const xo_broker_t *broker, const xo_actor_entry_t *en
 {
     xo_actor_record(entry, broker->options.node_id, rec);
     if (reason != NULL)
-        xo_rec_text(rec, "reason", reason);
+        xo_rec_set_text(rec, "reason", reason);
 }
 
 void xo_broker_note_actor(xo_broker_t *broker, const char *type, const xo_actor_entry_t *entry,
@@ -125,14 +125,14 @@ static void drop_actors(xo_broker_t *broker, xo_member_t *member, const char *re
         xo_broker_actor_down(broker, member->entries, reason);
 }
 
-static void set_actors(xo_broker_t *broker, xo_member_t *member, xo_actor_state_t state,
-                       const char *event, const char *reason)
+static void fail_actors(xo_broker_t *broker, xo_member_t *member, const char *reason)
 {
     for (xo_actor_entry_t *entry = member->entries; entry != NULL; entry = entry->next) {
-        entry->state = state;
+        if (entry->state == XO_ACTOR_FAILED)
+            continue; /* it has its own reason */
+        xo_directory_set_failed(entry, reason);
         xo_publish_actor(broker->publish, entry);
-        if (event != NULL)
-            xo_broker_note_actor(broker, event, entry, reason);
+        xo_broker_note_actor(broker, "actor.failed", entry, reason);
     }
 }
 
@@ -242,7 +242,7 @@ void xo_broker_on_fact(xo_supervisor_t *supervisor, xo_member_t *member, xo_fact
         on_down(broker, member, reason);
     log_fact(broker, member, fact, reason);
     if (fact == XO_FACT_FAILED)
-        set_actors(broker, member, XO_ACTOR_FAILED, "actor.failed", reason);
+        fail_actors(broker, member, reason);
     if (fact == XO_FACT_GONE) {
         on_gone(broker, member, reason);
         xo_broker_waits_on_fact(broker, member, fact, reason);

@@ -159,7 +159,8 @@ void xo_supervisor_heartbeat(xo_supervisor_t *supervisor, xo_member_t *member, x
 static void check_liveness(xo_supervisor_t *supervisor, xo_member_t *member)
 {
     int64_t heartbeat_ns = supervisor->options.heartbeat_ms * XO_MS;
-    if (member->state != XO_POOL_READY || member->link == NULL ||
+    bool is_up = member->state == XO_POOL_READY || member->state == XO_POOL_RECOVERING;
+    if (!is_up || member->link == NULL ||
         xo_liveness(member->heard_ns, xo_loop_now(supervisor->loop), heartbeat_ns) == XO_ALIVE)
         return;
     xo_member_set_state(member, XO_POOL_SUSPECT);

@@ -79,6 +79,25 @@ static void node_stop(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
     xo_broker_stop(broker, "asked to");
 }
 
+/* ---- about pools ---- */
+
+/* Who could not reach it wants to know. */
+static void pool_why(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
+{
+    xo_slice_t name;
+    xo_error_t err;
+    if (xo_unpack(args, &err, "[s]", &name) < 0) {
+        xo_broker_refuse(ask, "%s", err.text);
+        return;
+    }
+    const xo_member_t *member = xo_pools_by_name(&broker->pools, name);
+    const char *absence = member ? xo_member_absence(member) : NULL;
+    if (absence != NULL)
+        xo_ask_reply(ask, "[s s]", absence, member->reason);
+    else
+        xo_ask_reply(ask, "n");
+}
+
 /* ---- what pools tell ---- */
 
 static xo_member_t *need_pool(xo_broker_t *broker, xo_ask_t *ask)
@@ -160,6 +179,7 @@ static const struct xo_broker_method {
     {"pool.stop", xo_broker_pool_stop, 1, 2, "ADDRESS or ID[, TIMEOUT_MS]"},
     {"pool.wait", xo_broker_pool_wait, 1, 1, "ADDRESS or ID"},
     {"pool.kill", xo_broker_pool_kill, 1, 1, "ADDRESS or ID"},
+    {"pool.why", pool_why, 1, 1, "ADDRESS or ID"},
     {"place.take", xo_broker_place_take, 4, 4, "UID, RULE, LABEL, MARK"},
     {"place.free", xo_broker_place_free, 5, 5, "UID, RULE, LABEL, MARK, ADDRESS"},
     {"node.stop", node_stop, 0, 0, ""},

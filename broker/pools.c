@@ -164,6 +164,15 @@ void xo_member_describe(const xo_member_t *member, char *text, size_t size)
              label[0] ? ")" : "", member->address);
 }
 
+const char *xo_member_absence(const xo_member_t *member)
+{
+    if (member->endpoint != 0)
+        return NULL;
+    if (member->state == XO_POOL_FAILED)
+        return "has failed";
+    return member->generation > 0 && member->away ? "is being started again" : "is being started";
+}
+
 void xo_member_record(const xo_member_t *member, xo_rec_t *rec)
 {
     xo_rec_id(rec, "id", member->id);
@@ -174,6 +183,8 @@ void xo_member_record(const xo_member_t *member, xo_rec_t *rec)
     xo_rec_int(rec, "pid", member->pid);
     xo_rec_int(rec, "generation", member->generation);
     xo_rec_text(rec, "state", xo_pool_state_name(member->state));
+    if (member->reason[0] != 0)
+        xo_rec_text(rec, "reason", member->reason);
     xo_rec_text(rec, "language", member->language);
     xo_rec_text(rec, "gpus", member->gpus);
     xo_rec_int(rec, "numa", member->numa);

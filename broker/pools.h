@@ -37,8 +37,9 @@ typedef struct xo_member {
     char label[XO_LABEL_BYTES];
     char address[XO_ADDRESS_BYTES]; /* advertised; "host:0" before the first hello */
     xo_pool_state_t state;
-    int64_t pid;     /* 0: no process */
-    int64_t started; /* Unix seconds, this generation */
+    char reason[XO_ERROR_TEXT_BYTES]; /* why it is not as it should be; "": it is */
+    int64_t pid;                      /* 0: no process */
+    int64_t started;                  /* Unix seconds, this generation */
     uint64_t restarts;
     xo_link_t *link;  /* a reference; NULL: none */
     int64_t heard_ns; /* the last heartbeat or hello, the loop's clock */
@@ -99,6 +100,9 @@ void xo_member_set_link(xo_member_t *member, xo_link_t *link);
 void xo_member_heartbeat(xo_member_t *member, xo_slice_t body);
 /* "pool 2 (label) at host:port" for people, into text[size]. */
 void xo_member_describe(const xo_member_t *member, char *text, size_t size);
+/* What is the matter with a pool whose process is not there, as in "the pool at ADDRESS ...".
+ * NULL: it is there. */
+const char *xo_member_absence(const xo_member_t *member);
 /* The pool's record (doc/wire.md). Valid as long as the member does not change. */
 void xo_member_record(const xo_member_t *member, xo_rec_t *rec);
 

@@ -67,6 +67,17 @@ void xo_rec_text(xo_rec_t *rec, const char *name, const char *value)
     add_value(rec, name, XO_REC_TEXT, xo_slice_str(value));
 }
 
+void xo_rec_set_text(xo_rec_t *rec, const char *name, const char *value)
+{
+    for (size_t i = 0; i < rec->count; i++) {
+        if (strcmp(rec->fields[i].name, name) == 0) {
+            rec->fields[i].value = xo_slice_str(value);
+            return;
+        }
+    }
+    xo_rec_text(rec, name, value);
+}
+
 void xo_rec_slice(xo_rec_t *rec, const char *name, xo_slice_t text)
 {
     add_value(rec, name, XO_REC_TEXT, text);

@@ -33,6 +33,7 @@ typedef struct xo_rec {
 
 /* Texts and bytes are not copied: they must outlive the record. */
 void xo_rec_text(xo_rec_t *rec, const char *name, const char *value);
+void xo_rec_set_text(xo_rec_t *rec, const char *name, const char *value); /* the same, once */
 void xo_rec_slice(xo_rec_t *rec, const char *name, xo_slice_t text);
 void xo_rec_bytes(xo_rec_t *rec, const char *name,
                   xo_slice_t value); /* wire: str if it is text, else bin */

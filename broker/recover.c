@@ -110,7 +110,7 @@ static void actor_failed(xo_recovery_t *recovery, const xo_creation_t *creation,
            creation->uid, recovery->member->address, text);
     if (entry == NULL || entry->state != XO_ACTOR_RECOVERING)
         return;
-    entry->state = XO_ACTOR_FAILED;
+    xo_directory_set_failed(entry, text);
     xo_directory_set_spec(entry, NULL);
     xo_broker_note_actor(broker, "actor.failed", entry, text);
     xo_publish_actor(broker->publish, entry);
@@ -222,6 +222,8 @@ void xo_broker_actors_away(xo_broker_t *broker, xo_member_t *member, const char 
     xo_broker_recovery_detach(member);
     DL_FOREACH_SAFE(member->entries, entry, next)
     {
+        if (entry->state == XO_ACTOR_FAILED)
+            continue; /* that stays so until somebody creates it, or its pool is gone */
         if (entry->spec == NULL) {
             xo_broker_actor_down(broker, entry, reason);
             continue;

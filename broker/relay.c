@@ -130,6 +130,25 @@ static void pass_on_tell(xo_broker_t *broker, xo_ask_t *ask, xo_link_t *link, xo
     }
 }
 
+/* One of ours that is not there: nobody needs to dial it to know why. */
+static bool is_absent(const xo_broker_t *broker, xo_ask_t *ask, xo_slice_t address)
+{
+    char text[XO_ERROR_TEXT_BYTES];
+    const xo_member_t *member = xo_pools_by_name(&broker->pools, address);
+    const char *absence = member ? xo_member_absence(member) : NULL;
+    if (absence == NULL)
+        return false;
+    snprintf(text, sizeof(text), "the pool at %s %s", member->address, absence);
+    xo_failure_t failure = {.code = xo_slice_str(XO_CODE_SERVER_CLOSED),
+                            .message = xo_slice_str(text),
+                            .executed = xo_slice_str("no"),
+                            .reason = xo_slice_str(member->reason),
+                            .address = xo_slice_str(member->address)};
+    xo_msg_t *answer = xo_failure_answer(0, &failure);
+    xo_ask_reply_msg(ask, &answer);
+    return true;
+}
+
 void xo_broker_relay(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
 {
     xo_error_t err;
@@ -144,6 +163,8 @@ void xo_broker_relay(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
         xo_broker_refuse(ask, "kind must be a request's, and address a host:port");
         return;
     }
+    if (is_absent(broker, ask, address))
+        return;
     xo_reader_t reader = xo_reader(body);
     if (xo_read_type(&reader) == XO_T_NIL) /* ref, has and destroy have none */
         body.size = 0;

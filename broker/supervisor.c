@@ -16,9 +16,21 @@
 
 #define LAST_LINE_BYTES 256
 
+static void note_reason(xo_member_t *member, xo_fact_t fact, const char *reason)
+{
+    bool is_well = member->state == XO_POOL_READY && !member->away;
+    bool is_ill = fact == XO_FACT_DOWN || fact == XO_FACT_FAILED || fact == XO_FACT_RESTART ||
+                  member->state == XO_POOL_SUSPECT;
+    if (is_ill && reason != NULL)
+        snprintf(member->reason, sizeof(member->reason), "%s", reason);
+    else if (is_well)
+        member->reason[0] = 0;
+}
+
 void xo_supervisor_tell(xo_supervisor_t *supervisor, xo_member_t *member, xo_fact_t fact,
                         const char *reason)
 {
+    note_reason(member, fact, reason);
     supervisor->events.fact(supervisor, member, fact, reason, supervisor->arg);
 }
 
@@ -406,6 +418,10 @@ void xo_supervisor_stop_pool(xo_supervisor_t *supervisor, xo_member_t *member, i
         return;
     }
     begin_stop(member);
+    if (run != NULL && timeout_ms == 0) { /* a signal first would let it do things */
+        kill_because(run, "signal 9 (Killed): as it was asked for");
+        return;
+    }
     if (run != NULL)
         xo_process_signal(run->process, SIGTERM);
     else

@@ -141,7 +141,7 @@ void xo_broker_pool_wait(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
     if (wait == NULL)
         return;
     if (member->state == XO_POOL_FAILED)
-        fail(wait, member, "it was given up after too many restarts");
+        fail(wait, member, member->reason);
     else if (!member->away && member->link != NULL)
         ping(wait, member->link);
 }

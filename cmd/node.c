@@ -105,8 +105,12 @@ static int explain(const char *what, const xo_msg_t *answer)
     bool raised = xo_slice_eq_str(failure.code, XO_CODE_METHOD);
     xo_slice_t kind = raised && failure.type.size ? failure.type : failure.code;
     bool maybe = xo_slice_eq_str(failure.executed, "maybe");
-    xoi_complain(0, "%s: %.*s: %.*s%s", what, (int)kind.size, kind.data, (int)failure.message.size,
-                 failure.message.data, maybe ? " (the method may have run)" : "");
+    bool untold = failure.reason.size && !memmem(failure.message.data, failure.message.size,
+                                                 failure.reason.data, failure.reason.size);
+    xoi_complain(0, "%s: %.*s: %.*s%s%.*s%s", what, (int)kind.size, kind.data,
+                 (int)failure.message.size, failure.message.data, untold ? ": " : "",
+                 untold ? (int)failure.reason.size : 0, failure.reason.data,
+                 maybe ? " (the method may have run)" : "");
     print_traceback(failure.traceback);
     return status_of(failure.code);
 }

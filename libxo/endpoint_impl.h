@@ -24,6 +24,8 @@
 #define XOI_HANDSHAKE_MS 5000
 /* How long a lane that broke waits for the broker's word on why the peer died. */
 #define XOI_POST_MORTEM_MS 100
+/* How long who found nobody at an address waits for the broker's word on that. */
+#define XOI_WHY_MS 1000
 /* How long a lane may still deliver what a dead process had sent. */
 #define XOI_DRAIN_MS 50
 

@@ -134,6 +134,54 @@ const char *xoi_link_reason(const xo_link_t *link)
     }
 }
 
+/* Nobody is there, at an address where a pool of the broker's node may have been. */
+static bool broker_may_know(const xo_link_t *link)
+{
+    const xo_endpoint_t *endpoint = link->endpoint;
+    return !endpoint->closing && link->state == XOI_LINK_DIALING &&
+           link->why.errnum == ECONNREFUSED && !strstr(link->address, "://") && endpoint->broker &&
+           endpoint->broker != link && xo_link_up(endpoint->broker);
+}
+
+/* `arg`: the link, with a reference. */
+static void on_why(xo_call_t *call, xo_msg_t **answer, void *arg)
+{
+    (void)call;
+    xo_link_t *link = arg;
+    xo_slice_t what;
+    xo_slice_t reason;
+    bool told = *answer && xo_msg_header(*answer)->kind == XO_RESULT &&
+                xo_unpack(xo_msg_body(*answer), NULL, "[s s]", &what, &reason) == 0;
+    if (link->state == XOI_LINK_DYING && told) {
+        snprintf(link->reason, sizeof link->reason, "%.*s", (int)reason.size, reason.data);
+        xo_error_set(&link->why, ECONNREFUSED, "the pool at %s %.*s", link->address, (int)what.size,
+                     what.data);
+    }
+    if (link->state == XOI_LINK_DYING)
+        finish(link);
+    xo_link_decref(link);
+}
+
+/* false: it cannot be asked. */
+static bool ask_broker_why(xo_link_t *link)
+{
+    xo_endpoint_t *endpoint = link->endpoint;
+    xo_buf_t body = XO_BUF_INIT;
+    xo_header_t header = {.kind = XO_CALL,
+                          .target_uid = xo_slice_str(XO_BROKER_UID),
+                          .method = xo_slice_str("pool.why")};
+    xo_pack_format(&body, "[[s] {}]", link->address);
+    xo_msg_t *msg = xo_buf_ok(&body) == 0 ? xo_msg_create(&header, xo_buf_slice(&body)) : NULL;
+    xo_buf_free(&body);
+    xo_call_t *call = msg ? xo_endpoint_call(endpoint, endpoint->broker, &msg, XO_SEND_QUEUE,
+                                             XOI_WHY_MS * XO_MS, on_why, link, NULL)
+                          : NULL;
+    xo_msg_destroy(&msg);
+    if (call)
+        xo_link_incref(link);
+    return call;
+}
+
 /* A process of this machine died: its broker knows more in a moment. */
 static bool reason_may_come(const xo_link_t *link)
 {
@@ -151,14 +199,15 @@ void xoi_link_closed(xo_link_t *link, const xo_error_t *why)
         return;
     link->why = *why;
     bool wait = reason_may_come(link);
+    bool ask = broker_may_know(link) && ask_broker_why(link);
     drop_lane(link);
     xoi_link_table_remove(link);
-    if (!wait) {
+    if (wait || ask)
+        link->state = XOI_LINK_DYING;
+    else
         finish(link);
-        return;
-    }
-    link->state = XOI_LINK_DYING;
-    xo_timer_start(&link->timer, XOI_POST_MORTEM_MS * XO_MS);
+    if (wait)
+        xo_timer_start(&link->timer, XOI_POST_MORTEM_MS * XO_MS);
 }
 
 void xo_link_close(xo_link_t *link, const xo_error_t *why)

@@ -125,15 +125,20 @@ static void destroyed_meanwhile(const xo_actor_t *actor, xo_msg_t **answer)
 void xoi_actor_created(xo_actor_t *actor, const xo_request_t *request, xo_msg_t **answer)
 {
     xo_pool_t *pool = actor->pool;
+    bool again = actor->again.size > 0;
     actor->again = xo_slice(NULL, 0);
     if (actor->state != XOI_ACTOR_CREATING) {
         destroyed_meanwhile(actor, answer);
         return;
     }
     if (*answer && xo_msg_header(*answer)->kind != XO_RESULT) {
-        actor_leave(actor, "its creation failed");
+        if (again)
+            xoi_failed_add(actor, *answer);
+        const char *why = again ? xoi_failed_why(pool, xo_actor_uid(actor)) : NULL;
+        actor_leave(actor, why ? why : "its creation failed");
         return;
     }
+    xoi_failed_remove(pool, xo_actor_uid(actor));
     xo_msg_destroy(answer);
     *answer = xo_msg_create(&(xo_header_t){.kind = XO_RESULT}, xoi_reference(actor));
     actor->state = XOI_ACTOR_RUNNING;

@@ -8,6 +8,7 @@ pool_libxo_pool_la_SOURCES = \
 	pool/batch.c \
 	pool/bootstrap.c \
 	pool/duplicate.c \
+	pool/failed.c \
 	pool/host_c.c \
 	pool/host_impl.h \
 	pool/join.c \

@@ -27,6 +27,9 @@ typedef struct found {
     xo_slice_t address; /* of the first */
     int64_t incarnation;
     char candidates[CANDIDATES_BYTES];
+    char failed[XO_ADDRESS_BYTES]; /* the pool of one that failed, and why; "": none */
+    char why[XO_ERROR_TEXT_BYTES];
+    bool with_pool; /* its pool has failed, too */
 } found_t;
 
 static void answer_missing(xo_request_t *request)
@@ -47,14 +50,39 @@ static void answer_unavailable(xo_request_t *request, const char *why)
                        xoi_text(uid, text), xo_pool_address(request->pool), why);
 }
 
+/* It was there, and is not: who asks hears why. */
+static void answer_failed(xo_request_t *request, const found_t *found)
+{
+    char text[XOI_TEXT_BYTES];
+    xo_slice_t uid = xo_msg_header(request->msg)->target_uid;
+    if (xo_msg_header(request->msg)->kind == XO_HAS)
+        xoi_request_close_value(request, xoi_pack_scratch(request->pool, "?", 0));
+    else
+        xoi_request_reject(request, XO_DROP_NO_ACTOR,
+                           found->with_pool ? XO_CODE_SERVER_CLOSED : XO_CODE_ACTOR_NOT_EXIST,
+                           found->why, "actor \"%s\" of the pool at %s has failed: %s",
+                           xoi_text(uid, text), found->failed, found->why);
+}
+
 static bool of_this_node(const xo_pool_t *pool, xo_slice_t record)
 {
     char mine[17];
     char node[32];
-    char state[32];
     snprintf(mine, sizeof mine, "%016" PRIx64, xo_endpoint_self(pool->endpoint)->node_id);
-    return xo_map_get_str(record, "node", node, sizeof node) == 0 && !strcmp(node, mine) &&
-           (xo_map_get_str(record, "state", state, sizeof state) < 0 || !strcmp(state, "running"));
+    return xo_map_get_str(record, "node", node, sizeof node) == 0 && !strcmp(node, mine);
+}
+
+static bool note_failed(xo_slice_t record, found_t *found)
+{
+    char state[32];
+    if (xo_map_get_str(record, "state", state, sizeof state) < 0 || strcmp(state, "failed") != 0)
+        return false;
+    if (xo_map_get_str(record, "address", found->failed, sizeof found->failed) < 0 ||
+        xo_map_get_str(record, "reason", found->why, sizeof found->why) < 0)
+        found->why[0] = '\0';
+    found->with_pool =
+        xo_map_get_str(record, "pool_state", state, sizeof state) == 0 && !strcmp(state, "failed");
+    return true;
 }
 
 static void add_candidate(found_t *found, xo_slice_t address)
@@ -68,8 +96,8 @@ static void add_record(const xo_pool_t *pool, xo_slice_t record, found_t *found)
 {
     xo_slice_t value;
     xo_slice_t address;
-    if (!of_this_node(pool, record) || xo_map_get(record, "address", &value) < 0 ||
-        xo_unpack(value, NULL, "s", &address) < 0 ||
+    if (!of_this_node(pool, record) || note_failed(record, found) ||
+        xo_map_get(record, "address", &value) < 0 || xo_unpack(value, NULL, "s", &address) < 0 ||
         xo_slice_eq_str(address, xo_pool_address(pool)))
         return;
     if (!found->count++) {
@@ -143,6 +171,8 @@ static void on_answer(xo_call_t *call, xo_msg_t **answer, void *arg)
         answer_error(request, *answer);
     else if (read_records(pool, xo_msg_body(*answer), &found) < 0)
         answer_unavailable(request, "its answer does not read");
+    else if (!found.count && found.failed[0])
+        answer_failed(request, &found);
     else if (!found.count)
         answer_missing(request);
     else

@@ -135,6 +135,7 @@ void xo_pool_destroy(xo_pool_t *pool)
     xoi_join_end(pool);
     xo_endpoint_destroy(pool->endpoint);
     xoi_duplicates_free(pool);
+    xoi_failed_free(pool);
     xoi_table_free(&pool->by_uid);
     xoi_table_free(&pool->requests);
     xo_buf_free(&pool->scratch);

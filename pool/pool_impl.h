@@ -7,6 +7,7 @@
  * stop.c      orderly stop, the owner's end    bootstrap.c  options from the environment
  * text.c      what goes into sentences     recover.c    actors that are created again
  * watch.c     who wants to know when an actor ends          whereabouts.c  GPUs, NUMA node
+ * failed.c    actors that could not be created again
  */
 #ifndef XO_POOL_IMPL_H
 #define XO_POOL_IMPL_H
@@ -92,6 +93,7 @@ typedef struct xoi_request_key {
 
 typedef struct xoi_duplicate xoi_duplicate_t;
 typedef struct xoi_held xoi_held_t;
+typedef struct xoi_failed xoi_failed_t;
 
 struct xo_request {
     xo_pool_t *pool;
@@ -142,6 +144,7 @@ struct xo_pool {
     bool recovering; /* its actors are being created again */
     bool holding;    /* not all of that has been requested */
     xoi_held_t *held;
+    xoi_failed_t *failed; /* those that could not be created again */
 
     /* actors and their turns */
     xo_actor_t *actors; /* in the order of creation */
@@ -285,6 +288,12 @@ void xoi_all_requested(xo_pool_t *pool);
 void xoi_recovered(xo_pool_t *pool);
 void xoi_recovered_event(xo_pool_t *pool, const xo_msg_t *event);
 bool xoi_adopts(const xo_request_t *request);
+/* It could not be created again; what its callers hear until it is created. NULL: it could, or
+ * never was. */
+void xoi_failed_add(xo_actor_t *actor, const xo_msg_t *answer);
+void xoi_failed_remove(xo_pool_t *pool, xo_slice_t uid);
+const char *xoi_failed_why(const xo_pool_t *pool, xo_slice_t uid);
+void xoi_failed_free(xo_pool_t *pool);
 /* The trace that marks what its creation causes; empty: it is not created again. */
 xo_slice_t xoi_again(const xo_request_t *request);
 /* Before the host sees a create; and what "actor.up" says of it then. */

@@ -174,6 +174,8 @@ void xoi_request_absent(xo_request_t *request, const char *why)
     char text[XOI_TEXT_BYTES];
     xo_pool_t *pool = request->pool;
     xo_slice_t uid = xo_msg_header(request->msg)->target_uid;
+    if (!why)
+        why = xoi_failed_why(pool, uid);
     if (pool->stopping || pool->closing)
         xoi_request_reject(request, XO_DROP_CLOSED, XO_CODE_SERVER_CLOSED, "the pool is stopping",
                            "the pool at %s is stopping", xo_pool_address(pool));

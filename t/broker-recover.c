@@ -2,6 +2,7 @@
  * pool is an endpoint of the test's, so the broker's own parts are called for the death of its
  * process; real deaths are in t/0301-broker-pools.t. */
 #include "broker/broker_impl.h"
+#include "broker/supervisor_impl.h"
 #include "t/node.h"
 
 #define DOOR "mem://broker"
@@ -184,6 +185,25 @@ static void one_that_fails_stays_failed(void **state)
     assert_int_equal(entry_of(w, "bad")->state, XO_ACTOR_FAILED);
     assert_null(entry_of(w, "bad")->spec);
     assert_int_equal(entry_of(w, "good")->state, XO_ACTOR_RUNNING);
+    die_and_come_back(w);
+    assert_int_equal(entry_of(w, "bad")->state, XO_ACTOR_FAILED);
+    assert_non_null(strstr(entry_of(w, "bad")->reason, "the test says no"));
+}
+
+static void a_recovering_pool_that_is_silent_is_suspect(void **state)
+{
+    world_t *w = *state;
+    fixture_t *f = w->f;
+    xo_supervisor_t *supervisor = w->broker->supervisor;
+    up(w, "alice", 1, "");
+    UNTIL(entry_of(w, "alice"));
+    die_and_come_back(w);
+    w->member->heard_ns = xo_loop_now(f->loop) - 3001 * XO_MS;
+    xo_supervisor_tick(&supervisor->tick, supervisor);
+    assert_int_equal(w->member->state, XO_POOL_SUSPECT);
+    assert_string_equal(w->member->reason, "lost heartbeats");
+    xo_supervisor_heartbeat(supervisor, w->member, xo_slice("\x80", 1));
+    assert_int_equal(w->member->state, XO_POOL_RECOVERING);
 }
 
 static void a_pool_that_dies_on_its_way_back_begins_anew(void **state)
@@ -263,6 +283,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(actors_are_created_in_order_all_at_once),
         TEST(one_that_fails_stays_failed),
+        TEST(a_recovering_pool_that_is_silent_is_suspect),
         TEST(a_pool_that_dies_on_its_way_back_begins_anew),
         TEST(without_actors_it_is_back_at_once),
         TEST(what_ended_while_the_link_was_away_is_dropped),

@@ -109,6 +109,7 @@ python_tests = \
 	python/tests/test_debug.py \
 	python/tests/test_errors.py \
 	python/tests/test_exceptions.py \
+	python/tests/test_failed.py \
 	python/tests/test_fork.py \
 	python/tests/test_generator.py \
 	python/tests/test_generator_ends.py \

@@ -374,18 +374,6 @@ async def test_a_pool_that_never_was():
             await xo.wait_actor_pool_recovered("127.0.0.1:1")
 
 
-async def test_one_that_is_given_up():
-    pool, (main, address) = await start()
-    async with pool:
-        ref = await xo.create_actor(Echo, address=address)
-        with pytest.raises(xo.ServerClosed, match="given up|after too many"):
-            for _ in range(20):
-                await die(ref)
-                await xo.wait_actor_pool_recovered(address)
-        with pytest.raises(xo.ServerClosed):
-            await xo.wait_actor_pool_recovered(address, main)
-
-
 class Waiter(Echo):
     """Kills another pool and waits for it."""
 
