@@ -124,8 +124,10 @@ static void fail(xopy_call_t *call, const xo_actor_t *actor)
 {
     PyObject *exception = xopy_take_exception();
     xopy_pool_t *pool = pool_of(call->runtime, actor);
-    if (pool)
+    if (pool) {
         xopy_keep_fatal(pool, exception);
+        exception = xopy_local_exception(pool, exception);
+    }
     if (call->runtime->fatal)
         xopy_runtime_schedule(call->runtime);
     xopy_call_fail(call, exception);

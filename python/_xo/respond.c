@@ -43,21 +43,25 @@ void xopy_keep_fatal(xopy_pool_t *pool, PyObject *exception)
         pool->runtime->fatal = Py_NewRef(exception);
 }
 
-/* In this process an exception keeps its traceback, and gets address and pid into its text. */
-static PyObject *dress(const xopy_pool_t *pool, PyObject *exception)
+PyObject *xopy_local_exception(const xopy_pool_t *pool, PyObject *exception)
 {
-    PyObject *dressed = xopy_is_fatal(exception)
-                            ? NULL
-                            : xopy_glue("dress_local", "(Os)", exception, address_of(pool));
+    PyObject *dressed = NULL;
+    if (!xopy_is_fatal(exception) &&
+        !PyErr_GivenExceptionMatches(exception, xopy_state()->cancelled_error))
+        dressed = xopy_glue("dress_local", "(Os)", exception, address_of(pool));
     PyErr_Clear();
-    return dressed ? dressed : Py_NewRef(exception);
+    if (!dressed)
+        return exception;
+    Py_DECREF(exception);
+    return dressed;
 }
 
 static void fail_with(xopy_pool_t *pool, xo_request_t *request, const char *code,
                       PyObject *exception)
 {
     if (xo_request_is_local(request) && strcmp(code, XO_CODE_METHOD) == 0) {
-        end(request, local_answer(request, XO_ERROR, dress(pool, exception)));
+        PyObject *payload = xopy_local_exception(pool, Py_NewRef(exception));
+        end(request, local_answer(request, XO_ERROR, payload));
         return;
     }
     xo_msg_t *answer = xopy_failure_message(code, exception, address_of(pool));

@@ -42,6 +42,9 @@ void xopy_run_drop(xopy_run_t *run);
 
 /* If the exception must end the program, and not only a method: the loop's pump will raise it. */
 void xopy_keep_fatal(xopy_pool_t *pool, PyObject *exception);
+/* What the caller in this process gets for the exception (stolen): it keeps its traceback, and has
+ * address and pid in its text. */
+PyObject *xopy_local_exception(const xopy_pool_t *pool, PyObject *exception);
 /* Ends the request with a value (stolen) or, for NULL, with the exception that is set. */
 void xopy_respond(xopy_pool_t *pool, xo_request_t *request, xopy_purpose_t purpose,
                   PyObject *value);
