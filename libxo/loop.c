@@ -135,10 +135,16 @@ static void poll_events(xo_loop_t *loop, int64_t wait_ns)
     ev_timer_stop(loop->ev, &loop->sleeper);
 }
 
-/* Who drives this loop sleeps on its descriptor, right after the pass. */
-static bool leave(xo_loop_t *loop)
+/* Who drives this loop sleeps on its descriptor, right after the pass, unless told not to. */
+static int leave(xo_loop_t *loop)
 {
-    return loop->drive.epoll_fd < 0 || loop->depth > 0 || xoi_peeks_leave(loop);
+    static const int said[] = {[XOI_AWAKE] = 1, [XOI_LOOKING_ON] = XO_LOOKING_ON, [XOI_ASLEEP] = 0};
+
+    if (!ring_empty(&loop->deferred))
+        return 1;
+    if (loop->drive.epoll_fd < 0 || loop->depth > 0)
+        return 0;
+    return said[xoi_peeks_leave(loop)];
 }
 
 int xo_loop_once(xo_loop_t *loop, int timeout_ms)
@@ -153,7 +159,7 @@ int xo_loop_once(xo_loop_t *loop, int timeout_ms)
     xoi_peeks_run(loop);
     run_deferred(loop);
     loop->depth--;
-    more = !ring_empty(&loop->deferred) || !leave(loop);
+    more = leave(loop);
     xoi_drive_sync(loop);
     return more;
 }

@@ -24,12 +24,15 @@ int xo_loop_run(xo_loop_t *loop);
 /* Makes xo_loop_run return after the callbacks under way. Same thread only. */
 void xo_loop_stop(xo_loop_t *loop);
 /* One pass that waits at most `timeout_ms` (-1: until something happens; 0: not at all). Returns 1
- * when work is left that needs another pass at once, else 0. */
+ * when work is left that needs another pass at once, else 0; or XO_LOOKING_ON, see below. */
 int xo_loop_once(xo_loop_t *loop, int timeout_ms);
 
 /* A descriptor that polls readable whenever xo_loop_once(loop, 0) has something to do. Made on
- * the first call, owned by the loop. -1 with errno. After each xo_loop_once that returned 1 the
- * driver calls again without waiting for it. */
+ * the first call, owned by the loop. -1 with errno. After each xo_loop_once that returned something
+ * else than 0 the driver calls again without waiting for it: of XO_LOOKING_ON, which is returned
+ * for microseconds on end while an answer may come so soon that sleeping would cost more, once it
+ * has done what else there is to do, without sleeping. */
+#define XO_LOOKING_ON 2
 int xo_loop_fd(xo_loop_t *loop, xo_error_t *err);
 
 /* Nanoseconds of a monotonic clock, as of the beginning of the current pass; xo_loop_update reads

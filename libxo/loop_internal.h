@@ -57,6 +57,8 @@ typedef struct xoi_peeks {
     int short_sleeps;  /* in a row, that looking on would have saved */
     int needed;        /* of them, before it is tried again */
     int64_t asleep_ns; /* since when; 0: awake */
+    int64_t idle_ns; /* of a loop that is driven: since when it looks on in vain; 0: it does not */
+    bool seen;       /* something, in this pass */
 } xoi_peeks_t;
 
 struct xo_loop {
@@ -80,8 +82,9 @@ void xoi_peeks_run(xo_loop_t *loop);
 /* Before a sleep of at most `wait_ns` (-1: any): looks on, then has all told to use their
  * descriptors. False: there is something to do instead. */
 bool xoi_peeks_sleep(xo_loop_t *loop, int64_t wait_ns);
-/* The same without looking on: somebody else does the sleeping. */
-bool xoi_peeks_leave(xo_loop_t *loop);
+/* The same where somebody else does the sleeping, after the pass. */
+typedef enum { XOI_AWAKE, XOI_LOOKING_ON, XOI_ASLEEP } xoi_leave_t;
+xoi_leave_t xoi_peeks_leave(xo_loop_t *loop);
 
 /* loop_timer.c */
 int64_t xoi_timers_next(const xo_loop_t *loop); /* when the earliest is due; INT64_MAX: none */

@@ -85,8 +85,10 @@ void xoi_peeks_run(xo_loop_t *loop)
         xo_peek_t *peek = peeks->list;
         DL_DELETE(peeks->list, peek);
         DL_APPEND(peeks->list, peek);
-        if (peek->ops->ready(peek->arg))
+        if (peek->ops->ready(peek->arg)) {
+            peeks->seen = true;
             peek->ops->handle(peek->arg);
+        }
     }
 }
 
@@ -126,6 +128,18 @@ static bool may_look_on(xoi_peeks_t *peeks)
     return peeks->trust > 0;
 }
 
+static void looked_well(xoi_peeks_t *peeks)
+{
+    peeks->trust = TRUST_MAX;
+    peeks->needed = SHORT_SLEEPS_MIN;
+}
+
+static void looked_in_vain(xoi_peeks_t *peeks)
+{
+    if (--peeks->trust == 0 && peeks->needed < SHORT_SLEEPS_MAX)
+        peeks->needed *= 2;
+}
+
 static bool look_on(xoi_peeks_t *peeks, int64_t wait_ns)
 {
     int64_t most = wait_ns >= 0 && wait_ns < LOOK_ON_NS ? wait_ns : LOOK_ON_NS;
@@ -133,21 +147,15 @@ static bool look_on(xoi_peeks_t *peeks, int64_t wait_ns)
     if (!may_look_on(peeks))
         return false;
     if (look_until(peeks, xoi_clock_ns() + most)) {
-        peeks->trust = TRUST_MAX;
-        peeks->needed = SHORT_SLEEPS_MIN;
+        looked_well(peeks);
         return true;
     }
-    if (--peeks->trust == 0 && peeks->needed < SHORT_SLEEPS_MAX)
-        peeks->needed *= 2;
+    looked_in_vain(peeks);
     return false;
 }
 
-bool xoi_peeks_leave(xo_loop_t *loop)
+static bool fall_asleep(xoi_peeks_t *peeks)
 {
-    xoi_peeks_t *peeks = &loop->peeks;
-
-    if (!peeks->list)
-        return true;
     while (peeks->list) {
         xo_peek_t *peek = peeks->list;
         if (!peek->ops->sleep(peek->arg))
@@ -158,7 +166,41 @@ bool xoi_peeks_leave(xo_loop_t *loop)
     return true;
 }
 
+/* ---- a loop that another one drives ----
+ * It cannot look on by itself, since it does not know what else the other has to do. So its passes
+ * say that there is no need to sleep yet, and the driver comes again in its next round. */
+
+static bool is_worth_another_look(xoi_peeks_t *peeks)
+{
+    int64_t now = xoi_clock_ns();
+
+    if (peeks->seen && peeks->idle_ns)
+        looked_well(peeks);
+    if (peeks->seen || !peeks->idle_ns)
+        peeks->idle_ns = now;
+    peeks->seen = false;
+    if (now - peeks->idle_ns < LOOK_ON_NS && may_look_on(peeks))
+        return true;
+    if (peeks->trust > 0)
+        looked_in_vain(peeks);
+    peeks->idle_ns = 0;
+    return false;
+}
+
+xoi_leave_t xoi_peeks_leave(xo_loop_t *loop)
+{
+    xoi_peeks_t *peeks = &loop->peeks;
+
+    if (!peeks->list)
+        return XOI_ASLEEP;
+    if (is_worth_another_look(peeks))
+        return XOI_LOOKING_ON;
+    return fall_asleep(peeks) ? XOI_ASLEEP : XOI_AWAKE;
+}
+
 bool xoi_peeks_sleep(xo_loop_t *loop, int64_t wait_ns)
 {
-    return !loop->peeks.list || (!look_on(&loop->peeks, wait_ns) && xoi_peeks_leave(loop));
+    xoi_peeks_t *peeks = &loop->peeks;
+
+    return !peeks->list || (!look_on(peeks, wait_ns) && fall_asleep(peeks));
 }

@@ -68,7 +68,8 @@ static int run_ready(xopy_runtime_t *runtime)
     return failed;
 }
 
-/* One pass of the xo loop. 1: there is more to do; 0; -1 with an exception that must end asyncio's.
+/* One pass of the xo loop, and what xo_loop_once says; -1 with an exception that must end
+ * asyncio's.
  */
 static int take_in(xopy_runtime_t *runtime)
 {
@@ -87,7 +88,7 @@ static int take_in(xopy_runtime_t *runtime)
 static int pump_passes(xopy_runtime_t *runtime)
 {
     int more = 1;
-    for (int i = 0; i < PASSES_MAX && more > 0 && !runtime->ready_head && !runtime->closed; i++)
+    for (int i = 0; i < PASSES_MAX && more == 1 && !runtime->ready_head && !runtime->closed; i++)
         more = take_in(runtime);
     return more >= 0 && run_ready(runtime) < 0 ? -1 : more;
 }
