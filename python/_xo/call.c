@@ -10,7 +10,7 @@
 
 static xopy_call_t *new_call(xopy_state_t *state)
 {
-    return (xopy_call_t *)state->call_type->tp_alloc(state->call_type, 0);
+    return (xopy_call_t *)state->coroutine_type->tp_alloc(state->coroutine_type, 0);
 }
 
 xopy_call_t *xopy_call_create(xopy_runtime_t *runtime)
@@ -31,6 +31,16 @@ xopy_call_t *xopy_call_create_lazy(PyObject *send)
     call->value = Py_NewRef(send);
     call->state = XOPY_CALL_LAZY;
     return call;
+}
+
+void xopy_call_be_future(xopy_call_t *call)
+{
+    PyTypeObject *type = Py_TYPE(call), *future = xopy_state()->call_type;
+    if (call->started || type == future)
+        return;
+    Py_INCREF(future);
+    Py_SET_TYPE(call, future);
+    Py_DECREF(type);
 }
 
 /* ---- ends ---- */
@@ -188,6 +198,7 @@ static PySendResult call_send(PyObject *self, PyObject *arg, PyObject **result)
     xopy_call_t *call = (xopy_call_t *)self;
     (void)arg;
     *result = NULL;
+    call->started = true;
     if (call->state == XOPY_CALL_LAZY && start(call) < 0)
         return PYGEN_ERROR;
     if (call->state == XOPY_CALL_PENDING) {
@@ -328,10 +339,14 @@ static void call_dealloc(PyObject *self)
 }
 
 static PyMethodDef call_methods[] = {
-    {"send", call_send_method, METH_O, "As a coroutine's."},
-    {"throw", (PyCFunction)(void (*)(void))call_throw, METH_FASTCALL, "As a coroutine's."},
-    {"close", call_close, METH_NOARGS, "As a coroutine's."},
     XOPY_FUTURE_METHODS{NULL, NULL, 0, NULL},
+};
+
+static PyMethodDef coroutine_methods[] = {
+    {"send", call_send_method, METH_O, "As a coroutine's."},
+    {"throw", XOPY_FAST(call_throw), METH_FASTCALL, "As a coroutine's."},
+    {"close", call_close, METH_NOARGS, "As a coroutine's."},
+    {NULL, NULL, 0, NULL},
 };
 
 static PyMemberDef call_members[] = {
@@ -340,9 +355,7 @@ static PyMemberDef call_members[] = {
 };
 
 static PyType_Slot call_slots[] = {
-    {Py_tp_doc, "A request that has been sent: await it for the answer.\n\nIt is a coroutine and a "
-                "future in one: "
-                "await, gather, wait_for and create_task\ntake it."},
+    {Py_tp_doc, "A request that has been sent: await it for the answer."},
     {Py_tp_traverse, call_traverse},
     {Py_tp_clear, call_clear},
     {Py_tp_dealloc, call_dealloc},
@@ -360,11 +373,31 @@ static PyType_Slot call_slots[] = {
 static PyType_Spec call_spec = {
     .name = "_xo.Call",
     .basicsize = sizeof(xopy_call_t),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | XOPY_IMMUTABLE | XOPY_NO_NEW,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE | XOPY_IMMUTABLE |
+             XOPY_NO_NEW,
     .slots = call_slots,
+};
+
+/* What a type made from a spec does not inherit, and the methods that make it a coroutine. */
+static PyType_Slot coroutine_slots[] = {
+    {Py_tp_doc, "A Call that create_task takes, too: a coroutine and a future in one."},
+    {Py_tp_traverse, call_traverse},
+    {Py_tp_clear, call_clear},
+    {Py_tp_dealloc, call_dealloc},
+    {Py_tp_methods, coroutine_methods},
+    {0, NULL},
+};
+
+static PyType_Spec coroutine_spec = {
+    .name = "_xo.CallCoroutine",
+    .basicsize = sizeof(xopy_call_t),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | XOPY_IMMUTABLE | XOPY_NO_NEW,
+    .slots = coroutine_slots,
 };
 
 int xopy_call_setup(PyObject *module, xopy_state_t *state)
 {
-    return xopy_add_type(module, &call_spec, NULL, &state->call_type);
+    if (xopy_add_type(module, &call_spec, NULL, &state->call_type) < 0)
+        return -1;
+    return xopy_add_type(module, &coroutine_spec, state->call_type, &state->coroutine_type);
 }

@@ -4,7 +4,9 @@
  * wait_for, shield), so that awaiting it costs no Task. A Call made while a loop runs has been
  * sent already and goes on whether it is awaited or not; an exception that nobody has seen when it
  * is dropped is told to the loop's exception handler, as a future's is. One made where no loop runs
- * is sent when a loop starts it; until then it is a coroutine only.
+ * is sent when a loop starts it; until then it is a coroutine only. One that is asked whether it is
+ * a future before anybody has awaited it is no coroutine any more: asyncio.wait takes what
+ * ensure_future gave, but no coroutine.
  *
  * Unlike those of asyncio's futures, its callbacks do not wait for another round of the loop when
  * an answer arrives: they run as soon as the round's messages have been taken in.
@@ -42,9 +44,9 @@ typedef struct xopy_call {
     struct xopy_call *next_ready;
     unsigned char state;
     unsigned char convert;
-    bool blocking; /* what asyncio calls _asyncio_future_blocking */
-    bool queued;   /* in runtime's list of those whose callbacks are due */
-    bool started;
+    bool blocking;   /* what asyncio calls _asyncio_future_blocking */
+    bool queued;     /* in runtime's list of those whose callbacks are due */
+    bool started;    /* somebody awaits it, or runs it as a coroutine */
     bool cancelling; /* asked to; the answer is under way */
     bool retrieved;  /* somebody has seen the exception */
 } xopy_call_t;
@@ -61,6 +63,9 @@ void xopy_call_set_exception(xopy_call_t *call, PyObject *exception);
 void xopy_call_set_cancelled(xopy_call_t *call);
 /* With what the method raised (stolen), which may be CancelledError. */
 void xopy_call_fail(xopy_call_t *call, PyObject *exception);
+
+/* From now on it is a future only, unless somebody has begun to run it as a coroutine. */
+void xopy_call_be_future(xopy_call_t *call);
 
 /* Takes the callbacks off and runs them. -1: an exception that must end the loop is set. */
 int xopy_call_run_callbacks(xopy_call_t *call);

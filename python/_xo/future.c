@@ -325,6 +325,8 @@ static PyObject *get_blocking(PyObject *self, void *unused)
     (void)unused;
     if (!call_of(self)->runtime) /* asyncio.isfuture: no */
         Py_RETURN_NONE;
+    if (!call_of(self)->blocking)
+        xopy_call_be_future(call_of(self));
     return PyBool_FromLong(call_of(self)->blocking);
 }
 

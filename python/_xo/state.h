@@ -17,7 +17,8 @@ struct xopy_runtime;
 typedef struct xopy_state {
     PyTypeObject *actor_type;
     PyTypeObject *buffer_type;
-    PyTypeObject *call_type;
+    PyTypeObject *call_type;      /* Call: the future */
+    PyTypeObject *coroutine_type; /* its subclass, which is a coroutine as well */
     PyTypeObject *delay_type;
     PyTypeObject *local_ref_type;
     PyTypeObject *method_type;

@@ -316,6 +316,31 @@ async def test_calls_are_coroutines_and_futures(address):
 
 
 @in_each_pool
+async def test_calls_can_be_waited_for_as_futures(address):
+    ref = await make(Echo, address)
+    calls = {asyncio.ensure_future(ref.echo(i)) for i in range(3)}
+    done, pending = await asyncio.wait(calls)
+    assert {call.result() for call in done} == {0, 1, 2} and not pending
+    gate = await make(Gate, address)
+    held, free = asyncio.ensure_future(gate.hold("a")), asyncio.ensure_future(ref.aecho(1))
+    done, pending = await asyncio.wait([held, free], return_when=asyncio.FIRST_COMPLETED)
+    assert (done, pending) == ({free}, {held})
+    await gate.open()
+    assert await held == "a"
+
+
+@in_each_pool
+async def test_a_task_goes_on_with_a_call_that_is_asked_for_as_a_future(address):
+    ref, gate = await make(Echo, address), await make(Gate, address)
+    call = gate.hold("a")
+    task = asyncio.create_task(call)
+    assert await ref.echo(1) == 1  # the task has begun to run the call
+    both = asyncio.gather(call, task)
+    await gate.open()
+    assert await both == ["a", "a"]
+
+
+@in_each_pool
 async def test_callbacks(address):
     ref = await make(Echo, address)
     seen = []
