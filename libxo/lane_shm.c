@@ -13,6 +13,8 @@
 #define DOORBELL 'b'
 #define REST 'r'                   /* comes with a descriptor */
 #define REST_READ_BYTES (64 << 10) /* at a time */
+#define ALONE 8                    /* messages of a pass that are published one by one */
+#define PORTION_BYTES (4 << 10)    /* published together: some fifty small messages */
 
 /* ---- the end ---- */
 
@@ -32,6 +34,7 @@ void xoi_shm_hang_up(xoi_shm_lane_t *lane)
         shutdown(lane->socket.fd, SHUT_RDWR);
     close_socket(lane);
     xo_peek_stop(&lane->peek);
+    xo_defer_stop(&lane->publish);
 }
 
 static void fail(xoi_shm_lane_t *lane, int errnum, const char *what)
@@ -83,6 +86,46 @@ static void flush(xoi_shm_lane_t *lane)
         fail(lane, errno, "the peer broke the ring of shared memory");
 }
 
+static void publish(xoi_shm_lane_t *lane)
+{
+    if (xoi_ring_publish(&lane->out))
+        ring_bell(lane);
+}
+
+static void pass_ends(xo_defer_t *defer, void *arg)
+{
+    xoi_shm_lane_t *lane = arg;
+
+    (void)defer;
+    lane->alone = 0;
+    publish(lane);
+}
+
+/* Publishing costs both sides a cache line that goes from one core to the other: more than a
+ * message. So the first few of a pass are published one by one, since somebody may wait for them,
+ * and what follows goes in portions, the last of which leaves when the pass ends. */
+static void publish_soon(xoi_shm_lane_t *lane)
+{
+    if (xo_defer_to_end(&lane->publish) < 0 || lane->alone++ < ALONE ||
+        xoi_ring_unpublished(&lane->out) >= PORTION_BYTES)
+        publish(lane);
+}
+
+/* Into the ring at once, if it is small and there is room. */
+static bool send_small(xoi_shm_lane_t *lane, xo_msg_t **msg)
+{
+    size_t size = xoi_stream_small(*msg);
+    uint8_t *at = size > 0 ? xoi_ring_reserve(&lane->out, size) : NULL;
+
+    if (!at)
+        return false;
+    xoi_stream_put_small(*msg, at);
+    xoi_ring_commit(&lane->out, size);
+    xo_msg_destroy(msg);
+    publish_soon(lane);
+    return true;
+}
+
 int xoi_shm_send(xo_lane_t *base, xo_msg_t **msg)
 {
     xoi_shm_lane_t *lane = (xoi_shm_lane_t *)base;
@@ -98,7 +141,7 @@ int xoi_shm_send(xo_lane_t *base, xo_msg_t **msg)
     }
     if (xoi_writer_busy(&lane->writer)) {
         xo_msgq_push(&lane->backlog, msg);
-    } else {
+    } else if (!send_small(lane, msg)) {
         if (xoi_writer_begin(&lane->writer, msg) < 0)
             return -1;
         flush(lane);
@@ -141,13 +184,21 @@ static void send_rest(xoi_shm_lane_t *lane)
     close(rest.fd);
 }
 
+static void send_what_is_left(xoi_shm_lane_t *lane)
+{
+    if (lane->segment.memory)
+        publish(lane);
+    if (xoi_writer_busy(&lane->writer))
+        send_rest(lane);
+}
+
 void xoi_shm_destroy(xo_lane_t *base)
 {
     xoi_shm_lane_t *lane = (xoi_shm_lane_t *)base;
 
     xoi_shm_leave_listener(lane);
-    if (lane->socket.fd >= 0 && xoi_writer_busy(&lane->writer) && lane->ctx->pid == getpid())
-        send_rest(lane);
+    if (lane->socket.fd >= 0 && lane->ctx->pid == getpid())
+        send_what_is_left(lane);
     xoi_shm_hang_up(lane);
     xoi_inbox_stop(&lane->inbox);
     xoi_writer_free(&lane->writer);
@@ -342,6 +393,7 @@ xoi_shm_lane_t *xoi_shm_lane(xo_ctx_t *ctx, xo_loop_t *loop, const xo_lane_event
     lane->socket.fd = -1;
     xoi_inbox_init(&lane->inbox, &lane->base);
     xoi_stream_reader_init(&lane->reader);
+    xo_defer_init(&lane->publish, loop, pass_ends, lane);
     xo_peek_init(&lane->peek, loop, &peek_ops, lane);
     return lane;
 }

@@ -34,12 +34,14 @@ typedef struct xoi_shm_lane {
     xoi_ring_t out;
     xoi_stream_reader_t reader;
     xoi_writer_t writer;
-    xo_msgq_t backlog; /* the ring is full */
-    int rest_fd;       /* what the peer could not put into the ring before it left; -1: none */
-    bool hung_up;      /* the peer; what it has sent may still be there */
-    bool ending;       /* the rest is being read */
-    bool accepting;    /* the listener's user is being told: freed afterwards */
-    bool dead;         /* destroyed */
+    xo_msgq_t backlog;  /* the ring is full */
+    xo_defer_t publish; /* what this pass has put into the ring */
+    unsigned alone;     /* how many messages of this pass were published at once */
+    int rest_fd;        /* what the peer could not put into the ring before it left; -1: none */
+    bool hung_up;       /* the peer; what it has sent may still be there */
+    bool ending;        /* the rest is being read */
+    bool accepting;     /* the listener's user is being told: freed afterwards */
+    bool dead;          /* destroyed */
     struct xoi_shm_listener *listener; /* that it came by; NULL: gone, or it was dialled */
     struct xoi_shm_lane *next;         /* of the listener's */
     struct xoi_shm_lane *prev;

@@ -65,6 +65,7 @@ xo_loop_t *xo_loop_create(xo_error_t *err)
     ev_set_invoke_pending_cb(loop->ev, invoke_pending);
     ev_timer_init(&loop->sleeper, wake, 0., 0.);
     ring_init(&loop->deferred);
+    ring_init(&loop->ending);
     xoi_drive_init(&loop->drive);
     xo_loop_update(loop);
     return loop;
@@ -80,6 +81,8 @@ void xo_loop_destroy(xo_loop_t *loop)
         xo_io_stop(loop->ios->io);
     while (!ring_empty(&loop->deferred))
         xo_defer_stop(loop->deferred.next);
+    while (!ring_empty(&loop->ending))
+        xo_defer_stop(loop->ending.next);
     xoi_timers_free(loop);
     xoi_drive_free(&loop->drive);
     ev_loop_destroy(loop->ev);
@@ -99,6 +102,15 @@ static void run_deferred(xo_loop_t *loop)
     ring_init(&loop->deferred);
     while (!ring_empty(&ring)) {
         xo_defer_t *defer = ring.next;
+        xo_defer_stop(defer);
+        defer->callback(defer, defer->arg);
+    }
+}
+
+static void run_ending(xo_loop_t *loop)
+{
+    while (!ring_empty(&loop->ending)) {
+        xo_defer_t *defer = loop->ending.next;
         xo_defer_stop(defer);
         defer->callback(defer, defer->arg);
     }
@@ -149,15 +161,18 @@ static int leave(xo_loop_t *loop)
 
 int xo_loop_once(xo_loop_t *loop, int timeout_ms)
 {
-    int64_t wait_ns = sleep_ns(loop, timeout_ms);
+    int64_t wait_ns;
     int more;
 
+    run_ending(loop);
+    wait_ns = sleep_ns(loop, timeout_ms);
     loop->depth++;
     poll_events(loop, wait_ns != 0 && xoi_peeks_sleep(loop, wait_ns) ? wait_ns : 0);
     xo_loop_update(loop);
     xoi_timers_run(loop);
     xoi_peeks_run(loop);
     run_deferred(loop);
+    run_ending(loop);
     loop->depth--;
     more = leave(loop);
     xoi_drive_sync(loop);
@@ -205,6 +220,7 @@ void xo_loop_advance(xo_loop_t *loop, int64_t by_ns)
         xoi_timers_run(loop);
     }
     loop->now_ns = target;
+    run_ending(loop);
     loop->depth--;
     xoi_drive_sync(loop);
 }
@@ -318,18 +334,30 @@ void xo_defer_init(xo_defer_t *defer, xo_loop_t *loop, xo_defer_f callback, void
     *defer = (xo_defer_t){.loop = loop, .callback = callback, .arg = arg};
 }
 
-void xo_defer_start(xo_defer_t *defer)
+static void ring_add(xo_defer_t *ring, xo_defer_t *defer)
 {
-    xo_defer_t *ring = &defer->loop->deferred;
-
-    if (defer->active)
-        return;
     defer->active = true;
     defer->next = ring;
     defer->prev = ring->prev;
     ring->prev->next = defer;
     ring->prev = defer;
+}
+
+void xo_defer_start(xo_defer_t *defer)
+{
+    if (defer->active)
+        return;
+    ring_add(&defer->loop->deferred, defer);
     xoi_drive_sync(defer->loop);
+}
+
+int xo_defer_to_end(xo_defer_t *defer)
+{
+    if (defer->loop->depth == 0)
+        return -1;
+    if (!defer->active)
+        ring_add(&defer->loop->ending, defer);
+    return 0;
 }
 
 void xo_defer_stop(xo_defer_t *defer)

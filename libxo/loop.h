@@ -112,6 +112,10 @@ void xo_defer_init(xo_defer_t *defer, xo_loop_t *loop, xo_defer_f callback, void
 /* Idempotent. Work that a deferred callback starts runs in the next pass. */
 void xo_defer_start(xo_defer_t *defer);
 void xo_defer_stop(xo_defer_t *defer);
+/* The same, at the end of the pass under way, or before a pass that begins within it sleeps.
+ * Outside of a pass there is nothing to wait for: -1, and nothing is started. For what gathers what
+ * a pass produces; the callback starts no such work itself. */
+int xo_defer_to_end(xo_defer_t *defer);
 
 /* ---- memory that another process writes to ----
  * While the loop is awake it looks at such memory in each pass; before it sleeps it has the other

@@ -69,6 +69,7 @@ struct xo_loop {
     bool stopped;
     int depth;           /* passes under way (a callback may run a pass of its own) */
     xo_defer_t deferred; /* sentinel of a ring */
+    xo_defer_t ending;   /* the same, of what runs at the end of the pass */
     xoi_io_t *ios;
     xoi_timers_t timers;
     xoi_drive_t drive;

@@ -65,7 +65,7 @@ size_t xoi_msg_inline_size(const xo_msg_t *msg);
 /* Encodes it into out[xoi_msg_inline_size]. */
 void xoi_msg_encode(const xo_msg_t *msg, uint8_t *out);
 /* Copies the one frame of a message out of memory that others write to, and only then looks at it.
- * As xo_msg_from_frames. `size`: at most XOI_INLINE_BODY_BYTES. */
+ * As xo_msg_from_frames. */
 xo_msg_t *xoi_msg_from_bytes(const void *bytes, size_t size, xo_error_t *err);
 
 #endif

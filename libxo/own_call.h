@@ -10,7 +10,7 @@
  * delivers `msg`, which is answered when this has returned, and not before. NULL: ENOMEM. */
 xo_call_t *xoi_own_call(xo_endpoint_t *endpoint, xo_msg_t *msg, int64_t deadline_ns,
                         xo_answer_f answer, void *arg, xo_error_t *err);
-void xoi_own_call_forget(xo_call_t *call); /* it was not delivered */
+void xoi_own_call_forget(xo_call_t *call);                   /* it was not delivered */
 void xoi_own_message(xo_endpoint_t *endpoint, size_t bytes); /* counts one that was */
 
 #endif

@@ -85,6 +85,23 @@ ssize_t xoi_ring_put(xoi_ring_t *ring, const void *bytes, size_t size)
     return (ssize_t)size;
 }
 
+uint8_t *xoi_ring_reserve(xoi_ring_t *ring, size_t size)
+{
+    size_t at = ring->tail & (ring->size - 1);
+
+    return size <= ring->size - at && room(ring, size) >= (ssize_t)size ? ring->data + at : NULL;
+}
+
+void xoi_ring_commit(xoi_ring_t *ring, size_t size)
+{
+    ring->tail += size;
+}
+
+size_t xoi_ring_unpublished(const xoi_ring_t *ring)
+{
+    return ring->tail - ring->published;
+}
+
 /* Who sees the index sees the bytes before it. */
 bool xoi_ring_publish(xoi_ring_t *ring)
 {

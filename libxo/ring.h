@@ -53,6 +53,12 @@ void xoi_ring_attach(xoi_ring_t *ring, xoi_ring_shared_t *shared, void *data, ui
 /* Copies as many of the bytes as there is room for, and returns their number. -1: EBADMSG. Nobody
  * sees them before they are published. */
 ssize_t xoi_ring_put(xoi_ring_t *ring, const void *bytes, size_t size);
+/* Room for `size` bytes in a row, to be written by the caller; NULL: not at the moment, or not in a
+ * row, or the ring is broken: xoi_ring_put tells. Written bytes are then counted with _commit. */
+uint8_t *xoi_ring_reserve(xoi_ring_t *ring, size_t size);
+void xoi_ring_commit(xoi_ring_t *ring, size_t size);
+/* Bytes that the reader cannot see yet. */
+size_t xoi_ring_unpublished(const xoi_ring_t *ring);
 /* True: the reader sleeps, wake it up. */
 bool xoi_ring_publish(xoi_ring_t *ring);
 /* The ring is full. True: there is room after all; false: the reader rings when there is. */

@@ -1,25 +1,28 @@
 /* stream.c - messages as a stream of bytes. */
 #include "libxo/stream.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "libxo/lane.h"
+#include "libxo/msg_impl.h"
+
+#define SMALL_BYTES 768 /* of a frame that is copied into the message itself */
 
 static void store_le64(unsigned char *at, uint64_t value)
 {
-    for (int i = 0; i < XOI_STREAM_HEAD_BYTES; i++)
-        at[i] = (unsigned char)(value >> (8 * i));
+    value = htole64(value);
+    memcpy(at, &value, sizeof value);
 }
 
 static uint64_t load_le64(const unsigned char *at)
 {
-    uint64_t value = 0;
+    uint64_t value;
 
-    for (int i = 0; i < XOI_STREAM_HEAD_BYTES; i++)
-        value |= (uint64_t)at[i] << (8 * i);
-    return value;
+    memcpy(&value, at, sizeof value);
+    return le64toh(value);
 }
 
 /* ---- writing ---- */
@@ -87,6 +90,19 @@ int xoi_writer_go_on(xoi_writer_t *writer, xoi_put_f put, void *to)
     }
     xoi_writer_free(writer);
     return 1;
+}
+
+size_t xoi_stream_small(const xo_msg_t *msg)
+{
+    size_t size = xoi_msg_inline_size(msg);
+
+    return size > 0 ? XOI_STREAM_HEAD_BYTES + size : 0;
+}
+
+void xoi_stream_put_small(const xo_msg_t *msg, uint8_t *out)
+{
+    store_le64(out, (uint64_t)xoi_msg_inline_size(msg) << 1);
+    xoi_msg_encode(msg, out + XOI_STREAM_HEAD_BYTES);
 }
 
 /* ---- reading ---- */
@@ -187,8 +203,33 @@ static int end_msg(xoi_stream_reader_t *reader, xo_msg_t **msg, xo_error_t *err)
     return *msg ? 1 : -1;
 }
 
+/* The size of the message that *bytes begin with, if it is one small frame that is all there. The
+ * bytes may change while they are looked at: the head is read once. */
+static size_t small_size(const xoi_stream_reader_t *reader, xo_slice_t bytes)
+{
+    unsigned char copy[XOI_STREAM_HEAD_BYTES];
+    uint64_t head;
+
+    if (reader->in_frame || reader->head_bytes > 0 || reader->count > 0 || bytes.size < sizeof copy)
+        return 0;
+    memcpy(copy, bytes.data, sizeof copy);
+    head = load_le64(copy);
+    __asm__ volatile("" : "+r"(head)); /* and not again */
+    return !(head & 1) && head >> 1 <= SMALL_BYTES && head >> 1 <= bytes.size - sizeof copy
+               ? (size_t)(head >> 1)
+               : 0;
+}
+
 int xoi_stream_read(xoi_stream_reader_t *reader, xo_slice_t *bytes, xo_msg_t **msg, xo_error_t *err)
 {
+    size_t small = small_size(reader, *bytes);
+
+    if (small > 0) {
+        *msg = xoi_msg_from_bytes(bytes->data + XOI_STREAM_HEAD_BYTES, small, err);
+        small += XOI_STREAM_HEAD_BYTES;
+        *bytes = xo_slice(bytes->data + small, bytes->size - small);
+        return *msg ? 1 : -1;
+    }
     for (;;) {
         if (!reader->in_frame) {
             if (!fill(reader->head, &reader->head_bytes, sizeof reader->head, bytes))

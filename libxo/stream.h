@@ -49,6 +49,10 @@ typedef struct xoi_stream_reader {
 
 void xoi_stream_reader_init(xoi_stream_reader_t *reader);
 void xoi_stream_reader_free(xoi_stream_reader_t *reader);
+/* A whole small message, written at once: its size as a stream, or 0 where it is not so small. */
+size_t xoi_stream_small(const xo_msg_t *msg);
+void xoi_stream_put_small(const xo_msg_t *msg, uint8_t *out);
+
 /* Reads from the front of *bytes, which moves on. 1: *msg is complete; 0: all bytes are read;
  * -1: EBADMSG, ENOMEM with a sentence. */
 int xoi_stream_read(xoi_stream_reader_t *reader, xo_slice_t *bytes, xo_msg_t **msg,

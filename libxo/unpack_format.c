@@ -246,7 +246,8 @@ static bool unpack_few(xo_slice_t args, const char *format, va_list list)
         return false;
     unsigned left = *u.reader.at++ & XOI_FEW;
     va_copy(u.args.list, list);
-    for (; left > 0 && (xoi_letters[(unsigned char)*at] & XOI_FLAT) && read_letter(&u, *at) == 0; at++)
+    for (; left > 0 && (xoi_letters[(unsigned char)*at] & XOI_FLAT) && read_letter(&u, *at) == 0;
+         at++)
         left--;
     va_end(u.args.list);
     return left == 0 && !*at && xo_reader_done(&u.reader);

@@ -73,6 +73,63 @@ static void more_than_the_ring_holds_arrives_in_order(void **state)
     RUN_UNTIL(&f->rig, end->closed);
 }
 
+/* ---- what a pass sends ---- */
+
+typedef struct pass {
+    fixture_t *f;
+    xo_lane_t *lane;
+    bool waits;    /* in a pass of its own, for what it has sent to arrive */
+    bool destroys; /* the lane, before the pass ends */
+    bool done;
+} pass_t;
+
+#define IN_A_PASS 500 /* more than is published one by one */
+
+static void send_in_pass(xo_defer_t *defer, void *arg)
+{
+    pass_t *pass = arg;
+    (void)defer;
+    for (uint64_t seq = 1; seq <= IN_A_PASS; seq++)
+        send_seq(pass->lane, seq);
+    if (pass->waits)
+        RUN_UNTIL(&pass->f->rig, pass->f->rig.accepted[0].received == IN_A_PASS);
+    if (pass->destroys)
+        xo_lane_destroy(pass->lane);
+    pass->done = true;
+}
+
+static void all_arrives(fixture_t *f, pass_t *pass)
+{
+    end_t *end = &f->rig.accepted[0];
+    xo_defer_t defer;
+    int closed;
+    rig_listen(&f->rig, f->endpoint);
+    pass->f = f;
+    pass->lane = dial_small(f, &closed);
+    xo_defer_init(&defer, f->rig.loop, send_in_pass, pass);
+    xo_defer_start(&defer);
+    RUN_UNTIL(&f->rig, pass->done && end->received == IN_A_PASS);
+    assert_false(end->out_of_order);
+    if (!pass->destroys)
+        xo_lane_destroy(pass->lane);
+    RUN_UNTIL(&f->rig, end->closed);
+}
+
+static void what_a_pass_sends_leaves_at_its_end(void **state)
+{
+    all_arrives(*state, &(pass_t){0});
+}
+
+static void what_a_pass_sends_leaves_before_it_waits(void **state)
+{
+    all_arrives(*state, &(pass_t){.waits = true});
+}
+
+static void what_a_pass_sends_leaves_before_the_lane_does(void **state)
+{
+    all_arrives(*state, &(pass_t){.destroys = true});
+}
+
 static void what_is_left_is_delivered_after_the_end(void **state)
 {
     fixture_t *f = *state;
@@ -339,6 +396,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SHM_TEST(more_than_the_ring_holds_arrives_in_order),
+        SHM_TEST(what_a_pass_sends_leaves_at_its_end),
+        SHM_TEST(what_a_pass_sends_leaves_before_it_waits),
+        SHM_TEST(what_a_pass_sends_leaves_before_the_lane_does),
         SHM_TEST(what_is_left_is_delivered_after_the_end),
         SHM_TEST(destroyed_while_the_rest_is_read),
         SHM_TEST(no_bell_is_lost),
