@@ -308,6 +308,8 @@ async def test_calls_are_coroutines_and_futures(address):
     assert await asyncio.shield(ref.echo(3)) == 3
     assert await asyncio.gather(ref.echo(4), ref.aecho(5)) == [4, 5]
     assert [await c for c in asyncio.as_completed([ref.echo(6)])] == [6]
+    done, pending = await asyncio.wait([asyncio.create_task(ref.echo(i)) for i in range(3)])
+    assert sorted(task.result() for task in done) == [0, 1, 2] and not pending
     call = ref.echo(7)
     assert await call == 7 and await call == 7
     assert call.done() and call.result() == 7 and call.exception() is None
