@@ -16,6 +16,7 @@
 /* What is held for one uid, in the order of arrival. */
 struct xoi_held {
     xo_request_t *requests;
+    bool leaving; /* out of the table: let_go frees it */
     UT_hash_handle hh;
     size_t uid_size;
     char uid[];
@@ -65,17 +66,19 @@ static void drop_held(xo_pool_t *pool, xoi_held_t *held)
     free(held);
 }
 
-/* Those that it holds go where they would have gone. */
+/* Those that it holds go where they would have gone. One may be answered at once, and its caller
+ * cancel another. */
 static void let_go(xo_pool_t *pool, xoi_held_t *held)
 {
-    xo_request_t *requests = held->requests;
-    drop_held(pool, held);
-    while (requests) {
-        xo_request_t *request = requests;
-        DL_DELETE(requests, request);
+    HASH_DEL(pool->held, held);
+    held->leaving = true;
+    while (held->requests) {
+        xo_request_t *request = held->requests;
+        DL_DELETE(held->requests, request);
         request->held = NULL;
         xoi_request_route(request);
     }
+    free(held);
 }
 
 void xoi_held_release(xo_pool_t *pool, xo_slice_t uid)
@@ -89,7 +92,7 @@ void xoi_held_cancel(xo_request_t *request)
 {
     xoi_held_t *held = request->held;
     DL_DELETE(held->requests, request);
-    if (!held->requests)
+    if (!held->requests && !held->leaving)
         drop_held(request->pool, held);
     xoi_request_reject(request, XO_DROP_CLOSED, XO_CODE_CANCELLED, "cancelled",
                        "cancelled while it waited for the actor to come back");

@@ -262,6 +262,50 @@ static void test_what_waits_can_be_cancelled(void **state)
     expect_int(other, 2);
 }
 
+typedef struct pair {
+    xo_call_t *second;
+    int answers;
+} pair_t;
+
+static void on_first(xo_call_t *call, xo_msg_t **answer, void *arg)
+{
+    (void)call, (void)answer;
+    pair_t *pair = arg;
+    pair->answers++;
+    xo_call_cancel(pair->second);
+}
+
+static void on_second(xo_call_t *call, xo_msg_t **answer, void *arg)
+{
+    (void)call, (void)answer;
+    ((pair_t *)arg)->answers++;
+}
+
+static bool both_answered(void *arg)
+{
+    return ((pair_t *)arg)->answers == 2;
+}
+
+static xo_call_t *call_locally(world_t *world, const char *uid, xo_answer_f answer, void *arg)
+{
+    xo_header_t header = {
+        .kind = XO_CALL, .target_uid = xo_slice_str(uid), .method = xo_slice_str("echo")};
+    xo_msg_t *msg = xo_msg_create(&header, BODY);
+    return xo_endpoint_call(xo_pool_endpoint(world->pool), NULL, &msg, 0, 0, answer, arg, NULL);
+}
+
+/* The first one's caller hears at once that there is no such actor, and gives the second up, which
+ * was held with it. */
+static void test_what_is_let_go_can_be_cancelled_within(void **state)
+{
+    broker_t *broker = *state;
+    pair_t pair = {0};
+    call_locally(broker->world, "never", on_first, &pair);
+    pair.second = call_locally(broker->world, "never", on_second, &pair);
+    say_all(broker);
+    run_until(broker->world, both_answered, &pair);
+}
+
 static void test_one_that_is_there_is_adopted_by_the_broker(void **state)
 {
     broker_t *broker = *state;
@@ -301,6 +345,7 @@ int main(void)
         SECOND(test_has_waits_too),
         SECOND(test_nothing_waits_once_all_is_requested),
         SECOND(test_what_waits_can_be_cancelled),
+        SECOND(test_what_is_let_go_can_be_cancelled_within),
         SECOND(test_one_that_is_there_is_adopted_by_the_broker),
         SECOND(test_the_end_answers_what_waits),
     };

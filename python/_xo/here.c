@@ -100,7 +100,10 @@ static PyObject *run(xopy_runtime_t *runtime, PyObject *method, const xopy_here_
 {
     xopy_state_t *state = xopy_state();
     xopy_run_t *outer = state->current_run;
-    PyObject *context = xopy_enter_context(xo_slice(NULL, 0));
+    xo_header_t sent = {0};
+    PyObject *mark = xopy_mark_sending(&sent);
+    PyObject *context = xopy_enter_context(sent.trace);
+    Py_XDECREF(mark);
     state->current_run = NULL;
     runtime->inside++;
     PyObject *result = PyObject_Vectorcall(method, here->args, here->count, here->kwnames);
