@@ -123,6 +123,7 @@ static void on_registry_state(xo_publish_t *publish, const xo_error_t *why, void
 static void on_tick(xo_timer_t *timer, void *arg)
 {
     xo_broker_t *broker = arg;
+    xo_broker_places_tick(broker);
     xo_broker_publish_node(broker);
     for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
         if (m->changed)

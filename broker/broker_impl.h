@@ -87,6 +87,9 @@ int xo_broker_take_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t
 bool xo_broker_barrier(xo_broker_t *broker, xo_slice_t uid, uint32_t bound_ms,
                        void (*done)(void *arg), void *arg);
 
+/* ---- places.c ---- */
+void xo_broker_places_tick(xo_broker_t *broker); /* each heartbeat */
+
 /* ---- wait.c ---- */
 void xo_broker_waits_on_fact(xo_broker_t *broker, const xo_member_t *member, xo_fact_t fact,
                              const char *reason);

@@ -20,7 +20,8 @@ typedef struct xo_take {
 
 /* Is the actor of one slot there? */
 typedef struct xo_check {
-    xo_take_t *take;
+    xo_broker_t *broker;
+    xo_take_t *take; /* NULL: nobody waits for it */
     uint64_t pool;
     size_t size;
     char uid[XO_UID_BYTES_MAX];
@@ -94,30 +95,31 @@ static void on_checked(xo_call_t *call, xo_msg_t **answer, void *arg)
     xo_check_t *check = arg;
     xo_take_t *take = check->take;
     (void)call;
-    take->checks--;
-    if (take->ask != NULL && says_no(*answer))
-        free_slot(take->broker, check);
+    if (says_no(*answer))
+        free_slot(check->broker, check);
     free(check);
-    if (take->checks == 0)
+    if (take != NULL && --take->checks == 0)
         finish(take);
 }
 
-static void ask_pool(xo_take_t *take, const xo_slot_t *slot)
+/* True: an answer will come. */
+static bool ask_pool(xo_broker_t *broker, xo_take_t *take, const xo_slot_t *slot)
 {
     xo_header_t header = {.kind = XO_HAS, .target_uid = xo_slice(slot->uid, slot->uid_size)};
     xo_check_t *check = calloc(1, sizeof(*check));
     xo_msg_t *msg = check ? xo_msg_create(&header, (xo_slice_t){NULL, 0}) : NULL;
     if (msg != NULL) {
-        *check = (xo_check_t){.take = take, .pool = slot->member->id, .size = slot->uid_size};
+        *check = (xo_check_t){
+            .broker = broker, .take = take, .pool = slot->member->id, .size = slot->uid_size};
         memcpy(check->uid, slot->uid, slot->uid_size);
     }
-    if (msg != NULL &&
-        xo_endpoint_call(take->broker->endpoint, slot->member->link, &msg, XO_SEND_QUEUE,
-                         CHECK_MS * XO_MS, on_checked, check, NULL) != NULL)
-        take->checks++;
-    else
+    bool sent =
+        msg != NULL && xo_endpoint_call(broker->endpoint, slot->member->link, &msg, XO_SEND_QUEUE,
+                                        CHECK_MS * XO_MS, on_checked, check, NULL) != NULL;
+    if (!sent)
         free(check);
     xo_msg_destroy(&msg);
+    return sent;
 }
 
 static void ask_pools(xo_take_t *take)
@@ -125,7 +127,17 @@ static void ask_pools(xo_take_t *take)
     const xo_slot_t *slot;
     DL_FOREACH(take->broker->slots.head, slot)
     if (xo_slot_is_in_the_way(slot, &take->place) && slot->member->link != NULL)
-        ask_pool(take, slot);
+        take->checks += ask_pool(take->broker, take, slot);
+}
+
+/* Who took a place may have died before it created the actor, and nobody may want it again. */
+void xo_broker_places_tick(xo_broker_t *broker)
+{
+    const xo_slot_t *slot;
+    while ((slot = xo_slots_overdue(&broker->slots, xo_loop_now(broker->loop))) != NULL) {
+        if (slot->member->link != NULL)
+            ask_pool(broker, NULL, slot);
+    }
 }
 
 /* ---- the methods ---- */

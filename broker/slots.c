@@ -5,7 +5,8 @@
 #include <string.h>
 #include <utlist.h>
 
-/* An actor that has not come by then does not count any more where only numbers count. */
+/* An actor that has not come by then does not count any more where only numbers count, and is asked
+ * for where it keeps others away. */
 #define PENDING_NS (60 * 1000 * XO_MS)
 /* Between the taking of a slot and the arrival of the creation at its pool. */
 #define GRACE_NS (10 * 1000 * XO_MS)
@@ -90,7 +91,7 @@ static xo_slot_t *create(const xo_place_t *place, xo_member_t *member, int64_t n
         return NULL;
     slot->member = member;
     slot->least = place->least;
-    slot->taken_ns = now_ns;
+    slot->taken_ns = slot->asked_ns = now_ns;
     if (place->label.size > 0)
         memcpy(slot->label, place->label.data, place->label.size);
     if (place->mark.size > 0)
@@ -156,6 +157,20 @@ void xo_slots_return(xo_slots_t *slots, const xo_member_t *member, const xo_plac
     if (is_for(slot, member, place->uid) && slot->least == place->least &&
         xo_slice_eq_str(place->label, slot->label) && xo_slice_eq_str(place->mark, slot->mark))
         destroy(slots, slot);
+}
+
+xo_slot_t *xo_slots_overdue(xo_slots_t *slots, int64_t now_ns)
+{
+    xo_slot_t *slot;
+    forget_old(slots, now_ns);
+    DL_FOREACH(slots->head, slot)
+    {
+        if (slot->up || now_ns - slot->asked_ns < PENDING_NS)
+            continue;
+        slot->asked_ns = now_ns;
+        return slot;
+    }
+    return NULL;
 }
 
 void xo_slots_free_pool(xo_slots_t *slots, const xo_member_t *member)

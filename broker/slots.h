@@ -25,6 +25,7 @@ typedef struct xo_slot {
     bool least; /* only counts, and only until it is up: then the pool counts the actor */
     bool up;
     int64_t taken_ns;
+    int64_t asked_ns;           /* when its pool was last asked for the actor */
     char label[XO_LABEL_BYTES]; /* as it was asked for */
     char mark[XO_MARK_BYTES];
     size_t uid_size;
@@ -50,6 +51,9 @@ void xo_slots_free(xo_slots_t *slots, const xo_member_t *member, xo_slice_t uid)
 void xo_slots_absent(xo_slots_t *slots, const xo_member_t *member, xo_slice_t uid, int64_t now_ns);
 /* It was not created after all. */
 void xo_slots_return(xo_slots_t *slots, const xo_member_t *member, const xo_place_t *place);
+/* One whose actor has not come for so long that its pool should be asked whether it has it; the
+ * next time after as long again. Those that only count are forgotten then. NULL: none. */
+xo_slot_t *xo_slots_overdue(xo_slots_t *slots, int64_t now_ns);
 /* The pool is gone; NULL: all are. */
 void xo_slots_free_pool(xo_slots_t *slots, const xo_member_t *member);
 

@@ -108,6 +108,26 @@ static void an_actor_that_its_pool_does_not_know_may_be_on_its_way(void **state)
     assert_ptr_equal(idle(w, "main", "x", "3"), w->main);
 }
 
+/* Nobody else may ever ask for its place. */
+static void an_actor_that_does_not_come_is_asked_for(void **state)
+{
+    world_t *w = *state;
+    idle(w, "main", "x", "1");
+    idle(w, "a", "x", "2");
+    least(w, "main", 0);
+    xo_slots_up(&w->slots, w->one, xo_slice_str("2"));
+    assert_null(xo_slots_overdue(&w->slots, 59 * SECOND_NS));
+    xo_slot_t *slot = xo_slots_overdue(&w->slots, 60 * SECOND_NS);
+    assert_non_null(slot);
+    assert_ptr_equal(slot->member, w->main);
+    assert_null(xo_slots_overdue(&w->slots, 60 * SECOND_NS)); /* it has been asked for */
+    assert_ptr_equal(xo_slots_overdue(&w->slots, 120 * SECOND_NS), slot);
+    xo_slots_absent(&w->slots, w->main, xo_slice_str("1"), 120 * SECOND_NS);
+    assert_null(xo_slots_overdue(&w->slots, 180 * SECOND_NS));
+    assert_ptr_equal(w->slots.head->member, w->one); /* the one that counted is forgotten */
+    assert_null(w->slots.head->next);
+}
+
 static void only_pools_that_are_ready_and_take_any_class(void **state)
 {
     world_t *w = *state;
@@ -141,6 +161,7 @@ int main(void)
         TEST(a_slot_is_free_again_when_its_actor_is_gone),
         TEST(what_is_returned_is_not_another_s_with_the_same_uid),
         TEST(an_actor_that_its_pool_does_not_know_may_be_on_its_way),
+        TEST(an_actor_that_does_not_come_is_asked_for),
         TEST(only_pools_that_are_ready_and_take_any_class),
         TEST(the_fewest_actors_count_those_on_their_way),
     };
