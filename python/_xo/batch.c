@@ -18,8 +18,11 @@ static PyObject *call_rest(PyObject *results, Py_ssize_t done, PyObject *result,
 
 static PyObject *call_one(PyObject *method, PyObject *pair)
 {
-    PyObject *kwargs = PyTuple_GET_ITEM(pair, 1);
-    return PyObject_Call(method, PyTuple_GET_ITEM(pair, 0), kwargs == Py_None ? NULL : kwargs);
+    PyObject *args = PyTuple_GET_ITEM(pair, 0), *kwargs = PyTuple_GET_ITEM(pair, 1);
+    if (kwargs != Py_None)
+        return PyObject_Call(method, args, kwargs);
+    return PyObject_Vectorcall(method, ((PyTupleObject *)args)->ob_item,
+                               (size_t)PyTuple_GET_SIZE(args), NULL);
 }
 
 static PyObject *call_singles(PyObject *method, PyObject *pairs)
@@ -38,17 +41,28 @@ static PyObject *call_singles(PyObject *method, PyObject *pairs)
     return results;
 }
 
+/* What an extensible method calls for a single call, as a bound method; NULL: itself. */
+static PyObject *single_of(PyObject *method)
+{
+    PyObject *single = PyObject_GetAttrString(method, "_xo_single");
+    PyErr_Clear();
+    return single;
+}
+
 PyObject *xopy_call_batch(PyObject *method, PyObject *pairs)
 {
     if (PyMethod_Check(method))
         return call_singles(method, pairs);
     PyObject *many = PyObject_GetAttrString(method, "_xo_many");
-    if (!many || many == Py_None) {
-        Py_XDECREF(many);
+    PyObject *result;
+    if (many && many != Py_None) {
+        result = PyObject_CallOneArg(many, pairs);
+    } else {
         PyErr_Clear();
-        return call_singles(method, pairs);
+        PyObject *single = single_of(method);
+        result = call_singles(single ? single : method, pairs);
+        Py_XDECREF(single);
     }
-    PyObject *result = PyObject_CallOneArg(many, pairs);
-    Py_DECREF(many);
+    Py_XDECREF(many);
     return result;
 }

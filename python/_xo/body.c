@@ -236,6 +236,31 @@ int xopy_put_create(xopy_body_t *body, PyObject *what)
     return failed;
 }
 
+void xopy_untrack(PyObject *tuple)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); i++) {
+        PyObject *item = PyTuple_GET_ITEM(tuple, i);
+        if (PyObject_IS_GC(item) && (!PyTuple_CheckExact(item) || PyObject_GC_IsTracked(item)))
+            return;
+    }
+    PyObject_GC_UnTrack(tuple);
+}
+
+PyObject *xopy_pair(PyObject *args, PyObject *kwargs)
+{
+    PyObject *pair = PyTuple_New(2);
+    if (!pair) {
+        Py_DECREF(args);
+        Py_XDECREF(kwargs);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(pair, 0, args);
+    PyTuple_SET_ITEM(pair, 1, kwargs ? kwargs : Py_NewRef(Py_None));
+    xopy_untrack(args);
+    xopy_untrack(pair);
+    return pair;
+}
+
 static PyObject *dict_of(PyObject *const *values, PyObject *kwnames)
 {
     PyObject *dict = PyDict_New();

@@ -358,6 +358,19 @@ static int check_keywords(PyObject *dict)
     return 0;
 }
 
+/* Most calls have none. */
+static int read_keywords(xopy_reader_t *reader, PyObject **kwargs)
+{
+    xo_reader_t ahead = reader->at;
+    uint32_t count;
+    if (xo_read_map(&ahead, &count) == 0 && count == 0) {
+        reader->at = ahead;
+        return 0;
+    }
+    *kwargs = read_dict(reader);
+    return *kwargs ? check_keywords(*kwargs) : -1;
+}
+
 static int read_plain_pair(xopy_reader_t *reader, PyObject **args, PyObject **kwargs)
 {
     uint32_t count;
@@ -366,15 +379,11 @@ static int read_plain_pair(xopy_reader_t *reader, PyObject **args, PyObject **kw
         return -1;
     }
     *args = xopy_read_tuple(reader);
-    *kwargs = *args ? read_dict(reader) : NULL;
-    if (!*kwargs || check_keywords(*kwargs) < 0) {
-        Py_CLEAR(*args);
-        Py_CLEAR(*kwargs);
-        return -1;
-    }
-    if (PyDict_GET_SIZE(*kwargs) == 0)
-        Py_CLEAR(*kwargs);
-    return 0;
+    if (*args && read_keywords(reader, kwargs) == 0)
+        return 0;
+    Py_CLEAR(*args);
+    Py_CLEAR(*kwargs);
+    return -1;
 }
 
 int xopy_read_pair(xopy_reader_t *reader, PyObject **args, PyObject **kwargs)
@@ -390,10 +399,7 @@ static PyObject *read_one_pair(xopy_reader_t *reader)
     PyObject *args, *kwargs;
     if (xopy_read_pair(reader, &args, &kwargs) < 0)
         return NULL;
-    PyObject *pair = PyTuple_Pack(2, args, kwargs ? kwargs : Py_None);
-    Py_DECREF(args);
-    Py_XDECREF(kwargs);
-    return pair;
+    return xopy_pair(args, kwargs);
 }
 
 static PyObject *read_plain_batch(xopy_reader_t *reader)

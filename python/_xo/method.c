@@ -18,7 +18,8 @@ PyObject *xopy_method_create(xopy_state_t *state, xopy_ref_t *ref, PyObject *nam
     self->name = Py_NewRef(name);
     self->timeout_ns = 0;
     self->flags = 0;
-    PyObject_GC_Track(self);
+    if (!xopy_ref_check_exact((PyObject *)ref)) /* one of a subclass may have attributes */
+        PyObject_GC_Track(self);
     return (PyObject *)self;
 }
 
@@ -29,15 +30,18 @@ static PyObject *delay_create(xopy_method_t *method, PyObject *pair)
     xopy_delay_t *self = PyObject_GC_New(xopy_delay_t, xopy_state()->delay_type);
     if (!self)
         return NULL;
-    self->method = (xopy_method_t *)Py_NewRef(method);
+    self->ref = (xopy_ref_t *)Py_NewRef(method->ref);
+    self->name = Py_NewRef(method->name);
     self->pair = Py_NewRef(pair);
-    PyObject_GC_Track(self);
+    if (PyObject_GC_IsTracked(pair) || !xopy_ref_check_exact((PyObject *)self->ref))
+        PyObject_GC_Track(self);
     return (PyObject *)self;
 }
 
 static int delay_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((xopy_delay_t *)self)->ref);
     Py_VISIT(((xopy_delay_t *)self)->pair);
     return 0;
 }
@@ -52,7 +56,8 @@ static void delay_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    Py_DECREF(((xopy_delay_t *)self)->method);
+    Py_DECREF(((xopy_delay_t *)self)->ref);
+    Py_DECREF(((xopy_delay_t *)self)->name);
     delay_clear(self);
     type->tp_free(self);
     Py_DECREF(type);
@@ -61,7 +66,7 @@ static void delay_dealloc(PyObject *self)
 static PyObject *delay_repr(PyObject *self)
 {
     xopy_delay_t *delay = (xopy_delay_t *)self;
-    return PyUnicode_FromFormat("<delayed call of %R>", delay->method->name);
+    return PyUnicode_FromFormat("<delayed call of %R>", delay->name);
 }
 
 static PyType_Slot delay_slots[] = {
@@ -100,15 +105,13 @@ static PyObject *method_delay(PyObject *self, PyObject *const *args, Py_ssize_t 
     PyObject *tuple, *dict;
     if (xopy_args_to_objects(args, count, kwnames, &tuple, &dict) < 0)
         return NULL;
-    PyObject *pair = PyTuple_Pack(2, tuple, dict ? dict : Py_None);
+    PyObject *pair = xopy_pair(tuple, dict);
     PyObject *delay = pair ? delay_create((xopy_method_t *)self, pair) : NULL;
-    Py_DECREF(tuple);
-    Py_XDECREF(dict);
     Py_XDECREF(pair);
     return delay;
 }
 
-static int same_method(xopy_method_t *a, xopy_method_t *b)
+static int same_method(const xopy_method_t *a, const xopy_delay_t *b)
 {
     if (a->name != b->name && PyUnicode_Compare(a->name, b->name) != 0)
         return 0;
@@ -123,7 +126,7 @@ static PyObject *pair_of(xopy_method_t *method, PyObject *delay)
         PyErr_Format(PyExc_ValueError, "batch() takes delayed calls, not %.200R", delay);
         return NULL;
     }
-    int same = same_method(method, ((xopy_delay_t *)delay)->method);
+    int same = same_method(method, (xopy_delay_t *)delay);
     if (same == 0)
         PyErr_Format(PyExc_ValueError,
                      "all calls of a batch are of one method of one actor: %R is not %R's", delay,

@@ -24,7 +24,8 @@ typedef struct xopy_method {
 
 /* A call that waits for Method.batch. */
 typedef struct xopy_delay {
-    PyObject_HEAD xopy_method_t *method;
+    PyObject_HEAD xopy_ref_t *ref;
+    PyObject *name; /* of the method, str */
     PyObject *pair; /* (args, kwargs or None) */
 } xopy_delay_t;
 

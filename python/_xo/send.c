@@ -88,10 +88,7 @@ static PyObject *local_pair(const xopy_letter_t *letter)
     PyObject *tuple, *dict;
     if (xopy_args_to_objects(letter->args, letter->count, letter->kwnames, &tuple, &dict) < 0)
         return NULL;
-    PyObject *pair = PyTuple_Pack(2, tuple, dict ? dict : Py_None);
-    Py_DECREF(tuple);
-    Py_XDECREF(dict);
-    return pair;
+    return xopy_pair(tuple, dict);
 }
 
 /* Objects that stay in the process are passed as they are. A mailbox counts this much for a

@@ -86,6 +86,11 @@ int xopy_read_pair(xopy_reader_t *reader, PyObject **args, PyObject **kwargs);
 /* The body of a batch as a list of (args, kwargs or None). */
 PyObject *xopy_read_batch(xo_msg_t *msg, xo_slice_t bytes);
 
+/* Takes a tuple off the garbage collector's list, as that does when it first meets it, if nothing
+ * in it is or will be on it: large batches are many small tuples. */
+void xopy_untrack(PyObject *tuple);
+/* (args, kwargs or None). Steals both; kwargs may be NULL. */
+PyObject *xopy_pair(PyObject *args, PyObject *kwargs);
 /* tuple(args), dict(kwnames, args after them) or NULL. */
 int xopy_args_to_objects(PyObject *const *args, Py_ssize_t count, PyObject *kwnames,
                          PyObject **tuple, PyObject **dict);

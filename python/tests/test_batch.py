@@ -1,6 +1,8 @@
 """Batches: many calls of a method as one message, with and without a batch version."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -367,3 +369,29 @@ async def test_what_is_no_batch(address):
     with pytest.raises(TypeError, match="send"):
         ref.plain.batch(ref.plain.delay(0), wait=True)
     assert [entry for entry in await ref.taken() if entry != 1] == []
+
+
+# ---- what the garbage collector has to do with it ----
+
+
+class Thing:
+    pass
+
+
+def test_delayed_calls_are_freed():
+    """Those of plain values are nothing for the garbage collector, those that may be part of a
+    circle are."""
+    ref, thing = xo.ActorRef("127.0.0.1:1", "a"), Thing()
+    assert not gc.is_tracked(ref.plain.delay(1, "two", (3.0, None)))
+    circle, freed = [thing], weakref.ref(thing)
+    circle.append(ref.plain.delay(circle))
+    circle.append(ref.plain.delay(k=circle))
+    del circle, thing
+    gc.collect()
+    assert freed() is None
+    owner = type("Ref", (xo.ActorRef,), {})("127.0.0.1:1", "a")
+    freed = weakref.ref(owner)
+    owner.method, owner.delay = owner.plain, owner.plain.delay(1)
+    del owner
+    gc.collect()
+    assert freed() is None

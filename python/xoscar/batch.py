@@ -1,6 +1,8 @@
 """Batch methods: many calls of one method in one message."""
 from __future__ import annotations
 
+from types import MethodType
+
 from ._settle import call_batch, holds_lock, is_pending, own
 
 TYPE_CHECKING = False
@@ -41,6 +43,11 @@ class _Bound:
     def _xo_many(self):
         """What takes a list of (args, kwargs or None), if there is a batch version."""
         return None if self._wrapper.many is None else self._many
+
+    @property
+    def _xo_single(self):
+        """What a call comes to where there is no batch version."""
+        return MethodType(self._wrapper.single, self._self)
 
     def _many(self, pairs):
         args_list = [args for args, _ in pairs]
