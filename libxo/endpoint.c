@@ -179,6 +179,15 @@ void xoi_totals_add(xo_endpoint_t *endpoint, const char *scheme, const xo_lane_s
         sizeof endpoint->totals / sizeof *endpoint->totals, scheme, stats);
 }
 
+size_t xo_endpoint_lent_bytes(const xo_endpoint_t *endpoint)
+{
+    size_t bytes = 0;
+    const xo_link_t *link;
+    DL_FOREACH(endpoint->links, link)
+    bytes += link->lane ? xo_lane_lent_bytes(link->lane) : 0;
+    return bytes;
+}
+
 size_t xo_endpoint_lane_totals(const xo_endpoint_t *endpoint, xo_lane_total_t *rows, size_t max)
 {
     size_t count = 0;

@@ -125,7 +125,10 @@ xo_link_t *xo_link_incref(xo_link_t *link);
 void xo_link_decref(xo_link_t *link);                     /* takes NULL */
 bool xo_link_up(const xo_link_t *link);                   /* handshake done and not closed */
 const xo_identity_t *xo_link_peer(const xo_link_t *link); /* role 0 before the handshake */
-const char *xo_link_scheme(const xo_link_t *link);        /* the lane's: "inproc", "ipc", "tcp" */
+const char *xo_link_scheme(const xo_link_t *link);        /* the lane's: "inproc", "shm", "tcp" */
+/* Memory for a buffer of a message that is to be sent over this link (NULL: any), see
+ * xo_lane_buffer. */
+int xo_link_buffer(xo_link_t *link, size_t size, zmq_msg_t *out);
 const xo_lane_stats_t *xo_link_stats(const xo_link_t *link);
 /* Closes it as if the peer had died for the reason given: calls over it are answered with it. */
 void xo_link_close(xo_link_t *link, const xo_error_t *why);
@@ -215,5 +218,6 @@ typedef struct xo_lane_total {
     xo_lane_stats_t stats;
 } xo_lane_total_t;
 size_t xo_endpoint_lane_totals(const xo_endpoint_t *endpoint, xo_lane_total_t *rows, size_t max);
+size_t xo_endpoint_lent_bytes(const xo_endpoint_t *endpoint); /* see xo_lane_lent_bytes */
 
 #endif

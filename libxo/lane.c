@@ -69,6 +69,19 @@ int xo_lane_send(xo_lane_t *lane, xo_msg_t **msg)
     return lane->transport->send(lane, msg);
 }
 
+int xo_lane_buffer(xo_lane_t *lane, size_t size, zmq_msg_t *out)
+{
+    if (size >= XO_INLINE_BYTES_MAX && lane->transport->buffer &&
+        lane->transport->buffer(lane, size, out) == 0)
+        return 0;
+    return zmq_msg_init_size(out, size);
+}
+
+size_t xo_lane_lent_bytes(const xo_lane_t *lane)
+{
+    return lane->transport->lent_bytes ? lane->transport->lent_bytes(lane) : 0;
+}
+
 void xo_lane_pause(xo_lane_t *lane, bool paused)
 {
     lane->transport->pause(lane, paused);

@@ -70,6 +70,10 @@ void xo_lane_set_events(xo_lane_t *lane, const xo_lane_events_t *events, void *a
 /* 0: the lane took *msg over (NULLed) and delivers it in order or closes. -1 and *msg untouched:
  * EAGAIN (full; `writable` follows), EPIPE (closed), ENOMEM. */
 int xo_lane_send(xo_lane_t *lane, xo_msg_t **msg);
+/* Memory for a buffer of a message that is to be sent over this lane: where the peer will read it,
+ * if that can be, so that nothing need be copied any more. After the message was sent it is the
+ * peer's; until then it is any other frame. -1: ENOMEM. */
+int xo_lane_buffer(xo_lane_t *lane, size_t size, zmq_msg_t *out);
 /* Stops or resumes the delivery of messages to the user, for pushing back. */
 void xo_lane_pause(xo_lane_t *lane, bool paused);
 /* What was sent before still leaves, as far as the peer takes it. Takes NULL. */
@@ -79,6 +83,8 @@ void xo_lane_set_peer_left(xo_lane_t *lane);
 
 const char *xo_lane_scheme(const xo_lane_t *lane); /* "inproc", "shm", ... */
 const xo_lane_stats_t *xo_lane_stats(const xo_lane_t *lane);
+/* Of shared memory that holds buffers which were sent, as long as the peer has them. */
+size_t xo_lane_lent_bytes(const xo_lane_t *lane);
 
 /* ---- for transports ---- */
 
@@ -90,6 +96,8 @@ typedef struct xo_transport {
     xo_lane_t *(*dial)(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,
                        const xo_lane_events_t *events, void *arg, xo_error_t *err);
     int (*send)(xo_lane_t *lane, xo_msg_t **msg);
+    int (*buffer)(xo_lane_t *lane, size_t size, zmq_msg_t *out); /* NULL, and -1: no such memory */
+    size_t (*lent_bytes)(const xo_lane_t *lane);                 /* NULL: never any */
     void (*pause)(xo_lane_t *lane, bool paused);
     void (*destroy)(xo_lane_t *lane);
 } xo_transport_t;

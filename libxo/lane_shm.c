@@ -10,8 +10,6 @@
 
 #include "libxo/ctx_internal.h"
 
-#define DOORBELL 'b'
-#define REST 'r'                   /* comes with a descriptor */
 #define REST_READ_BYTES (64 << 10) /* at a time */
 #define ALONE 8                    /* messages of a pass that are published one by one */
 #define PORTION_BYTES (4 << 10)    /* published together: some fifty small messages */
@@ -35,6 +33,7 @@ void xoi_shm_hang_up(xoi_shm_lane_t *lane)
     close_socket(lane);
     xo_peek_stop(&lane->peek);
     xo_defer_stop(&lane->publish);
+    xo_timer_stop(&lane->tick);
 }
 
 static void fail(xoi_shm_lane_t *lane, int errnum, const char *what)
@@ -50,7 +49,7 @@ static void fail(xoi_shm_lane_t *lane, int errnum, const char *what)
 static void ring_bell(xoi_shm_lane_t *lane)
 {
     if (lane->socket.fd >= 0)
-        xoi_fd_send(lane->socket.fd, DOORBELL, -1);
+        xoi_fd_send(lane->socket.fd, XOI_SHM_BELL, -1);
 }
 
 static ssize_t put_ring(void *to, const void *bytes, size_t size)
@@ -172,6 +171,7 @@ static void send_rest(xoi_shm_lane_t *lane)
     rest_t rest = {.fd = memfd_create("xo-rest", MFD_CLOEXEC)};
     int rc = 1;
 
+    lane->writer.lend = NULL;
     if (rest.fd < 0)
         return;
     while (rc > 0 && xoi_writer_busy(&lane->writer)) {
@@ -180,7 +180,7 @@ static void send_rest(xoi_shm_lane_t *lane)
         if (msg && xoi_writer_begin(&lane->writer, &msg) < 0)
             xo_msg_destroy(&msg);
     }
-    xoi_fd_send(lane->socket.fd, REST, rest.fd);
+    xoi_fd_send(lane->socket.fd, XOI_SHM_REST, rest.fd);
     close(rest.fd);
 }
 
@@ -204,6 +204,8 @@ void xoi_shm_destroy(xo_lane_t *base)
     xoi_writer_free(&lane->writer);
     xo_msgq_clear(&lane->backlog);
     xoi_stream_reader_free(&lane->reader);
+    xoi_store_free(&lane->store);
+    xoi_borrow_free(&lane->borrow);
     xoi_segment_close(&lane->segment);
     if (lane->rest_fd >= 0)
         close(lane->rest_fd);
@@ -342,30 +344,60 @@ static bool peek_sleep(void *arg)
 
 static const xo_peek_ops_t peek_ops = {peek_ready, peek_handle, peek_sleep};
 
-/* The bells themselves say nothing: what there is to do is in the memory. */
-static void take_bells(xoi_shm_lane_t *lane)
+static int take_shelf(xoi_shm_lane_t *lane, int fd, xo_error_t *err)
+{
+    if (fd < 0)
+        return xo_error_set(err, EMFILE, "no descriptor is left for shared memory that came");
+    int rc = xoi_borrow_add(&lane->borrow, fd, err);
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return rc;
+}
+
+static void take_rest(xoi_shm_lane_t *lane, int fd)
+{
+    if (lane->rest_fd < 0)
+        lane->rest_fd = fd;
+    else
+        close(fd);
+}
+
+/* Bells themselves say nothing: what there is to do is in the memory. A descriptor comes with the
+ * last byte of what is read at a time. */
+int xoi_shm_take_bells(xoi_shm_lane_t *lane, xo_error_t *err)
 {
     char bytes[64];
     int fd;
-    ssize_t n = xoi_fd_recv(lane->socket.fd, bytes, sizeof bytes, &fd);
+    ssize_t n = lane->socket.fd < 0 ? 0 : xoi_fd_recv(lane->socket.fd, bytes, sizeof bytes, &fd);
 
-    if (fd >= 0 && lane->rest_fd < 0)
-        lane->rest_fd = fd;
-    else if (fd >= 0)
-        close(fd);
-    if (n == 0 || (n < 0 && errno != EAGAIN)) {
-        close_socket(lane);
-        lane->hung_up = true;
+    if (n <= 0) {
+        bool over = lane->socket.fd >= 0 && (n == 0 || errno != EAGAIN);
+        if (over)
+            close_socket(lane);
+        lane->hung_up = lane->hung_up || over;
+        return 0;
     }
+    if (memchr(bytes, XOI_SHM_RETIRED, (size_t)n))
+        xoi_borrow_sweep(&lane->borrow);
+    if (bytes[n - 1] == XOI_SHM_SHELF)
+        return take_shelf(lane, fd, err) < 0 ? -1 : 1;
+    if (fd >= 0)
+        take_rest(lane, fd);
+    return 1;
 }
 
 static void on_socket(xo_io_t *io, int revents, void *arg)
 {
     xoi_shm_lane_t *lane = arg;
+    xo_error_t err = {0};
 
     (void)io;
     (void)revents;
-    take_bells(lane);
+    if (xoi_shm_take_bells(lane, &err) < 0) {
+        fail(lane, err.errnum, err.text);
+        return;
+    }
     if (!lane->hung_up && xoi_writer_busy(&lane->writer))
         flush(lane);
     if (lane->inbox.closing)
@@ -395,6 +427,7 @@ xoi_shm_lane_t *xoi_shm_lane(xo_ctx_t *ctx, xo_loop_t *loop, const xo_lane_event
     xoi_stream_reader_init(&lane->reader);
     xo_defer_init(&lane->publish, loop, pass_ends, lane);
     xo_peek_init(&lane->peek, loop, &peek_ops, lane);
+    xoi_shm_lend_init(lane);
     return lane;
 }
 

@@ -6,22 +6,34 @@
  * the kernel closes it however a process ends. Who leaves while the peer's ring is full sends what
  * is left in a memory file of its own, since it cannot stay to wait for room.
  *
+ * Large buffers lie in memory of their own, which each side makes for what it sends (store.h) and
+ * passes over the socket; the ring only says where. Where there is none they go through the ring.
+ *
  * lane_shm.c         sending, receiving, the end
+ * lane_shm_lend.c    large buffers
  * lane_shm_connect.c dialling, listening: who meets whom, and the segment
  */
 #ifndef XO_LANE_SHM_H
 #define XO_LANE_SHM_H
 
+#include "libxo/borrow.h"
 #include "libxo/lane_inbox.h"
 #include "libxo/ring.h"
 #include "libxo/segment.h"
+#include "libxo/store.h"
 #include "libxo/stream.h"
 
-#define XOI_SHM_VERSION 1
+#define XOI_SHM_VERSION 2
 #define XOI_SHM_RING_BYTES ((uint64_t)128 << 10) /* each direction: a thousand small messages */
 #define XOI_SHM_RING_BYTES_MIN ((uint64_t)4 << 10)
 #define XOI_SHM_RING_BYTES_MAX ((uint64_t)64 << 20)
 #define XOI_SHM_BYTES_MAX ((size_t)256 << 20)
+
+/* Bytes on the socket. */
+#define XOI_SHM_BELL 'b'
+#define XOI_SHM_REST 'r'    /* comes with a descriptor */
+#define XOI_SHM_SHELF 's'   /* this too */
+#define XOI_SHM_RETIRED 't' /* a shelf is */
 
 typedef struct xoi_shm_lane {
     xo_lane_t base; /* first */
@@ -34,14 +46,18 @@ typedef struct xoi_shm_lane {
     xoi_ring_t out;
     xoi_stream_reader_t reader;
     xoi_writer_t writer;
-    xo_msgq_t backlog;  /* the ring is full */
-    xo_defer_t publish; /* what this pass has put into the ring */
-    unsigned alone;     /* how many messages of this pass were published at once */
-    int rest_fd;        /* what the peer could not put into the ring before it left; -1: none */
-    bool hung_up;       /* the peer; what it has sent may still be there */
-    bool ending;        /* the rest is being read */
-    bool accepting;     /* the listener's user is being told: freed afterwards */
-    bool dead;          /* destroyed */
+    xo_msgq_t backlog;   /* the ring is full */
+    xo_defer_t publish;  /* what this pass has put into the ring */
+    unsigned alone;      /* how many messages of this pass were published at once */
+    xoi_store_t store;   /* large buffers that go out */
+    xoi_borrow_t borrow; /* and that come in */
+    xo_timer_t tick;     /* the store's */
+    bool retired;        /* a shelf is, and the peer has not been told */
+    int rest_fd;         /* what the peer could not put into the ring before it left; -1: none */
+    bool hung_up;        /* the peer; what it has sent may still be there */
+    bool ending;         /* the rest is being read */
+    bool accepting;      /* the listener's user is being told: freed afterwards */
+    bool dead;           /* destroyed */
     struct xoi_shm_listener *listener; /* that it came by; NULL: gone, or it was dialled */
     struct xoi_shm_lane *next;         /* of the listener's */
     struct xoi_shm_lane *prev;
@@ -58,6 +74,14 @@ void xoi_shm_hang_up(xoi_shm_lane_t *lane);
 int xoi_shm_send(xo_lane_t *base, xo_msg_t **msg);
 void xoi_shm_pause(xo_lane_t *base, bool paused);
 void xoi_shm_destroy(xo_lane_t *base);
+/* Reads the socket. 1: something came; 0: nothing, or the peer has hung up; -1: EBADMSG, ENOMEM,
+ * EMFILE with a sentence. */
+int xoi_shm_take_bells(xoi_shm_lane_t *lane, xo_error_t *err);
+
+/* lane_shm_lend.c */
+void xoi_shm_lend_init(xoi_shm_lane_t *lane);
+int xoi_shm_buffer(xo_lane_t *base, size_t size, zmq_msg_t *out);
+size_t xoi_shm_lent_bytes(const xo_lane_t *base);
 
 /* lane_shm_connect.c */
 xo_lane_t *xoi_shm_dial_sized(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,

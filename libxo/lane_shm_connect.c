@@ -328,6 +328,8 @@ const xo_transport_t xo_transport_shm = {
     .listener_destroy = shm_listener_destroy,
     .dial = shm_dial,
     .send = xoi_shm_send,
+    .buffer = xoi_shm_buffer,
+    .lent_bytes = xoi_shm_lent_bytes,
     .pause = xoi_shm_pause,
     .destroy = xoi_shm_destroy,
 };

@@ -35,6 +35,12 @@ const char *xo_link_scheme(const xo_link_t *link)
     return link->scheme;
 }
 
+int xo_link_buffer(xo_link_t *link, size_t size, zmq_msg_t *out)
+{
+    return link && link->lane ? xo_lane_buffer(link->lane, size, out)
+                              : zmq_msg_init_size(out, size);
+}
+
 const xo_lane_stats_t *xo_link_stats(const xo_link_t *link)
 {
     return link->lane ? xo_lane_stats(link->lane) : &link->last_stats;

@@ -23,6 +23,8 @@ libxo_libxo_core_la_LIBADD = \
 # Sources, and headers that are not installed. One file a line, sorted.
 libxo_libxo_core_la_SOURCES = \
 	libxo/address.c \
+	libxo/borrow.c \
+	libxo/borrow.h \
 	libxo/bytes.h \
 	libxo/cache.c \
 	libxo/cache.h \
@@ -51,6 +53,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/lane_shm.c \
 	libxo/lane_shm.h \
 	libxo/lane_shm_connect.c \
+	libxo/lane_shm_lend.c \
 	libxo/lane_zmq.c \
 	libxo/lane_zmq.h \
 	libxo/lane_zmq_bind.c \
@@ -85,6 +88,10 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/rundir.c \
 	libxo/segment.c \
 	libxo/segment.h \
+	libxo/shelf.c \
+	libxo/shelf.h \
+	libxo/store.c \
+	libxo/store.h \
 	libxo/stream.c \
 	libxo/stream.h \
 	libxo/table.c \

@@ -41,7 +41,7 @@ int xoi_writer_begin(xoi_writer_t *writer, xo_msg_t **msg)
         return -1;
     }
     writer->count = count;
-    writer->index = writer->done = 0;
+    writer->index = writer->done = writer->size = 0;
     return 0;
 }
 
@@ -59,34 +59,58 @@ void xoi_writer_free(xoi_writer_t *writer)
     writer->count = 0;
 }
 
-/* The part of the frame's head, or of its bytes, that comes next. */
-static ssize_t put_part(xoi_writer_t *writer, xoi_put_f put, void *to)
+/* Lends the frame that comes next, if that pays. It is closed early: whoever waits for its memory
+ * need not wait until the peer has read what was written before. */
+static bool lend(xoi_writer_t *writer, zmq_msg_t *frame)
+{
+    uint64_t where;
+
+    if (!writer->lend || writer->index == 0 || zmq_msg_size(frame) < XO_INLINE_BYTES_MAX ||
+        writer->lend(writer->lend_arg, frame, &where) < 0)
+        return false;
+    store_le64(writer->head + XOI_STREAM_HEAD_BYTES, where);
+    zmq_msg_close(frame);
+    zmq_msg_init(frame);
+    return true;
+}
+
+static void make_head(xoi_writer_t *writer)
 {
     zmq_msg_t *frame = &writer->frames[writer->index];
     size_t size = zmq_msg_size(frame);
-    unsigned char head[XOI_STREAM_HEAD_BYTES];
+    uint64_t head = (uint64_t)size << 1 | (writer->index + 1 < writer->count);
+    bool lent = lend(writer, frame);
+
+    store_le64(writer->head, lent ? head | XOI_STREAM_LENT : head);
+    writer->head_bytes = lent ? 2 * XOI_STREAM_HEAD_BYTES : XOI_STREAM_HEAD_BYTES;
+    writer->size = writer->head_bytes + (lent ? 0 : size);
+}
+
+/* The part of the frame's head, or of its bytes, that comes next. */
+static ssize_t put_part(xoi_writer_t *writer, xoi_put_f put, void *to)
+{
     size_t done = writer->done;
 
-    if (done >= sizeof head) {
-        done -= sizeof head;
-        return put(to, (const char *)zmq_msg_data(frame) + done, size - done);
-    }
-    store_le64(head, (uint64_t)size << 1 | (writer->index + 1 < writer->count));
-    return put(to, head + done, sizeof head - done);
+    if (done < writer->head_bytes)
+        return put(to, writer->head + done, writer->head_bytes - done);
+    return put(
+        to, (const char *)zmq_msg_data(&writer->frames[writer->index]) + done - writer->head_bytes,
+        writer->size - done);
 }
 
 int xoi_writer_go_on(xoi_writer_t *writer, xoi_put_f put, void *to)
 {
     while (writer->index < writer->count) {
-        size_t size = XOI_STREAM_HEAD_BYTES + zmq_msg_size(&writer->frames[writer->index]);
-        while (writer->done < size) {
+        if (writer->size == 0)
+            make_head(writer);
+        while (writer->done < writer->size) {
             ssize_t n = put_part(writer, put, to);
             if (n <= 0)
                 return (int)n;
             writer->done += (size_t)n;
         }
         writer->index++;
-        writer->done = 0;
+        writer->done = writer->size = 0;
     }
     xoi_writer_free(writer);
     return 1;
@@ -151,25 +175,43 @@ static int grow(xoi_stream_reader_t *reader)
     return 0;
 }
 
+static bool is_lent(const xoi_stream_reader_t *reader)
+{
+    return reader->head_bytes >= XOI_STREAM_HEAD_BYTES && load_le64(reader->head) & XOI_STREAM_LENT;
+}
+
+static int make_frame(xoi_stream_reader_t *reader, size_t size, xo_error_t *err)
+{
+    zmq_msg_t *frame = &reader->frames[reader->count];
+
+    if (is_lent(reader))
+        return reader->borrow(reader->borrow_arg, load_le64(reader->head + XOI_STREAM_HEAD_BYTES),
+                              size, frame, err);
+    return zmq_msg_init_size(frame, size) < 0
+               ? xo_error_set(err, ENOMEM, "no memory for a frame of %zu bytes", size)
+               : 0;
+}
+
 /* The head says how much follows: within the limits, it is believed. Memory that is not written to
  * costs nothing, so a lie costs its sender's lane and no more. */
 static int begin_frame(xoi_stream_reader_t *reader, xo_error_t *err)
 {
     uint64_t head = load_le64(reader->head);
-    uint64_t size = head >> 1;
+    uint64_t size = (head & ~XOI_STREAM_LENT) >> 1;
 
     if (size > (uint64_t)XO_LANE_FRAME_BYTES_MAX || size > XO_MESSAGE_BYTES_MAX - reader->bytes)
         return xo_error_set(err, EBADMSG, "a frame of %llu bytes", (unsigned long long)size);
     if (reader->count > XO_BUFFERS_MAX)
         return xo_error_set(err, EBADMSG, "more than %d buffers", XO_BUFFERS_MAX);
-    if (grow(reader) < 0 || zmq_msg_init_size(&reader->frames[reader->count], (size_t)size) < 0)
-        return xo_error_set(err, ENOMEM, "no memory for a frame of %llu bytes",
-                            (unsigned long long)size);
+    if (grow(reader) < 0)
+        return xo_error_set(err, ENOMEM, "no memory for a frame");
+    if (make_frame(reader, (size_t)size, err) < 0)
+        return -1;
     reader->count++;
     reader->bytes += size;
     reader->more = head & 1;
     reader->in_frame = true;
-    reader->frame_bytes = 0;
+    reader->frame_bytes = is_lent(reader) ? (size_t)size : 0; /* it is all there */
     return 0;
 }
 
@@ -220,6 +262,20 @@ static size_t small_size(const xoi_stream_reader_t *reader, xo_slice_t bytes)
                : 0;
 }
 
+/* 1: it is there; 0: all bytes are read. */
+static int read_head(xoi_stream_reader_t *reader, xo_slice_t *bytes, xo_error_t *err)
+{
+    size_t *have = &reader->head_bytes;
+
+    if (*have < XOI_STREAM_HEAD_BYTES && !fill(reader->head, have, XOI_STREAM_HEAD_BYTES, bytes))
+        return 0;
+    if (!is_lent(reader))
+        return 1;
+    if (reader->count == 0 || !reader->borrow)
+        return xo_error_set(err, EBADMSG, "a frame that may not be lent");
+    return fill(reader->head, have, 2 * XOI_STREAM_HEAD_BYTES, bytes);
+}
+
 int xoi_stream_read(xoi_stream_reader_t *reader, xo_slice_t *bytes, xo_msg_t **msg, xo_error_t *err)
 {
     size_t small = small_size(reader, *bytes);
@@ -232,8 +288,9 @@ int xoi_stream_read(xoi_stream_reader_t *reader, xo_slice_t *bytes, xo_msg_t **m
     }
     for (;;) {
         if (!reader->in_frame) {
-            if (!fill(reader->head, &reader->head_bytes, sizeof reader->head, bytes))
-                return 0;
+            int rc = read_head(reader, bytes, err);
+            if (rc <= 0)
+                return rc;
             if (begin_frame(reader, err) < 0)
                 return -1;
         }

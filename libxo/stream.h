@@ -3,6 +3,10 @@
  * A frame is 8 bytes, little-endian, that hold its size times two, plus one when another frame of
  * the same message follows; then its bytes. A message may be written and read in any number of
  * pieces, so it may be larger than what carries it.
+ *
+ * A large buffer can be lent: the highest bit of its head is set, and 8 bytes follow that say where
+ * the buffer is. What they mean is no business of the stream. A message's first frame never is: it
+ * is checked once and believed from then on, so nobody else may be able to write to it.
  */
 #ifndef XO_STREAM_H
 #define XO_STREAM_H
@@ -12,14 +16,26 @@
 #include "libxo/msg.h"
 
 #define XOI_STREAM_HEAD_BYTES 8
+#define XOI_STREAM_LENT (UINT64_C(1) << 63)
 #define XOI_STREAM_FRAMES_FIRST 4 /* without memory from malloc */
+
+/* Lends the frame's bytes: *where is written instead. -1: they cannot be lent. */
+typedef int (*xoi_lend_f)(void *arg, zmq_msg_t *frame, uint64_t *where);
+/* Makes `frame` of what was lent. -1 with a sentence: EBADMSG, ENOMEM. */
+typedef int (*xoi_borrow_f)(void *arg, uint64_t where, size_t size, zmq_msg_t *frame,
+                            xo_error_t *err);
 
 /* The message that is being written. Zero-initialise. */
 typedef struct xoi_writer {
+    xoi_lend_f lend; /* NULL: nothing is lent */
+    void *lend_arg;
     zmq_msg_t *frames;
     size_t count; /* 0: none */
     size_t index; /* the frame that comes next */
     size_t done;  /* of its head and its bytes */
+    size_t size;  /* of both; 0: its head is not made yet */
+    size_t head_bytes;
+    unsigned char head[2 * XOI_STREAM_HEAD_BYTES];
     zmq_msg_t first[XOI_STREAM_FRAMES_FIRST];
 } xoi_writer_t;
 
@@ -35,7 +51,9 @@ void xoi_writer_free(xoi_writer_t *writer);
 
 /* The message that is being read. */
 typedef struct xoi_stream_reader {
-    unsigned char head[XOI_STREAM_HEAD_BYTES];
+    xoi_borrow_f borrow; /* NULL: nothing may be lent. To be set after it was initialised */
+    void *borrow_arg;
+    unsigned char head[2 * XOI_STREAM_HEAD_BYTES];
     size_t head_bytes;  /* of them are there */
     size_t frame_bytes; /* of the last frame are there */
     bool in_frame;      /* head is complete, and frames[count - 1] is being filled */

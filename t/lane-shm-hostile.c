@@ -230,6 +230,147 @@ static void strange_rests_are_none(void **state)
     fall_out_with(f, &hostile, end, ECONNRESET);
 }
 
+/* ---- large buffers ---- */
+
+#define PLACE 65536
+
+static xoi_shelf_t *lend_shelf(hostile_t *hostile)
+{
+    int fd;
+    xoi_shelf_t *shelf = xoi_shelf_create(PLACE, 2, &fd, NULL);
+
+    assert_non_null(shelf);
+    assert_int_equal(xoi_fd_send(hostile->socket, XOI_SHM_SHELF, fd), 0);
+    close(fd);
+    return shelf;
+}
+
+static void put_number(hostile_t *hostile, uint64_t number)
+{
+    unsigned char bytes[8];
+
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (unsigned char)(number >> (8 * i));
+    xoi_ring_put(&hostile->out, bytes, sizeof bytes);
+}
+
+/* The first frame of a message of two. */
+static void put_first(hostile_t *hostile, uint64_t seq)
+{
+    xo_msg_t *msg = make_msg(seq, 0);
+    zmq_msg_t frame;
+
+    xo_msg_to_frames(&msg, &frame);
+    put_number(hostile, (uint64_t)zmq_msg_size(&frame) << 1 | 1);
+    xoi_ring_put(&hostile->out, zmq_msg_data(&frame), zmq_msg_size(&frame));
+    zmq_msg_close(&frame);
+}
+
+static void put_lent(hostile_t *hostile, uint64_t size, uint64_t where)
+{
+    put_number(hostile, XOI_STREAM_LENT | size << 1);
+    put_number(hostile, where);
+}
+
+static void what_was_not_lent_closes_the_lane(void **state)
+{
+    fixture_t *f = *state;
+    const struct {
+        uint64_t size, where;
+    } lies[] = {{PLACE + 1, 0},
+                {PLACE, 2},                 /* no such shelf */
+                {PLACE, (uint64_t)2 << 32}, /* no such place */
+                {PLACE, UINT64_MAX},
+                {(uint64_t)16 << 30, 0}};
+    hostile_t hostile;
+
+    rig_listen(&f->rig, f->endpoint);
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        end_t *end = be_hostile(f, &hostile);
+        xoi_shelf_t *shelf = lend_shelf(&hostile);
+        put_first(&hostile, 2);
+        put_lent(&hostile, lies[i].size, lies[i].where);
+        xoi_ring_publish(&hostile.out);
+        fall_out_with(f, &hostile, end, EBADMSG);
+        xoi_shelf_decref(shelf);
+    }
+}
+
+/* It could be changed after it was checked. */
+static void the_first_frame_may_not_be_lent(void **state)
+{
+    fixture_t *f = *state;
+    hostile_t hostile;
+
+    rig_listen(&f->rig, f->endpoint);
+    end_t *end = be_hostile(f, &hostile);
+    xoi_shelf_t *shelf = lend_shelf(&hostile);
+    put_lent(&hostile, 100, 0);
+    xoi_ring_publish(&hostile.out);
+    fall_out_with(f, &hostile, end, EBADMSG);
+    xoi_shelf_decref(shelf);
+}
+
+static void one_place_is_lent_once_at_a_time(void **state)
+{
+    fixture_t *f = *state;
+    hostile_t hostile;
+
+    rig_listen(&f->rig, f->endpoint);
+    end_t *end = be_hostile(f, &hostile);
+    xoi_shelf_t *shelf = lend_shelf(&hostile);
+    put_first(&hostile, 2);
+    put_number(&hostile, XOI_STREAM_LENT | (uint64_t)PLACE << 1 | 1);
+    put_number(&hostile, (uint64_t)1 << 32);
+    put_lent(&hostile, PLACE, (uint64_t)1 << 32);
+    xoi_ring_publish(&hostile.out);
+    fall_out_with(f, &hostile, end, EBADMSG);
+    xoi_shelf_decref(shelf);
+}
+
+static void a_shelf_that_is_none_closes_the_lane(void **state)
+{
+    fixture_t *f = *state;
+    hostile_t hostile;
+
+    rig_listen(&f->rig, f->endpoint);
+    for (int i = 0; i < 3; i++) {
+        end_t *end = be_hostile(f, &hostile);
+        int fd = i == 0 ? -1 : i == 1 ? plain_memory(WHOLE, 0) : plain_memory(WHOLE, SEALED);
+        xoi_fd_send(hostile.socket, XOI_SHM_SHELF, fd);
+        if (fd >= 0)
+            close(fd);
+        RUN_UNTIL(&f->rig, end->closed);
+        fall_out_with(f, &hostile, end, i == 0 ? EMFILE : EBADMSG);
+    }
+}
+
+/* What it does to its own memory afterwards harms what was read from there, and nobody else. */
+static void a_shelf_may_change_at_any_time(void **state)
+{
+    fixture_t *f = *state;
+    hostile_t hostile;
+
+    rig_listen(&f->rig, f->endpoint);
+    end_t *end = be_hostile(f, &hostile);
+    xoi_shelf_t *shelf = lend_shelf(&hostile);
+    for (uint64_t seq = 2; seq < 5; seq++) {
+        put_first(&hostile, seq);
+        put_lent(&hostile, PLACE, 0);
+        xoi_ring_publish(&hostile.out);
+        xoi_fd_send(hostile.socket, XOI_SHM_BELL, -1);
+        RUN_UNTIL(&f->rig, end->received == seq);
+        memset(shelf->head, 0xff, 4096);
+    }
+    assert_int_equal(end->closed, 0);
+    xoi_fd_send(hostile.socket, XOI_SHM_RETIRED, -1);
+    RUN_UNTIL(&f->rig, ((xoi_shm_lane_t *)end->lane)->borrow.count == 0);
+    xoi_shelf_decref(shelf);
+    close(hostile.socket);
+    munmap(hostile.head, WHOLE);
+    end_destroy(end);
+}
+
 #define SHM_TEST(test)                                                                             \
     {                                                                                              \
 #test, test, fixture_open, fixture_close, "shm"                                            \
@@ -238,9 +379,16 @@ static void strange_rests_are_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SHM_TEST(who_brings_no_lane_is_refused), SHM_TEST(impossible_numbers_close_the_lane),
-        SHM_TEST(garbage_closes_the_lane),       SHM_TEST(half_a_message_is_none),
+        SHM_TEST(who_brings_no_lane_is_refused),
+        SHM_TEST(impossible_numbers_close_the_lane),
+        SHM_TEST(garbage_closes_the_lane),
+        SHM_TEST(half_a_message_is_none),
         SHM_TEST(strange_rests_are_none),
+        SHM_TEST(what_was_not_lent_closes_the_lane),
+        SHM_TEST(the_first_frame_may_not_be_lent),
+        SHM_TEST(one_place_is_lent_once_at_a_time),
+        SHM_TEST(a_shelf_that_is_none_closes_the_lane),
+        SHM_TEST(a_shelf_may_change_at_any_time),
     };
     scratch_t scratch;
     int rc;

@@ -82,6 +82,35 @@ static void carries_many_buffers(void **state)
     end_destroy(&dialled);
 }
 
+/* Memory that the lane itself gives; a second message has the same. */
+static void takes_buffers_of_its_own(void **state)
+{
+    fixture_t *f = *state;
+    end_t dialled;
+    end_t *accepted = connect_pair(f, &dialled);
+
+    for (uint64_t seq = 2; seq < 10; seq += 2) {
+        zmq_msg_t buffer, same;
+        size_t size = seq * seq * 4000;
+        assert_int_equal(xo_lane_buffer(dialled.lane, size, &buffer), 0);
+        memset(zmq_msg_data(&buffer), 1, size);
+        zmq_msg_init(&same);
+        zmq_msg_copy(&same, &buffer);
+        xo_msg_t *first = make_msg(seq, 0);
+        xo_msg_t *second = make_msg(seq + 1, 0);
+        xo_msg_add_buffer(first, &buffer);
+        xo_msg_add_buffer(second, &same);
+        assert_int_equal(xo_lane_send(dialled.lane, &first), 0);
+        RUN_UNTIL(&f->rig, accepted->received == seq);
+        unsigned sum = accepted->last_sum;
+        assert_int_equal(accepted->last_bytes, size + 2);
+        assert_int_equal(xo_lane_send(dialled.lane, &second), 0);
+        RUN_UNTIL(&f->rig, accepted->received == seq + 1);
+        assert_int_equal(accepted->last_sum, sum);
+    }
+    end_destroy(&dialled);
+}
+
 static void says_that_nobody_is_there(void **state)
 {
     fixture_t *f = *state;
@@ -322,6 +351,8 @@ static void echoes_at_once(void **state)
         {"keeps order (" scheme_ ")", keeps_order, fixture_open, fixture_close, scheme_},          \
         {"carries many buffers (" scheme_ ")", carries_many_buffers, fixture_open, fixture_close,  \
          scheme_},                                                                                 \
+        {"takes buffers of its own (" scheme_ ")", takes_buffers_of_its_own, fixture_open,         \
+         fixture_close, scheme_},                                                                  \
         {"says that nobody is there (" scheme_ ")", says_that_nobody_is_there, fixture_open,       \
          fixture_close, scheme_},                                                                  \
         {"closes after the last message (" scheme_ ")", closes_after_the_last_message,             \

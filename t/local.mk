@@ -24,6 +24,7 @@ unit_tests = \
 	t/lane-fake \
 	t/lane-linger \
 	t/lane-shm \
+	t/lane-shm-bulk \
 	t/lane-shm-hostile \
 	t/lane-tcp \
 	t/lane-threads \
@@ -57,6 +58,7 @@ unit_tests = \
 	t/ring \
 	t/rogue \
 	t/settings \
+	t/shelf \
 	t/slots \
 	t/specs \
 	t/table \
@@ -70,7 +72,8 @@ threaded_tests = \
 	t/lane-threads \
 	t/pool-threads \
 	t/registry-redis \
-	t/ring
+	t/ring \
+	t/shelf
 
 # Not run under valgrind: pidfd_open(2) is unknown to it before 3.20, and what measures deadlines or
 # wants hundreds of handshakes at the same time is too slow there. The sanitizers run them all.
@@ -179,6 +182,7 @@ t_fuzz_handshake_LDFLAGS = $(libfuzzer_flags)
 t_lane_SOURCES = t/lane-rig.c t/lane.c
 t_lane_fake_SOURCES = t/lane-fake.c t/lane-rig.c
 t_lane_linger_SOURCES = t/lane-linger.c t/lane-rig.c
+t_lane_shm_bulk_SOURCES = t/lane-rig.c t/lane-shm-bulk.c
 t_lane_shm_hostile_SOURCES = t/lane-rig.c t/lane-shm-hostile.c
 t_lane_shm_SOURCES = t/lane-rig.c t/lane-shm.c
 t_lane_tcp_SOURCES = t/lane-rig.c t/lane-tcp.c
