@@ -161,7 +161,8 @@ int xo_actor_on_room(xo_actor_t *actor, void (*room)(xo_actor_t *actor, void *ar
 const xo_msg_t *xo_request_msg(const xo_request_t *request);
 xo_msg_t *xo_request_msg_mut(xo_request_t *request); /* to take a local payload or share buffers */
 xo_actor_t *xo_request_actor(const xo_request_t *request);
-bool xo_request_is_local(const xo_request_t *request); /* sent by an actor of this pool */
+bool xo_request_is_local(const xo_request_t *request);   /* sent by an actor of this pool */
+xo_link_t *xo_request_link(const xo_request_t *request); /* its answer goes over it; NULL: local */
 bool xo_request_wants_answer(const xo_request_t *request);
 bool xo_request_is_cancelled(const xo_request_t *request); /* somebody asked; see ops->cancel */
 /* The flags of the header of its result, for who makes that for xo_request_respond_msg. */

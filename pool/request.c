@@ -351,9 +351,14 @@ xo_actor_t *xo_request_actor(const xo_request_t *request)
     return request->actor;
 }
 
+xo_link_t *xo_request_link(const xo_request_t *request)
+{
+    return request->parent ? request->parent->from : request->from;
+}
+
 bool xo_request_is_local(const xo_request_t *request)
 {
-    return request->parent ? !request->parent->from : !request->from;
+    return !xo_request_link(request);
 }
 
 bool xo_request_wants_answer(const xo_request_t *request)

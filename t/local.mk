@@ -133,6 +133,7 @@ python_tests = \
 	python/tests/test_recovery.py \
 	python/tests/test_refs.py \
 	python/tests/test_serialization.py \
+	python/tests/test_shared_memory.py \
 	python/tests/test_strategies.py \
 	python/tests/test_typing.py \
 	python/tests/test_utils.py \

@@ -5,11 +5,12 @@
 
 #include "_xo/buffer.h"
 
-void xopy_body_init(xopy_body_t *body, struct xopy_pins *pins, xopy_share_t share)
+void xopy_body_init(xopy_body_t *body, struct xopy_pins *pins, xopy_share_t share, xo_link_t *link)
 {
     memset(body, 0, sizeof *body);
     body->pins = pins;
     body->share = share;
+    body->link = link;
 }
 
 static void close_frames(xopy_body_t *body)
@@ -50,9 +51,9 @@ static zmq_msg_t *new_frame(xopy_body_t *body)
     return &body->frames[body->frame_count];
 }
 
-static int copy_frame(Py_buffer *view, zmq_msg_t *frame)
+static int copy_frame(xo_link_t *link, Py_buffer *view, zmq_msg_t *frame)
 {
-    int failed = zmq_msg_init_size(frame, (size_t)view->len);
+    int failed = xo_link_buffer(link, (size_t)view->len, frame);
     if (failed)
         PyErr_NoMemory();
     else
@@ -73,8 +74,8 @@ int xopy_body_add_buffer(xopy_body_t *body, PyObject *exporter)
         return -1;
     bool shared = body->share == XOPY_SHARE_ALL ||
                   (body->share == XOPY_SHARE_IMMUTABLE && PyBytes_CheckExact(exporter));
-    int failed =
-        shared && body->pins ? xopy_pins_frame(body->pins, &view, frame) : copy_frame(&view, frame);
+    int failed = shared && body->pins ? xopy_pins_frame(body->pins, &view, frame)
+                                      : copy_frame(body->link, &view, frame);
     body->frame_count += failed == 0;
     return failed;
 }

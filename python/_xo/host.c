@@ -333,7 +333,7 @@ static xo_msg_t *host_spec(void *host, xo_request_t *request, xo_error_t *why)
     xo_msg_t *msg = NULL;
     const xo_header_t *header = xo_msg_header(xo_request_msg(request));
     (void)host;
-    xopy_body_init(&body, xopy_state()->pins, XOPY_SHARE_NONE);
+    xopy_body_init(&body, xopy_state()->pins, XOPY_SHARE_NONE, NULL);
     if (xopy_put_create(&body, xo_msg_payload(xo_request_msg(request))) == 0)
         msg = xopy_body_message(&body, header);
     xopy_body_free(&body);

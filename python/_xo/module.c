@@ -166,6 +166,14 @@ static PyObject *module_lane_totals(PyObject *module, PyObject *unused)
     return PyErr_Occurred() ? NULL : xopy_runtime_lanes(runtime);
 }
 
+static PyObject *module_lent_bytes(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    xopy_runtime_t *runtime = xopy_runtime_current(xopy_state());
+    return PyErr_Occurred() ? NULL : PyLong_FromUnsignedLongLong(xopy_runtime_lent(runtime));
+}
+
 static PyObject *module_current_run(PyObject *module, PyObject *unused)
 {
     (void)module;
@@ -259,7 +267,7 @@ static PyObject *module_encode(PyObject *module, PyObject *value)
 {
     xopy_body_t body;
     (void)module;
-    xopy_body_init(&body, NULL, XOPY_SHARE_NONE);
+    xopy_body_init(&body, NULL, XOPY_SHARE_NONE, NULL);
     PyObject *parts = NULL, *frames = PyList_New(0);
     if (frames && xopy_put_value(&body, value) == 0)
         parts = Py_BuildValue("(y#O)", body.bytes.data, (Py_ssize_t)body.bytes.size, frames);
@@ -324,6 +332,10 @@ static PyMethodDef functions[] = {
      "lane_totals()\n--\n\nWhat the running loop's pools and client have sent and received: lane "
      "->\n"
      "(messages in, messages out, bytes in, bytes out)."},
+    {"lent_bytes", module_lent_bytes, METH_NOARGS,
+     "lent_bytes()\n--\n\nHow much shared memory holds what the running loop's pools and client "
+     "have sent to\nother processes, and has not come back: an array that arrived lies there as "
+     "long as it lives."},
     {"current_run", module_current_run, METH_NOARGS, "The Run whose step this is, or None."},
     {"method", module_method, METH_VARARGS,
      "method(ref, name)\n--\n\nThe method, also one whose name begins with an underscore."},

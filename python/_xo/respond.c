@@ -86,7 +86,7 @@ static xo_msg_t *encode(const xo_request_t *request, PyObject *value)
     xo_header_t header = {.kind = XO_RESULT, .flags = xo_request_flags(request)};
     xopy_body_t body;
     xo_msg_t *msg = NULL;
-    xopy_body_init(&body, xopy_state()->pins, XOPY_SHARE_IMMUTABLE);
+    xopy_body_init(&body, xopy_state()->pins, XOPY_SHARE_IMMUTABLE, xo_request_link(request));
     if (xopy_put_value(&body, value) == 0)
         msg = xopy_body_message(&body, &header);
     xopy_body_free(&body);

@@ -322,6 +322,15 @@ PyObject *xopy_runtime_lanes(xopy_runtime_t *runtime)
     return dict;
 }
 
+unsigned long long xopy_runtime_lent(const xopy_runtime_t *runtime)
+{
+    unsigned long long bytes =
+        runtime && runtime->client ? xo_endpoint_lent_bytes(runtime->client) : 0;
+    for (xopy_pool_t *pool = runtime ? runtime->pools : NULL; pool; pool = pool->next)
+        bytes += xo_endpoint_lent_bytes(xo_pool_endpoint(pool->xo));
+    return bytes;
+}
+
 /* ---- the type ---- */
 
 static PyObject *runtime_close(PyObject *self, PyObject *unused)

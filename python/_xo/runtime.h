@@ -59,6 +59,7 @@ PyObject *xopy_find_local(xopy_ref_t *ref);
 
 /* scheme -> (messages in, messages out, bytes in, bytes out) of its endpoints; NULL runtime: {}. */
 PyObject *xopy_runtime_lanes(xopy_runtime_t *runtime);
+unsigned long long xopy_runtime_lent(const xopy_runtime_t *runtime);
 
 /* Calls loop.call_exception_handler for the exception that is set. */
 void xopy_report(xopy_runtime_t *runtime, const char *what);

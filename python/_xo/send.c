@@ -164,7 +164,7 @@ static xo_msg_t *remote_message(const xopy_target_t *target, const xopy_letter_t
 {
     xopy_body_t body;
     xo_msg_t *msg = NULL;
-    xopy_body_init(&body, xopy_state()->pins, share_of(target, letter));
+    xopy_body_init(&body, xopy_state()->pins, share_of(target, letter), target->link);
     if (put_body(&body, letter) == 0)
         msg = xopy_body_message(&body, &letter->header);
     xopy_body_free(&body);

@@ -27,6 +27,7 @@ typedef struct xopy_body {
     size_t frame_count, frame_capacity;
     xopy_share_t share;
     struct xopy_pins *pins; /* who frees what the peer has taken */
+    xo_link_t *link;        /* that it goes over; what is copied is copied to where the peer is */
     PyObject **seen;        /* containers met so far that something else refers to */
     size_t seen_count, seen_capacity;
     int depth;           /* levels of msgpack open */
@@ -35,7 +36,7 @@ typedef struct xopy_body {
     int known_refs;      /* to the value that is written next: those of its container and ours */
 } xopy_body_t;
 
-void xopy_body_init(xopy_body_t *body, struct xopy_pins *pins, xopy_share_t share);
+void xopy_body_init(xopy_body_t *body, struct xopy_pins *pins, xopy_share_t share, xo_link_t *link);
 /* Closes the frames that were not moved away. */
 void xopy_body_free(xopy_body_t *body);
 /* Makes the message: header, bytes, and the frames as its buffers. Raises MemoryError. */

@@ -19,7 +19,7 @@
 
     asyncio.run(main())
 """
-from _xo import lane_totals
+from _xo import lane_totals, lent_bytes
 
 from . import errors
 from .api import (
@@ -96,6 +96,7 @@ __all__ = [
     "has_actor",
     "kill_actor",
     "lane_totals",
+    "lent_bytes",
     "link",
     "list_actors",
     "list_nodes",
