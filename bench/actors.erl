@@ -1,5 +1,6 @@
 %% actors.erl - what processes of Erlang/OTP cost on this machine: round trips and messages within one
-%% node, and between two nodes, whose distribution goes over tcp. Prints one JSON object (out.h).
+%% node, and between two nodes, whose distribution goes over tcp; "one_core" are those of a node that
+%% uses one core, as a pool does. Prints one JSON object (out.h).
 %%
 %% `erl -s actors main -extra NODE` measures; the other node runs `erl -s actors serve`.
 -module(actors).
@@ -24,17 +25,22 @@ main() ->
     pong = net_adm:ping(Far),
     Near = spawn(fun echo/0),
     io:format("{\"cpus\": ~b", [erlang:system_info(schedulers_online)]),
-    latency("erlang_call_us", Near, ?ROUND_TRIPS),
-    number("erlang_calls_per_s", pipelined(Near, ?PIPELINED)),
-    number("erlang_tells_per_s", one_way(Near, ?ONE_WAY)),
+    near("erlang", Near),
     spawn_many(),
     latency("erlang_far_call_us", {echo, Far}, ?FAR_ROUND_TRIPS),
     number("erlang_far_calls_per_s", pipelined({echo, Far}, ?PIPELINED)),
     number("erlang_far_tells_per_s", one_way({echo, Far}, ?FAR_ONE_WAY)),
     bulk({echo, Far}),
+    erlang:system_flag(schedulers_online, 1),
+    near("erlang_one_core", Near),
     io:format("}~n"),
     {echo, Far} ! stop,
     halt(0).
+
+near(Prefix, Near) ->
+    latency(Prefix ++ "_call_us", Near, ?ROUND_TRIPS),
+    number(Prefix ++ "_calls_per_s", pipelined(Near, ?PIPELINED)),
+    number(Prefix ++ "_tells_per_s", one_way(Near, ?ONE_WAY)).
 
 %% What is measured: a message with a reference comes back, one without is counted.
 echo() ->

@@ -110,7 +110,8 @@ def judge(figures):
         ratio = better_by(name, ours, against)
         needed = goal.goal if goal.other else 1
         known = ratio is not None and goal.goal is not None
-        judged.append({"table": goal.table, "figure": goal.figure, "ours": ours, "other": other,
-                       "ratio": ratio, "goal": goal.goal,
+        judged.append({"table": goal.table, "figure": goal.figure, "name": name, "ours": ours,
+                       "other": other, "compared": goal.other is not None, "ratio": ratio,
+                       "goal": goal.goal,
                        "reached": ratio >= needed if known else None})
     return judged

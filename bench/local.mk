@@ -1,6 +1,7 @@
 # Measurements: `make bench` builds and runs them, `make bench ARGS=--quick` a little of each.
 # Nothing here is a test. One file a line, sorted.
 bench_programs = \
+	bench/count \
 	bench/entries \
 	bench/lane \
 	bench/micro \
@@ -14,6 +15,9 @@ CLEANFILES += $(bench_programs)
 bench_common = bench/hist.c bench/out.c
 bench_station = bench/actors.c bench/station.c $(bench_common)
 
+bench_count_SOURCES = bench/count.c $(bench_station)
+bench_count_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS)
+bench_count_LDADD = libxo.la $(ZMQ_LIBS)
 bench_entries_SOURCES = bench/entries.c $(bench_common)
 bench_entries_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS)
 bench_entries_LDADD = registry/libxo-registry.la libxo/libxo-core.la
@@ -41,26 +45,28 @@ noinst_HEADERS += \
 	bench/station.h
 EXTRA_DIST += \
 	bench/actors.erl \
+	bench/baseline.json \
 	bench/caf.cpp \
+	bench/count.py \
 	bench/erlang.py \
 	bench/floor.py \
 	bench/goals.py \
 	bench/hist.py \
+	bench/plot \
 	bench/programs.py \
 	bench/python.py \
+	bench/ratios.py \
 	bench/run \
 	bench/tables.py
 
 # A program in C++, made where the library that it measures is there.
 CLEANFILES += bench/caf
-caf_sources = $(srcdir)/bench/caf.cpp -x c $(srcdir)/bench/hist.c $(srcdir)/bench/out.c -x none
-bench-caf:
+bench-caf: $(bench_programs)
 	@if echo '#include <caf/all.hpp>' | $(CXX) -x c++ -E - >/dev/null 2>&1; then \
-	    $(MKDIR_P) bench && \
-	    $(CXX) -std=c++17 -O2 -D_GNU_SOURCE -I$(srcdir) -o bench/caf $(caf_sources) \
-	        -lcaf_io -lcaf_core; \
+	    $(CXX) -std=c++17 -O2 -D_GNU_SOURCE -I$(srcdir) -o bench/caf $(srcdir)/bench/caf.cpp \
+	        bench/hist.$(OBJEXT) bench/out.$(OBJEXT) -lcaf_io -lcaf_core; \
 	fi
 
-bench: all $(bench_programs) bench-caf
+bench: all bench-caf
 	$(AM_TESTS_ENVIRONMENT) '$(PYTHON)' $(srcdir)/bench/run $(ARGS)
 .PHONY: bench bench-caf

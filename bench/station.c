@@ -83,7 +83,8 @@ void station_open(station_t *station, const char *lanes, const char *broker)
     if (lanes)
         setenv("XO_LANES", lanes, 1);
     station->ctx = xo_ctx_create("bench", &err);
-    station->loop = xo_loop_create(&err);
+    if (!station->loop)
+        station->loop = xo_loop_create(&err);
     station->host = xo_host_c_create(NULL, NULL, &err);
     if (!station->ctx || !station->loop || !station->host)
         xob_die("set-up", err.text);

@@ -20,7 +20,8 @@ typedef struct station {
 } station_t;
 
 /* A pool with the actors "echo" and "caller". `lanes`: what XO_LANES allows it (NULL: as it is).
- * `broker`: the lane endpoint of the broker that it joins, or NULL. Exits on failure. */
+ * `broker`: the lane endpoint of the broker that it joins, or NULL. `station->loop`: NULL, or that
+ * of another station. Exits on failure. */
 void station_open(station_t *station, const char *lanes, const char *broker);
 void station_close(station_t *station);
 const char *station_address(const station_t *station);

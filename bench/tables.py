@@ -9,6 +9,20 @@ def number(value):
     return f"{value:,.0f}" if value >= 10000 else f"{value:.3g}" if value < 100 else f"{value:.4g}"
 
 
+SCALES = {"_us": ((1e6, "s"), (1e3, "ms"), (1, "µs"), (1e-3, "ns")),
+          "_per_s": ((1e6, "M/s"), (1e3, "k/s"), (1, "/s")), "_gib_s": ((1, "GiB/s"),),
+          "_s": ((1, "s"), (1e-3, "ms")), "_mb": ((1, "MB"),), "_bytes": ((1, "B"),)}
+
+
+def with_unit(name, value):
+    """A figure for people; the end of its name says in what it is."""
+    if value is None:
+        return "-"
+    steps = next(steps for end, steps in SCALES.items() if name.endswith(end))
+    scale, unit = next((step for step in steps if value >= step[0]), steps[-1])
+    return f"{number(value / scale)} {unit}"
+
+
 def ratio_text(value):
     return "-" if value is None else f"{number(value)}x"
 
@@ -65,16 +79,19 @@ def print_curves(curves):
         print_rows([family.upper()] + names, rows)
 
 
+def goal_rows(judged, table):
+    """figure, ours, the other's, by how much ours is better, the goal, whether it is reached"""
+    for row in judged:
+        if row["table"] == table:
+            name, goal = row["name"], row["goal"]
+            wanted = "" if goal is None else ratio_text(goal) if row["compared"] else \
+                with_unit(name, goal)
+            yield [row["figure"], with_unit(name, row["ours"]), with_unit(name, row["other"]),
+                   ratio_text(row["ratio"]), wanted,
+                   {True: "yes", False: "NO", None: ""}[row["reached"]]]
+
+
 def print_goals(judged):
     for table in dict.fromkeys(row["table"] for row in judged):
-        rows = []
-        for row in judged:
-            if row["table"] != table:
-                continue
-            absolute = row["other"] is None and row["goal"] and row["goal"] > 100
-            goal = "" if row["goal"] is None else number(row["goal"])
-            goal += "" if absolute or not goal else "x"
-            reached = {True: "yes", False: "NO", None: ""}[row["reached"]]
-            rows.append([row["figure"], number(row["ours"]), number(row["other"]),
-                         ratio_text(row["ratio"]), goal, reached])
-        print_rows([table, "xo", "other", "better by", "goal", "reached"], rows)
+        print_rows([table, "xo", "other", "better by", "goal", "reached"],
+                   list(goal_rows(judged, table)))

@@ -2,6 +2,9 @@
 dist_doc_DATA += \
 	doc/coming-from-xoscar.md \
 	doc/design.md \
+	doc/performance-curves.svg \
+	doc/performance-goals.svg \
+	doc/performance-latency.svg \
 	doc/performance.md \
 	doc/python.md \
 	doc/registry.md \

@@ -286,6 +286,7 @@ PY_LOG_COMPILER = $(run_test) $(PYTHON) $(srcdir)/t/tap/pytest-tap.py
 full_tests = \
 	t/full-pythons.t \
 	t/full-asan.t \
+	t/full-bench.t \
 	t/full-distcheck.t \
 	t/full-fuzz.t \
 	t/full-install.t \
