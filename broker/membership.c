@@ -101,6 +101,7 @@ void xo_supervisor_linked(xo_supervisor_t *supervisor, xo_link_t *link)
     member->endpoint = peer->id;
     member->pid = peer->pid;
     member->heard_ns = xo_loop_now(supervisor->loop);
+    member->checks = 0;
     memcpy(member->label, peer->label, sizeof(member->label));
     memcpy(member->address, peer->address, sizeof(member->address));
     if (member->state == XO_POOL_STOPPING)
@@ -149,6 +150,7 @@ void xo_supervisor_unlinked(xo_supervisor_t *supervisor, xo_link_t *link, const 
 void xo_supervisor_heartbeat(xo_supervisor_t *supervisor, xo_member_t *member, xo_slice_t body)
 {
     member->heard_ns = xo_loop_now(supervisor->loop);
+    member->checks = 0;
     xo_member_heartbeat(member, body);
     if (member->state != XO_POOL_SUSPECT || member->link == NULL)
         return;
@@ -161,7 +163,8 @@ static void check_liveness(xo_supervisor_t *supervisor, xo_member_t *member)
     int64_t heartbeat_ns = supervisor->options.heartbeat_ms * XO_MS;
     bool is_up = member->state == XO_POOL_READY || member->state == XO_POOL_RECOVERING;
     if (!is_up || member->link == NULL ||
-        xo_liveness(member->heard_ns, xo_loop_now(supervisor->loop), heartbeat_ns) == XO_ALIVE)
+        xo_liveness(member->heard_ns, xo_loop_now(supervisor->loop), heartbeat_ns,
+                    ++member->checks) == XO_ALIVE)
         return;
     xo_member_set_state(member, XO_POOL_SUSPECT);
     xo_supervisor_tell(supervisor, member, XO_FACT_STATE, "lost heartbeats");

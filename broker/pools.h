@@ -43,6 +43,7 @@ typedef struct xo_member {
     uint64_t restarts;
     xo_link_t *link;  /* a reference; NULL: none */
     int64_t heard_ns; /* the last heartbeat or hello, the loop's clock */
+    unsigned checks;  /* of its liveness since then */
     bool changed;     /* since it was last published */
 
     /* What its last heartbeat said. */

@@ -4,26 +4,34 @@
 #include "t/unit.h"
 
 #define SECOND ((int64_t)1000000000)
+#define OFTEN 100
 
 static void a_heartbeat_in_time_is_alive(void **unused)
 {
     (void)unused;
-    assert_int_equal(xo_liveness(10 * SECOND, 10 * SECOND, SECOND), XO_ALIVE);
-    assert_int_equal(xo_liveness(10 * SECOND, 11 * SECOND, SECOND), XO_ALIVE);
+    assert_int_equal(xo_liveness(10 * SECOND, 10 * SECOND, SECOND, OFTEN), XO_ALIVE);
+    assert_int_equal(xo_liveness(10 * SECOND, 11 * SECOND, SECOND, OFTEN), XO_ALIVE);
 }
 
 static void three_may_be_missing(void **unused)
 {
     (void)unused;
-    assert_int_equal(xo_liveness(10 * SECOND, 13 * SECOND, SECOND), XO_ALIVE);
-    assert_int_equal(xo_liveness(10 * SECOND, 13 * SECOND + 1, SECOND), XO_SUSPECT);
+    assert_int_equal(xo_liveness(10 * SECOND, 13 * SECOND, SECOND, OFTEN), XO_ALIVE);
+    assert_int_equal(xo_liveness(10 * SECOND, 13 * SECOND + 1, SECOND, OFTEN), XO_SUSPECT);
 }
 
 static void the_bound_follows_the_heartbeat(void **unused)
 {
     (void)unused;
-    assert_int_equal(xo_liveness(0, SECOND, SECOND / 10), XO_SUSPECT);
-    assert_int_equal(xo_liveness(0, 30 * SECOND, 10 * SECOND), XO_ALIVE);
+    assert_int_equal(xo_liveness(0, SECOND, SECOND / 10, OFTEN), XO_SUSPECT);
+    assert_int_equal(xo_liveness(0, 30 * SECOND, 10 * SECOND, OFTEN), XO_ALIVE);
+}
+
+static void who_stood_still_blames_nobody(void **unused)
+{
+    (void)unused;
+    assert_int_equal(xo_liveness(0, 60 * SECOND, SECOND, 1), XO_ALIVE);
+    assert_int_equal(xo_liveness(0, 60 * SECOND, SECOND, XO_MISSED_HEARTBEATS), XO_SUSPECT);
 }
 
 int main(void)
@@ -32,6 +40,7 @@ int main(void)
         cmocka_unit_test(a_heartbeat_in_time_is_alive),
         cmocka_unit_test(three_may_be_missing),
         cmocka_unit_test(the_bound_follows_the_heartbeat),
+        cmocka_unit_test(who_stood_still_blames_nobody),
     };
     return run_tap(tests);
 }
