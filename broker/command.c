@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,4 +115,31 @@ int xo_command_set(xo_pool_spec_t *spec, const char *command, const char *module
     if (!takes_modules)
         return xo_error_set(err, EINVAL, "modules go with 'python' and 'xo-pool' only");
     return add_modules(spec, modules, err);
+}
+
+/* The number that --pools (or an abbreviation of it) or -n has; NULL: this is neither. */
+static const char *pools_option(char *const *arg)
+{
+    static const char name[] = "--pools";
+    size_t size = strcspn(*arg, "=");
+    if (strncmp(*arg, "-n", 2) == 0)
+        return (*arg)[2] ? *arg + 2 : arg[1];
+    if (size < strlen("--p") || strncmp(*arg, name, size) != 0 || size >= sizeof(name))
+        return NULL;
+    return (*arg)[size] ? *arg + size + 1 : arg[1];
+}
+
+int xo_command_pools(const xo_pool_spec_t *spec)
+{
+    int pools = 1;
+    const char *slash = strrchr(spec->argv[0], '/');
+    if (strcmp(slash ? slash + 1 : spec->argv[0], "xo-pool") != 0)
+        return 1;
+    for (char *const *arg = spec->argv + 1; *arg != NULL; arg++) {
+        const char *number = pools_option(arg);
+        int given = number ? atoi(number) : 0;
+        if (given > 0 && given <= UINT16_MAX) /* others xo-pool refuses */
+            pools = given;
+    }
+    return pools;
 }

@@ -11,4 +11,8 @@
  * NULL) are given to the first two with --module. EINVAL. */
 int xo_command_set(xo_pool_spec_t *spec, const char *command, const char *modules, xo_error_t *err);
 
+/* How many pools a process with the spec's argv runs, each at a port of its own: xo-pool's --pools;
+ * 1 for what is no xo-pool, or names no number. */
+int xo_command_pools(const xo_pool_spec_t *spec);
+
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "broker/broker.h"
+#include "broker/command.h"
 #include "broker/node_dir.h"
 #include "broker/own_registry.h"
 #include "libxo/ctx.h"
@@ -169,7 +170,7 @@ static int start_pools_of(xo_node_t *node, const xo_pool_settings_t *pools, xo_e
 {
     for (int i = 0; i < pools->count; i++) {
         xo_pool_spec_t *spec = xo_pool_spec_copy(pools->spec);
-        int rc = spec ? xo_pool_spec_shift_ports(spec, i, err)
+        int rc = spec ? xo_pool_spec_shift_ports(spec, i * xo_command_pools(spec), err)
                       : xo_error_set(err, ENOMEM, "out of memory");
         if (rc == 0)
             rc = xo_broker_start_pool(node->broker, spec, err);

@@ -17,7 +17,8 @@ typedef struct xo_settings_reader {
     const char *path;
     FILE *file;
     int line;
-    bool continues;  /* the line goes on with the value of the one before */
+    char keyless[INI_NAME_BYTES]; /* the [pool NAME] that had no key so far; "": none */
+    bool continues;               /* the line goes on with the value of the one before */
     unsigned seen;   /* keys of [node] that were set, a bit for each row of the table */
     unsigned *seens; /* the same for each pool */
     xo_settings_t *settings;
@@ -307,10 +308,15 @@ static bool is_pool_section(const char *section)
     return strncmp(section, "pool", 4) == 0 && (section[4] == 0 || isblank(section[4]));
 }
 
+static bool is_too_long(const char *name)
+{
+    return strlen(name) >= INI_NAME_BYTES - 1;
+}
+
 static int set_any(reader_t *reader, const char *section, const char *name, const char *value,
                    xo_error_t *err)
 {
-    if (strlen(name) >= INI_NAME_BYTES - 1 || strlen(section) >= INI_NAME_BYTES - 1)
+    if (is_too_long(name) || is_too_long(section))
         return xo_error_set(err, EINVAL, "[%s] %s: a name is longer than %d bytes", section, name,
                             INI_NAME_BYTES - 2);
     if (strcmp(section, "node") == 0)
@@ -336,6 +342,29 @@ static void fail(reader_t *reader, int line, const xo_error_t *why)
         xo_error_set(reader->err, why->errnum, "%s: %s", reader->path, why->text);
 }
 
+/* The section before had no keys: libinih told nothing of it. */
+static void end_section(reader_t *reader)
+{
+    xo_error_t why = {0};
+    const char *name = reader->keyless + strlen("pool");
+    if (reader->keyless[0] == 0 || reader->failed)
+        return;
+    if (begin_pool(reader, name + strspn(name, " \t"), &why) < 0)
+        fail(reader, 0, &why);
+    reader->keyless[0] = 0;
+}
+
+static void begin_section(reader_t *reader, const char *line)
+{
+    const char *end = line[0] == '[' ? strchr(line, ']') : NULL;
+    if (end == NULL)
+        return;
+    end_section(reader);
+    snprintf(reader->keyless, sizeof(reader->keyless), "%.*s", (int)(end - line - 1), line + 1);
+    if (!is_pool_section(reader->keyless))
+        reader->keyless[0] = 0;
+}
+
 /* libinih's reader: like fgets. Counts the lines, and refuses those that libinih would cut. */
 static char *read_line(char *text, int size, void *stream)
 {
@@ -353,6 +382,7 @@ static char *read_line(char *text, int size, void *stream)
         fail(reader, reader->line, &why);
         return NULL;
     }
+    begin_section(reader, text);
     return text;
 }
 
@@ -360,6 +390,7 @@ static int on_key(void *user, const char *section, const char *name, const char 
 {
     reader_t *reader = user;
     xo_error_t why = {0};
+    reader->keyless[0] = 0;
     if (reader->failed)
         return 0;
     if (set_any(reader, section, name, value, &why) == 0)
@@ -380,6 +411,7 @@ static void read_settings(reader_t *reader)
         xo_error_set(&why, EIO, "cannot be read");
         fail(reader, 0, &why);
     }
+    end_section(reader);
     if (!reader->failed && end_pool(reader, &why) < 0)
         fail(reader, 0, &why);
 }

@@ -198,6 +198,7 @@ static int perform(call_t *call)
         call->node = xoi_node_open(call->args, &status);
     if (status != XOI_OK)
         return status;
+    xoi_node_cancel_on_interrupt(call->node);
     bool broker = !call->address[0] && xo_slice_eq_str(call->uid, XO_BROKER_UID);
     return broker ? ask_broker(call) : call_actor(call);
 }
@@ -229,7 +230,7 @@ const xoi_command_t xoi_command_call = {
             "with this uid. The uid xo.broker is the node's broker itself.\n"
             "\n"
             "exit status: 4 the method raised an error, 5 no such actor (or several), 6 no\n"
-            "answer in time\n"
+            "answer in time, 130 interrupted by Ctrl-C, which cancels the call\n"
             "\n"
             "examples:\n"
             "  xo call counter add 5\n"

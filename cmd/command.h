@@ -17,7 +17,8 @@ enum {
     XOI_NO_NODE = 3,  /* no node could be reached */
     XOI_RAISED = 4,   /* the actor's method raised an error */
     XOI_NO_ACTOR = 5, /* no such actor, or more than one */
-    XOI_TIMEOUT = 6   /* no answer in time */
+    XOI_TIMEOUT = 6,  /* no answer in time */
+    XOI_INTERRUPTED = 130
 };
 
 /* What the command line said. Strings point into argv. */

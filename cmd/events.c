@@ -1,4 +1,5 @@
 /* events.c - xo events: what happened, and with --follow what happens. */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,10 +100,10 @@ static void print_event(reader_t *reader, json_object *event)
         json_object_object_get_ex(event, "type", &type);
         char *name = xoi_text_fit(xoi_cell_text(type), 13);
         char *text = details(event, reader->args->wide);
-        if (!reader->args->wide)
-            text = xoi_text_fit(text, xoi_text_columns() - BEFORE_TEXT);
+        bool wrap = !reader->args->wide && xoi_text_has_columns();
         print_time(event);
-        printf("  %-13s  %s\n", name, text);
+        printf("  %-13s  ", name);
+        xoi_text_wrap(text, wrap ? xoi_text_columns() - BEFORE_TEXT : INT_MAX, BEFORE_TEXT);
         free(name);
         free(text);
     }

@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "cmd/json.h"
 #include "cmd/text.h"
@@ -14,8 +17,42 @@ struct xoi_node {
     xo_client_t *client;
     xo_endpoint_t *endpoint;
     xo_loop_t *loop;
-    xo_link_t *link; /* to the broker, or to the pool that --node names, which passes on */
+    xo_link_t *link;   /* to the broker, or to the pool that --node names, which passes on */
+    xo_io_t interrupt; /* a signalfd; active: see xoi_node_cancel_on_interrupt */
+    xo_future_t *asked;
+    bool interrupted;
 };
+
+static void on_interrupt(xo_io_t *io, int revents, void *arg)
+{
+    (void)revents;
+    xoi_node_t *node = arg;
+    struct signalfd_siginfo info;
+    sigset_t set;
+    if (read(io->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+        return;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_UNBLOCK, &set, NULL); /* the second one ends us */
+    node->interrupted = true;
+    if (node->asked)
+        xo_future_cancel(node->asked);
+}
+
+void xoi_node_cancel_on_interrupt(xoi_node_t *node)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0)
+        return;
+    xo_io_init(&node->interrupt, node->loop, fd, XO_READ, on_interrupt, node);
+    if (xo_io_start(&node->interrupt) < 0)
+        close(fd);
+    else
+        sigprocmask(SIG_BLOCK, &set, NULL);
+}
 
 xoi_node_t *xoi_node_open(const xoi_args_t *args, int *status)
 {
@@ -40,6 +77,10 @@ void xoi_node_close(xoi_node_t *node)
 {
     if (!node)
         return;
+    if (node->interrupt.active) {
+        xo_io_stop(&node->interrupt);
+        close(node->interrupt.fd);
+    }
     xo_link_decref(node->link);
     xo_client_destroy(node->client);
     free(node);
@@ -123,7 +164,12 @@ int xoi_node_ask(xoi_node_t *node, const char *what, const char *method, xo_slic
     *future = xo_client_ask_broker(node->client, &err, method, args);
     if (!*future)
         return xoi_complain(XOI_FAILED, "%s: %s", what, err.text);
-    if (xo_future_wait(*future, wait_ms, &err) < 0)
+    node->asked = *future;
+    int late = xo_future_wait(*future, wait_ms, &err);
+    node->asked = NULL;
+    if (node->interrupted)
+        return xoi_complain(XOI_INTERRUPTED, "%s: interrupted, and cancelled", what);
+    if (late < 0)
         return xoi_complain(XOI_TIMEOUT, "%s: no answer within %g s", what,
                             (double)timeout_ms / 1e3);
     const xo_msg_t *answer = xo_future_answer(*future);

@@ -25,6 +25,9 @@ bool xoi_node_wait(xoi_node_t *node, int64_t ms);
  * in front, and returns what to exit with. The caller destroys *future in any case. */
 int xoi_node_ask(xoi_node_t *node, const char *what, const char *method, xo_slice_t args,
                  int64_t timeout_ms, xo_future_t **future);
+/* From now on Ctrl-C cancels what is asked, and xoi_node_ask returns XOI_INTERRUPTED; the second
+ * one ends the process. */
+void xoi_node_cancel_on_interrupt(xoi_node_t *node);
 /* The same; gives the result, made of records, as JSON. The caller puts it. */
 int xoi_node_records(xoi_node_t *node, const char *method, xo_slice_t args, int64_t timeout_ms,
                      json_object **records);

@@ -147,6 +147,28 @@ int xoi_text_columns(void)
     return columns < COLUMNS_MIN ? COLUMNS_MIN : columns > 10000 ? 10000 : (int)columns;
 }
 
+bool xoi_text_has_columns(void)
+{
+    const char *set = getenv("COLUMNS");
+    return (set && strtol(set, NULL, 10) > 0) || isatty(STDOUT_FILENO);
+}
+
+void xoi_text_wrap(const char *text, int width, int indent)
+{
+    while (xoi_text_width(text) > width) {
+        size_t fits = head_bytes(text, width);
+        size_t end = fits;
+        while (end > 0 && text[end] != ' ')
+            end--;
+        if (end == 0)
+            end = fits ? fits : char_bytes(text);
+        printf("%.*s\n%*s", (int)end, text, indent, "");
+        text += end;
+        text += *text == ' ';
+    }
+    printf("%s\n", text);
+}
+
 char *xoi_text_printf(const char *format, ...)
 {
     va_list args;

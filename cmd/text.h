@@ -31,6 +31,12 @@ char *xoi_text_fit(char *text, int width);
  * less than 40. */
 int xoi_text_columns(void);
 
+/* Is the width known, by $COLUMNS or because stdout is a terminal? */
+bool xoi_text_has_columns(void);
+/* Prints `text` over several lines, of at most `width` columns, which begin with `indent` blanks
+ * but for the first; broken at a blank where there is one. */
+void xoi_text_wrap(const char *text, int width, int indent);
+
 char *xoi_text_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 char *xoi_text_age(int64_t seconds);   /* "42s", "3m12s", "5h07m", "12d03h" */
 char *xoi_text_count(uint64_t number); /* "123456", "12.3M" */

@@ -359,9 +359,13 @@ static int derive_identity(member_t *member, xo_error_t *err)
     self->index = -1;
     if (derive_address(member, err) < 0)
         return -1;
-    size_t used = strlen(self->label);
-    if (used)
-        snprintf(self->label + used, sizeof self->label - used, "-%d", member->index);
+    char label[XO_LABEL_BYTES + 16] = "";
+    if (self->label[0])
+        snprintf(label, sizeof label, "%s-%d", self->label, member->index);
+    if (strlen(label) >= sizeof self->label)
+        return xo_error_set(err, EINVAL, "label %s: '%s' is longer than %d bytes", self->label,
+                            label, XO_LABEL_BYTES - 1);
+    strcpy(self->label, label);
     member->options.owner = 0; /* the first one watches for all */
     return 0;
 }

@@ -32,6 +32,10 @@ stop_pool() {
 }
 is_ended() { ! grep -qs '^State:[[:space:]]*[^Z]' "/proc/$1/status"; }
 
+run env XO_POOL_LABEL="$(printf "%062d" 0)" xo-pool --broker none --pools 2 --module "$modules/counter.so"
+is "$status" 1 "a label that is too long for the second of several pools is refused"
+like "$errors" "longer than 63 bytes" "which is said"
+
 # ---- without a pool ----------------------------------------------------------------------------
 
 run xo-pool --help

@@ -122,11 +122,28 @@ like "$errors" "^  $second/counter\$" "a uid in two pools: the second candidate"
 is "$(xo call "$second/counter" add 1)" 1 "a uid in two pools: naming one helps"
 is "$(xo call xo.broker ping)" '"pong"' "the broker can be called"
 
+# ---- Ctrl-C ------------------------------------------------------------------------------------
+
+stopped=$(xo pools --json | grep "\"address\":\"$second\"" | value pid)
+kill -STOP "$stopped"
+xo call "$second/counter" add 1 2>"$work/call.err" &
+caller=$!
+listens() { grep -qE '^SigBlk:.*[2367abef]$' "/proc/$caller/status"; }
+until_true listens
+kill -INT "$caller"
+wait "$caller"
+is "$?" 130 "Ctrl-C ends a call that hangs"
+like "$(cat "$work/call.err")" "^xo: call $second/counter add: interrupted" "and says so"
+kill -CONT "$stopped"
+
 # ---- events ------------------------------------------------------------------------------------
 
 run xo events -n 100
 like "$out" ' pool\.up +' "events has the pools"
-fits "$out" 80 "events fits 80 columns"
+like "$out" "actor\.up .* uid=counter class=Counter address=$first\$" "a pipe gets all on one line"
+run env COLUMNS=60 xo events -n 100
+fits "$out" 60 "events fits the columns that there are"
+like "$out" "^ {35}address=$first\$" "and goes on in the next line"
 run xo events -n 2 --json
 is "$(printf '%s\n' "$out" | value id | grep -cE '^[0-9]+-[0-9]+$')" 2 "events -n 2 --json has two"
 last=$(printf '%s\n' "$out" | value id | tail -n 1)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "broker/command.h"
 #include "broker/settings.h"
 #include "t/unit.h"
 
@@ -158,6 +159,25 @@ static void ports_of_several_pools_are_counted(void **unused)
     xo_settings_destroy(settings);
 }
 
+static void pools_of_one_process_are_counted(void **unused)
+{
+    static const struct {
+        const char *command;
+        int pools;
+    } cases[] = {
+        {"xo-pool", 1},           {"xo-pool --pools 3", 3},   {"xo-pool --pools=3 -m x", 3},
+        {"xo-pool -n 3", 3},      {"xo-pool --poo=4 -n3", 3}, {"/usr/bin/xo-pool -n2", 2},
+        {"xo-pool --pools x", 1}, {"xo-pool -n", 1},          {"other -n 3", 1}};
+    (void)unused;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        xo_error_t err;
+        xo_pool_spec_t *spec = xo_pool_spec_create();
+        assert_int_equal(xo_command_set(spec, cases[i].command, NULL, &err), 0);
+        assert_int_equal(xo_command_pools(spec), cases[i].pools);
+        xo_pool_spec_destroy(spec);
+    }
+}
+
 static void mistakes_name_file_and_line(void **unused)
 {
     (void)unused;
@@ -182,6 +202,9 @@ static void mistakes_of_a_whole_section_are_told(void **unused)
 {
     (void)unused;
     assert_mistake("[pool p]\ncount = 2\n", 0, "[pool p] has no command");
+    assert_mistake("[pool p]\n", 0, "[pool p] has no command");
+    assert_mistake("[pool p]\n[node]\ncluster = x\n", 0, "[pool p] has no command");
+    assert_mistake("[pool]\n", 0, "needs a name");
     assert_mistake("[pool p]\ncommand = /bin/x\nmodules = m\n", 0, "modules go with");
     assert_mistake("[pool p]\ncommand = 'x\n", 0, "unbalanced");
     assert_mistake("[pool p]\ncommand = $(reboot)\n", 0, "substitution");
@@ -213,6 +236,7 @@ int main(void)
         cmocka_unit_test(pool_settings_are_read),
         cmocka_unit_test(python_and_xo_pool_get_their_modules),
         cmocka_unit_test(ports_of_several_pools_are_counted),
+        cmocka_unit_test(pools_of_one_process_are_counted),
         cmocka_unit_test(mistakes_name_file_and_line),
         cmocka_unit_test(mistakes_of_a_whole_section_are_told),
         cmocka_unit_test(long_lines_are_refused_not_cut),
