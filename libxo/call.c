@@ -150,21 +150,18 @@ static void deadline_passed(xo_timer_t *timer, void *arg)
         xoi_cancel_send(call->endpoint, call->link, call->target_id, call->seq);
 }
 
-static xo_call_t *call_create(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t *msg,
-                              xo_answer_f answer, void *arg)
+static xo_call_t *call_create(xo_endpoint_t *endpoint, xo_link_t *link, xo_answer_f answer,
+                              void *arg)
 {
     xo_call_t *call = xoi_cache_calloc(sizeof *call);
     if (!call)
         return NULL;
     call->endpoint = endpoint;
     call->seq = ++endpoint->next_seq;
-    call->target_id = xo_msg_header(msg)->target_id;
     call->link = link ? xo_link_incref(link) : NULL;
     call->answer = answer;
     call->arg = arg;
     xo_timer_init(&call->timer, endpoint->loop, deadline_passed, call);
-    xo_msg_set_seq(msg, call->seq);
-    xo_msg_set_sender_id(msg, endpoint->self.id);
     return call;
 }
 
@@ -184,10 +181,10 @@ static void call_free(xo_call_t *call)
     xoi_cache_free(call, sizeof *call);
 }
 
-static xo_call_t *call_begin(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t *msg,
-                             int64_t deadline_ns, xo_answer_f answer, void *arg, xo_error_t *err)
+static xo_call_t *call_begin(xo_endpoint_t *endpoint, xo_link_t *link, int64_t deadline_ns,
+                             xo_answer_f answer, void *arg, xo_error_t *err)
 {
-    xo_call_t *call = call_create(endpoint, link, msg, answer, arg);
+    xo_call_t *call = call_create(endpoint, link, answer, arg);
     if (!call || call_list(call) < 0) {
         if (call)
             call_free(call);
@@ -198,10 +195,10 @@ static xo_call_t *call_begin(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t 
     return call;
 }
 
-xo_call_t *xoi_own_call(xo_endpoint_t *endpoint, xo_msg_t *msg, int64_t deadline_ns,
-                        xo_answer_f answer, void *arg, xo_error_t *err)
+xo_call_t *xoi_own_call(xo_endpoint_t *endpoint, int64_t deadline_ns, xo_answer_f answer, void *arg,
+                        xo_error_t *err)
 {
-    return call_begin(endpoint, NULL, msg, deadline_ns, answer, arg, err);
+    return call_begin(endpoint, NULL, deadline_ns, answer, arg, err);
 }
 
 void xoi_own_call_forget(xo_call_t *call)
@@ -234,9 +231,12 @@ xo_call_t *xo_endpoint_call(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t *
                             unsigned flags, int64_t deadline_ns, xo_answer_f answer, void *arg,
                             xo_error_t *err)
 {
-    xo_call_t *call = call_begin(endpoint, link, *msg, deadline_ns, answer, arg, err);
+    xo_call_t *call = call_begin(endpoint, link, deadline_ns, answer, arg, err);
     if (!call)
         return NULL;
+    call->target_id = xo_msg_header(*msg)->target_id;
+    xo_msg_set_seq(*msg, call->seq);
+    xo_msg_set_sender_id(*msg, endpoint->self.id);
     if (!link) {
         deliver_local(endpoint, call, msg);
         return call;

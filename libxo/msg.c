@@ -52,6 +52,8 @@ static xo_msg_t *create_framed(const xo_header_t *header, xo_slice_t body)
         return NULL;
     if (xoi_msg_build_frame(msg, header, body) < 0)
         xo_msg_destroy(&msg);
+    else
+        msg->bytes = zmq_msg_size(xoi_msg_frame(msg));
     return msg;
 }
 
@@ -89,14 +91,34 @@ static char *place_texts(char *at, xo_header_t *header)
     return place(at, &header->trace);
 }
 
-static xo_msg_t *create_inline(const xo_header_t *header, xo_slice_t body)
+size_t xoi_msg_place_bytes(const xo_header_t *header, size_t body_bytes)
 {
-    xo_msg_t *msg = xoi_msg_alloc(XOI_MSG_INLINE, text_size(header) + body.size);
-    if (!msg)
-        return NULL;
+    return sizeof(xo_msg_t) + text_size(header) + body_bytes;
+}
+
+xo_msg_t *xoi_msg_place(void *at, const xo_header_t *header, xo_slice_t body)
+{
+    xo_msg_t *msg = at;
+    msg->next = NULL;
+    msg->form = XOI_MSG_INLINE;
+    msg->buffer_count = msg->buffer_capacity = 0;
+    msg->buffers = NULL;
+    msg->memory = 0;
+    msg->bytes = xoi_header_size(header) + body.size;
     msg->header = *header;
     msg->body = body;
     place(place_texts(msg->rest, &msg->header), &msg->body);
+    return msg;
+}
+
+static xo_msg_t *create_inline(const xo_header_t *header, xo_slice_t body)
+{
+    size_t memory = xoi_msg_place_bytes(header, body.size);
+    void *block = xoi_cache_alloc(memory);
+    if (!block)
+        return NULL;
+    xo_msg_t *msg = xoi_msg_place(block, header, body);
+    msg->memory = memory;
     return msg;
 }
 
@@ -104,16 +126,13 @@ xo_msg_t *xo_msg_create(const xo_header_t *header, xo_slice_t body)
 {
     if (xoi_header_check(header) < 0)
         return NULL;
-    size_t head = xoi_header_size(header);
-    if (body.size > XO_MESSAGE_BYTES_MAX - head) {
+    if (body.size <= XOI_INLINE_BODY_BYTES)
+        return create_inline(header, body);
+    if (body.size > XO_MESSAGE_BYTES_MAX - xoi_header_size(header)) {
         errno = EMSGSIZE;
         return NULL;
     }
-    xo_msg_t *msg = body.size <= XOI_INLINE_BODY_BYTES ? create_inline(header, body)
-                                                       : create_framed(header, body);
-    if (msg)
-        msg->bytes = head + body.size;
-    return msg;
+    return create_framed(header, body);
 }
 
 xo_msg_t *xo_msg_create_local(const xo_header_t *header, void *payload,
@@ -143,9 +162,13 @@ void xo_msg_destroy(xo_msg_t **msg)
 {
     if (!msg || !*msg)
         return;
-    int saved = errno;
     xo_msg_t *gone = *msg;
     *msg = NULL;
+    if (gone->form == XOI_MSG_INLINE && !gone->buffers) { /* most are */
+        xoi_cache_free(gone, gone->memory);
+        return;
+    }
+    int saved = errno;
     if (gone->form == XOI_MSG_FRAME)
         zmq_msg_close(xoi_msg_frame(gone));
     else if (gone->form == XOI_MSG_LOCAL)

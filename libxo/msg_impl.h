@@ -53,6 +53,11 @@ void xoi_move_frames(zmq_msg_t *to, zmq_msg_t *from, size_t count);
 /* Makes frame 0 of `header` and `body` in one piece. -1: ENOMEM. */
 int xoi_msg_build_frame(xo_msg_t *msg, const xo_header_t *header, xo_slice_t body);
 
+/* For who keeps a small message in memory of its own: its size, and makes it there. The header is
+ * checked, the body has at most XOI_INLINE_BODY_BYTES; it is never destroyed, nor gets buffers. */
+size_t xoi_msg_place_bytes(const xo_header_t *header, size_t body_bytes);
+xo_msg_t *xoi_msg_place(void *at, const xo_header_t *header, xo_slice_t body);
+
 /* msg_frames.c */
 
 /* xo_msg_to_frames in two steps, of which the second cannot fail. Who does not go on closes

@@ -6,10 +6,10 @@
 
 #include "libxo/endpoint.h"
 
-/* Notes a call of this endpoint to itself, and sets sequence and sender of `msg`. The caller then
- * delivers `msg`, which is answered when this has returned, and not before. NULL: ENOMEM. */
-xo_call_t *xoi_own_call(xo_endpoint_t *endpoint, xo_msg_t *msg, int64_t deadline_ns,
-                        xo_answer_f answer, void *arg, xo_error_t *err);
+/* Notes a call of this endpoint to itself. The caller then delivers a message with this sender and
+ * the call's sequence, which is answered when that has returned, and not before. NULL: ENOMEM. */
+xo_call_t *xoi_own_call(xo_endpoint_t *endpoint, int64_t deadline_ns, xo_answer_f answer, void *arg,
+                        xo_error_t *err);
 void xoi_own_call_forget(xo_call_t *call);                   /* it was not delivered */
 void xoi_own_message(xo_endpoint_t *endpoint, size_t bytes); /* counts one that was */
 

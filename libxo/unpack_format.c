@@ -246,6 +246,11 @@ static bool unpack_few(xo_slice_t args, const char *format, va_list list)
         return false;
     unsigned left = *u.reader.at++ & XOI_FEW;
     va_copy(u.args.list, list);
+    while (left > 0 && *at == 'i' && u.reader.at != u.reader.end && *u.reader.at <= FIXINT_MAX) {
+        *va_arg(u.args.list, int *) = *u.reader.at++;
+        left--;
+        at++;
+    }
     for (; left > 0 && (xoi_letters[(unsigned char)*at] & XOI_FLAT) && read_letter(&u, *at) == 0;
          at++)
         left--;

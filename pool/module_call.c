@@ -6,6 +6,7 @@
 
 #include "libxo/cache.h"
 #include "libxo/future.h"
+#include "libxo/msg_impl.h"
 #include "libxo/own_call.h"
 #include "libxo/pack_arguments.h"
 #include "pool/host_impl.h"
@@ -194,15 +195,14 @@ typedef struct target {
     xo_link_t *link;   /* NULL: this pool */
 } target_t;
 
-static xo_msg_t *make_msg(const xo_request_t *request, xo_kind_t kind, const target_t *target)
+static xo_header_t header_for(const xo_request_t *request, xo_kind_t kind, const target_t *target)
 {
-    xo_header_t header = {.kind = kind,
-                          .target_uid = target->uid,
-                          .sender_id = request->pool->id,
-                          .sender_uid = xo_actor_uid(request->actor),
-                          .method = target->method,
-                          .trace = xo_msg_header(request->msg)->trace};
-    return xo_msg_create(&header, xo_buf_slice(&request->pool->scratch));
+    return (xo_header_t){.kind = kind,
+                         .target_uid = target->uid,
+                         .sender_id = request->pool->id,
+                         .sender_uid = xo_actor_uid(request->actor),
+                         .method = target->method,
+                         .trace = xo_msg_header(request->msg)->trace};
 }
 
 /* In this pool a full mailbox pushes back. */
@@ -224,17 +224,11 @@ static int find_target(xo_pool_t *pool, const char *address, const char *uid, co
     return 0;
 }
 
-/* Of a body that xoi_pack_arguments wrote. */
-static xo_slice_t packed_arguments(const xo_msg_t *msg)
-{
-    xo_slice_t body = xo_msg_body(msg);
-    return xo_slice(body.data + 1, body.size - 2);
-}
-
 /* May it go straight into the mailbox? Else it takes the way of all that arrives. */
-static bool is_direct(const xo_request_t *request, const target_t *target)
+static bool is_direct(const xo_pool_t *pool, const target_t *target, const xo_header_t *header)
 {
-    return target->actor && !request->pool->closing;
+    return target->actor && !pool->closing && pool->scratch.size <= XOI_INLINE_BODY_BYTES &&
+           header->method.size <= XO_METHOD_BYTES_MAX && !xoi_is_watch(header);
 }
 
 static void on_answer(xo_future_t *future, void *arg)
@@ -283,36 +277,53 @@ static int64_t deadline_left(const xo_request_t *request)
     return left > 0 ? left : 1;
 }
 
-static xo_call_t *direct_call(xo_request_t *request, const target_t *target, xo_msg_t **msg,
-                              xoi_pending_t *pending, xo_error_t *err)
+static xo_call_t *direct_call(xo_request_t *request, const target_t *target, xo_header_t *header,
+                              xo_future_t *future, xo_error_t *err)
 {
-    xo_call_t *call = xoi_own_call(request->pool->endpoint, *msg, deadline_left(request),
-                                   xoi_future_answer, pending->future, err);
-    if (!call || xoi_post(target->actor, msg, packed_arguments(*msg)))
+    xo_pool_t *pool = request->pool;
+    xo_call_t *call =
+        xoi_own_call(pool->endpoint, deadline_left(request), xoi_future_answer, future, err);
+    if (!call)
+        return NULL;
+    header->seq = xo_call_seq(call);
+    if (xoi_post(target->actor, header, xo_buf_slice(&pool->scratch)) == 0)
         return call;
     xoi_own_call_forget(call);
     return xo_error_null(err, ENOMEM, "out of memory for a call");
 }
 
-static int send_call(xo_request_t *request, const target_t *target, xo_msg_t **msg,
-                     xo_future_f done, void *arg, xo_error_t *err)
+static xo_call_t *send_call(xo_request_t *request, const target_t *target,
+                            const xo_header_t *header, xo_future_t *future, xo_error_t *err)
 {
+    xo_pool_t *pool = request->pool;
+    xo_msg_t *msg = xo_msg_create(header, xo_buf_slice(&pool->scratch));
+    if (!msg)
+        return xo_error_null(err, errno, "no call can be made of that: %s", strerror(errno));
+    xo_call_t *call = xo_endpoint_call(pool->endpoint, target->link, &msg, 0,
+                                       deadline_left(request), xoi_future_answer, future, err);
+    int saved = errno;
+    xo_msg_destroy(&msg);
+    errno = saved;
+    return call;
+}
+
+static int call(xo_request_t *request, const target_t *target, xo_future_f done, void *arg,
+                xo_error_t *err)
+{
+    xo_header_t header = header_for(request, XO_CALL, target);
     xoi_pending_t *pending = pending_create(request, done, arg);
-    xo_call_t *call;
     if (!pending)
         return xo_error_set(err, ENOMEM, "out of memory for a call");
-    if (is_direct(request, target) && !xoi_is_watch(xo_msg_header(*msg)))
-        call = direct_call(request, target, msg, pending, err);
-    else
-        call = xo_endpoint_call(request->pool->endpoint, target->link, msg, 0,
-                                deadline_left(request), xoi_future_answer, pending->future, err);
-    if (!call) {
+    xo_call_t *made = is_direct(request->pool, target, &header)
+                          ? direct_call(request, target, &header, pending->future, err)
+                          : send_call(request, target, &header, pending->future, err);
+    if (!made) {
         int saved = errno;
         pending_drop(pending);
         errno = saved;
         return -1;
     }
-    xoi_future_set_call(pending->future, call);
+    xoi_future_set_call(pending->future, made);
     xo_future_then(pending->future, on_answer, pending);
     return 0;
 }
@@ -327,21 +338,26 @@ int xo_request_call(xo_request_t *request, xo_error_t *err, const char *address,
     va_end(values);
     if (rc < 0 || find_target(request->pool, address, uid, method, &target, err) < 0)
         return -1;
-    xo_msg_t *msg = make_msg(request, XO_CALL, &target);
-    if (!msg)
-        return xo_error_set(err, ENOMEM, "out of memory for a call");
-    rc = send_call(request, &target, &msg, done, arg, err);
-    xo_msg_destroy(&msg);
-    return rc;
+    return call(request, &target, done, arg, err);
 }
 
-static int send_tell(xo_request_t *request, const target_t *target, xo_msg_t **msg, xo_error_t *err)
+static int tell(xo_request_t *request, const target_t *target, xo_error_t *err)
 {
-    if (!is_direct(request, target))
-        return xo_endpoint_tell(request->pool->endpoint, target->link, msg, 0, NULL, NULL, err);
-    if (xoi_post(target->actor, msg, packed_arguments(*msg)))
-        return 0;
-    return xo_error_set(err, ENOMEM, "out of memory for a message");
+    xo_pool_t *pool = request->pool;
+    xo_slice_t body = xo_buf_slice(&pool->scratch);
+    xo_header_t header = header_for(request, XO_TELL, target);
+    if (is_direct(pool, target, &header))
+        return xoi_post(target->actor, &header, body) == 0
+                   ? 0
+                   : xo_error_set(err, ENOMEM, "out of memory for a message");
+    xo_msg_t *msg = xo_msg_create(&header, body);
+    if (!msg)
+        return xo_error_set(err, errno, "no message can be made of that: %s", strerror(errno));
+    int rc = xo_endpoint_tell(pool->endpoint, target->link, &msg, 0, NULL, NULL, err);
+    int saved = errno;
+    xo_msg_destroy(&msg);
+    errno = saved;
+    return rc;
 }
 
 int xo_request_tell(xo_request_t *request, xo_error_t *err, const char *address, const char *uid,
@@ -354,12 +370,7 @@ int xo_request_tell(xo_request_t *request, xo_error_t *err, const char *address,
     va_end(values);
     if (rc < 0 || find_target(request->pool, address, uid, method, &target, err) < 0)
         return -1;
-    xo_msg_t *msg = make_msg(request, XO_TELL, &target);
-    if (!msg)
-        return xo_error_set(err, ENOMEM, "out of memory for a message");
-    rc = send_tell(request, &target, &msg, err);
-    xo_msg_destroy(&msg);
-    return rc;
+    return tell(request, &target, err);
 }
 
 /* ---- waiting for room ---- */

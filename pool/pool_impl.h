@@ -119,6 +119,7 @@ struct xo_request {
     xoi_duplicate_t *duplicate;
     xo_request_t *prev, *next; /* in a mailbox or one of the actor's lists */
     bool indexed;              /* in pool->requests */
+    uint16_t memory;           /* size of this; more than the struct: msg lies behind it */
     xoi_request_key_t key;
 
     /* For host_c: the arguments once they were looked at, and the batch that this is one call of.
@@ -218,6 +219,8 @@ void xoi_lock_waiters_drop(xo_actor_t *actor);
 
 /* request.c */
 xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **msg);
+/* The same for a small message of this pool's own, of which it makes a copy. */
+xo_request_t *xoi_request_own(xo_pool_t *pool, const xo_header_t *header, xo_slice_t body);
 xo_request_t *xoi_request_part(xo_request_t *parent, xo_slice_t args, xo_slice_t kwargs);
 void xoi_request_part_free(xo_request_t *part);
 xo_request_t *xoi_request_find(xo_pool_t *pool, const xo_header_t *header);
@@ -251,9 +254,9 @@ void xoi_duplicates_free(xo_pool_t *pool);
 /* serve.c */
 void xoi_request_route(xo_request_t *request);
 /* A call or tell of this pool to an actor that xo_pool_find has found: straight into its mailbox.
- * `args`: its positional arguments, in its body; there are no others. False: ENOMEM, *msg
- * untouched. */
-bool xoi_post(xo_actor_t *actor, xo_msg_t **msg, xo_slice_t args);
+ * The header is checked; `body` was written by xoi_pack_arguments and has at most
+ * XOI_INLINE_BODY_BYTES. -1: ENOMEM. */
+int xoi_post(xo_actor_t *actor, const xo_header_t *header, xo_slice_t body);
 void xoi_serve(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *arg);
 
 /* watch.c */

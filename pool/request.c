@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "libxo/cache.h"
+#include "libxo/msg_impl.h"
 #include "pool/pool_impl.h"
 
 /* ---- making and freeing ---- */
@@ -56,27 +57,46 @@ static int64_t due(const xo_pool_t *pool, uint64_t deadline_ms)
     return xo_loop_now(pool->loop) + (int64_t)deadline_ms * XO_MS;
 }
 
-/* Takes *msg over. NULL: ENOMEM, *msg untouched. */
-xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **msg)
+static void request_fill(xo_request_t *request, xo_pool_t *pool, xo_link_t *from)
 {
-    xo_request_t *request = xoi_cache_calloc(sizeof *request);
-    if (!request)
-        return NULL;
-    const xo_header_t *header = xo_msg_header(*msg);
+    const xo_header_t *header = xo_msg_header(request->msg);
     request->pool = pool;
-    request->msg = *msg;
-    request->from = from ? xo_link_incref(from) : NULL;
-    request->bytes = xo_msg_bytes(*msg);
-    request->to = xo_return_of(from, *msg);
-    if (from)
-        xo_link_incref(from);
+    request->bytes = xo_msg_bytes(request->msg);
+    request->to = (xo_return_t){from, header->sender_id, header->seq};
     request->due_ns = due(pool, header->deadline_ms);
     request->wants_answer =
         header->seq && header->kind != XO_TELL && !(header->flags & XO_F_NO_ANSWER);
     request->key = (xoi_request_key_t){header->sender_id, header->seq};
     if (request->wants_answer)
         request_index(request);
+}
+
+/* Takes *msg over. NULL: ENOMEM, *msg untouched. */
+xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **msg)
+{
+    xo_request_t *request = xoi_cache_calloc(sizeof *request);
+    if (!request)
+        return NULL;
+    request->memory = sizeof *request;
+    request->msg = *msg;
     *msg = NULL;
+    request->from = from ? xo_link_incref(from) : NULL;
+    if (from)
+        xo_link_incref(from); /* request->to.link */
+    request_fill(request, pool, from);
+    return request;
+}
+
+xo_request_t *xoi_request_own(xo_pool_t *pool, const xo_header_t *header, xo_slice_t body)
+{
+    size_t memory = sizeof(xo_request_t) + xoi_msg_place_bytes(header, body.size);
+    xo_request_t *request = xoi_cache_alloc(memory);
+    if (!request)
+        return NULL;
+    memset(request, 0, sizeof *request);
+    request->memory = (uint16_t)memory;
+    request->msg = xoi_msg_place(request + 1, header, body);
+    request_fill(request, pool, NULL);
     return request;
 }
 
@@ -105,12 +125,15 @@ void xoi_request_part_free(xo_request_t *part)
 void xoi_request_free(xo_request_t *request)
 {
     request_unindex(request);
-    xo_msg_destroy(&request->msg);
-    xo_msg_destroy(&request->spec);
-    free(request->no_spec);
+    if (request->memory == sizeof *request)
+        xo_msg_destroy(&request->msg);
+    if (request->spec)
+        xo_msg_destroy(&request->spec);
+    if (request->no_spec)
+        free(request->no_spec);
     xo_link_decref(request->from);
     xo_link_decref(request->to.link);
-    xoi_cache_free(request, sizeof *request);
+    xoi_cache_free(request, request->memory);
 }
 
 /* ---- ending ---- */
@@ -143,7 +166,8 @@ static void close_request(xo_request_t *request, xo_msg_t **answer, xo_drop_t dr
         send_answer(pool, &to, answer);
     else if (counts && is_error(*answer))
         xo_endpoint_count_drop(pool->endpoint, drop);
-    xo_msg_destroy(answer);
+    if (*answer)
+        xo_msg_destroy(answer);
     xo_link_decref(to.link);
 }
 

@@ -193,18 +193,18 @@ static void refuse_bare(xo_pool_t *pool, xo_link_t *from, const xo_msg_t *msg)
     xo_endpoint_answer(pool->endpoint, &to, &answer);
 }
 
-bool xoi_post(xo_actor_t *actor, xo_msg_t **msg, xo_slice_t args)
+int xoi_post(xo_actor_t *actor, const xo_header_t *header, xo_slice_t body)
 {
     xo_pool_t *pool = actor->pool;
-    size_t bytes = xo_msg_bytes(*msg);
-    xo_request_t *request = xoi_request_create(pool, NULL, msg);
+    xo_request_t *request = xoi_request_own(pool, header, body);
     if (!request)
-        return false;
+        return -1;
+    body = xo_msg_body(request->msg);
     request->parsed = true;
-    request->args = args;
-    xoi_own_message(pool->endpoint, bytes);
+    request->args = xo_slice(body.data + 1, body.size - 2); /* of an array of two, the last empty */
+    xoi_own_message(pool->endpoint, request->bytes);
     xoi_mailbox_put(actor, request);
-    return true;
+    return 0;
 }
 
 /* The endpoint's request operation. */

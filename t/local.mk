@@ -31,6 +31,7 @@ unit_tests = \
 	t/lane-zmq \
 	t/liveness \
 	t/loop \
+	t/loop-end \
 	t/loop-zmq \
 	t/module \
 	t/msg \

@@ -335,41 +335,6 @@ static void deferred_work_runs_once_in_order(void **state)
     assert_int_equal(order, 4);
 }
 
-typedef struct gatherer {
-    work_t first, last;
-    bool nests; /* runs a pass within its own */
-} gatherer_t;
-
-static void gather(xo_defer_t *defer, void *arg)
-{
-    gatherer_t *gatherer = arg;
-
-    assert_int_equal(xo_defer_to_end(&gatherer->last.defer), 0);
-    assert_int_equal(xo_defer_to_end(&gatherer->last.defer), 0); /* idempotent */
-    if (gatherer->nests)
-        xo_loop_once(defer->loop, 0);
-    gatherer->first.ran_as = ++*gatherer->first.order;
-}
-
-static void what_a_pass_gathers_is_dealt_with_at_its_end(void **state)
-{
-    xo_loop_t *loop = *state;
-    for (int nests = 0; nests < 2; nests++) {
-        int order = 0;
-        gatherer_t gatherer = {
-            .first = {.order = &order}, .last = {.order = &order}, .nests = nests};
-
-        xo_defer_init(&gatherer.first.defer, loop, gather, &gatherer);
-        xo_defer_init(&gatherer.last.defer, loop, on_defer, &gatherer.last);
-        assert_int_equal(xo_defer_to_end(&gatherer.last.defer), -1); /* in no pass */
-        xo_defer_start(&gatherer.first.defer);
-        assert_int_equal(xo_loop_once(loop, -1), 0);
-        assert_int_equal(gatherer.first.ran_as, nests ? 2 : 1);
-        assert_int_equal(gatherer.last.ran_as, nests ? 1 : 2);
-        assert_int_equal(order, 2);
-    }
-}
-
 /* ---- driven from outside ---- */
 
 static void one_descriptor_tells_of_timers(void **state)
@@ -515,7 +480,6 @@ int main(void)
         LOOP_TEST(a_callback_may_stop_another_that_is_ready),
         LOOP_TEST(signals_call_back),
         LOOP_TEST(deferred_work_runs_once_in_order),
-        LOOP_TEST(what_a_pass_gathers_is_dealt_with_at_its_end),
         LOOP_TEST(one_descriptor_tells_of_timers),
         LOOP_TEST(one_descriptor_tells_of_deferred_work),
         LOOP_TEST(one_descriptor_tells_of_descriptors),
