@@ -121,7 +121,7 @@ async def refused(error, match, *args, **options):
         (FileNotFoundError, "/no/such/file", {"logging_conf": {"file": "/no/such/file"}}),
         (FileNotFoundError, "/no/such/file", {"logging_conf": "/no/such/file"}),
         (TypeError, "plain values", {"logging_conf": {"version": 1, "handlers": {"h": object()}}}),
-        (TypeError, "proxy_conf is a dict", {"proxy_conf": ["a"]}),
+        (TypeError, "proxy_conf maps addresses", {"proxy_conf": ["a"]}),
         (ValueError, "is no address", {"proxy_conf": {"a:1": "b:port"}}),
         (TypeError, "on_process_down is a function", {"on_process_down": 1}),
         (TypeError, "on_process_recover is a function", {"on_process_recover": "f"}),

@@ -334,8 +334,9 @@ async def copy_to(local: Any, remote_refs: Any, block_size: int | None = None) -
     """Copies buffers into remote buffers, or files into remote files, one to one.
 
     A buffer goes to the beginning of its target, which may be larger; of one that is larger than
-    its target, what fits is copied. An array that is not C-contiguous is copied in C order. A file is read from its position to its end, and written at
-    the position of its target, which is flushed at the end.
+    its target, what fits is copied. An array that is not C-contiguous is copied in C order. A file
+    is read from its position to its end, and written at the position of its target, which is
+    flushed at the end.
 
     Parameters
     ----------

@@ -88,7 +88,7 @@ def _check_pair(local: Any, ref: Any) -> None:
     from .aio import AioFileObject
 
     if not isinstance(ref, (BufferRef, FileObjectRef)):
-        raise TypeError(f"copy_to copies into a BufferRef or a FileObjectRef, not into {shown(ref)}")
+        raise TypeError(f"copy_to takes a BufferRef or a FileObjectRef, not {shown(ref)}")
     if _is_file(ref) and not isinstance(local, AioFileObject):
         raise TypeError(
             f"into a file goes an AioFileObject, not {type(local).__name__}: AioFileObject(file)"

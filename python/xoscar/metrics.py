@@ -76,7 +76,9 @@ class _Metric:
         for key in tags:
             if key not in self.tag_keys:
                 known = ", ".join(self.tag_keys) or "none"
-                raise ValueError(f"the metric {self.name} has no tag {shown(key)}; its tags: {known}")
+                raise ValueError(
+                    f"the metric {self.name} has no tag {shown(key)}; its tags: {known}"
+                )
         return {key: str(tags.get(key, "")) for key in self.tag_keys}
 
     def _take(self, value: float) -> None:

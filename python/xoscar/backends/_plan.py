@@ -145,7 +145,7 @@ def _check_proxies(proxy_conf):
     if proxy_conf is None:
         return
     if not isinstance(proxy_conf, dict):
-        raise TypeError(f"proxy_conf is a dict, address -> the proxy's address, not {shown(proxy_conf)}")
+        raise TypeError(f"proxy_conf maps addresses to their proxies', not {shown(proxy_conf)}")
     for pair in proxy_conf.items():
         for address in pair:
             split_address(address)
