@@ -60,13 +60,26 @@ static void close_sockets(dialled_t *dialled, int linger_ms)
     xoi_lane_socket_close(&dialled->socket, linger_ms);
 }
 
-/* Leaves a peer that is still there, or that has said that it goes: to that one we need only hang
- * up, and what it has not taken must not keep the context from ending. */
+/* Has the connection ended, which the loop has not looked at yet? */
+static bool is_cut(dialled_t *dialled)
+{
+    int event, value;
+
+    while (dialled->monitor && xoi_monitor_read(dialled->monitor, &event, &value)) {
+        if (event == ZMQ_EVENT_DISCONNECTED || event == ZMQ_EVENT_CONNECT_RETRIED)
+            return true;
+    }
+    return false;
+}
+
+/* Leaves a peer that is still there, or that has said that it goes, or is gone: to these we need
+ * only hang up, and what they have not taken must not keep the context from ending. */
 static void leave(dialled_t *dialled)
 {
     bool left = dialled->lane.base.peer_left && dialled->scheme != XOI_INPROC;
     if (!dialled->socket)
         return;
+    left = left || is_cut(dialled);
     if (!left)
         xoi_send_frame(dialled->socket, "");
     close_sockets(dialled, left ? 0 : XOI_LINGER_MS);

@@ -4,9 +4,11 @@
  * its own heartbeats were on: the timer of a connection wrote to it although it was gone. What it
  * takes is that the connection has stopped reading, because a message came for a closed socket.
  */
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <zmq.h>
@@ -89,6 +91,46 @@ static void a_peer_dies_while_a_closed_lane_lingers(void **state)
     rig_open(&f->rig);
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool is_readable(int fd, int timeout_ms)
+{
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+
+    return poll(&wait, 1, timeout_ms) == 1;
+}
+
+/* Whoever ends a process first and then what it has with that: the loop had no turn to notice. */
+static void a_lane_does_not_linger_for_a_peer_that_was_killed(void **state)
+{
+    fixture_t *f = *state;
+    end_t dialled;
+    char endpoint[320];
+    int64_t start_ms, took_ms;
+    int fd = xo_loop_fd(f->rig.loop, NULL);
+
+    start_child(f, endpoint, sizeof endpoint);
+    rig_dial(&f->rig, &dialled, endpoint);
+    send_seq(dialled.lane, 1);
+    RUN_UNTIL(&f->rig, dialled.received == 1);
+    while (is_readable(fd, 0))
+        xo_loop_once(f->rig.loop, 0);
+    fixture_end_child(f);
+    assert_true(is_readable(fd, RIG_DEADLINE_MS));
+    start_ms = now_ms();
+    end_destroy(&dialled);
+    rig_close(&f->rig);
+    took_ms = now_ms() - start_ms;
+    rig_open(&f->rig);
+    assert_true(took_ms < XOI_LINGER_MS);
+}
+
 /* What is left for a peer whose connection is lost would hold the end of the context up by as long
  * as the socket lingered then: it is for those that are closed. */
 static void an_open_socket_does_not_linger(void **state)
@@ -112,6 +154,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate_setup_teardown(a_peer_dies_while_a_closed_lane_lingers,
+                                                 fixture_open, fixture_close, "tcp"),
+        cmocka_unit_test_prestate_setup_teardown(a_lane_does_not_linger_for_a_peer_that_was_killed,
                                                  fixture_open, fixture_close, "tcp"),
         cmocka_unit_test(an_open_socket_does_not_linger)};
     scratch_t scratch;
