@@ -46,6 +46,8 @@ class Runner:
                 return self._figures(program, status, out.read(), err.read())
 
     def _run(self, command, env, out, err, title):
+        if time.monotonic() >= self._end:
+            return None
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
                                    env=env, start_new_session=True, preexec_fn=self._bound)
         start = time.monotonic()
@@ -57,7 +59,7 @@ class Runner:
                     return process.wait(timeout=1)
                 except subprocess.TimeoutExpired:
                     self._show(title, time.monotonic() - start)
-                if time.monotonic() > self._end:
+                if time.monotonic() >= self._end:
                     return None
         finally:
             self._show(None, 0)

@@ -288,6 +288,7 @@ full_tests = \
 	t/full-pythons.t \
 	t/full-asan.t \
 	t/full-bench.t \
+	t/full-bench-run.t \
 	t/full-distcheck.t \
 	t/full-fuzz.t \
 	t/full-install.t \
