@@ -3,7 +3,8 @@
  * broker.c    the wiring: endpoint, supervisor, registry
  * facts.c     what happens to pools and actors, told to the registry, the links and the log
  * methods.c   the table of xo.broker's methods, and short ones
- * lists.c     nodes, pools, actors, events        lookup.c   where an actor lives
+ * lists.c     nodes, pools, actors                lookup.c   where an actor lives
+ * events.c    the stream
  * starts.c    pool.start, pool.stop               relay.c    calls passed on
  * recover.c   actors created again with their pool
  * wait.c      pool.wait, pool.kill                 places.c   place.take, place.free
@@ -19,7 +20,8 @@
 #include "broker/slots.h"
 #include "broker/supervisor.h"
 
-typedef struct xo_pool_wait xo_pool_wait_t; /* wait.c */
+typedef struct xo_event_wait xo_event_wait_t; /* events.c */
+typedef struct xo_pool_wait xo_pool_wait_t;   /* wait.c */
 
 struct xo_broker {
     xo_loop_t *loop;
@@ -34,6 +36,7 @@ struct xo_broker {
     xo_slots_t slots;
     xo_asks_t asks;
     xo_pool_wait_t *waits;
+    xo_event_wait_t *event_waits;
     xo_timer_t tick; /* renews leases */
     xo_defer_t stop_defer;
     int64_t started; /* Unix seconds */
@@ -62,6 +65,9 @@ void xo_broker_send_event(xo_broker_t *broker, xo_link_t *link, const char *type
 void xo_broker_node_record(const xo_broker_t *broker, xo_rec_t *rec);
 void xo_broker_publish_node(xo_broker_t *broker);
 void xo_broker_publish_pool(xo_broker_t *broker, xo_member_t *member);
+
+/* ---- events.c ---- */
+void xo_broker_event_written(xo_broker_t *broker); /* who waits for one looks */
 
 /* ---- recover.c ---- */
 /* A pool's process has ended: those of its actors that have a spec recover, the others are gone. */

@@ -27,8 +27,10 @@ void xo_broker_broadcast(xo_broker_t *broker, const char *type, const xo_rec_t *
         if (xo_link_up(link))
             xo_broker_send_event(broker, link, type, rec);
     }
-    if (broker->publish != NULL)
-        xo_publish_event(broker->publish, type, rec);
+    if (broker->publish == NULL)
+        return;
+    xo_publish_event(broker->publish, type, rec);
+    xo_broker_event_written(broker);
 }
 
 /* ---- the node ---- */
@@ -91,6 +93,7 @@ void xo_broker_note_actor(xo_broker_t *broker, const char *type, const xo_actor_
     xo_rec_t rec = {0};
     describe_actor(broker, entry, reason, &rec);
     xo_publish_event(broker->publish, type, &rec);
+    xo_broker_event_written(broker);
 }
 
 xo_actor_entry_t *xo_broker_actor_up(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid,

@@ -4,10 +4,6 @@
 
 #include "broker/broker_impl.h"
 
-#define EVENTS_DEFAULT 1000
-#define EVENTS_MAX 10000
-#define STREAM_ID_BYTES 64
-
 /* A list that waits for the registry. */
 typedef struct xo_listing {
     xo_broker_t *broker;
@@ -140,59 +136,4 @@ void xo_broker_list_actors(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
 {
     (void)args;
     list(broker, ask, XO_REG_ACTOR);
-}
-
-/* ---- events ---- */
-
-static void on_events(int errnum, const char *text, const xo_record_t *records, size_t count,
-                      void *arg)
-{
-    xo_listing_t *listing = arg;
-    xo_ask_t *ask = listing->ask;
-    xo_buf_t out = XO_BUF_INIT;
-    free(listing);
-    if (ask == NULL)
-        return;
-    if (errnum == EINVAL) {
-        xo_broker_refuse(ask, "%s", text);
-        return;
-    }
-    if (errnum != 0) {
-        xo_ask_fail(ask, XO_CODE_UNAVAILABLE, "events: %s", text);
-        return;
-    }
-    xo_pack_array(&out, (uint32_t)count);
-    for (size_t i = 0; i < count; i++)
-        xo_rec_pack_registry(&records[i], true, &out);
-    xo_ask_reply_value(ask, &out);
-}
-
-static int read_events_args(xo_ask_t *ask, xo_slice_t args, char after[STREAM_ID_BYTES],
-                            unsigned *max)
-{
-    xo_reader_t reader = xo_reader(args);
-    xo_slice_t text = xo_slice_str("0");
-    int64_t count = EVENTS_DEFAULT;
-    uint32_t given;
-    xo_read_array(&reader, &given);
-    if ((given > 0 && xo_read_bytes(&reader, &text) < 0) || text.size >= STREAM_ID_BYTES ||
-        (given > 1 && xo_read_int(&reader, &count) < 0) || count < 1 || count > EVENTS_MAX) {
-        xo_broker_refuse(ask, "takes a stream id, \"0\" or \"$-N\", and a number from 1 to %d",
-                         EVENTS_MAX);
-        return -1;
-    }
-    snprintf(after, STREAM_ID_BYTES, "%.*s", (int)text.size, text.data);
-    *max = (unsigned)count;
-    return 0;
-}
-
-void xo_broker_list_events(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
-{
-    char after[STREAM_ID_BYTES];
-    unsigned max;
-    if (read_events_args(ask, args, after, &max) < 0)
-        return;
-    xo_listing_t *listing = create_listing(broker, ask, XO_REG_NODE);
-    if (listing != NULL)
-        xo_registry_events(xo_publish_registry(broker->publish), after, max, on_events, listing);
 }

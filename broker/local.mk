@@ -15,6 +15,7 @@ broker_libxo_broker_la_SOURCES = \
 	broker/command.h \
 	broker/directory.c \
 	broker/directory.h \
+	broker/events.c \
 	broker/facts.c \
 	broker/launch.c \
 	broker/launch.h \

@@ -183,7 +183,7 @@ static const struct xo_broker_method {
     {"place.take", xo_broker_place_take, 4, 4, "UID, RULE, LABEL, MARK"},
     {"place.free", xo_broker_place_free, 5, 5, "UID, RULE, LABEL, MARK, ADDRESS"},
     {"node.stop", node_stop, 0, 0, ""},
-    {"events", xo_broker_list_events, 0, 2, "[AFTER[, MAX]]"},
+    {"events", xo_broker_list_events, 0, 3, "[AFTER[, MAX[, WAIT_MS]]]"},
     {"relay", xo_broker_relay, 5, 5, "ADDRESS, KIND, UID, METHOD, BODY"},
     {"actor.up", actor_up, 4, 5, "UID, INCARNATION, CLASS, STATELESS[, SPEC]"},
     {"actor.down", actor_down, 3, 3, "UID, INCARNATION, REASON"},

@@ -12,7 +12,8 @@
 
 #define LINES_DEFAULT 10
 #define PAGE_EVENTS 1000 /* what one question to the broker asks for at most */
-#define FOLLOW_MS 100    /* how often --follow asks */
+#define WAIT_MS 30000    /* how long the broker may wait for the next event */
+#define GONE_MS 1000     /* a node that refuses may be about to go */
 #define TIME_BYTES 32
 #define BEFORE_TEXT 35 /* columns that the time and the type take */
 
@@ -21,6 +22,7 @@ typedef struct reader {
     xoi_node_t *node;
     char *after;  /* the id of the last event seen */
     int64_t left; /* to be printed; -1: no limit */
+    int wait_ms;  /* for an event, where there is none */
     bool silent;  /* only to find the end */
     bool any;     /* something was printed */
 } reader_t;
@@ -128,10 +130,10 @@ static void take_event(reader_t *reader, json_object *event)
 static int read_page(reader_t *reader, size_t *count)
 {
     xo_buf_t args = XO_BUF_INIT;
-    xo_pack_format(&args, "[s i]", reader->after, PAGE_EVENTS);
+    xo_pack_format(&args, "[s i i]", reader->after, PAGE_EVENTS, reader->wait_ms);
     json_object *events = NULL;
     int status = xoi_node_records(reader->node, "events", xo_buf_slice(&args),
-                                  reader->args->timeout_ms, &events);
+                                  reader->args->timeout_ms + reader->wait_ms, &events);
     xo_buf_free(&args);
     if (status == XOI_OK && !json_object_is_type(events, json_type_array))
         status = xoi_complain(XOI_FAILED, "events: the answer is not a list");
@@ -161,13 +163,15 @@ static int follow(reader_t *reader)
     }
     reader->silent = false;
     reader->left = -1;
+    reader->wait_ms = WAIT_MS;
     int status = XOI_OK;
     while (status == XOI_OK) {
+        size_t count;
         fflush(stdout);
-        if (!xoi_node_wait(reader->node, FOLLOW_MS))
-            return xoi_complain(XOI_FAILED, "events: the node went away");
-        status = read_all(reader);
+        status = read_page(reader, &count);
     }
+    if (status == XOI_FAILED && !xoi_node_wait(reader->node, GONE_MS))
+        xoi_complain(0, "events: the node went away");
     return status;
 }
 

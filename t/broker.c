@@ -318,6 +318,40 @@ static void a_pool_that_leaves_is_told_to_all(void **state)
     expect(w, &answer, XO_RESULT, "[]");
 }
 
+static void ask_events(world_t *w, const char *after, int wait_ms, answer_t *answer)
+{
+    xo_buf_t body = XO_BUF_INIT;
+    xo_pack_format(&body, "[[s i i] {}]", after, 10, wait_ms);
+    send_body(w, XO_CALL, "xo.broker", "events", xo_buf_slice(&body), answer);
+    xo_buf_free(&body);
+}
+
+static void who_waits_for_an_event_hears_of_the_next(void **state)
+{
+    world_t *w = *state;
+    fixture_t *f = w->f;
+    answer_t answer = {0}, pong = {0};
+    char id[64];
+    ask_events(w, "$-1", 0, &answer);
+    UNTIL(answer.count == 1);
+    xo_reader_t reader = xo_reader(xo_msg_body(answer.msg));
+    uint32_t count;
+    xo_slice_t last;
+    assert_true(xo_read_array(&reader, &count) == 0 && xo_read_raw(&reader, &last) == 0);
+    assert_int_equal(xo_map_get_str(last, "id", id, sizeof id), 0);
+    expect(w, &answer, XO_RESULT, "\"node.up\"");
+    ask_events(w, id, 0, &answer);
+    expect(w, &answer, XO_RESULT, "[]");
+    ask_events(w, id, 60000, &answer);
+    call(w, "ping", NULL, &pong);
+    expect(w, &pong, XO_RESULT, "pong");
+    assert_int_equal(answer.count, 0);
+    f->b = join(w, 11, 3);
+    expect(w, &answer, XO_RESULT, "\"pool.up\"");
+    ask_events(w, "0", 60001, &answer);
+    expect(w, &answer, XO_ERROR, "at most 60000");
+}
+
 static void a_pool_needs_an_id_of_its_own(void **state)
 {
     world_t *w = *state;
@@ -451,6 +485,7 @@ int main(void)
         TEST(lookup_survives_the_death_of_a_pool),
         TEST(lookup_can_be_cancelled),
         TEST(a_pool_that_leaves_is_told_to_all),
+        TEST(who_waits_for_an_event_hears_of_the_next),
         TEST(a_pool_needs_an_id_of_its_own),
         TEST(silence_makes_a_pool_suspect),
         TEST(it_is_an_actor_and_hosts_none),
