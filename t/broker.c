@@ -339,7 +339,7 @@ static void who_waits_for_an_event_hears_of_the_next(void **state)
     xo_slice_t last;
     assert_true(xo_read_array(&reader, &count) == 0 && xo_read_raw(&reader, &last) == 0);
     assert_int_equal(xo_map_get_str(last, "id", id, sizeof id), 0);
-    expect(w, &answer, XO_RESULT, "\"node.up\"");
+    expect(w, &answer, XO_RESULT, "\"registry.up\"");
     ask_events(w, id, 0, &answer);
     expect(w, &answer, XO_RESULT, "[]");
     ask_events(w, id, 60000, &answer);
