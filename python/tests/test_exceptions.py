@@ -157,6 +157,26 @@ def test_a_constructor_of_its_own_is_not_run_again(node):
     run(use())
 
 
+def test_members_of_built_in_exceptions_stay(node):
+    run, addresses = node
+
+    async def use():
+        ref = await make(Fails, addresses[0])
+        with pytest.raises(ImportError) as caught:
+            await ref.fail(ImportError("text", name="a name", path="a path"))
+        assert (caught.value.name, caught.value.path) == ("a name", "a path")
+        with pytest.raises(FileNotFoundError) as caught:
+            await ref.fail(OSError(2, "missing", "one", None, "two"))
+        assert (caught.value.filename, caught.value.filename2) == ("one", "two")
+        if sys.version_info >= (3, 10):
+            error = AttributeError("text", name="a name", obj=ref)
+            with pytest.raises(AttributeError) as caught:
+                await ref.fail(error)
+            assert (caught.value.name, caught.value.obj) == ("a name", ref)
+
+    run(use())
+
+
 @in_each_pool
 async def test_a_generators_error_says_where(address):
     ref = await make(Fails, address)

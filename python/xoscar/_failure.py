@@ -3,10 +3,11 @@
 The exception arrives as its own type: as an instance of a subclass of it that has the same name and
 module, whose text begins with where it happened, and whose cause is the remote traceback.
 """
-import copyreg
+import contextlib
 import functools
 import os
 import re
+from types import MemberDescriptorType
 
 from . import _pickle, errors
 
@@ -100,6 +101,13 @@ def _dressed_class(cls):
     )
 
 
+@functools.lru_cache(256)
+def _members(cls):
+    """What its instances hold outside of __dict__: slots, and what built-in exceptions have."""
+    spaces = [vars(c).items() for c in cls.__mro__]
+    return [n for space in spaces for n, v in space if isinstance(v, MemberDescriptorType)]
+
+
 def _clone(exception, dressed):
     """The exception as an instance of `dressed`, without the user's __init__, which has run."""
     cls = type(exception)
@@ -110,8 +118,8 @@ def _clone(exception, dressed):
     if state:
         base.__setstate__(new, state[0])
     new.args = exception.args
-    for name in copyreg._slotnames(cls):
-        if hasattr(exception, name):
+    for name in _members(cls):
+        with contextlib.suppress(AttributeError):  # not set, or not to be set
             setattr(new, name, getattr(exception, name))
     return new
 
