@@ -111,6 +111,14 @@ xoscarbackends_PYTHON = \
 	python/xoscar/backends/pool.py \
 	python/xoscar/backends/recovery.py \
 	python/xoscar/backends/router.py
+
+# Where interpreters are told to write no bytecode, each process would compile the package anew.
+all-local: python/bytecode.stamp
+python/bytecode.stamp: $(xoscar_PYTHON) $(xoscaraio_PYTHON) $(xoscarbackends_PYTHON)
+	$(AM_V_GEN)test ! -w $(srcdir)/python/xoscar || \
+		$(PYTHON) -m compileall -q $(srcdir)/python/xoscar
+	@touch $@
+CLEANFILES += python/bytecode.stamp
 endif
 EXTRA_DIST += \
 	python/pyproject.toml \
