@@ -120,6 +120,7 @@ python_tests = \
 	python/tests/test_here.py \
 	python/tests/test_guide.py \
 	python/tests/test_hooks.py \
+	python/tests/test_lean.py \
 	python/tests/test_loops.py \
 	python/tests/test_main_module.py \
 	python/tests/test_memory.py \

@@ -70,9 +70,9 @@ def _new_loop(conf):
         import uvloop
 
         return uvloop.new_event_loop()
-    import asyncio
+    from ._lean import import_asyncio
 
-    return asyncio.new_event_loop()
+    return import_asyncio().new_event_loop()
 
 
 def _watch_signals(loop, conf, end):
