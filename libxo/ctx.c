@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <uthash.h>
@@ -19,7 +20,7 @@
 
 /* A dialled lane takes two or four sockets (its own, its monitor's pair). ZeroMQ's limit is 65535.
  */
-#define MAX_SOCKETS 65535
+#define SOCKETS_MAX 65535
 #define ZAP_ENDPOINT "inproc://zeromq.zap.01"
 
 struct xoi_local {
@@ -172,6 +173,16 @@ uint64_t xo_ctx_refused(const xo_ctx_t *ctx)
 /* ---- ZeroMQ ---- */
 
 /* With the lock held. */
+/* Each socket has a descriptor at least, and each that there could be costs memory from the start.
+ */
+static int max_sockets(void)
+{
+    struct rlimit limit;
+    bool known = getrlimit(RLIMIT_NOFILE, &limit) == 0;
+
+    return known && limit.rlim_max < SOCKETS_MAX ? (int)limit.rlim_max : SOCKETS_MAX;
+}
+
 static void *get_zmq(xo_ctx_t *ctx, xo_error_t *err)
 {
     if (ctx->pid != getpid())
@@ -184,7 +195,7 @@ static void *get_zmq(xo_ctx_t *ctx, xo_error_t *err)
     ctx->zmq = zmq_ctx_new();
     if (!ctx->zmq)
         return xo_error_null(err, errno, "cannot make a ZeroMQ context: %s", zmq_strerror(errno));
-    zmq_ctx_set(ctx->zmq, ZMQ_MAX_SOCKETS, MAX_SOCKETS);
+    zmq_ctx_set(ctx->zmq, ZMQ_MAX_SOCKETS, max_sockets());
     zmq_ctx_set(ctx->zmq, ZMQ_IO_THREADS, ctx->io_threads);
     for (size_t i = 0; i < ctx->cpu_count; i++)
         zmq_ctx_set(ctx->zmq, ZMQ_THREAD_AFFINITY_CPU_ADD, ctx->cpus[i]);

@@ -1,7 +1,7 @@
 """A sub pool's process: python3 -m xoscar.pool [--module NAME]...
 
 A broker starts it and says by environment variables what it is to be (pool/pool.h); XOSCAR_POOL
-holds what the Python side adds, as JSON.
+holds what the Python side adds, as _xo.encode writes it, in hexadecimal.
 """
 import os
 import signal
@@ -16,9 +16,9 @@ def _take_conf():
     text = os.environ.pop("XOSCAR_POOL", None)
     if text is None:
         return {}
-    import json
+    import _xo
 
-    conf = json.loads(text)
+    conf = _xo.decode(bytes.fromhex(text), [])
     os.environ.pop("PYTHONPATH", None)
     if conf.get("pythonpath"):
         os.environ["PYTHONPATH"] = conf["pythonpath"]

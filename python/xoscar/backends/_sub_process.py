@@ -50,8 +50,6 @@ def _package_parent():
 
 def sub_pool_env(env, options):
     """The environment of a sub pool beyond the broker's: what is importable here must be there."""
-    import json
-
     try:
         cwd = os.getcwd()
     except FileNotFoundError:  # it was removed
@@ -64,5 +62,5 @@ def sub_pool_env(env, options):
         **debug.sub_pool_env(),
         **(env or {}),
         "PYTHONPATH": os.pathsep.join(found + ([inherited] if inherited else [])),
-        "XOSCAR_POOL": json.dumps(conf),
+        "XOSCAR_POOL": _xo.encode(conf)[0].hex(),
     }
