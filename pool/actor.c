@@ -10,15 +10,14 @@
 
 static xo_actor_t *actor_alloc(xo_slice_t uid, xo_slice_t class_name)
 {
-    xo_actor_t *actor = calloc(1, sizeof *actor + uid.size + class_name.size + 2);
+    size_t bytes = offsetof(xo_actor_t, uid) + uid.size + class_name.size + 2;
+    xo_actor_t *actor = calloc(1, bytes > sizeof *actor ? bytes : sizeof *actor);
     if (!actor)
         return NULL;
     memcpy(actor->uid, uid.data, uid.size);
-    actor->uid_size = uid.size;
-    char *name = actor->uid + uid.size + 1;
+    actor->uid_size = (uint8_t)uid.size;
     if (class_name.size)
-        memcpy(name, class_name.data, class_name.size);
-    actor->class_name = name;
+        memcpy(actor->uid + uid.size + 1, class_name.data, class_name.size);
     return actor;
 }
 
@@ -220,7 +219,7 @@ uint64_t xo_actor_incarnation(const xo_actor_t *actor)
 
 const char *xo_actor_class(const xo_actor_t *actor)
 {
-    return actor->class_name;
+    return actor->uid + actor->uid_size + 1;
 }
 
 xo_pool_t *xo_actor_pool(const xo_actor_t *actor)

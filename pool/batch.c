@@ -89,7 +89,7 @@ static int begin_part(xoi_batch_t *batch)
         return -1;
     batch->left--;
     batch->part->part_ended = part_ended;
-    xoi_method_run(xoi_c_actor(batch->actor), batch->method, batch->part);
+    xoi_method_run(batch->method, batch->part);
     return 0;
 }
 

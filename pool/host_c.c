@@ -80,14 +80,15 @@ static int check_create_args(const xo_class_t *class_, xo_request_t *request)
 static int make_object(xo_actor_t *actor, xoi_c_actor_t *c, xo_request_t *request)
 {
     xo_error_t err = {0};
+    void *self = NULL;
     const xo_class_t *class_ = c->kind->class_;
-    if (class_->create && class_->create(actor, xo_request_args(request), &c->self, &err) < 0) {
+    if (class_->create && class_->create(actor, xo_request_args(request), &self, &err) < 0) {
         xo_request_fail(request, XO_CODE_REFUSED, "class %s: %s", class_->name,
                         err.text[0] ? err.text : "refused its arguments");
         return -1;
     }
     c->made = true;
-    xo_actor_set_object(actor, c->self);
+    xo_actor_set_object(actor, self);
     return 0;
 }
 
@@ -105,7 +106,7 @@ static void run_hook(xo_actor_t *actor, void (*hook)(void *self, xo_request_t *r
         respond_nil(request);
         return;
     }
-    hook(xoi_c_actor(actor)->self, request);
+    hook(actor->object, request);
     if (actor->state == state)
         xo_request_unlock(request);
 }
@@ -151,17 +152,17 @@ static void host_handle(void *arg, xo_actor_t *actor, xo_request_t *request)
     else if (header->kind == XO_BATCH)
         xoi_batch_run(request, method);
     else
-        xoi_method_run(c, method, request);
+        xoi_method_run(method, request);
 }
 
 /* One call, of a batch perhaps. */
-void xoi_method_run(const xoi_c_actor_t *c, const xo_method_t *method, xo_request_t *request)
+void xoi_method_run(const xo_method_t *method, xo_request_t *request)
 {
     if (!(method->flags & XO_METHOD_KWARGS) && !xoi_is_empty(xo_request_kwargs(request)))
         xo_request_fail(request, XO_CODE_REFUSED, "method %s takes no keyword arguments",
                         method->name);
     else
-        method->run(c->self, request);
+        method->run(request->actor->object, request);
 }
 
 static void host_destroy(void *arg, xo_actor_t *actor, xo_request_t *request)
@@ -178,7 +179,7 @@ static void host_release(void *arg, xo_actor_t *actor)
         return;
     xoi_pending_end(actor);
     if (c->made && c->kind->class_->destroy)
-        c->kind->class_->destroy(c->self);
+        c->kind->class_->destroy(actor->object);
     xoi_batches_free(actor);
     actor->host_data = NULL;
     free(c);

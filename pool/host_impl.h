@@ -58,11 +58,10 @@ typedef struct xoi_room {
 /* What the host keeps for an actor, in actor->host_data. */
 typedef struct xoi_c_actor {
     xoi_class_t *kind;
-    void *self;
-    bool made;
     xoi_pending_t *pending;
     xoi_room_t *rooms;
     struct xoi_batch *batches;
+    bool made; /* there is an object, the pool's actor has it */
 } xoi_c_actor_t;
 
 static inline xoi_c_actor_t *xoi_c_actor(const xo_actor_t *actor)
@@ -76,7 +75,7 @@ const xo_method_t *xoi_method_find(xoi_class_t *kind, xo_slice_t name);
 void xoi_modules_free(xo_host_c_t *host);
 
 /* host_c.c */
-void xoi_method_run(const xoi_c_actor_t *c, const xo_method_t *method, xo_request_t *request);
+void xoi_method_run(const xo_method_t *method, xo_request_t *request);
 
 /* module_call.c */
 /* Positional and keyword arguments of one [args, kwargs]; both empty for what is none (a pickle).

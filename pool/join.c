@@ -78,7 +78,7 @@ static xo_slice_t pack_up(xo_pool_t *pool, const xo_actor_t *actor, const xo_req
     xo_buf_clear(out);
     xo_pack_array(out, 2);
     xo_pack_array(out, 5);
-    xo_pack_format(out, "B U s ?", xo_actor_uid(actor), actor->incarnation, actor->class_name,
+    xo_pack_format(out, "B U s ?", xo_actor_uid(actor), actor->incarnation, xo_actor_class(actor),
                    actor->stateless);
     if (request)
         xoi_spec_pack(request, out);

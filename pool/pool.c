@@ -55,7 +55,7 @@ static uint64_t first_incarnation(uint32_t generation)
 
 static void take_options(xo_pool_t *pool, const xo_pool_options_t *options)
 {
-    pool->batch = options->batch ? options->batch : XOI_BATCH;
+    pool->batch = options->batch && options->batch <= UINT32_MAX ? options->batch : XOI_BATCH;
     pool->mailbox_messages =
         options->mailbox_messages ? options->mailbox_messages : XOI_MAILBOX_MESSAGES;
     pool->mailbox_bytes = options->mailbox_bytes ? options->mailbox_bytes : XOI_MAILBOX_BYTES;

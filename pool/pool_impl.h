@@ -54,20 +54,11 @@ typedef struct xoi_turn_waiter {
     struct xoi_turn_waiter *prev, *next;
 } xoi_turn_waiter_t;
 
+/* There may be a million: what a pool's actors cost is mostly this. */
 struct xo_actor {
     xo_pool_t *pool;
     uint64_t incarnation;
-    xoi_actor_state_t state;
-    bool stateless;
-    bool locked;
     xo_slice_t again; /* the trace of the request that creates it anew, while that runs */
-    bool hook_waits;  /* post_create or pre_destroy does, and messages are handled meanwhile */
-    bool up;          /* created, and not destroyed */
-    bool ready;       /* in pool->ready */
-    bool spec_told;   /* or why there is none */
-    bool host_made;   /* the host's create was called, so its release is due */
-    unsigned pins;    /* functions that work on it right now */
-    size_t turn_left;
     uint64_t arrivals;
     xo_request_t *mailbox; /* in order of arrival */
     xo_request_t *express; /* those that bypass the lock, in order of arrival */
@@ -78,12 +69,21 @@ struct xo_actor {
     xoi_turn_waiter_t *lock_waiters;
     xoi_turn_waiter_t *room_waiters;
     void *object;
-    void *host_data; /* host_c's own */
-    const char *class_name;
+    void *host_data;           /* host_c's own */
     xo_actor_t *prev, *next;   /* in pool->ready */
     xo_actor_t *older, *newer; /* in pool->actors or pool->gone */
-    size_t uid_size;
-    char uid[]; /* then the class's name */
+    uint32_t turn_left;
+    uint32_t pins; /* functions that work on it right now */
+    xoi_actor_state_t state : 8;
+    bool stateless : 1;
+    bool locked : 1;
+    bool hook_waits : 1; /* post_create or pre_destroy does, and messages are handled meanwhile */
+    bool up : 1;         /* created, and not destroyed */
+    bool ready : 1;      /* in pool->ready */
+    bool spec_told : 1;  /* or why there is none */
+    bool host_made : 1;  /* the host's create was called, so its release is due */
+    uint8_t uid_size;
+    char uid[]; /* then a NUL and the class's name */
 };
 
 typedef struct xoi_request_key {
