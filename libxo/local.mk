@@ -5,7 +5,7 @@ libxo_la_LIBADD = \
 	libxo/libxo-core.la \
 	pool/libxo-pool.la
 # current:revision:age (libtool manual, "Updating library version information").
-libxo_la_LDFLAGS = $(AM_LDFLAGS) \
+libxo_la_LDFLAGS = $(AM_LDFLAGS) $(XO_LTO) \
 	-version-info 0:0:0 \
 	-no-undefined \
 	-Wl,-z,defs \
@@ -18,6 +18,7 @@ pkgconfig_DATA += libxo/libxo.pc
 noinst_LTLIBRARIES += libxo/libxo-core.la
 libxo_libxo_core_la_CPPFLAGS = $(AM_CPPFLAGS) \
 	$(ZMQ_CFLAGS) $(CZMQ_CFLAGS) $(MSGPACK_CFLAGS) $(HWLOC_CFLAGS) $(CUDA_CFLAGS)
+libxo_libxo_core_la_CFLAGS = $(AM_CFLAGS) $(XO_LTO)
 libxo_libxo_core_la_LIBADD = \
 	$(ZMQ_LIBS) $(CZMQ_LIBS) $(MSGPACK_LIBS) $(HWLOC_LIBS) $(EV_LIBS) $(SYSTEM_LIBS)
 # Sources, and headers that are not installed. One file a line, sorted.

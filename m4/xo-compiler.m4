@@ -30,6 +30,22 @@ AC_DEFUN([XO_COMPILER], [
     CFLAGS=$xo_save_CFLAGS
     XO_CFLAGS="$XO_CFLAGS -fsanitize=fuzzer-no-link"
   ])
+  AC_ARG_ENABLE([lto],
+    [AS_HELP_STRING([--disable-lto], [optimize each file of libxo.so by itself])],
+    [], [enable_lto=auto])
+  dnl The objects hold both kinds of code: the tests link them without it. Clang's do not.
+  AS_IF([test "x$enable_lto$enable_sanitizers$enable_fuzzers" = xautonono], [
+    xo_save_CFLAGS=$CFLAGS
+    CFLAGS="$CFLAGS -Werror -flto=auto -ffat-lto-objects"
+    AC_MSG_CHECKING([whether $CC optimizes when it links])
+    AC_LINK_IFELSE([AC_LANG_PROGRAM([[#ifdef __clang__
+#error "not with this compiler"
+#endif]])], [enable_lto=yes], [enable_lto=no])
+    AC_MSG_RESULT([$enable_lto])
+    CFLAGS=$xo_save_CFLAGS
+  ])
+  AS_IF([test "x$enable_lto" = xyes], [XO_LTO="-flto=auto -ffat-lto-objects"], [XO_LTO=])
+  AC_SUBST([XO_LTO])
   AM_CONDITIONAL([FUZZERS], [test "x$enable_fuzzers" != xno])
   AM_CONDITIONAL([SANITIZERS], [test "x$enable_sanitizers" != xno])
   AC_SUBST([XO_CFLAGS])

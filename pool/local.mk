@@ -1,6 +1,7 @@
 # The pool library, a part of libxo.so.
 noinst_LTLIBRARIES += pool/libxo-pool.la
 pool_libxo_pool_la_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) -DXO_MODULE_DIR='"$(moduledir)"'
+pool_libxo_pool_la_CFLAGS = $(AM_CFLAGS) $(XO_LTO)
 pool_libxo_pool_la_LIBADD = $(SYSTEM_LIBS)
 # Sources, and headers that are not installed. One file a line, sorted.
 pool_libxo_pool_la_SOURCES = \
