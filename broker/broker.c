@@ -58,11 +58,7 @@ static int on_admit(xo_endpoint_t *endpoint, const xo_identity_t *peer, xo_error
 {
     xo_broker_t *broker = arg;
     (void)endpoint;
-    int rc = peer->role == XO_ROLE_POOL ? xo_supervisor_admit(broker->supervisor, peer, why) : 0;
-    if (rc < 0)
-        xo_log(broker->options.log, XO_LOG_WARN, COMPONENT, "process %d was refused: %s",
-               (int)peer->pid, why->text);
-    return rc;
+    return peer->role == XO_ROLE_POOL ? xo_supervisor_admit(broker->supervisor, peer, why) : 0;
 }
 
 static void on_linked(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
@@ -92,6 +88,13 @@ static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *m
     (void)endpoint;
     if (member != NULL && xo_msg_header(msg)->kind == XO_HEARTBEAT)
         xo_supervisor_heartbeat(broker->supervisor, member, xo_msg_body(msg));
+}
+
+static void on_refused(xo_endpoint_t *endpoint, const char *text, void *arg)
+{
+    const xo_broker_t *broker = arg;
+    (void)endpoint;
+    xo_log(broker->options.log, XO_LOG_WARN, COMPONENT, "%s", text);
 }
 
 /* ---- what the registry says ---- */
@@ -236,6 +239,7 @@ static int create_endpoint(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err)
         .linked = on_linked,
         .unlinked = on_unlinked,
         .event = on_event,
+        .refused = on_refused,
     };
     xo_endpoint_options_t options = {.relay = true};
     xo_identity_t self = {.role = XO_ROLE_BROKER, .node_id = broker->options.node_id, .index = -1};

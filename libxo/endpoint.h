@@ -69,6 +69,10 @@ typedef struct xo_endpoint_ops {
     void (*unlinked)(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error_t *why, void *arg);
     /* A heartbeat or an event, for example "pool.down". NULL allowed. */
     void (*event)(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *msg, void *arg);
+    /* A frame or a handshake was refused, and its lane is closed: a sentence for the log that says
+     * whose and why (contract 17). At most once a minute for each source; the next says how many
+     * there were meanwhile. NULL: nobody logs. */
+    void (*refused)(xo_endpoint_t *endpoint, const char *text, void *arg);
 } xo_endpoint_ops_t;
 
 typedef struct xo_endpoint_options {

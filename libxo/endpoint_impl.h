@@ -4,7 +4,7 @@
  * link.c       life of a link                     handshake.c  hello and welcome as bytes, pure
  * greet.c      what hello and welcome do          outbox.c     credit and what waits for it
  * call.c       calls, tells, answers              route.c      where an incoming message goes
- * way.c        which lane leads to an address
+ * way.c        which lane leads to an address     refusal.c    what is told of those refused
  */
 #ifndef XO_ENDPOINT_IMPL_H
 #define XO_ENDPOINT_IMPL_H
@@ -139,6 +139,15 @@ typedef struct xoi_door {
     struct xoi_door *next;
 } xoi_door_t;
 
+#define XOI_REFUSAL_WHO_BYTES 128
+#define XOI_REFUSAL_SOURCES 8 /* told apart within a minute; more share one place */
+
+typedef struct xoi_refusals {
+    char who[XOI_REFUSAL_WHO_BYTES]; /* "": free */
+    int64_t told_ns;
+    uint64_t untold; /* since then */
+} xoi_refusals_t;
+
 struct xo_endpoint {
     xo_ctx_t *ctx;
     xo_loop_t *loop;
@@ -166,6 +175,7 @@ struct xo_endpoint {
     xo_defer_t defer;
 
     uint64_t drops[XO_DROP_REASONS];
+    xoi_refusals_t refusals[XOI_REFUSAL_SOURCES];
     xo_lane_stats_t local_stats;
     xo_lane_total_t totals[8];
     size_t totals_count;
@@ -227,6 +237,11 @@ void xoi_answer_arrived(xo_endpoint_t *endpoint, const xo_link_t *from, xo_msg_t
 void xoi_notify(xo_endpoint_t *endpoint, xoi_notice_t *notice, int errnum); /* NULL: to nobody */
 void xoi_run_deferred(xo_defer_t *defer, void *arg);
 void xoi_cancel_send(xo_endpoint_t *endpoint, xo_link_t *link, uint64_t target_id, uint64_t seq);
+
+/* refusal.c: counts it, and has it logged unless the source was only just told of */
+void xoi_refused(xo_endpoint_t *endpoint, xo_drop_t reason, const char *who, const char *why);
+void xoi_link_refused(xo_link_t *link, const xo_identity_t *peer, xo_drop_t reason,
+                      const char *why);
 
 /* route.c */
 void xoi_route(xo_link_t *link, xo_msg_t **msg);

@@ -88,9 +88,9 @@ static void link_up(xo_link_t *link, const xoi_hello_t *hello)
     xoi_outbox_flush(link);
 }
 
-static void refuse(xo_link_t *link, const xo_error_t *why)
+static void refuse(xo_link_t *link, const xo_identity_t *peer, const xo_error_t *why)
 {
-    xo_endpoint_count_drop(link->endpoint, XO_DROP_REFUSED);
+    xoi_link_refused(link, peer, XO_DROP_REFUSED, why->text);
     if (link->dialled) {
         xo_link_close(link, why);
         return;
@@ -134,7 +134,7 @@ void xoi_greet(xo_link_t *link, const xo_msg_t *msg)
         return;
     }
     if (check_peer(link, &hello, &why) < 0) {
-        refuse(link, &why);
+        refuse(link, &hello.peer, &why);
         return;
     }
     if (!link->dialled && xoi_greet_send(link, XO_WELCOME) < 0) {

@@ -44,7 +44,7 @@ typedef struct xo_listener_events {
     /* A peer came: its first message is delivered to the lane's handlers right after this returns.
      * The handler must call xo_lane_set_events and owns the lane. */
     void (*accepted)(xo_listener_t *listener, xo_lane_t *lane, void *arg);
-    /* A frame from nobody's lane was not a message; `why` names the reason. For counting. */
+    /* A frame from nobody's lane was not a message; `why` names the reason. */
     void (*refused)(xo_listener_t *listener, const xo_error_t *why, void *arg);
 } xo_listener_events_t;
 

@@ -13,6 +13,12 @@
  * before any of its messages was read: its descriptor is a *stray*, and who comes by a stray
  * descriptor is a suspect, probed until it is clear whether it ended or is a later one.
  *
+ * What is no ZMTP ends without a word: libzmq tells of a handshake that fails by its rules or in
+ * CURVE, else only that the connection ended. One that did, of which no handshake succeeded before,
+ * is refused. Which connection's handshake succeeded is not told, so they are counted: `greeted`
+ * are those of which no message has come yet, and while there are any, one that ends without a
+ * message may be one of them.
+ *
  * A peer that was closed on our side gets our goodbye and is dropped when it hangs up; ROUTER
  * cannot hang up on it.
  */
@@ -25,7 +31,8 @@
 #include "libxo/tsan.h"
 
 #define EVENTS                                                                                     \
-    (ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+    (ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |                                      \
+     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
 #define PROBE_MS 1
 #define SUSPECT_PROBES 12        /* 1 ms, 2 ms, 4 ms ... 4 s altogether */
 #define DRAIN_MESSAGES_MAX 65536 /* read when it is destroyed, to find who has just come */
@@ -67,6 +74,27 @@ void xoi_listener_probe(xoi_listener_t *listener)
     xo_timer_start(&listener->probe, 0);
 }
 
+static void say_refused(xoi_listener_t *listener, const char *what)
+{
+    xo_error_t why = {0};
+
+    xo_error_set(&why, EACCES, "%s", what);
+    if (listener->base.events.refused)
+        listener->base.events.refused(&listener->base, &why, listener->base.arg);
+}
+
+/* It ended before any of its messages was read. */
+static void note_unknown(xoi_listener_t *listener, int fd)
+{
+    set_stray(listener, fd, true);
+    if (listener->greeted > 0)
+        listener->greeted--;
+    else if (listener->failed > 0)
+        listener->failed--;
+    else
+        say_refused(listener, "it sent no handshake of ZeroMQ's, or left before that was done");
+}
+
 static void note_disconnected(xoi_listener_t *listener, int fd)
 {
     bool known = false;
@@ -85,21 +113,21 @@ static void note_disconnected(xoi_listener_t *listener, int fd)
             xoi_peer_set_end(peer, XOI_GONE);
     }
     if (!known)
-        set_stray(listener, fd, true);
+        note_unknown(listener, fd);
     else
         xoi_listener_probe(listener);
 }
 
-static void count_refused(xoi_listener_t *listener, bool by_zap)
+static void note_failed(xoi_listener_t *listener, bool by_zap)
 {
-    xo_error_t why = {0};
+    bool is_tcp = listener->scheme == XOI_TCP;
 
-    xo_error_set(&why, EACCES, "the encrypted handshake of somebody who dialled %s failed",
-                 listener->base.endpoint);
+    listener->failed++;
     if (!by_zap) /* the ZAP handler counts for itself */
         atomic_fetch_add_explicit(&listener->ctx->refused, 1, memory_order_relaxed);
-    if (listener->base.events.refused)
-        listener->base.events.refused(&listener->base, &why, listener->base.arg);
+    say_refused(listener, by_zap   ? "its key is not the cluster's"
+                          : is_tcp ? "the encrypted handshake failed"
+                                   : "the handshake failed");
 }
 
 static void read_monitor(xoi_listener_t *listener)
@@ -109,8 +137,10 @@ static void read_monitor(xoi_listener_t *listener)
     while (listener->monitor && xoi_monitor_read(listener->monitor, &event, &value)) {
         if (event == ZMQ_EVENT_DISCONNECTED)
             note_disconnected(listener, value);
+        else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
+            listener->greeted++;
         else
-            count_refused(listener, event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH);
+            note_failed(listener, event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH);
     }
 }
 
@@ -204,6 +234,8 @@ static xoi_peer_t *sender(xoi_listener_t *listener, zmq_msg_t *id)
     if (peer)
         return peer;
     read_monitor(listener);
+    if (listener->greeted > 0)
+        listener->greeted--;
     return listener->dead ? NULL : xoi_peer_create(listener, id);
 }
 

@@ -231,7 +231,7 @@ void xoi_link_protocol_error(xo_link_t *link, const char *what)
     xo_error_t why;
     xo_error_set(&why, EPROTO, "%s broke the protocol: %s",
                  link->address[0] ? link->address : "the peer", what);
-    xo_endpoint_count_drop(link->endpoint, XO_DROP_MALFORMED);
+    xoi_link_refused(link, &link->peer, XO_DROP_MALFORMED, what);
     xo_link_close(link, &why);
 }
 
@@ -283,6 +283,8 @@ static void on_closed(xo_lane_t *lane, const xo_error_t *why, void *arg)
 {
     (void)lane;
     xo_link_t *link = arg;
+    if (why->errnum == EBADMSG)
+        xoi_link_refused(link, &link->peer, XO_DROP_MALFORMED, why->text);
     if (!try_next_way(link, why))
         xoi_link_closed(link, why);
 }

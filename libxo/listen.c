@@ -17,9 +17,9 @@ static void on_accepted(xo_listener_t *listener, xo_lane_t *lane, void *arg)
 
 static void on_refused(xo_listener_t *listener, const xo_error_t *why, void *arg)
 {
-    (void)listener;
-    (void)why;
-    xo_endpoint_count_drop(arg, XO_DROP_MALFORMED);
+    char who[XOI_REFUSAL_WHO_BYTES];
+    snprintf(who, sizeof who, "somebody at %s", xo_listener_endpoint(listener));
+    xoi_refused(arg, why->errnum == EACCES ? XO_DROP_REFUSED : XO_DROP_MALFORMED, who, why->text);
 }
 
 static const xo_listener_events_t listener_events = {on_accepted, on_refused};

@@ -83,6 +83,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/pack_read.c \
 	libxo/pack_write.c \
 	libxo/ref.c \
+	libxo/refusal.c \
 	libxo/ring.c \
 	libxo/ring.h \
 	libxo/route.c \

@@ -208,6 +208,12 @@ static void host_stop(void *arg)
         host->stop(host->arg);
 }
 
+static void host_log(void *arg, const char *text)
+{
+    (void)arg;
+    fprintf(stderr, "xo-pool: %s\n", text);
+}
+
 const xo_host_ops_t *xo_host_c_ops(void)
 {
     static const xo_host_ops_t ops = {.language = "c",
@@ -217,6 +223,7 @@ const xo_host_ops_t *xo_host_c_ops(void)
                                       .release = host_release,
                                       .cancel = host_cancel,
                                       .bypass = host_bypass,
-                                      .stop = host_stop};
+                                      .stop = host_stop,
+                                      .log = host_log};
     return &ops;
 }

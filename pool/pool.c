@@ -41,10 +41,19 @@ static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *m
         pool->ops->event(pool->host, msg);
 }
 
+static void on_refused(xo_endpoint_t *endpoint, const char *text, void *arg)
+{
+    xo_pool_t *pool = arg;
+    (void)endpoint;
+    if (pool->ops->log)
+        pool->ops->log(pool->host, text);
+}
+
 static const xo_endpoint_ops_t endpoint_ops = {.request = xoi_serve,
                                                .linked = xoi_joined_link,
                                                .unlinked = xoi_joined_unlink,
-                                               .event = on_event};
+                                               .event = on_event,
+                                               .refused = on_refused};
 
 /* Where incarnations begin: above all that an earlier life of this pool gave out. */
 static uint64_t first_incarnation(uint32_t generation)

@@ -71,6 +71,8 @@ typedef struct xo_host_ops {
     /* The last link to this endpoint is gone, or it died: it will not ask for anything again. NULL
      * allowed. */
     void (*peer_gone)(void *host, uint64_t endpoint);
+    /* A sentence for the log: whose frame or handshake was refused, and why. NULL: nobody logs. */
+    void (*log)(void *host, const char *text);
 } xo_host_ops_t;
 
 typedef struct xo_pool_options {

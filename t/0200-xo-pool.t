@@ -104,6 +104,28 @@ run call "$addresses" nobody get
 is "$status" 1 "a call to nobody fails"
 like "$errors" "ActorNotExist: actor \"nobody\" .*$addresses" "and names the uid and the address"
 is "$(tr -d '\0' <"/proc/$pool/comm")" xo-pool "the process has its name"
+# garbage FAMILY ADDRESS: what is no message, from somebody who then hangs up.
+garbage() {
+    "${PYTHON:-python3}" - "$@" <<'END'
+import socket, sys
+family, address = sys.argv[1:]
+host, _, port = address.rpartition(":")
+with socket.socket(getattr(socket, family)) as caller:
+    caller.connect((host, int(port)) if family == "AF_INET" else address)
+    caller.sendall(b"garbage " * 600)
+END
+}
+near=$(find "$XO_RUN_DIR" -type s -name "$addresses*")
+is "$(printf '%s\n' "$near" | wc -l)" 2 "it has a socket of each kind for its neighbours"
+for socket in $near $addresses; do
+    case $socket in /*) family=AF_UNIX ;; *) family=AF_INET ;; esac
+    garbage "$family" "$socket"
+    until_true grep -q "^xo-pool: refused somebody at [a-z]*://$socket: " "$work/pool.err"
+    like "$(cat "$work/pool.err")" "refused somebody at [a-z]*://$socket: " \
+        "what comes to ${socket##*/} by $family and is no message is logged"
+done
+is "$(call "$addresses" hits get)" 7 "and harms nobody"
+
 stop_pool TERM
 is "$status" 0 "SIGTERM ends it in order"
 if [ "$took" -lt 2000 ]; then pass "within 2 s"; else fail "within 2 s" "$took ms"; fi

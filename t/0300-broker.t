@@ -3,6 +3,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -20,6 +21,17 @@ def answers(place):
     assert status["lanes"]["ipc"][0] > 0 and status["drops"]["malformed"] == 0
     assert [record["id"] for record in node.call("nodes")] == [status["id"]]
     assert node.call("pools") == node.call("actors") == []
+
+
+def garbage(place):
+    """what comes to its socket and is no message is logged, with where and why, and counted"""
+    node = Node(place, "--log", "info")
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.connect(node.endpoint[len("ipc://"):])
+        caller.sendall(b"garbage " * 600)
+    line = f"warn node: refused somebody at {node.endpoint}: "
+    until(lambda: line in node.log(), "the line in the log")
+    assert node.call("status")["drops"]["refused"] == 1
 
 
 def unknown_method(place):
@@ -119,5 +131,5 @@ def run_dir_too_long(place):
     assert done.returncode == 1 and "XO_RUN_DIR" in done.stderr, done.stderr
 
 
-run(answers, unknown_method, bad_arguments, stops, default_node, killed_leaves_no_litter,
+run(answers, garbage, unknown_method, bad_arguments, stops, default_node, killed_leaves_no_litter,
     cluster_of_its_own, run_dir_too_long)

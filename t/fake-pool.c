@@ -148,7 +148,8 @@ static xo_identity_t identity(void)
 
 static int join(fake_t *fake, xo_ctx_t *ctx, xo_error_t *err)
 {
-    xo_endpoint_ops_t ops = {on_request, NULL, on_linked, on_unlinked, on_event};
+    xo_endpoint_ops_t ops = {
+        .request = on_request, .linked = on_linked, .unlinked = on_unlinked, .event = on_event};
     xo_identity_t self = identity();
     xo_timer_init(&fake->heartbeat, fake->loop, on_heartbeat, fake);
     fake->endpoint = xo_endpoint_create(ctx, fake->loop, &self, &ops, fake, NULL, err);

@@ -70,7 +70,16 @@ static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *m
     ((node_t *)arg)->events++;
 }
 
-static const xo_endpoint_ops_t ops = {on_request, on_admit, on_linked, on_unlinked, on_event};
+static void on_refused(xo_endpoint_t *endpoint, const char *text, void *arg)
+{
+    (void)endpoint;
+    node_t *node = arg;
+    node->refusals++;
+    snprintf(node->refusal, sizeof node->refusal, "%s", text);
+}
+
+static const xo_endpoint_ops_t ops = {on_request,  on_admit, on_linked,
+                                      on_unlinked, on_event, on_refused};
 
 node_t *node_create(fixture_t *f, xo_role_t role, const char *door,
                     const xo_endpoint_options_t *options)

@@ -29,6 +29,8 @@ typedef struct node {
     bool yield;  /* answers the oldest request when a cancel comes, at once */
     bool echo;   /* answers calls at once with their first argument */
     xo_error_t why;
+    int refusals; /* how many were to be logged, and the last */
+    char refusal[XO_ERROR_TEXT_BYTES];
 } node_t;
 
 typedef struct fixture {

@@ -80,6 +80,8 @@ static void test_first_message_must_be_hello(void **state)
     UNTIL(rogue.closed);
     assert_int_equal(f->b->count, 0);
     assert_int_equal(xo_endpoint_drops(f->b->endpoint)[XO_DROP_MALFORMED], 1);
+    assert_string_equal(f->b->refusal, "refused somebody who came by mem: "
+                                       "its first message is not the handshake's");
     xo_lane_destroy(rogue.lane);
 }
 
@@ -107,6 +109,8 @@ static void test_other_cluster_is_refused(void **state)
     rogue_hello(&rogue, "another");
     UNTIL(rogue.closed);
     assert_int_equal(rogue.last, XO_ERROR);
+    assert_string_equal(
+        f->b->refusal, "refused process 0, who came by mem: this is cluster 'test', not 'another'");
     assert_int_equal(xo_endpoint_drops(f->b->endpoint)[XO_DROP_REFUSED], 1);
     xo_lane_destroy(rogue.lane);
 }
@@ -231,6 +235,52 @@ static void test_cancel_of_what_another_had_passed_on_is_ignored(void **state)
     xo_lane_destroy(rogue.lane);
 }
 
+static void rogue_breaks_in(fixture_t *f)
+{
+    rogue_t rogue;
+    rogue_dial(f, &rogue);
+    rogue_send(&rogue, XO_CALL, "[[]{}]");
+    UNTIL(rogue.closed);
+    xo_lane_destroy(rogue.lane);
+}
+
+static void test_who_is_refused_again_and_again_is_logged_once_a_minute(void **state)
+{
+    fixture_t *f = *state;
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    xo_loop_freeze(f->loop, XO_MS);
+    for (int i = 0; i < 4; i++)
+        rogue_breaks_in(f);
+    assert_int_equal(f->b->refusals, 1);
+    xo_loop_advance(f->loop, 60000 * XO_MS);
+    rogue_breaks_in(f);
+    assert_int_equal(f->b->refusals, 2);
+    assert_non_null(strstr(f->b->refusal, "(and 3 times more since the last such line)"));
+    assert_int_equal(xo_endpoint_drops(f->b->endpoint)[XO_DROP_MALFORMED], 5);
+}
+
+static void test_many_sources_do_not_flood_the_log(void **state)
+{
+    fixture_t *f = *state;
+    char cluster[16];
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    xo_loop_freeze(f->loop, XO_MS);
+    for (int i = 0; i < 100; i++) {
+        rogue_t rogue;
+        rogue_dial(f, &rogue);
+        snprintf(cluster, sizeof cluster, "c\n%d", i);
+        rogue_send(&rogue, XO_HELLO, "{s s s s s s s s s s s s s U s i s i s i s i s i s [i i]}",
+                   "role", "client", "cluster", cluster, "machine", "m", "label", "", "address", "",
+                   "expect", "", "id", ROGUE_ID, "node", 0, "pool", 0, "generation", 0, "pid",
+                   i + 1, "index", -1, "window", 10, 10000);
+        UNTIL(rogue.closed);
+        xo_lane_destroy(rogue.lane);
+    }
+    assert_in_range(f->b->refusals, 2, 20);
+    assert_null(strchr(f->b->refusal, '\n'));
+    assert_int_equal(xo_endpoint_drops(f->b->endpoint)[XO_DROP_REFUSED], 100);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -239,6 +289,8 @@ int main(void)
         T(first_message_must_be_hello),
         T(hello_that_does_not_read_is_refused),
         T(other_cluster_is_refused),
+        T(who_is_refused_again_and_again_is_logged_once_a_minute),
+        T(many_sources_do_not_flood_the_log),
         T(sending_without_credit_closes_the_lane),
         T(credit_never_used_and_second_hello_close_the_lane),
         T(answer_that_nobody_waits_for_is_counted),

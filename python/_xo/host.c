@@ -395,6 +395,16 @@ static void host_stop(void *host)
     Py_XDECREF(result);
 }
 
+static void host_log(void *host, const char *text)
+{
+    const xopy_pool_t *pool = host;
+    PyObject *shown = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+    PyObject *result = shown ? xopy_glue("log", "(N)", shown) : NULL;
+    if (!result)
+        xopy_report(pool->runtime, "a warning could not be logged");
+    Py_XDECREF(result);
+}
+
 const xo_host_ops_t xopy_host_ops = {
     .language = "python",
     .create = host_create,
@@ -407,4 +417,5 @@ const xo_host_ops_t xopy_host_ops = {
     .spec = host_spec,
     .stop = host_stop,
     .peer_gone = xopy_peer_gone,
+    .log = host_log,
 };

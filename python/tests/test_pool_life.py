@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import socket
 import sys
 import threading
 
@@ -345,3 +346,20 @@ async def test_what_cannot_be_removed():
         await pool.remove_sub_pool(address)
         with pytest.raises(ValueError):
             await pool.remove_sub_pool(address)
+
+
+async def test_what_is_no_message_is_logged(caplog):
+    async with await make() as pool:
+        (path,) = [
+            os.path.join(directory, pool.external_address)
+            for directory, _, names in os.walk(os.environ["XO_RUN_DIR"])
+            if pool.external_address in names
+        ]
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.connect(path)
+            caller.sendall(b"garbage " * 600)
+        while not [r for r in caplog.records if r.name == "xoscar"]:
+            await asyncio.sleep(0.01)
+        (record,) = [r for r in caplog.records if r.name == "xoscar"]
+        assert record.getMessage().startswith(f"refused somebody at ipc://{path}: ")
+        assert record.levelname == "WARNING"

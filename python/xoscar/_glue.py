@@ -120,6 +120,12 @@ def report_lost(loop, call, exception):
     )
 
 
+def log(text):
+    import logging
+
+    logging.getLogger("xoscar").warning("%s", text)
+
+
 # ---- references ----
 
 _later = set()  # tasks of tell_delay: asyncio itself keeps none of them alive
