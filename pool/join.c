@@ -44,6 +44,13 @@ static bool is_joined(const xo_pool_t *pool)
     return pool->broker_link && xo_link_up(pool->broker_link) && !pool->closing;
 }
 
+/* What is told before the broker has said welcome for the first time leaves when it has: it may
+ * have said before that the pool is there, so that others create actors in it already. */
+static bool may_tell(const xo_pool_t *pool)
+{
+    return is_joined(pool) || (pool->broker_link && !pool->has_joined && !pool->closing);
+}
+
 /* `with`: whose buffers go along; NULL: none. */
 static xo_msg_t *create_tell(const char *method, xo_slice_t body, xo_msg_t *with)
 {
@@ -94,7 +101,7 @@ static xo_slice_t pack_up(xo_pool_t *pool, const xo_actor_t *actor, const xo_req
 void xoi_announce_up(xo_actor_t *actor, const xo_request_t *request)
 {
     xo_pool_t *pool = actor->pool;
-    if (!is_joined(pool))
+    if (!may_tell(pool))
         return;
     tell_broker(pool, "actor.up", pack_up(pool, actor, request), request ? request->spec : NULL);
     actor->spec_told = true;
@@ -103,7 +110,7 @@ void xoi_announce_up(xo_actor_t *actor, const xo_request_t *request)
 void xoi_announce_down(const xo_actor_t *actor, const char *reason)
 {
     xo_pool_t *pool = actor->pool;
-    if (is_joined(pool))
+    if (may_tell(pool))
         tell_broker(
             pool, "actor.down",
             xoi_pack_scratch(pool, "[[B U s] {}]", xo_actor_uid(actor), actor->incarnation, reason),

@@ -62,7 +62,17 @@ static bool has_joined(void *arg)
     return ((broker_t *)arg)->joined && ((broker_t *)arg)->link;
 }
 
-static int setup_generation(void **state, uint32_t generation)
+/* By an actor of the pool, so without a round trip. */
+static void create_locally(world_t *world, const char *uid)
+{
+    xo_header_t header = {
+        .kind = XO_CREATE, .target_uid = xo_slice_str(uid), .method = xo_slice_str("Class")};
+    xo_msg_t *msg = xo_msg_create(&header, BODY);
+    assert_non_null(
+        xo_endpoint_call(xo_pool_endpoint(world->pool), NULL, &msg, 0, 0, NULL, NULL, NULL));
+}
+
+static int setup_generation(void **state, uint32_t generation, const char *early)
 {
     static const xo_endpoint_ops_t ops = {.request = broker_request, .linked = broker_linked};
     static broker_t broker;
@@ -83,6 +93,8 @@ static int setup_generation(void **state, uint32_t generation)
     world_open(world);
     if (xo_pool_join(world->pool, on_joined, &broker, &err) < 0)
         fail_msg("%s", err.text);
+    if (early)
+        create_locally(world, early);
     run_until(world, has_joined, &broker);
     *state = &broker;
     return 0;
@@ -90,12 +102,17 @@ static int setup_generation(void **state, uint32_t generation)
 
 static int setup_first(void **state)
 {
-    return setup_generation(state, 1);
+    return setup_generation(state, 1, NULL);
+}
+
+static int setup_early(void **state)
+{
+    return setup_generation(state, 1, "early");
 }
 
 static int setup_second(void **state)
 {
-    return setup_generation(state, 2);
+    return setup_generation(state, 2, NULL);
 }
 
 static int teardown(void **state)
@@ -197,6 +214,20 @@ static void test_specs_are_told(void **state)
     assert_string_equal(broker->told,
                         "plain=3+0 buffers=4+8 large=its arguments take 16777221 bytes, and at "
                         "most 16777216 are kept ");
+}
+
+static bool told_early(void *arg)
+{
+    return strstr(((broker_t *)arg)->told, "early") != NULL;
+}
+
+/* The broker may know the pool, and others through it, before its welcome has arrived. */
+static void test_a_spec_before_the_welcome_is_told(void **state)
+{
+    broker_t *broker = *state;
+    run_until(broker->world, told_early, broker);
+    settle(broker);
+    assert_int_equal(strncmp(broker->told, "early=4+0 ", 10), 0);
 }
 
 static void test_calls_wait_for_what_comes_back(void **state)
@@ -341,6 +372,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FIRST(test_specs_are_told),
         FIRST(test_the_first_process_holds_nothing),
+        cmocka_unit_test_setup_teardown(test_a_spec_before_the_welcome_is_told, setup_early,
+                                        teardown),
         SECOND(test_calls_wait_for_what_comes_back),
         SECOND(test_has_waits_too),
         SECOND(test_nothing_waits_once_all_is_requested),
