@@ -279,7 +279,7 @@ static int dump_scalar(dump_t *d, xo_reader_t *reader, xo_type_t type)
 static int dump_bytes(dump_t *d, xo_reader_t *reader, xo_type_t type)
 {
     xo_slice_t bytes;
-    int ext;
+    int ext = 0;
     if (type == XO_T_EXT) {
         xo_read_ext(reader, &ext, &bytes);
         return dump_ext(d, ext, bytes);

@@ -44,7 +44,11 @@ AC_DEFUN([XO_COMPILER], [
     AC_MSG_RESULT([$enable_lto])
     CFLAGS=$xo_save_CFLAGS
   ])
-  AS_IF([test "x$enable_lto" = xyes], [XO_LTO="-flto=auto -ffat-lto-objects"], [XO_LTO=])
+  XO_LTO=
+  AS_IF([test "x$enable_lto" = xyes], [
+    XO_LTO="-flto=auto -ffat-lto-objects"
+    XO_LDFLAGS="$XO_LDFLAGS -fno-lto"
+  ])
   AC_SUBST([XO_LTO])
   AM_CONDITIONAL([FUZZERS], [test "x$enable_fuzzers" != xno])
   AM_CONDITIONAL([SANITIZERS], [test "x$enable_sanitizers" != xno])
