@@ -85,7 +85,7 @@ static const char *next_target(caller_t *caller, char *text, size_t size)
     return text;
 }
 
-static void go_on(caller_t *caller);
+static void go_on(void *arg);
 
 static void answered(xo_future_t *future, void *arg)
 {
@@ -101,18 +101,30 @@ static void answered(xo_future_t *future, void *arg)
     go_on(caller);
 }
 
-/* Keeps `window` calls under way until all are made. */
-static void go_on(caller_t *caller)
+static bool call_once(caller_t *caller)
 {
     char uid[16];
     xo_error_t err;
+    const char *target = next_target(caller, uid, sizeof uid);
+    caller->call_ns = caller->timed ? xob_now_ns() : 0;
+    if (xo_request_call(caller->request, &err, caller->address, target, answered, caller, "echo",
+                        "i", 1) == 0)
+        return true;
+    bool wait = errno == EAGAIN;
+    if (wait && !caller->under_way) /* else an answer goes on */
+        wait = xo_request_on_room(caller->request, caller->address, target, go_on, caller) == 0;
+    if (!wait)
+        xob_die("a call", err.text);
+    return false;
+}
+
+/* Keeps `window` calls under way until all are made. */
+static void go_on(void *arg)
+{
+    caller_t *caller = arg;
     for (; caller->left && caller->under_way < caller->window; caller->left--) {
-        const char *target = next_target(caller, uid, sizeof uid);
-        if (caller->timed)
-            caller->call_ns = xob_now_ns();
-        if (xo_request_call(caller->request, &err, caller->address, target, answered, caller,
-                            "echo", "i", 1) < 0)
-            xob_die("a call", err.text);
+        if (!call_once(caller))
+            return;
         caller->under_way++;
     }
     if (!caller->under_way)
