@@ -5,6 +5,7 @@ import asyncio
 import gc
 import os
 import signal
+import warnings
 
 import numpy as np
 import pytest
@@ -61,7 +62,9 @@ class Holder(xo.StatelessActor):
     def fork(self):
         """A child that looks at what is held when it is asked to."""
         there, self.ready = os.pipe()
-        self.child = os.fork()
+        with warnings.catch_warnings():  # of threads, from Python 3.12 on
+            warnings.simplefilter("ignore")
+            self.child = os.fork()
         if self.child == 0:
             os.close(self.ready)
             os.read(there, 1)
