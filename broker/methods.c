@@ -35,13 +35,18 @@ static void pack_lanes(const xo_broker_t *broker, xo_buf_t *out)
                        rows[i].stats.messages_out, rows[i].stats.bytes_in, rows[i].stats.bytes_out);
 }
 
+/* Of the broker, and of its pools as their last heartbeats said. */
 static void pack_drops(const xo_broker_t *broker, xo_buf_t *out)
 {
     const uint64_t *drops = xo_endpoint_drops(broker->endpoint);
     xo_pack_cstr(out, "drops");
     xo_pack_map(out, XO_DROP_REASONS);
-    for (int i = 0; i < XO_DROP_REASONS; i++)
-        xo_pack_format(out, "s U", xo_drop_name((xo_drop_t)i), drops[i]);
+    for (int i = 0; i < XO_DROP_REASONS; i++) {
+        uint64_t count = drops[i];
+        for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m))
+            count += m->drops[i] > 0 ? (uint64_t)m->drops[i] : 0;
+        xo_pack_format(out, "s U", xo_drop_name((xo_drop_t)i), count);
+    }
 }
 
 static int64_t count_links(const xo_broker_t *broker)

@@ -147,6 +147,15 @@ static void take_text(xo_member_t *member, xo_slice_t body, const char *key, cha
     member->changed = true;
 }
 
+static void take_drops(xo_member_t *member, xo_slice_t body)
+{
+    xo_slice_t drops;
+    if (xo_map_get(body, "drops", &drops) < 0)
+        return;
+    for (int i = 0; i < XO_DROP_REASONS; i++)
+        take_count(member, drops, xo_drop_name((xo_drop_t)i), &member->drops[i]);
+}
+
 void xo_member_heartbeat(xo_member_t *member, xo_slice_t body)
 {
     take_text(member, body, "language", member->language, sizeof(member->language));
@@ -154,6 +163,7 @@ void xo_member_heartbeat(xo_member_t *member, xo_slice_t body)
     take_count(member, body, "numa", &member->numa);
     take_count(member, body, "waiting", &member->waiting);
     take_count(member, body, "handled", &member->handled);
+    take_drops(member, body);
     take_lanes(member, body);
 }
 
@@ -171,6 +181,20 @@ const char *xo_member_absence(const xo_member_t *member)
     if (member->state == XO_POOL_FAILED)
         return "has failed";
     return member->generation > 0 && member->away ? "is being started again" : "is being started";
+}
+
+static void record_drops(const xo_member_t *member, xo_rec_t *rec)
+{
+    static const char *const names[XO_DROP_REASONS] = {
+        [XO_DROP_NO_ACTOR] = "drops_no_actor",   [XO_DROP_STALE] = "drops_stale",
+        [XO_DROP_DEADLINE] = "drops_deadline",   [XO_DROP_CLOSED] = "drops_closed",
+        [XO_DROP_NO_CALLER] = "drops_no_caller", [XO_DROP_NO_ROUTE] = "drops_no_route",
+        [XO_DROP_MALFORMED] = "drops_malformed", [XO_DROP_REFUSED] = "drops_refused",
+        [XO_DROP_OVERRUN] = "drops_overrun",     [XO_DROP_ERROR] = "drops_error",
+    };
+    for (int i = 0; i < XO_DROP_REASONS; i++)
+        if (member->drops[i] > 0)
+            xo_rec_int(rec, names[i], member->drops[i]);
 }
 
 void xo_member_record(const xo_member_t *member, xo_rec_t *rec)
@@ -193,5 +217,6 @@ void xo_member_record(const xo_member_t *member, xo_rec_t *rec)
     xo_rec_int(rec, "handled", member->handled);
     xo_rec_int(rec, "restarts", (int64_t)member->restarts);
     xo_rec_int(rec, "started", member->started);
+    record_drops(member, rec);
     xo_rec_raw(rec, "lanes", xo_buf_slice(&member->lanes));
 }

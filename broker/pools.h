@@ -51,6 +51,7 @@ typedef struct xo_member {
     char gpus[XO_GPUS_BYTES];
     int64_t numa;
     int64_t waiting, handled;
+    int64_t drops[XO_DROP_REASONS];
     xo_buf_t lanes; /* a msgpack map or empty */
 
     xo_actor_entry_t *entries; /* the directory's */
@@ -97,7 +98,7 @@ int xo_pools_free_index(const xo_pools_t *pools); /* the smallest */
 void xo_member_set_state(xo_member_t *member, xo_pool_state_t state);
 /* Replaces the link; NULL: none. */
 void xo_member_set_link(xo_member_t *member, xo_link_t *link);
-/* Takes in what a heartbeat says: language, waiting, handled, lanes. */
+/* Takes in what a heartbeat says: language, waiting, handled, drops, lanes. */
 void xo_member_heartbeat(xo_member_t *member, xo_slice_t body);
 /* "pool 2 (label) at host:port" for people, into text[size]. */
 void xo_member_describe(const xo_member_t *member, char *text, size_t size);

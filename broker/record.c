@@ -207,6 +207,8 @@ size_t xo_rec_fields(const xo_rec_t *rec, xo_field_t *fields)
 
 static bool is_number(const char *name)
 {
+    if (strncmp(name, "drops_", strlen("drops_")) == 0)
+        return true;
     for (const char *const *number = number_names; *number != NULL; number++) {
         if (strcmp(*number, name) == 0)
             return true;

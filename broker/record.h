@@ -11,7 +11,7 @@
 #include "registry/registry.h"
 
 #define XO_ID_TEXT_BYTES 17 /* 16 hex digits and a NUL */
-#define XO_RECORD_FIELDS 24
+#define XO_RECORD_FIELDS 40
 
 void xo_id_format(uint64_t id, char text[XO_ID_TEXT_BYTES]);
 /* 16 hex digits exactly; EINVAL. */

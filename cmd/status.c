@@ -150,7 +150,7 @@ const xoi_command_t xoi_command_status = {
     .options = "jwtNc",
     .text = "Without --node this is the node of this user on this machine. The table counts\n"
             "what went over the broker's links, by kind of lane; \"drops\" are messages that\n"
-            "were not delivered, by reason.\n"
+            "the node's broker and pools did not deliver, by reason.\n"
             "\n"
             "examples:\n"
             "  xo status\n"

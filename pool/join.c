@@ -140,19 +140,29 @@ static void pack_lanes(const xo_pool_t *pool, xo_buf_t *out)
     }
 }
 
+static void pack_drops(const xo_pool_t *pool, xo_buf_t *out)
+{
+    const uint64_t *drops = xo_endpoint_drops(pool->endpoint);
+    xo_pack_cstr(out, "drops");
+    xo_pack_map(out, XO_DROP_REASONS);
+    for (int i = 0; i < XO_DROP_REASONS; i++)
+        xo_pack_format(out, "s U", xo_drop_name((xo_drop_t)i), drops[i]);
+}
+
 static xo_msg_t *heartbeat_msg(xo_pool_t *pool)
 {
     xo_header_t header = {.kind = XO_HEARTBEAT};
     xo_buf_t *out = &pool->scratch;
     const xo_pool_stats_t *stats = &pool->stats;
     xo_buf_clear(out);
-    xo_pack_map(out, 8);
+    xo_pack_map(out, 9);
     xo_pack_format(out, "s s s U s U s U s U", "language", pool->ops->language, "actors",
                    stats->actors, "waiting", stats->waiting_messages, "handled", stats->handled,
                    "running", stats->running);
     xo_pack_format(out, "s s s i s", "gpus", pool->whereabouts.gpus, "numa", pool->whereabouts.numa,
                    "lanes");
     pack_lanes(pool, out);
+    pack_drops(pool, out);
     return xo_buf_ok(out) < 0 ? NULL : xo_msg_create(&header, xo_buf_slice(out));
 }
 

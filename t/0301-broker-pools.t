@@ -61,6 +61,19 @@ def killed(place):
     assert len(gone) == 1 and gone[0]["reason"] == "signal 9 (Killed)"
 
 
+def drops(place):
+    """what pools drop is in their records, here and in the registry, and in the node's sum"""
+    node = Node(place, config="[node]\nheartbeat_ms = 20\n" + TWO_POOLS)
+    node.wait_registry()
+    until(lambda: all(pool.get("drops_no_actor") == 3 for pool in node.wait_pools(2)), "drops")
+    pool = node.pools()[0]
+    assert not [name for name in pool if name.startswith("drops") and name != "drops_no_actor"]
+    key = "xo:{default}:pool:" + pool["id"]
+    until(lambda: node.redis("hget", key, "drops_no_actor") == ["3"], "the registry's record")
+    status = node.call("status")
+    assert status["drops"]["no-actor"] == 6 and status["drops"]["stale"] == 0, status
+
+
 def lookups(place):
     """a lookup finds all actors of that uid, and a pool that has just told is never missed"""
     node = Node(place, config=TWO_POOLS)
@@ -288,5 +301,5 @@ def death_answers(place):
     assert "signal 9 (Killed)" in answer["reason"], answer
 
 
-run(death_answers, configured, killed, lookups, on_request, failing_starts, output_file, gives_up,
+run(death_answers, configured, killed, drops, lookups, on_request, failing_starts, output_file, gives_up,
     recovering, created_again, temporary, family, stubborn, by_itself, impostor, silent, relayed)

@@ -99,7 +99,8 @@ static void on_heartbeat(xo_timer_t *timer, void *arg)
     xo_header_t header = {.kind = XO_HEARTBEAT};
     xo_link_t *link = xo_endpoint_broker(fake->endpoint);
     xo_buf_t body = XO_BUF_INIT;
-    xo_pack_format(&body, "{s s s i}", "language", "fake", "handled", 7);
+    xo_pack_format(&body, "{s s s i s {s i s i}}", "language", "fake", "handled", 7, "drops",
+                   "no-actor", 3, "stale", -1);
     xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&body));
     xo_buf_free(&body);
     xo_endpoint_tell(fake->endpoint, link, &msg, 0, NULL, NULL, NULL);

@@ -19,6 +19,7 @@ typedef struct broker {
     char class_name[32];
     uint64_t incarnation;
     int heartbeats, lookups;
+    int64_t beat_drops;
     uint64_t beat_actors;
     xo_buf_t records; /* what lookup answers */
     bool refuse;
@@ -71,6 +72,9 @@ static void broker_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_
     assert_int_equal(xo_msg_header(msg)->kind, XO_HEARTBEAT);
     assert_int_equal(xo_map_get_int(xo_msg_body(msg), "actors", &actors), 0);
     broker->beat_actors = (uint64_t)actors;
+    xo_slice_t drops;
+    assert_int_equal(xo_map_get(xo_msg_body(msg), "drops", &drops), 0);
+    assert_int_equal(xo_map_get_int(drops, "no-actor", &broker->beat_drops), 0);
     broker->heartbeats++;
 }
 
@@ -198,6 +202,8 @@ static void test_heartbeats(void **state)
         assert_int_equal(broker->heartbeats, 0);
         xo_loop_advance(world->loop, 1000 * XO_MS);
         run_until(world, has_beaten, broker);
+        assert_int_equal(broker->beat_drops, i);
+        xo_endpoint_count_drop(xo_pool_endpoint(world->pool), XO_DROP_NO_ACTOR);
     }
 }
 
