@@ -1,4 +1,7 @@
-/* keys.c - the cluster's key in a file of czmq's certificate format (ZPL, RFC 4/ZPL). */
+/* keys.c - the cluster's key in a file of czmq's certificate format (ZPL, RFC 4/ZPL).
+ *
+ * Read and written here: for this one file each process would load czmq, and with it libsystemd,
+ * libgcrypt and more, which is more memory than all of libxo takes. */
 #include "libxo/keys.h"
 
 #include <errno.h>
@@ -12,10 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <czmq.h>
 #include <zmq.h>
 
 #include "libxo/ctx_internal.h"
+
+#define FILE_BYTES_MAX 4096 /* a certificate has some 250, and room for comments */
 
 /* "~/.config", which need not be there yet; everything above it does. */
 static int home_config(char *path, xo_error_t *err)
@@ -79,32 +83,79 @@ static int check_file(const char *path, xo_error_t *err)
     return 0;
 }
 
-/* Both halves are there, are Z85, and belong together. */
-static bool take_keys(zconfig_t *file, xo_keys_t *keys)
+/* The quoted value of `line`, "name = \"value\"", into `out`; false: it is another line. */
+static bool take_value(const char *line, const char *name, char out[XO_KEY_TEXT_BYTES])
 {
-    const char *public_text = zconfig_get(file, "/curve/public-key", "");
-    const char *secret_text = zconfig_get(file, "/curve/secret-key", "");
-    char derived[XO_KEY_TEXT_BYTES];
+    size_t size = strlen(name);
+    const char *end;
 
-    if (strlen(public_text) != XO_KEY_TEXT_BYTES - 1 ||
-        strlen(secret_text) != XO_KEY_TEXT_BYTES - 1 ||
-        zmq_curve_public(derived, secret_text) < 0 || strcmp(derived, public_text) != 0)
+    line += strspn(line, " \t");
+    if (strncmp(line, name, size) != 0)
         return false;
-    memcpy(keys->public_text, public_text, XO_KEY_TEXT_BYTES);
-    memcpy(keys->secret_text, secret_text, XO_KEY_TEXT_BYTES);
+    line += size;
+    line += strspn(line, " \t");
+    if (*line++ != '=')
+        return false;
+    line += strspn(line, " \t");
+    if (*line != '"' && *line != '\'')
+        return false;
+    end = strchr(line + 1, *line);
+    if (!end || end - line != XO_KEY_TEXT_BYTES)
+        return false;
+    memcpy(out, line + 1, XO_KEY_TEXT_BYTES - 1);
+    out[XO_KEY_TEXT_BYTES - 1] = 0;
+    return true;
+}
+
+/* A line that is not indented begins a section. */
+static bool in_section(const char *line, const char *name, bool before)
+{
+    size_t size = strlen(name);
+
+    if (*line == 0 || strchr(" \t\r#", *line))
+        return before;
+    return strncmp(line, name, size) == 0 && strchr(" \t\r#", line[size]);
+}
+
+/* Both halves are there, are Z85, and belong together. */
+static bool take_keys(char *text, xo_keys_t *keys)
+{
+    char derived[XO_KEY_TEXT_BYTES];
+    char *rest = NULL;
+    bool inside = false, has_public = false, has_secret = false;
+
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        inside = in_section(line, "curve", inside);
+        has_public |= inside && take_value(line, "public-key", keys->public_text);
+        has_secret |= inside && take_value(line, "secret-key", keys->secret_text);
+    }
+    return has_public && has_secret && zmq_curve_public(derived, keys->secret_text) == 0 &&
+           strcmp(derived, keys->public_text) == 0;
+}
+
+/* The file as a string; false: it cannot be read, or is longer than any key's. */
+static bool read_text(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, size);
+
+    if (fd >= 0)
+        close(fd);
+    if (n < 0 || (size_t)n == size)
+        return false;
+    text[n] = 0;
     return true;
 }
 
 static int read_file(const char *path, xo_keys_t *keys, xo_error_t *err)
 {
-    zconfig_t *file;
+    char text[FILE_BYTES_MAX];
     bool ok;
 
     if (check_file(path, err) < 0)
         return -1;
-    file = zconfig_load(path);
-    ok = file && take_keys(file, keys);
-    zconfig_destroy(&file);
+    ok = read_text(path, text, sizeof text) && take_keys(text, keys);
+    explicit_bzero(text, sizeof text);
     if (!ok)
         return xo_error_set(err, EBADMSG,
                             "%s holds no CURVE key pair: remove it, or import the "
@@ -117,19 +168,18 @@ static int read_file(const char *path, xo_keys_t *keys, xo_error_t *err)
 static char *make_text(void)
 {
     char public_text[XO_KEY_TEXT_BYTES], secret_text[XO_KEY_TEXT_BYTES];
-    zconfig_t *file;
-    char *text;
+    char *text = NULL;
 
     if (zmq_curve_keypair(public_text, secret_text) < 0)
         return NULL;
-    file = zconfig_new("root", NULL);
-    zconfig_put(file, "/curve/public-key", public_text);
-    zconfig_put(file, "/curve/secret-key", secret_text);
-    zconfig_set_comment(file, "   ZeroMQ CURVE **Secret** Certificate of an xo cluster");
-    zconfig_set_comment(file, "   DO NOT PROVIDE THIS FILE TO OTHER USERS nor change its "
-                              "permissions.");
-    text = zconfig_str_save(file);
-    zconfig_destroy(&file);
+    if (asprintf(&text,
+                 "#   ZeroMQ CURVE **Secret** Certificate of an xo cluster\n"
+                 "#   DO NOT PROVIDE THIS FILE TO OTHER USERS nor change its permissions.\n\n"
+                 "curve\n"
+                 "    public-key = \"%s\"\n"
+                 "    secret-key = \"%s\"\n",
+                 public_text, secret_text) < 0)
+        text = NULL;
     explicit_bzero(secret_text, sizeof secret_text);
     return text;
 }

@@ -17,10 +17,10 @@ pkgconfig_DATA += libxo/libxo.pc
 
 noinst_LTLIBRARIES += libxo/libxo-core.la
 libxo_libxo_core_la_CPPFLAGS = $(AM_CPPFLAGS) \
-	$(ZMQ_CFLAGS) $(CZMQ_CFLAGS) $(MSGPACK_CFLAGS) $(HWLOC_CFLAGS) $(CUDA_CFLAGS)
+	$(ZMQ_CFLAGS) $(MSGPACK_CFLAGS) $(HWLOC_CFLAGS) $(CUDA_CFLAGS)
 libxo_libxo_core_la_CFLAGS = $(AM_CFLAGS) $(XO_LTO)
 libxo_libxo_core_la_LIBADD = \
-	$(ZMQ_LIBS) $(CZMQ_LIBS) $(MSGPACK_LIBS) $(HWLOC_LIBS) $(EV_LIBS) $(SYSTEM_LIBS)
+	$(ZMQ_LIBS) $(MSGPACK_LIBS) $(HWLOC_LIBS) $(EV_LIBS) $(SYSTEM_LIBS)
 # Sources, and headers that are not installed. One file a line, sorted.
 libxo_libxo_core_la_SOURCES = \
 	libxo/address.c \

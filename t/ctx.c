@@ -334,6 +334,21 @@ static void keys_are_made_once(void **state)
     assert_errno(xo_keys_load("a/b", &first, &err), EINVAL);
 }
 
+static void keys_that_czmq_wrote_are_read(void **state)
+{
+    xo_keys_t keys;
+    xo_error_t err = {0};
+    zcert_t *cert = zcert_new();
+
+    zcert_set_meta(cert, "name", "%s", "secret-key = \"x\"");
+    assert_int_equal(zcert_save_secret(cert, below(state, "config/e.key")), 0);
+    assert_int_equal(chmod(below(state, "config/e.key"), 0600), 0);
+    assert_int_equal(xo_keys_load("e", &keys, &err), 0);
+    assert_string_equal(keys.public_text, zcert_public_txt(cert));
+    assert_string_equal(keys.secret_text, zcert_secret_txt(cert));
+    zcert_destroy(&cert);
+}
+
 static void keys_must_be_private(void **state)
 {
     xo_keys_t keys;
@@ -368,6 +383,8 @@ static void what_is_no_key_is_refused(void **state)
         "",
         "rubbish",
         "curve\n    public-key = \"short\"\n    secret-key = \"short\"\n",
+        "curve\n    public-key = \"\n    secret-key = '\n",
+        "curve\n    public-key\n    secret-key =\n    secret-key = \"",
         /* a public and a secret half that do not belong together */
         "curve\n    public-key = \"Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID\"\n"
         "    secret-key = \"JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6\"\n",
@@ -442,6 +459,7 @@ int main(void)
         CTX_TEST(a_fork_does_not_share_it),
         CTX_TEST(random_ids_differ),
         CTX_TEST(keys_are_made_once),
+        CTX_TEST(keys_that_czmq_wrote_are_read),
         CTX_TEST(keys_must_be_private),
         CTX_TEST(what_is_no_key_is_refused),
         CTX_TEST(a_directory_that_cannot_be_made_is_named),

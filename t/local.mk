@@ -211,6 +211,8 @@ t_replay_codec_SOURCES = t/fuzz-codec.c t/replay.c t/transcode.c
 t_replay_handshake_SOURCES = t/fuzz-handshake.c t/replay.c
 t_rogue_SOURCES = t/node.c t/rogue.c
 t_settings_LDADD = $(broker_test_libs)
+# What it checks is that czmq reads our keys.
+t_ctx_LDADD = $(unit_test_libs) $(CZMQ_LIBS)
 t_slots_LDADD = $(broker_test_libs)
 t_specs_LDADD = $(broker_test_libs)
 t_tool_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(JSON_C_CFLAGS)
