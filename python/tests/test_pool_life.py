@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import signal
 import socket
 import sys
 import threading
@@ -10,6 +11,7 @@ import threading
 import pytest
 
 import xoscar as xo
+from xoscar import _node
 from actors import Echo, Gate, children, node_files
 
 
@@ -346,6 +348,20 @@ async def test_what_cannot_be_removed():
         await pool.remove_sub_pool(address)
         with pytest.raises(ValueError):
             await pool.remove_sub_pool(address)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP])
+async def test_nothing_is_left_of_a_broker_that_was_killed(signum, monkeypatch):
+    before = children()
+    pool = await make()
+    broker = pool._broker.process
+    os.kill(broker.pid, signum)
+    monkeypatch.setattr(_node, "_STOP_S", 0)  # SIGSTOP: it will not stop, however long one waits
+    if signum == signal.SIGKILL:
+        broker.wait()
+    await pool.stop()
+    assert node_files() == []  # the sub pool's sockets neither
+    assert children() == before
 
 
 async def test_what_is_no_message_is_logged(caplog):

@@ -9,7 +9,9 @@ import _xo
 
 _READY_S = 20  # a broker that has not said that it listens by then is given up
 _STOP_S = 5  # a broker that has not stopped by then is killed
+_ORPHAN_S = 5  # the same for a pool whose broker was killed
 _EXIT_S = 3  # the same while the interpreter exits
+_CLEAN_UP_TRIES = 10
 
 pools = set()  # the MainActorPools that have not been stopped
 
@@ -55,14 +57,11 @@ async def _read_line(fd, timeout):
     return data.partition(b"\n")[0].decode()
 
 
-async def wait_process(process, timeout):
-    """Waits until a Popen's process has ended, and reaps it. False: it has not, in time."""
+async def _wait_pidfd(fd, timeout):
+    """Waits until the process has ended. False: it has not, in time."""
     import asyncio
 
-    if process.poll() is not None:
-        return True
     loop = asyncio.get_running_loop()
-    fd = os.pidfd_open(process.pid)
     done = loop.create_future()
     loop.add_reader(fd, lambda: done.done() or done.set_result(None))
     try:
@@ -71,9 +70,57 @@ async def wait_process(process, timeout):
         return False
     finally:
         loop.remove_reader(fd)
+    return True
+
+
+async def wait_process(process, timeout):
+    """Waits until a Popen's process has ended, and reaps it. False: it has not, in time."""
+    if process.poll() is not None:
+        return True
+    fd = os.pidfd_open(process.pid)
+    try:
+        if not await _wait_pidfd(fd, timeout):
+            return False
+    finally:
         os.close(fd)
     process.wait()
     return True
+
+
+def _orphans(endpoint):
+    """pid -> descriptor of the processes that the broker with this endpoint had started."""
+    mine = b"XO_BROKER=" + os.fsencode(endpoint)
+    parents, fds = {}, {}
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                if mine not in file.read().split(b"\0"):
+                    continue
+            fds[pid] = os.pidfd_open(pid)
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                parents[pid] = int(file.read().rpartition(b")")[2].split()[1])
+        except OSError:  # it has ended meanwhile, or is another user's
+            continue
+    inherited = [pid for pid in fds if parents.get(pid) in (None, os.getpid(), *fds)]
+    for pid in inherited:  # not a pool but what a pool, or this process, has started
+        os.close(fds.pop(pid))
+    return fds
+
+
+async def _end_orphans(endpoint):
+    """Ends the pools of a broker that was killed, in order; by force if that takes too long."""
+    import signal
+
+    for fd in _orphans(endpoint).values():
+        try:
+            signal.pidfd_send_signal(fd, signal.SIGTERM)
+            if not await _wait_pidfd(fd, _ORPHAN_S):
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+                await _wait_pidfd(fd, None)
+        except ProcessLookupError:
+            pass
+        finally:
+            os.close(fd)
 
 
 class Broker:
@@ -90,6 +137,9 @@ class Broker:
         if not await wait_process(self.process, _STOP_S):
             self.process.kill()
             await wait_process(self.process, None)
+        if self.process.returncode != 0 and self.endpoint:
+            await _end_orphans(self.endpoint)
+        self._clean_up()
 
     def forget(self):
         """In the child of a fork, whose process it is not."""
@@ -103,6 +153,20 @@ class Broker:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self._clean_up()
+
+    def _clean_up(self):
+        """Removes the node's directory, which a broker that was killed leaves. Its redis-server,
+        which ends with it, may still write there."""
+        if not self.endpoint:
+            return
+        directory = os.path.dirname(self.endpoint[len("ipc://") :])
+        for _ in range(_CLEAN_UP_TRIES):
+            if not os.path.exists(directory):
+                break
+            import shutil
+
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _spawn(write_fd):
