@@ -3,6 +3,7 @@
 
 #include "cmd/node.h"
 #include "cmd/table.h"
+#include "cmd/text.h"
 
 static const xoi_column_t columns[] = {
     {"UID", "uid", NULL, false},         {"CLASS", "class", NULL, false},
@@ -23,8 +24,34 @@ static bool keep(json_object *actor, const xoi_args_t *args)
     return !args->pool || equals(actor, "address", args->pool) || equals(actor, "pool", args->pool);
 }
 
+/* XOI_OK if there is a pool that --pool names: one without actors is not one that does not exist.
+ */
+static int check_pool(const xoi_args_t *args)
+{
+    int status;
+    bool found = false;
+    json_object *pools = NULL;
+    xoi_node_t *node = xoi_node_open(args, &status);
+    if (node)
+        status = xoi_node_records(node, "pools", xo_slice(NULL, 0), args->timeout_ms, &pools);
+    if (status == XOI_OK && json_object_is_type(pools, json_type_array))
+        for (size_t i = 0; i < json_object_array_length(pools) && !found; i++) {
+            json_object *pool = json_object_array_get_idx(pools, i);
+            found = equals(pool, "address", args->pool) || equals(pool, "id", args->pool);
+        }
+    if (status == XOI_OK && !found)
+        status = xoi_complain(XOI_NO_ACTOR, "actors: no pool '%s' in cluster '%s'; see: xo pools",
+                              args->pool, xoi_node_cluster(node));
+    json_object_put(pools);
+    xoi_node_close(node);
+    return status;
+}
+
 static int run(const xoi_args_t *args)
 {
+    int status = args->pool ? check_pool(args) : XOI_OK;
+    if (status != XOI_OK)
+        return status;
     return xoi_list(args, "actors", keep, columns, sizeof(columns) / sizeof(columns[0]),
                     args->pool ? "no actors in this pool" : "no actors");
 }

@@ -68,6 +68,12 @@ is "$status:$out" "0:" "there are no actors yet"
 like "$errors" "no actors" "which is said"
 is "$(xo actors --json)" "[]" "in JSON it is an empty array"
 
+run xo actors --pool "$first"
+is "$status:$errors" "0:no actors in this pool" "nor in one of the pools"
+run xo actors --pool bogus
+is "$status:$out" "5:" "a pool that does not exist is not an empty one"
+like "$errors" "^xo: actors: no pool 'bogus'" "which is said"
+
 ok "an actor is created" create "$first" counter
 long=$(printf '%0200d' 7)
 ok "one with a long uid" create "$second" "$long"
