@@ -8,10 +8,13 @@ in a pool of its own on the same node. A word is a run of ASCII letters, in lowe
 
 import argparse
 import asyncio
+import contextlib
 import os
+import shutil
 import string
 import subprocess
 import sys
+import tempfile
 import time
 
 import xoscar as xo
@@ -82,9 +85,10 @@ def read_chunks(file):
 class Input:
     """The files as one stream of chunks; remembers which could be read."""
 
-    def __init__(self, paths):
+    def __init__(self, paths, keep):
         self.paths = paths
         self.counted = []
+        self._keep = keep  # a directory for copies of what can be read only once, or None
         self.failed = False
         self.total = sum(map(self._size, paths))
 
@@ -95,12 +99,21 @@ class Input:
         except OSError:
             return 0  # named when it is opened
 
+    def _copy(self, path):
+        """Where to read it, and perhaps once more."""
+        if not self._keep or os.path.isfile(path) or os.path.isdir(path):
+            return path
+        with open(path, "rb") as file, open(f"{self._keep}/{len(self.counted)}", "wb") as copy:
+            shutil.copyfileobj(file, copy)
+        return copy.name
+
     def chunks(self):
         for path in self.paths:
             try:
-                with open(path, "rb") as file:
+                copy = self._copy(path)
+                with open(copy, "rb") as file:
                     yield from read_chunks(file)
-                self.counted.append(path)
+                self.counted.append(copy)
             except OSError as error:
                 self.failed = True
                 complain(f"cannot read {path!r}: {error.strerror}")
@@ -216,7 +229,11 @@ async def lane_totals(counters):
 
 
 async def run(args):
-    files = Input(args.files or default_files())
+    with tempfile.TemporaryDirectory() if args.check else contextlib.nullcontext() as keep:
+        return await count(Input(args.files or default_files(), keep), args)
+
+
+async def count(files, args):
     module = module_path()
     start = time.perf_counter()
     pool = await xo.create_actor_pool("127.0.0.1", n_process=args.pools)
