@@ -190,12 +190,15 @@ int xoi_send_id(void *socket, xo_slice_t id)
 }
 
 /* Once the id went, the socket takes the rest, so all that may fail is done before. */
-static int send_behind(void *socket, xo_slice_t id, xo_msg_t **msg, zmq_msg_t *frames)
+static int send_behind(xo_ctx_t *ctx, void *socket, xo_slice_t id, xo_msg_t **msg,
+                       zmq_msg_t *frames)
 {
     size_t count = xo_msg_frame_count(*msg);
 
     if (xoi_msg_begin_frames(*msg, frames) < 0)
         return -1;
+    if (ctx)
+        XOI_ORDER_SENT(&ctx->sync);
     if (id.size > 0 && xoi_send_id(socket, id) < 0) {
         zmq_msg_close(frames);
         return -1;
@@ -204,7 +207,7 @@ static int send_behind(void *socket, xo_slice_t id, xo_msg_t **msg, zmq_msg_t *f
     return send_frames(socket, frames, count);
 }
 
-int xoi_send_msg(void *socket, xo_slice_t id, xo_msg_t **msg)
+int xoi_send_msg(xo_ctx_t *ctx, void *socket, xo_slice_t id, xo_msg_t **msg)
 {
     size_t count = xo_msg_frame_count(*msg);
     zmq_msg_t first[XOI_FRAMES_FIRST];
@@ -213,7 +216,7 @@ int xoi_send_msg(void *socket, xo_slice_t id, xo_msg_t **msg)
 
     if (!frames)
         return -1;
-    rc = send_behind(socket, id, msg, frames);
+    rc = send_behind(ctx, socket, id, msg, frames);
     if (frames != first) {
         int saved = errno;
         free(frames);

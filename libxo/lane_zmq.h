@@ -44,8 +44,9 @@ typedef enum { XOI_GOT_MESSAGE, XOI_GOT_GOODBYE, XOI_GOT_NOTHING } xoi_got_t;
 xoi_got_t xoi_frames_kind(const xoi_frames_t *frames);
 
 /* Sends *msg, taking it apart and over, behind the peer's id where that is not empty. -1 and *msg
- * untouched: ENOMEM, or what the socket has against the id; NULLed: it refused the first frame. */
-int xoi_send_msg(void *socket, xo_slice_t id, xo_msg_t **msg);
+ * untouched: ENOMEM, or what the socket has against the id; NULLed: it refused the first frame.
+ * `ctx`: whose threads may receive it (tsan.h); NULL: none of this process's. */
+int xoi_send_msg(xo_ctx_t *ctx, void *socket, xo_slice_t id, xo_msg_t **msg);
 int xoi_send_id(void *socket, xo_slice_t id);
 /* Sends a frame that travels alone: the empty one, or XOI_FRAME_NOTHING. */
 int xoi_send_frame(void *socket, const char *frame);

@@ -246,8 +246,7 @@ static int dialled_send(xo_lane_t *lane, xo_msg_t **msg)
         errno = EPIPE;
         return -1;
     }
-    XOI_ORDER_SENT(&dialled->ctx->sync);
-    if (xoi_send_msg(dialled->socket, xo_slice(NULL, 0), msg) < 0) {
+    if (xoi_send_msg(dialled->ctx, dialled->socket, xo_slice(NULL, 0), msg) < 0) {
         if (*msg)
             return -1; /* ENOMEM */
         /* libzmq has let go of the connection. */

@@ -427,6 +427,7 @@ static void find_newcomers(xoi_listener_t *listener)
         if (xoi_frames_recv(&listener->frames, listener->socket) == 0 &&
             !xoi_peer_find(listener, &id))
             xoi_peer_create(listener, &id);
+        XOI_ORDER_RECEIVED(&listener->ctx->sync);
         xoi_frames_close(&listener->frames);
         zmq_msg_close(&id);
     }

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libxo/tsan.h"
-
 static void free_unused(xoi_peer_t *peer)
 {
     if (peer->listener || !peer->released)
@@ -91,8 +89,7 @@ static int peer_send(xo_lane_t *lane, xo_msg_t **msg)
         errno = EPIPE;
         return -1;
     }
-    XOI_ORDER_SENT(&peer->listener->ctx->sync);
-    int rc = xoi_send_msg(peer->listener->socket, id_of(peer), msg);
+    int rc = xoi_send_msg(peer->listener->ctx, peer->listener->socket, id_of(peer), msg);
     if (rc < 0 && *msg && errno == ENOMEM)
         return -1;
     if (rc < 0 && *msg) {

@@ -25,7 +25,7 @@ static void answer(void *socket, const char *id, int id_bytes, uint64_t seq)
     xo_msg_t *msg = make_msg(seq, 10);
 
     zmq_send(socket, id, (size_t)id_bytes, ZMQ_SNDMORE);
-    xoi_send_msg(socket, xo_slice(NULL, 0), &msg);
+    xoi_send_msg(NULL, socket, xo_slice(NULL, 0), &msg);
 }
 
 /* The child: answers the first message and reads no others; when told to, sends more and ends. */

@@ -255,5 +255,5 @@ void raw_msg(fixture_t *f, uint64_t seq)
 {
     xo_msg_t *msg = make_msg(seq, 5);
 
-    assert_int_equal(xoi_send_msg(f->raw, xo_slice(NULL, 0), &msg), 0);
+    assert_int_equal(xoi_send_msg(NULL, f->raw, xo_slice(NULL, 0), &msg), 0);
 }

@@ -126,7 +126,7 @@ static void __attribute__((noreturn)) call_and_die(const char *endpoint)
 
     for (uint64_t seq = 1; seq <= 100; seq++) {
         xo_msg_t *msg = make_msg(seq, 10);
-        rc |= xoi_send_msg(socket, xo_slice(NULL, 0), &msg);
+        rc |= xoi_send_msg(NULL, socket, xo_slice(NULL, 0), &msg);
     }
     xoi_lane_socket_close(&socket, RIG_DEADLINE_MS);
     xo_ctx_destroy(ctx);
