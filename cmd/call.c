@@ -1,5 +1,5 @@
 /* call.c - xo call: calls a method of an actor. Only the broker is dialled: it finds the actor and
- * passes the call on. */
+ * passes the call on. Of a pool that stands alone, the pool is. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,10 +183,27 @@ static int ask_broker(call_t *call)
     return ask(call, call->method, args);
 }
 
+static int call_pool(call_t *call)
+{
+    xo_future_t *future = NULL;
+    xo_slice_t body = xo_buf_slice(&call->body);
+    int64_t timeout_ms = call->args->timeout_ms;
+    if (call->args->tell)
+        return xoi_node_tell(call->node, call->what, call->uid, call->method, body, timeout_ms);
+    int status =
+        xoi_node_call(call->node, call->what, call->uid, call->method, body, timeout_ms, &future);
+    if (status == XOI_OK)
+        status = print_result(call, xo_future_answer(future));
+    xo_future_destroy(future);
+    return status;
+}
+
 static int call_actor(call_t *call)
 {
     int status = look_up(call);
-    return status == XOI_OK ? relay(call) : status;
+    if (status != XOI_OK)
+        return status;
+    return xoi_node_is_pool(call->node, call->address) ? call_pool(call) : relay(call);
 }
 
 static int perform(call_t *call)
@@ -195,7 +212,7 @@ static int perform(call_t *call)
     if (status == XOI_OK)
         status = pack_body(call);
     if (status == XOI_OK)
-        call->node = xoi_node_open(call->args, &status);
+        call->node = xoi_node_open_at(call->args, call->address, &status);
     if (status != XOI_OK)
         return status;
     xoi_node_cancel_on_interrupt(call->node);
@@ -227,7 +244,8 @@ const xoi_command_t xoi_command_call = {
             "  {\"$ref\": [\"host:port\", \"uid\"]}  a reference to an actor\n"
             "  {\"$pickle\": \"8005...\"}          a result that only Python can read\n"
             "Options go before the UID. HOST:PORT is needed where several pools have an actor\n"
-            "with this uid. The uid xo.broker is the node's broker itself.\n"
+            "with this uid, and for a pool that stands alone (xo-pool --broker none), which\n"
+            "is then dialled itself. The uid xo.broker is the node's broker itself.\n"
             "\n"
             "exit status: 4 the method raised an error, 5 no such actor (or several), 6 no\n"
             "answer in time, 130 interrupted by Ctrl-C, which cancels the call\n"

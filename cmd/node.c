@@ -18,6 +18,7 @@ struct xoi_node {
     xo_endpoint_t *endpoint;
     xo_loop_t *loop;
     xo_link_t *link;   /* to the broker, or to the pool that --node names, which passes on */
+    bool alone;        /* it is the pool that was asked for: there is no broker */
     xo_io_t interrupt; /* a signalfd; active: see xoi_node_cancel_on_interrupt */
     xo_future_t *asked;
     bool interrupted;
@@ -56,16 +57,25 @@ void xoi_node_cancel_on_interrupt(xoi_node_t *node)
 
 xoi_node_t *xoi_node_open(const xoi_args_t *args, int *status)
 {
+    return xoi_node_open_at(args, "", status);
+}
+
+xoi_node_t *xoi_node_open_at(const xoi_args_t *args, const char *address, int *status)
+{
     if (args->cluster)
         setenv("XO_CLUSTER", args->cluster, 1);
     xo_error_t err = {0};
     xo_client_t *client = xo_connect(args->node, NULL, &err);
+    bool alone = !client && address[0] && !args->node && !getenv("XO_NODE");
+    if (alone)
+        client = xo_connect(address, NULL, &err);
     if (!client) {
         *status = xoi_complain(err.errnum == EINVAL ? XOI_USAGE : XOI_NO_NODE, "%s", err.text);
         return NULL;
     }
     xoi_node_t *node = xoi_need(calloc(1, sizeof(*node)));
     node->client = client;
+    node->alone = alone;
     node->endpoint = xo_client_endpoint(client);
     node->loop = xo_client_loop(client);
     node->link = xo_link_incref(xo_endpoint_next_link(node->endpoint, NULL));
@@ -84,6 +94,12 @@ void xoi_node_close(xoi_node_t *node)
     xo_link_decref(node->link);
     xo_client_destroy(node->client);
     free(node);
+}
+
+bool xoi_node_is_pool(const xoi_node_t *node, const char *address)
+{
+    const xo_identity_t *peer = xo_link_peer(node->link);
+    return node->alone || (peer->role == XO_ROLE_POOL && strcmp(peer->address, address) == 0);
 }
 
 const char *xoi_node_cluster(const xoi_node_t *node)
@@ -156,26 +172,69 @@ static int explain(const char *what, const xo_msg_t *answer)
     return status_of(failure.code);
 }
 
-int xoi_node_ask(xoi_node_t *node, const char *what, const char *method, xo_slice_t args,
-                 int64_t timeout_ms, xo_future_t **future)
+/* `err`: why there is no future. */
+static int await_answer(xoi_node_t *node, const char *what, xo_future_t *future, int64_t timeout_ms,
+                        xo_error_t *err)
 {
-    xo_error_t err = {0};
     int wait_ms = timeout_ms > INT_MAX ? -1 : (int)timeout_ms;
-    *future = xo_client_ask_broker(node->client, &err, method, args);
-    if (!*future)
-        return xoi_complain(XOI_FAILED, "%s: %s", what, err.text);
-    node->asked = *future;
-    int late = xo_future_wait(*future, wait_ms, &err);
+    if (!future)
+        return xoi_complain(XOI_FAILED, "%s: %s", what, err->text);
+    node->asked = future;
+    int late = xo_future_wait(future, wait_ms, err);
     node->asked = NULL;
     if (node->interrupted)
         return xoi_complain(XOI_INTERRUPTED, "%s: interrupted, and cancelled", what);
     if (late < 0)
         return xoi_complain(XOI_TIMEOUT, "%s: no answer within %g s", what,
                             (double)timeout_ms / 1e3);
-    const xo_msg_t *answer = xo_future_answer(*future);
+    const xo_msg_t *answer = xo_future_answer(future);
     if (!answer)
         return xoi_complain(XOI_FAILED, "%s: out of memory", what);
     return xo_msg_header(answer)->kind == XO_RESULT ? XOI_OK : explain(what, answer);
+}
+
+int xoi_node_ask(xoi_node_t *node, const char *what, const char *method, xo_slice_t args,
+                 int64_t timeout_ms, xo_future_t **future)
+{
+    xo_error_t err = {0};
+    *future = xo_client_ask_broker(node->client, &err, method, args);
+    return await_answer(node, what, *future, timeout_ms, &err);
+}
+
+int xoi_node_call(xoi_node_t *node, const char *what, xo_slice_t uid, const char *method,
+                  xo_slice_t body, int64_t timeout_ms, xo_future_t **future)
+{
+    xo_error_t err = {0};
+    xo_slice_t args, kwargs;
+    const char *address = xo_link_peer(node->link)->address;
+    *future = NULL;
+    xo_ref_t *ref = xo_ref_create_bytes(node->endpoint, address, uid, &err);
+    if (ref && xo_unpack(body, &err, "[V V]", &args, &kwargs) == 0)
+        *future = xo_ref_call_packed(ref, &err, method, args, kwargs);
+    int status = await_answer(node, what, *future, timeout_ms, &err);
+    xo_ref_destroy(ref);
+    return status;
+}
+
+static void on_accepted(int errnum, void *arg)
+{
+    *(int *)arg = errnum;
+}
+
+int xoi_node_tell(xoi_node_t *node, const char *what, xo_slice_t uid, const char *method,
+                  xo_slice_t body, int64_t timeout_ms)
+{
+    int accepted = -1;
+    xo_header_t header = {.kind = XO_TELL, .target_uid = uid, .method = xo_slice_str(method)};
+    xo_msg_t *msg = xo_msg_create(&header, body);
+    if (!msg || xo_endpoint_tell(node->endpoint, node->link, &msg, XO_SEND_QUEUE, on_accepted,
+                                 &accepted, NULL) < 0) {
+        xo_msg_destroy(&msg);
+        return xoi_complain(XOI_FAILED, "%s: %s", what, strerror(errno));
+    }
+    for (int64_t ms = 0; accepted < 0 && ms < timeout_ms && xoi_node_wait(node, 1); ms++)
+        ;
+    return accepted == 0 ? XOI_OK : xoi_complain(XOI_FAILED, "%s: it could not be sent", what);
 }
 
 int xoi_node_records(xoi_node_t *node, const char *method, xo_slice_t args, int64_t timeout_ms,

@@ -13,6 +13,11 @@ typedef struct xoi_node xoi_node_t;
 /* Connects as --node and --cluster say. NULL after a complaint, and *status is what to exit with.
  */
 xoi_node_t *xoi_node_open(const xoi_args_t *args, int *status);
+/* The same for who knows the address of what it wants: where no node is named and none is found,
+ * the pool there is the other end. `address` "": not known. */
+xoi_node_t *xoi_node_open_at(const xoi_args_t *args, const char *address, int *status);
+/* Is the other end the pool at `address`, which needs nobody to pass calls on? */
+bool xoi_node_is_pool(const xoi_node_t *node, const char *address);
 void xoi_node_close(xoi_node_t *node); /* takes NULL */
 const char *xoi_node_cluster(const xoi_node_t *node);
 /* The process at the other end if it is on this machine and the node's broker, else 0. */
@@ -28,7 +33,14 @@ int xoi_node_ask(xoi_node_t *node, const char *what, const char *method, xo_slic
 /* From now on Ctrl-C cancels what is asked, and xoi_node_ask returns XOI_INTERRUPTED; the second
  * one ends the process. */
 void xoi_node_cancel_on_interrupt(xoi_node_t *node);
-/* The same; gives the result, made of records, as JSON. The caller puts it. */
+/* Calls a method of an actor of the pool at the other end (see xoi_node_is_pool) with `body`, the
+ * arguments of a call. */
+int xoi_node_call(xoi_node_t *node, const char *what, xo_slice_t uid, const char *method,
+                  xo_slice_t body, int64_t timeout_ms, xo_future_t **future);
+/* The same without an answer; waits until it has left. */
+int xoi_node_tell(xoi_node_t *node, const char *what, xo_slice_t uid, const char *method,
+                  xo_slice_t body, int64_t timeout_ms);
+/* As xoi_node_ask; gives the result, made of records, as JSON. The caller puts it. */
 int xoi_node_records(xoi_node_t *node, const char *method, xo_slice_t args, int64_t timeout_ms,
                      json_object **records);
 

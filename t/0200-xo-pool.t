@@ -125,6 +125,14 @@ for socket in $near $addresses; do
         "what comes to ${socket##*/} by $family and is no message is logged"
 done
 is "$(call "$addresses" hits get)" 7 "and harms nobody"
+is "$(xo call "$addresses/hits" add 1)" 8 "xo call reaches it by its address"
+run xo call --node "$addresses" --tell "$addresses/hits" add 1
+is "$status:$out" "0:" "also when that is named as the node"
+is "$(xo call --node "$addresses" "$addresses/hits" get)" 9 "a tell arrives"
+run xo call "$addresses/nobody" get
+is "$status" 5 "who is not there is told from"
+run xo call 127.0.0.1:1/hits get
+is "$status" 3 "a pool that is not there"
 
 stop_pool TERM
 is "$status" 0 "SIGTERM ends it in order"
