@@ -168,6 +168,10 @@ def test_members_of_built_in_exceptions_stay(node):
         with pytest.raises(FileNotFoundError) as caught:
             await ref.fail(OSError(2, "missing", "one", None, "two"))
         assert (caught.value.filename, caught.value.filename2) == ("one", "two")
+        for error in (OSError("text"), TimeoutError(), OSError(2, "missing", "one")):
+            with pytest.raises(OSError) as caught:
+                await ref.fail(error)
+            assert str(caught.value).partition("] ")[2] == str(error)
         if sys.version_info >= (3, 10):
             error = AttributeError("text", name="a name", obj=ref)
             with pytest.raises(AttributeError) as caught:

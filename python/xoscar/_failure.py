@@ -120,7 +120,9 @@ def _clone(exception, dressed):
     new.args = exception.args
     for name in _members(cls):
         with contextlib.suppress(AttributeError):  # not set, or not to be set
-            setattr(new, name, getattr(exception, name))
+            value = getattr(exception, name)
+            if getattr(new, name, new) is not value:  # an OSError shows a filename set to None
+                setattr(new, name, value)
     return new
 
 
