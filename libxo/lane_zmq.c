@@ -50,6 +50,7 @@ void xoi_frames_init(xoi_frames_t *frames)
 {
     frames->frames = frames->first;
     frames->count = 0;
+    frames->received = 0;
     frames->capacity = XOI_FRAMES_FIRST;
     frames->dropped_fd = -1;
 }
@@ -139,6 +140,7 @@ int xoi_frames_recv(xoi_frames_t *frames, void *socket)
             return -1;
         }
         frames->count++;
+        frames->received += zmq_msg_size(frame);
         more = zmq_msg_more(frame);
     }
     return 0;

@@ -23,11 +23,16 @@ const char *xoi_scheme_name(xoi_scheme_t scheme);
 
 /* A message as it comes in. What it holds is initialised zmq_msg_t's, `count` of them. */
 #define XOI_FRAMES_FIRST 16
+/* A socket looks for new messages of others than the one that it reads from only when there is no
+ * more, or after a hundred (inbound_poll_rate in libzmq 4.3), so who has many large ones would keep
+ * all others waiting. After so many bytes the loop goes on, and asks it. */
+#define XOI_RECEIVE_BYTES ((size_t)64 << 10)
 typedef struct xoi_frames {
     zmq_msg_t *frames; /* `first`, or from malloc */
     size_t count;
     size_t capacity;
-    int dropped_fd; /* the descriptor by which the last message that was dropped came */
+    size_t received; /* bytes, since somebody set it to 0 */
+    int dropped_fd;  /* the descriptor by which the last message that was dropped came */
     zmq_msg_t first[XOI_FRAMES_FIRST];
 } xoi_frames_t;
 

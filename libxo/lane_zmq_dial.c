@@ -159,7 +159,8 @@ static bool take_frames(dialled_t *dialled)
 
 static void receive(dialled_t *dialled)
 {
-    for (int n = 0; n < XOI_LANE_BATCH; n++) {
+    dialled->frames.received = 0;
+    for (int n = 0; n < XOI_LANE_BATCH && dialled->frames.received < XOI_RECEIVE_BYTES; n++) {
         if (xoi_frames_recv(&dialled->frames, dialled->socket) == 0) {
             XOI_ORDER_RECEIVED(&dialled->ctx->sync);
             if (!take_frames(dialled))

@@ -280,7 +280,10 @@ static void receive(xoi_listener_t *listener)
     bool more = true;
 
     listener->busy++;
-    for (int n = 0; n < XOI_LANE_BATCH && more && !listener->dead; n++)
+    listener->frames.received = 0;
+    for (int n = 0; n < XOI_LANE_BATCH && more && !listener->dead &&
+                    listener->frames.received < XOI_RECEIVE_BYTES;
+         n++)
         more = receive_one(listener);
     if (!listener->dead && more)
         xo_zmq_touch(&listener->in);
