@@ -29,6 +29,12 @@ static xo_call_t **list_of(xo_call_t *call)
     return call->link ? &call->link->calls : &call->endpoint->own_calls;
 }
 
+/* Could its request be handled? */
+static bool has_left(const xo_call_t *call)
+{
+    return !call->outgoing && !call->transfer;
+}
+
 static void unlist(xo_call_t *call)
 {
     xo_call_t **list = list_of(call);
@@ -36,6 +42,8 @@ static void unlist(xo_call_t *call)
     DL_DELETE(*list, call);
     if (call->outgoing)
         xoi_outgoing_drop(call->link, call->outgoing);
+    if (call->transfer)
+        xoi_bulk_give_up(call->transfer);
     xo_timer_stop(&call->timer);
     call->answered = true;
 }
@@ -88,7 +96,7 @@ void xoi_calls_of_link_fail(xo_link_t *link)
     xo_call_t *call;
     xo_call_t *next;
     DL_FOREACH_SAFE(link->calls, call, next)
-    xoi_call_fail(call, XO_CODE_SERVER_CLOSED, call->outgoing ? "no" : "maybe",
+    xoi_call_fail(call, XO_CODE_SERVER_CLOSED, has_left(call) ? "maybe" : "no",
                   xoi_link_reason(link), link->why.text);
 }
 
@@ -118,13 +126,26 @@ void xoi_run_deferred(xo_defer_t *defer, void *arg)
     }
 }
 
+xo_call_t *xoi_call_of(xo_endpoint_t *endpoint, const xo_header_t *header)
+{
+    if (!xoi_wants_answer(header))
+        return NULL;
+    return xoi_table_find(&endpoint->calls, hash_of(header->seq), has_seq, &header->seq);
+}
+
+xo_call_t *xoi_call_awaited(xo_endpoint_t *endpoint, const xo_link_t *from, uint64_t seq)
+{
+    xo_call_t *call = xoi_table_find(&endpoint->calls, hash_of(seq), has_seq, &seq);
+    return call && has_left(call) && call->link == from ? call : NULL;
+}
+
 /* An answer from a link, or (`from` NULL) from a request of our own that we handled ourselves. Only
  * who got the request can answer it. */
 void xoi_answer_arrived(xo_endpoint_t *endpoint, const xo_link_t *from, xo_msg_t **msg)
 {
     uint64_t seq = xo_msg_header(*msg)->seq;
     xo_call_t *call = xoi_table_find(&endpoint->calls, hash_of(seq), has_seq, &seq);
-    if (!call || call->outgoing || call->link != from) {
+    if (!call || !has_left(call) || call->link != from) {
         xo_endpoint_count_drop(endpoint, XO_DROP_NO_CALLER);
         xo_msg_destroy(msg);
     } else if (call->in_flight_local || endpoint->nested >= XOI_NESTED_MAX) {
@@ -141,7 +162,7 @@ static void deadline_passed(xo_timer_t *timer, void *arg)
 {
     (void)timer;
     xo_call_t *call = arg;
-    bool sent = !call->outgoing;
+    bool sent = has_left(call);
     /* Failed first, which leaves it alive until the deferred pass: the cancel of a local request
      * may be answered at once. */
     xoi_call_fail(call, XO_CODE_DEADLINE, sent ? "maybe" : "no", "deadline",
@@ -284,10 +305,10 @@ void xo_call_cancel(xo_call_t *call)
 {
     if (call->answered)
         return;
-    if (call->outgoing)
-        xoi_call_fail(call, XO_CODE_CANCELLED, "no", "cancelled", "cancelled before it was sent");
-    else
+    if (has_left(call))
         cancel_sent(call);
+    else
+        xoi_call_fail(call, XO_CODE_CANCELLED, "no", "cancelled", "cancelled before it was sent");
 }
 
 void xo_call_abandon(xo_call_t *call)

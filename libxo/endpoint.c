@@ -69,8 +69,10 @@ static void close_links(xo_endpoint_t *endpoint)
     xo_error_set(&why, ESHUTDOWN, "this endpoint is closing");
     while (endpoint->links) {
         xo_link_t *link = endpoint->links;
-        if (link->state == XOI_LINK_UP)
+        if (link->state == XOI_LINK_UP) {
+            xoi_bulk_flush(link);
             say_goodbye(link);
+        }
         xo_link_close(link, &why);
     }
 }
@@ -195,8 +197,12 @@ size_t xo_endpoint_lane_totals(const xo_endpoint_t *endpoint, xo_lane_total_t *r
     for (size_t i = 0; i < endpoint->totals_count; i++)
         add(rows, &count, max, endpoint->totals[i].scheme, &endpoint->totals[i].stats);
     DL_FOREACH(endpoint->links, link)
-    if (link->lane)
-        add(rows, &count, max, link->scheme, xo_lane_stats(link->lane));
+    {
+        if (link->lane)
+            add(rows, &count, max, link->scheme, xo_lane_stats(link->lane));
+        if (xoi_bulk_lane(link))
+            add(rows, &count, max, link->scheme, xo_lane_stats(xoi_bulk_lane(link)));
+    }
     if (endpoint->local_stats.messages_in)
         add(rows, &count, max, "local", &endpoint->local_stats);
     return count;

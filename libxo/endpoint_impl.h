@@ -5,6 +5,7 @@
  * greet.c      what hello and welcome do          outbox.c     credit and what waits for it
  * call.c       calls, tells, answers              route.c      where an incoming message goes
  * way.c        which lane leads to an address     refusal.c    what is told of those refused
+ * bulk.c, bulk_send.c, bulk_take.c              large buffers, on a lane of their own: bulk.h
  */
 #ifndef XO_ENDPOINT_IMPL_H
 #define XO_ENDPOINT_IMPL_H
@@ -12,6 +13,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "libxo/bulk.h"
 #include "libxo/endpoint.h"
 #include "libxo/table.h"
 
@@ -62,10 +64,18 @@ typedef enum {
 typedef struct xoi_credit {
     int64_t messages;
     int64_t bytes;
+    int64_t large; /* bytes of messages of XO_INLINE_BYTES_MAX and more, on links with chunks: they
+                      would keep the small ones waiting */
 } xoi_credit_t;
 
 /* The ways to an address of this machine, the nearest first. */
 typedef enum { XOI_BY_SHM, XOI_BY_IPC, XOI_BY_TCP } xoi_way_t;
+
+/* What one side of a handshake says about chunks (bulk.h). */
+typedef struct xoi_bulk_offer {
+    uint64_t window; /* bytes of them that it takes ahead; 0: it knows nothing of them */
+    uint64_t token;  /* of a welcome: who knows it may attach a lane to the link */
+} xoi_bulk_offer_t;
 
 struct xo_link {
     xo_endpoint_t *endpoint;
@@ -89,6 +99,7 @@ struct xo_link {
     xoi_outgoing_t *outbox;
     size_t outbox_count;
     size_t refused_bytes; /* the message last refused with EAGAIN */
+    bool refused_bulk;    /* it would have gone in chunks */
     xo_msgq_t urgent;     /* answers and control, when the lane is full or the link not up yet */
     xoi_waiter_t *waiters;
 
@@ -96,6 +107,11 @@ struct xo_link {
     xoi_credit_t handled; /* of these, handled: to go back next */
     bool eager;           /* the peer asked for all: goes back at the end of each pass */
     xo_defer_t credit_defer;
+
+    uint64_t bulk_window; /* that the peer grants; 0: it gets all over the lane */
+    uint64_t bulk_token;
+    struct xoi_bulk *bulk; /* NULL: not needed yet */
+    bool ending;           /* one lane is gone, for `why`; what the other brings still counts */
 
     xo_call_t *calls; /* under way over this link */
     xo_lane_stats_t last_stats;
@@ -112,9 +128,11 @@ struct xo_call {
     xo_link_t *link; /* NULL: to this endpoint itself */
     xo_answer_f answer;
     void *arg;
-    xoi_outgoing_t *outgoing; /* while it has not left */
-    bool in_flight_local;     /* its request, or its cancel, is being delivered right now */
-    bool answered;            /* out of the table; its answer waits to be delivered */
+    xoi_outgoing_t *outgoing;      /* while it has not left */
+    struct xoi_transfer *transfer; /* while buffers of its request have not left */
+    bool arriving;                 /* chunks of its answer come */
+    bool in_flight_local;          /* its request, or its cancel, is being delivered right now */
+    bool answered;                 /* out of the table; its answer waits to be delivered */
     xo_msg_t *reply;
     xo_timer_t timer;
     struct xo_call *prev, *next;           /* in link->calls, or endpoint->own_calls */
@@ -188,8 +206,11 @@ typedef struct xoi_hello {
     char machine[XOI_MACHINE_BYTES];
     char expect[XO_ADDRESS_BYTES];
     xoi_credit_t window;
+    xoi_bulk_offer_t bulk;
 } xoi_hello_t;
-void xoi_hello_pack(const xo_endpoint_t *endpoint, const char *expect, xo_buf_t *out);
+/* `bulk` NULL: nothing is said of it. */
+void xoi_hello_pack(const xo_endpoint_t *endpoint, const char *expect, const xoi_bulk_offer_t *bulk,
+                    xo_buf_t *out);
 int xoi_hello_read(xo_slice_t body, xoi_hello_t *hello, xo_error_t *err);
 
 /* link.c */
@@ -202,6 +223,10 @@ void xoi_link_table_remove(xo_link_t *link);
 void xoi_link_closed(xo_link_t *link, const xo_error_t *why);
 const char *xoi_link_reason(const xo_link_t *link);
 void xoi_link_protocol_error(xo_link_t *link, const char *what);
+void xoi_link_forget(xo_link_t *link); /* an accepted one that turned out to be none */
+/* One lane is gone: the link closes for `why`; if `wait`, when the other has brought what was sent
+ * before. */
+void xoi_link_end(xo_link_t *link, const xo_error_t *why, bool wait);
 
 /* way.c: which lane leads to an address */
 int xoi_way_choose(xo_link_t *link, xo_error_t *err); /* sets lane_endpoint and way */
@@ -226,7 +251,12 @@ void xoi_outbox_fail(xo_link_t *link);
 void xoi_outgoing_drop(xo_link_t *link, xoi_outgoing_t *outgoing);
 void xoi_credit_arrived(xo_link_t *link, const xo_msg_t *msg);
 void xoi_credit_deferred(xo_defer_t *defer, void *arg);
-int xoi_credit_take(xo_link_t *link, size_t bytes);
+/* Account for a request that arrived. -1: the peer had no credit for it. */
+int xoi_credit_take_message(xo_link_t *link);
+int xoi_credit_take_bytes(xo_link_t *link, size_t bytes);
+/* Uses up credit for the buffers of a message of `bytes` bytes. False: there is not enough. */
+bool xoi_credit_use_large(xo_link_t *link, size_t bytes);
+void xoi_credit_ask(xo_link_t *link, size_t bytes);
 
 /* call.c */
 void xoi_call_finish(xo_call_t *call, xo_msg_t **reply);
@@ -238,6 +268,10 @@ void xoi_notify(xo_endpoint_t *endpoint, xoi_notice_t *notice, int errnum); /* N
 void xoi_run_deferred(xo_defer_t *defer, void *arg);
 void xoi_cancel_send(xo_endpoint_t *endpoint, xo_link_t *link, uint64_t target_id, uint64_t seq);
 
+/* The call that a request is, unless it gets no answer; and the one that waits for an answer. */
+xo_call_t *xoi_call_of(xo_endpoint_t *endpoint, const xo_header_t *header);
+xo_call_t *xoi_call_awaited(xo_endpoint_t *endpoint, const xo_link_t *from, uint64_t seq);
+
 /* refusal.c: counts it, and has it logged unless the source was only just told of */
 void xoi_refused(xo_endpoint_t *endpoint, xo_drop_t reason, const char *who, const char *why);
 void xoi_link_refused(xo_link_t *link, const xo_identity_t *peer, xo_drop_t reason,
@@ -245,5 +279,11 @@ void xoi_link_refused(xo_link_t *link, const xo_identity_t *peer, xo_drop_t reas
 
 /* route.c */
 void xoi_route(xo_link_t *link, xo_msg_t **msg);
+/* May it come over this link? Takes its credit; if its buffers come in chunks, they take theirs
+ * later. False: no, and the link is closed. */
+bool xoi_request_admit(xo_link_t *link, const xo_msg_t *msg, bool in_chunks);
+void xoi_credit_overrun(xo_link_t *link);
+void xoi_request(xo_link_t *link, xo_msg_t **msg); /* one that was admitted, in its turn */
+bool xoi_wants_answer(const xo_header_t *header);
 
 #endif

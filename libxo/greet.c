@@ -11,7 +11,11 @@ int xoi_greet_send(xo_link_t *link, xo_kind_t kind)
     xo_endpoint_t *endpoint = link->endpoint;
     bool by_address = link->dialled && !strstr(link->address, "://");
     xo_buf_t body = XO_BUF_INIT;
-    xoi_hello_pack(endpoint, by_address ? link->address : "", &body);
+    xoi_bulk_offer_t bulk = {XOI_BULK_WINDOW_BYTES, 0};
+    if (kind == XO_WELCOME)
+        link->bulk_token = bulk.token = xo_random_id();
+    xoi_hello_pack(endpoint, by_address ? link->address : "",
+                   xo_lane_is_far(link->lane) ? &bulk : NULL, &body);
     xo_msg_t *msg = xo_msg_create(&(xo_header_t){.kind = kind, .sender_id = endpoint->self.id},
                                   xo_buf_slice(&body));
     xo_buf_free(&body);
@@ -77,6 +81,10 @@ static void link_up(xo_link_t *link, const xoi_hello_t *hello)
     link->peer = hello->peer;
     link->same_machine = strcmp(hello->machine, endpoint->machine) == 0;
     link->window = link->credit = hello->window;
+    if (xo_lane_is_far(link->lane))
+        link->bulk_window = hello->bulk.window;
+    if (link->dialled)
+        link->bulk_token = hello->bulk.token;
     link->state = XOI_LINK_UP;
     xo_timer_stop(&link->timer);
     if (!link->address[0])
@@ -123,6 +131,10 @@ void xoi_greet(xo_link_t *link, const xo_msg_t *msg)
     xo_error_t why;
     if (link->dialled && kind == XO_ERROR) {
         refused_by_peer(link, msg);
+        return;
+    }
+    if (!link->dialled && kind == XO_ATTACH) {
+        xoi_bulk_attach(link, msg);
         return;
     }
     if (kind != expected) {

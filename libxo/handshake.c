@@ -41,10 +41,11 @@ static void pack_number(xo_buf_t *out, const char *key, uint64_t value)
     xo_pack_uint(out, value);
 }
 
-void xoi_hello_pack(const xo_endpoint_t *endpoint, const char *expect, xo_buf_t *out)
+void xoi_hello_pack(const xo_endpoint_t *endpoint, const char *expect, const xoi_bulk_offer_t *bulk,
+                    xo_buf_t *out)
 {
     const xo_identity_t *self = &endpoint->self;
-    xo_pack_map(out, 13);
+    xo_pack_map(out, bulk ? 14 : 13);
     pack_text(out, "role", role_names[self->role]);
     pack_text(out, "cluster", self->cluster);
     pack_text(out, "machine", endpoint->machine);
@@ -60,6 +61,10 @@ void xoi_hello_pack(const xo_endpoint_t *endpoint, const char *expect, xo_buf_t 
     xo_pack_int(out, self->index);
     xo_pack_cstr(out, "window");
     xo_pack_format(out, "[u U]", endpoint->options.window_messages, endpoint->options.window_bytes);
+    if (bulk) {
+        xo_pack_cstr(out, "bulk");
+        xo_pack_format(out, "[U U]", bulk->window, bulk->token);
+    }
 }
 
 static int read_role(xo_slice_t body, xo_role_t *role)
@@ -94,8 +99,20 @@ static int read_window(xo_slice_t body, xoi_credit_t *window)
         return -1;
     if (messages == 0 || messages > UINT32_MAX || bytes == 0 || bytes > INT64_MAX / 4)
         return -1;
-    *window = (xoi_credit_t){(int64_t)messages, (int64_t)bytes};
+    *window = (xoi_credit_t){(int64_t)messages, (int64_t)bytes, (int64_t)bytes};
     return 0;
+}
+
+/* Who does not say so knows nothing of it. */
+static int read_bulk(xo_slice_t body, xoi_bulk_offer_t *bulk)
+{
+    xo_slice_t raw;
+    if (xo_map_get(body, "bulk", &raw) < 0)
+        return 0;
+    return xo_unpack(raw, NULL, "[U U]", &bulk->window, &bulk->token) < 0 ||
+                   bulk->window < XOI_BULK_WINDOW_BYTES_MIN || bulk->window > INT64_MAX / 4
+               ? -1
+               : 0;
 }
 
 static int read_numbers(xo_slice_t body, xo_identity_t *peer)
@@ -139,5 +156,7 @@ int xoi_hello_read(xo_slice_t body, xoi_hello_t *hello, xo_error_t *err)
         return xo_error_set(err, EBADMSG, "handshake: a number is missing or out of range");
     if (read_window(body, &hello->window) < 0)
         return xo_error_set(err, EBADMSG, "handshake: no window of credit");
+    if (read_bulk(body, &hello->bulk) < 0)
+        return xo_error_set(err, EBADMSG, "handshake: a malformed window of chunks");
     return 0;
 }

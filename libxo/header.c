@@ -30,12 +30,13 @@ static const char *const kind_names[] = {
     [XO_ERROR] = "error",     [XO_CANCEL] = "cancel",   [XO_CREDIT] = "credit",
     [XO_CREATE] = "create",   [XO_DESTROY] = "destroy", [XO_REF] = "ref",
     [XO_HAS] = "has",         [XO_EVENT] = "event",     [XO_HEARTBEAT] = "heartbeat",
-    [XO_GOODBYE] = "goodbye",
+    [XO_GOODBYE] = "goodbye", [XO_ATTACH] = "attach",   [XO_BULK] = "bulk",
+    [XO_CHUNK] = "chunk",     [XO_TAKEN] = "taken",
 };
 
 static inline bool is_kind(uint64_t kind)
 {
-    return kind >= XO_HELLO && kind <= XO_GOODBYE;
+    return kind >= XO_HELLO && kind <= XO_TAKEN;
 }
 
 const char *xo_kind_name(xo_kind_t kind)

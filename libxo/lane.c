@@ -106,6 +106,12 @@ const char *xo_lane_scheme(const xo_lane_t *lane)
     return lane->scheme;
 }
 
+/* The transport of tests stands in for tcp. */
+bool xo_lane_is_far(const xo_lane_t *lane)
+{
+    return strcmp(lane->scheme, "tcp") == 0 || strcmp(lane->scheme, "mem") == 0;
+}
+
 const xo_lane_stats_t *xo_lane_stats(const xo_lane_t *lane)
 {
     return &lane->stats;

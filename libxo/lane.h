@@ -82,6 +82,8 @@ void xo_lane_destroy(xo_lane_t *lane);
 void xo_lane_set_peer_left(xo_lane_t *lane);
 
 const char *xo_lane_scheme(const xo_lane_t *lane); /* "inproc", "shm", ... */
+/* Does it lead to another machine, as far as anybody knows? Only such lanes are slow. */
+bool xo_lane_is_far(const xo_lane_t *lane);
 const xo_lane_stats_t *xo_lane_stats(const xo_lane_t *lane);
 /* Of shared memory that holds buffers which were sent, as long as the peer has them. */
 size_t xo_lane_lent_bytes(const xo_lane_t *lane);

@@ -96,6 +96,7 @@ static void finish(xo_link_t *link)
     xo_defer_stop(&link->credit_defer);
     xoi_calls_of_link_fail(link);
     xoi_outbox_fail(link);
+    xoi_bulk_free(link);
     if (endpoint->broker == link)
         xo_endpoint_set_broker(endpoint, NULL);
     DL_DELETE(endpoint->links, link);
@@ -111,6 +112,7 @@ static void drop_lane(xo_link_t *link)
         xo_io_stop(&link->pidfd);
         close(link->pidfd.fd);
     }
+    xoi_bulk_drop_lane(link);
     if (!link->lane)
         return;
     link->last_stats = *xo_lane_stats(link->lane);
@@ -226,6 +228,27 @@ void xo_link_close(xo_link_t *link, const xo_error_t *why)
     finish(link);
 }
 
+void xoi_link_forget(xo_link_t *link)
+{
+    link->state = XOI_LINK_CLOSED;
+    xo_timer_stop(&link->timer);
+    DL_DELETE(link->endpoint->links, link);
+    xo_link_decref(link);
+}
+
+void xoi_link_end(xo_link_t *link, const xo_error_t *why, bool wait)
+{
+    if (link->state != XOI_LINK_UP || !wait) {
+        xoi_link_closed(link, why);
+        return;
+    }
+    if (link->ending)
+        return;
+    link->ending = true;
+    link->why = *why;
+    xo_timer_start(&link->timer, XOI_BULK_DRAIN_MS * XO_MS);
+}
+
 void xoi_link_protocol_error(xo_link_t *link, const char *what)
 {
     xo_error_t why;
@@ -244,7 +267,9 @@ static void timed_out(xo_timer_t *timer, void *arg)
         finish(link);
         return;
     }
-    if (link->state == XOI_LINK_UP)
+    if (link->ending)
+        why = link->why;
+    else if (link->state == XOI_LINK_UP)
         xo_error_set(&why, ECONNRESET, "process %lld of %s is gone", (long long)link->peer.pid,
                      link->address[0] ? link->address : "a client");
     else
@@ -267,7 +292,9 @@ static void on_message(xo_lane_t *lane, xo_msg_t **msg, void *arg)
 static void on_writable(xo_lane_t *lane, void *arg)
 {
     (void)lane;
-    xoi_outbox_flush(arg);
+    xo_link_t *link = arg;
+    xoi_outbox_flush(link);
+    xoi_bulk_pump(link);
 }
 
 /* Nothing but the hello was sent, so another lane may still be the first. */
@@ -286,7 +313,7 @@ static void on_closed(xo_lane_t *lane, const xo_error_t *why, void *arg)
     if (why->errnum == EBADMSG)
         xoi_link_refused(link, &link->peer, XO_DROP_MALFORMED, why->text);
     if (!try_next_way(link, why))
-        xoi_link_closed(link, why);
+        xoi_link_end(link, why, xoi_bulk_awaited(link));
 }
 
 const xo_lane_events_t xoi_link_lane_events = {on_message, on_writable, on_closed};

@@ -26,6 +26,11 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/address.c \
 	libxo/borrow.c \
 	libxo/borrow.h \
+	libxo/bulk.c \
+	libxo/bulk.h \
+	libxo/bulk_impl.h \
+	libxo/bulk_send.c \
+	libxo/bulk_take.c \
 	libxo/bytes.h \
 	libxo/cache.c \
 	libxo/cache.h \

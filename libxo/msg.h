@@ -48,7 +48,11 @@ typedef enum {
     XO_HAS = 13,
     XO_HEARTBEAT = 14,
     XO_EVENT = 15,
-    XO_GOODBYE = 16
+    XO_GOODBYE = 16,
+    XO_ATTACH = 17, /* this and what follows: large buffers on a lane of their own, bulk.h */
+    XO_BULK = 18,   /* a message whose large buffers come in chunks */
+    XO_CHUNK = 19,
+    XO_TAKEN = 20 /* bytes of chunks */
 } xo_kind_t;
 
 const char *xo_kind_name(xo_kind_t kind); /* "call", "tell", ...; "?" for an unknown one */

@@ -175,3 +175,54 @@ xo_msg_t *xoi_msg_from_bytes(const void *bytes, size_t size, xo_error_t *err)
         xo_msg_destroy(&msg);
     return msg;
 }
+
+/* ---- a message within a message ---- */
+
+static int share(zmq_msg_t *to, zmq_msg_t *from)
+{
+    zmq_msg_init(to);
+    return zmq_msg_copy(to, from);
+}
+
+static int wrap_head(xo_msg_t *wrapper, const xo_msg_t *msg)
+{
+    zmq_msg_t *frame = &wrapper->buffers[wrapper->buffer_count++];
+    if (msg->form == XOI_MSG_FRAME)
+        return share(frame, xoi_msg_frame(msg));
+    return xoi_msg_begin_frames(msg, frame);
+}
+
+static int wrap_frames(xo_msg_t *wrapper, const xo_msg_t *msg, size_t apart)
+{
+    if (!wrapper || xoi_msg_reserve_buffers(wrapper, 1 + msg->buffer_count) < 0 ||
+        wrap_head(wrapper, msg) < 0)
+        return -1;
+    for (size_t i = 0; i < msg->buffer_count; i++) {
+        zmq_msg_t *frame = &wrapper->buffers[wrapper->buffer_count++];
+        if (zmq_msg_size(&msg->buffers[i]) >= apart)
+            zmq_msg_init(frame);
+        else if (share(frame, &msg->buffers[i]) < 0)
+            return -1;
+    }
+    for (size_t i = 0; i < wrapper->buffer_count; i++)
+        wrapper->bytes += zmq_msg_size(&wrapper->buffers[i]);
+    return 0;
+}
+
+xo_msg_t *xoi_msg_wrap(const xo_header_t *header, xo_slice_t body, const xo_msg_t *msg,
+                       size_t apart)
+{
+    xo_msg_t *wrapper = xo_msg_create(header, body);
+    if (wrap_frames(wrapper, msg, apart) < 0)
+        xo_msg_destroy(&wrapper);
+    return wrapper;
+}
+
+xo_msg_t *xoi_msg_unwrap(xo_msg_t **wrapper, xo_error_t *err)
+{
+    size_t count = (*wrapper)->buffer_count;
+    (*wrapper)->buffer_count = 0;
+    xo_msg_t *msg = xo_msg_from_frames((*wrapper)->buffers, count, err);
+    xo_msg_destroy(wrapper);
+    return msg;
+}

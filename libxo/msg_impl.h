@@ -65,6 +65,13 @@ xo_msg_t *xoi_msg_place(void *at, const xo_header_t *header, xo_slice_t body);
 int xoi_msg_begin_frames(const xo_msg_t *msg, zmq_msg_t *frame); /* -1: ENOMEM, nothing to close */
 void xoi_msg_end_frames(xo_msg_t **msg, zmq_msg_t *frames);      /* frames[0] is that one */
 
+/* A message whose buffers are the frames of `msg`, which stays as it was: both share the memory.
+ * Buffers of `apart` bytes and more are empty in it. NULL: ENOMEM. */
+xo_msg_t *xoi_msg_wrap(const xo_header_t *header, xo_slice_t body, const xo_msg_t *msg,
+                       size_t apart);
+/* The message that was wrapped. Takes *wrapper over; as xo_msg_from_frames. */
+xo_msg_t *xoi_msg_unwrap(xo_msg_t **wrapper, xo_error_t *err);
+
 /* The size of frame 0, if the message is one small frame that is not encoded yet; else 0. */
 size_t xoi_msg_inline_size(const xo_msg_t *msg);
 /* Encodes it into out[xoi_msg_inline_size]. */

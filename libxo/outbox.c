@@ -5,11 +5,37 @@
 #include "libxo/cache.h"
 #include "libxo/endpoint_impl.h"
 
-static bool has_credit(const xo_link_t *link, size_t bytes)
+/* The part of a link's credit that a message of `bytes` bytes is counted in. */
+static int64_t *account(const xo_link_t *link, xoi_credit_t *credit, size_t bytes)
+{
+    return link->bulk_window && bytes >= XO_INLINE_BYTES_MAX ? &credit->large : &credit->bytes;
+}
+
+static bool fits(int64_t credit, const xo_link_t *link, size_t bytes)
+{
+    return credit >= (int64_t)bytes || credit == link->window.bytes;
+}
+
+/* `bulk`: it goes in chunks, which use up credit when they go. */
+static bool has_credit(xo_link_t *link, size_t bytes, bool bulk)
 {
     if (link->credit.messages < 1)
         return false;
-    return link->credit.bytes >= (int64_t)bytes || link->credit.bytes == link->window.bytes;
+    return bulk ? xoi_bulk_has_room(link, bytes)
+                : fits(*account(link, &link->credit, bytes), link, bytes);
+}
+
+static bool may_send(xo_link_t *link, const xo_msg_t *msg)
+{
+    return has_credit(link, xo_msg_bytes(msg), xoi_bulk_wants(link, msg));
+}
+
+bool xoi_credit_use_large(xo_link_t *link, size_t bytes)
+{
+    if (!fits(link->credit.large, link, bytes))
+        return false;
+    link->credit.large -= (int64_t)bytes;
+    return true;
 }
 
 /* Only requests use up credit; a message that is passed on may be an answer. */
@@ -22,18 +48,22 @@ static int lane_send(xo_link_t *link, xo_msg_t **msg)
 {
     size_t bytes = xo_msg_bytes(*msg);
     bool counts = needs_credit(*msg);
-    if (!link->lane || xo_lane_send(link->lane, msg) < 0)
+    bool bulk = xoi_bulk_wants(link, *msg);
+    if (!link->lane)
+        return -1;
+    if ((bulk ? xoi_bulk_send(link, msg) : xo_lane_send(link->lane, msg)) < 0)
         return -1;
     if (counts) {
         link->credit.messages--;
-        link->credit.bytes -= (int64_t)bytes;
+        if (!bulk)
+            *account(link, &link->credit, bytes) -= (int64_t)bytes;
     }
     return 0;
 }
 
 /* The peer gives credit back in portions, which always leaves three quarters of the window free in
  * the end. A message that needs more asks for all of it: a credit without a body. */
-static void ask_for_credit(xo_link_t *link, size_t bytes)
+void xoi_credit_ask(xo_link_t *link, size_t bytes)
 {
     if (link->state != XOI_LINK_UP || (int64_t)bytes <= link->window.bytes / 2)
         return;
@@ -54,7 +84,7 @@ static int enqueue(xo_link_t *link, xo_msg_t **msg, xo_call_t *call, xoi_notice_
         call->outgoing = outgoing;
     DL_APPEND(link->outbox, outgoing);
     if (link->outbox_count++ == 0)
-        ask_for_credit(link, xo_msg_bytes(outgoing->msg));
+        xoi_credit_ask(link, xo_msg_bytes(outgoing->msg));
     return 0;
 }
 
@@ -62,7 +92,7 @@ int xoi_submit(xo_link_t *link, xo_msg_t **msg, unsigned flags, xo_call_t *call,
                xoi_notice_t *notice, xo_error_t *err)
 {
     bool up = link->state == XOI_LINK_UP;
-    if (up && !link->outbox && has_credit(link, xo_msg_bytes(*msg))) {
+    if (up && !link->outbox && may_send(link, *msg)) {
         if (lane_send(link, msg) == 0) {
             xoi_notify(link->endpoint, notice, 0);
             return 0;
@@ -76,6 +106,7 @@ int xoi_submit(xo_link_t *link, xo_msg_t **msg, unsigned flags, xo_call_t *call,
     bool may_wait = (flags & XO_SEND_QUEUE) || (!up && link->outbox_count < XO_WINDOW_MESSAGES);
     if (!may_wait) {
         link->refused_bytes = xo_msg_bytes(*msg);
+        link->refused_bulk = xoi_bulk_wants(link, *msg);
         return xo_error_set(err, EAGAIN, "no credit for %s: it has requests to handle first",
                             link->address);
     }
@@ -124,7 +155,7 @@ static int flush_urgent(xo_link_t *link)
 static void tell_waiters(xo_link_t *link)
 {
     while (link->waiters && link->state == XOI_LINK_UP && !link->outbox &&
-           has_credit(link, link->refused_bytes)) {
+           has_credit(link, link->refused_bytes, link->refused_bulk)) {
         xoi_waiter_t *waiter = link->waiters;
         DL_DELETE(link->waiters, waiter);
         waiter->room(link, waiter->arg);
@@ -137,14 +168,14 @@ void xoi_outbox_flush(xo_link_t *link)
     if (link->state != XOI_LINK_UP || flush_urgent(link) < 0)
         return;
     xo_link_incref(link);
-    while (link->outbox && has_credit(link, xo_msg_bytes(link->outbox->msg))) {
+    while (link->outbox && may_send(link, link->outbox->msg)) {
         xoi_outgoing_t *outgoing = link->outbox;
         if (lane_send(link, &outgoing->msg) < 0)
             break;
         xoi_notify(link->endpoint, outgoing->notice, 0);
         xoi_outgoing_drop(link, outgoing);
         if (link->outbox)
-            ask_for_credit(link, xo_msg_bytes(link->outbox->msg));
+            xoi_credit_ask(link, xo_msg_bytes(link->outbox->msg));
     }
     tell_waiters(link);
     xo_link_decref(link);
@@ -181,7 +212,7 @@ int xo_link_on_room(xo_link_t *link, xo_room_f room, void *arg)
     waiter->room = room;
     waiter->arg = arg;
     DL_APPEND(link->waiters, waiter);
-    ask_for_credit(link, SIZE_MAX / 2);
+    xoi_credit_ask(link, SIZE_MAX / 2);
     return 0;
 }
 
@@ -190,14 +221,16 @@ int xo_link_on_room(xo_link_t *link, xo_room_f room, void *arg)
 static void give_back(xo_link_t *link)
 {
     xo_buf_t body = XO_BUF_INIT;
-    xo_pack_format(&body, "[I I]", link->handled.messages, link->handled.bytes);
+    xo_pack_format(&body, link->bulk_window ? "[I I I]" : "[I I]", link->handled.messages,
+                   link->handled.bytes, link->handled.large);
     xo_msg_t *msg = xo_msg_create(&(xo_header_t){.kind = XO_CREDIT}, xo_buf_slice(&body));
     xo_buf_free(&body);
     if (!msg)
         return;
     link->held.messages -= link->handled.messages;
     link->held.bytes -= link->handled.bytes;
-    link->handled = (xoi_credit_t){0, 0};
+    link->held.large -= link->handled.large;
+    link->handled = (xoi_credit_t){0, 0, 0};
     link->eager = link->eager && link->held.messages > 0;
     xoi_send_urgent(link, &msg);
 }
@@ -217,42 +250,60 @@ void xo_endpoint_consumed(xo_endpoint_t *endpoint, xo_link_t *link, size_t bytes
         return;
     const xo_endpoint_options_t *options = &endpoint->options;
     link->handled.messages++;
-    link->handled.bytes += (int64_t)bytes;
+    int64_t *handled = account(link, &link->handled, bytes);
+    *handled += (int64_t)bytes;
     if (link->handled.messages >= (int64_t)options->window_messages / 4 ||
-        link->handled.bytes >= (int64_t)(options->window_bytes / 4))
+        *handled >= (int64_t)(options->window_bytes / 4))
         give_back(link);
     else if (link->eager)
         xo_defer_start(&link->credit_defer);
 }
 
-/* Accounts for a request that arrived. -1: the peer had no credit for it. */
-int xoi_credit_take(xo_link_t *link, size_t bytes)
+int xoi_credit_take_message(xo_link_t *link)
 {
-    const xo_endpoint_options_t *options = &link->endpoint->options;
-    bool first = link->held.bytes == 0;
-    link->held.messages++;
-    link->held.bytes += (int64_t)bytes;
-    if (link->held.messages > (int64_t)options->window_messages)
-        return -1;
-    return link->held.bytes > (int64_t)options->window_bytes && !first ? -1 : 0;
+    return ++link->held.messages > (int64_t)link->endpoint->options.window_messages ? -1 : 0;
+}
+
+int xoi_credit_take_bytes(xo_link_t *link, size_t bytes)
+{
+    int64_t *held = account(link, &link->held, bytes);
+    bool first = *held == 0;
+    *held += (int64_t)bytes;
+    return *held > (int64_t)link->endpoint->options.window_bytes && !first ? -1 : 0;
+}
+
+static int read_credit(const xo_link_t *link, const xo_msg_t *msg, xoi_credit_t *credit)
+{
+    *credit = (xoi_credit_t){0, 0, 0};
+    return link->bulk_window
+               ? xo_unpack(xo_msg_body(msg), NULL, "[I I I]", &credit->messages, &credit->bytes,
+                           &credit->large)
+               : xo_unpack(xo_msg_body(msg), NULL, "[I I]", &credit->messages, &credit->bytes);
+}
+
+static bool was_used(int64_t given, int64_t window, int64_t credit)
+{
+    return given >= 0 && given <= window - credit;
 }
 
 void xoi_credit_arrived(xo_link_t *link, const xo_msg_t *msg)
 {
-    int64_t messages;
-    int64_t bytes;
+    xoi_credit_t given;
     if (xo_msg_body(msg).size == 0) {
         link->eager = true;
         give_back(link);
         return;
     }
-    if (xo_unpack(xo_msg_body(msg), NULL, "[I I]", &messages, &bytes) < 0 || messages < 0 ||
-        bytes < 0 || messages > link->window.messages - link->credit.messages ||
-        bytes > link->window.bytes - link->credit.bytes) {
+    if (read_credit(link, msg, &given) < 0 ||
+        !was_used(given.messages, link->window.messages, link->credit.messages) ||
+        !was_used(given.bytes, link->window.bytes, link->credit.bytes) ||
+        !was_used(given.large, link->window.large, link->credit.large)) {
         xoi_link_protocol_error(link, "credit that was never used");
         return;
     }
-    link->credit.messages += messages;
-    link->credit.bytes += bytes;
+    link->credit.messages += given.messages;
+    link->credit.bytes += given.bytes;
+    link->credit.large += given.large;
+    xoi_bulk_pump(link);
     xoi_outbox_flush(link);
 }

@@ -8,7 +8,7 @@
 
 #include "libxo/endpoint_impl.h"
 
-static bool wants_answer(const xo_header_t *header)
+bool xoi_wants_answer(const xo_header_t *header)
 {
     return xo_kind_is_request(header->kind) && header->kind != XO_TELL &&
            !(header->flags & XO_F_NO_ANSWER);
@@ -106,7 +106,7 @@ static void no_route(xo_endpoint_t *endpoint, xo_link_t *from, const xo_msg_t *m
     xo_endpoint_count_drop(endpoint, XO_DROP_NO_ROUTE);
     if (xo_kind_is_request(xo_msg_header(msg)->kind))
         xo_endpoint_consumed(endpoint, from, xo_msg_bytes(msg));
-    if (wants_answer(xo_msg_header(msg)))
+    if (xoi_wants_answer(xo_msg_header(msg)))
         answer_error(endpoint, &back, XO_CODE_SERVER_CLOSED, "no route", message);
 }
 
@@ -126,7 +126,7 @@ static void pass_on(xo_endpoint_t *endpoint, xo_link_t *from, xo_link_t *to, xo_
     const xo_header_t *header = xo_msg_header(*msg);
     if (!to)
         no_route(endpoint, from, *msg, "nobody here knows the endpoint that it is for");
-    else if (wants_answer(header))
+    else if (xoi_wants_answer(header))
         pass_on_call(endpoint, from, to, msg);
     else if (xo_kind_is_request(header->kind))
         pass_on_tell(endpoint, from, to, msg);
@@ -166,29 +166,44 @@ static void said_goodbye(xo_link_t *link, const xo_msg_t *msg)
                  (int)text.size, text.data);
     if (link->lane)
         xo_lane_set_peer_left(link->lane);
-    xo_link_close(link, &why);
+    if (xoi_bulk_lane(link))
+        xo_lane_set_peer_left(xoi_bulk_lane(link));
+    xoi_link_end(link, &why, xoi_bulk_awaited(link));
 }
 
-static void request(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t **msg)
+static bool is_in_own_name(xo_link_t *link, const xo_msg_t *msg)
 {
+    if (xo_msg_header(msg)->sender_id == link->peer.id)
+        return true;
+    /* Whoever passes a request on sends it as its own. */
+    xoi_link_protocol_error(link, "a request in another's name");
+    return false;
+}
+
+void xoi_credit_overrun(xo_link_t *link)
+{
+    xo_endpoint_count_drop(link->endpoint, XO_DROP_OVERRUN);
+    xoi_link_protocol_error(link, "it sent more than its credit");
+}
+
+bool xoi_request_admit(xo_link_t *link, const xo_msg_t *msg, bool in_chunks)
+{
+    if (!is_in_own_name(link, msg))
+        return false;
+    if (xoi_credit_take_message(link) == 0 &&
+        (in_chunks || xoi_credit_take_bytes(link, xo_msg_bytes(msg)) == 0))
+        return true;
+    xoi_credit_overrun(link);
+    return false;
+}
+
+void xoi_request(xo_link_t *link, xo_msg_t **msg)
+{
+    xo_endpoint_t *endpoint = link->endpoint;
     const xo_header_t *header = xo_msg_header(*msg);
     bool for_other = header->target_id && header->target_id != endpoint->self.id;
     bool for_broker = endpoint->self.role == XO_ROLE_POOL && !for_other && endpoint->broker &&
                       xo_slice_eq_str(header->target_uid, XO_BROKER_UID);
-    if (header->sender_id != link->peer.id) { /* whoever passes a request on sends it as its own */
-        xoi_link_protocol_error(link, "a request in another's name");
-        return;
-    }
-    if (header->kind == XO_CANCEL) {
-        if (!cancel_proxy(endpoint, link, header))
-            endpoint->ops.request(endpoint, link, msg, endpoint->arg);
-        return;
-    }
-    if (xoi_credit_take(link, xo_msg_bytes(*msg)) < 0) {
-        xo_endpoint_count_drop(endpoint, XO_DROP_OVERRUN);
-        xoi_link_protocol_error(link, "it sent more than its credit");
-        return;
-    }
     if (for_broker)
         pass_on(endpoint, link, endpoint->broker, msg);
     else if (for_other && endpoint->options.relay)
@@ -196,6 +211,15 @@ static void request(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t **msg)
     else if (for_other)
         no_route(endpoint, link, *msg, "the endpoint that it is for is not this one");
     else
+        endpoint->ops.request(endpoint, link, msg, endpoint->arg);
+}
+
+static void cancel(xo_link_t *link, xo_msg_t **msg)
+{
+    xo_endpoint_t *endpoint = link->endpoint;
+    const xo_header_t *header = xo_msg_header(*msg);
+    if (is_in_own_name(link, *msg) && !xoi_bulk_cancel(link, header->seq) &&
+        !cancel_proxy(endpoint, link, header))
         endpoint->ops.request(endpoint, link, msg, endpoint->arg);
 }
 
@@ -228,7 +252,23 @@ void xoi_route(xo_link_t *link, xo_msg_t **msg)
     case XO_GOODBYE:
         said_goodbye(link, *msg);
         break;
+    case XO_ATTACH:
+        xoi_bulk_attach_main(link);
+        break;
+    case XO_BULK:
+        xoi_bulk_announced(link, msg);
+        break;
+    case XO_CHUNK:
+        xoi_bulk_chunk(link, msg);
+        break;
+    case XO_TAKEN:
+        xoi_bulk_taken(link, *msg);
+        break;
+    case XO_CANCEL:
+        cancel(link, msg);
+        break;
     default:
-        request(endpoint, link, msg);
+        if (xoi_request_admit(link, *msg, false) && !xoi_bulk_hold(link, msg))
+            xoi_request(link, msg);
     }
 }

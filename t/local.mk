@@ -12,6 +12,8 @@ unit_tests = \
 	t/address \
 	t/broker \
 	t/broker-recover \
+	t/bulk \
+	t/bulk-hostile \
 	t/cache \
 	t/ctx \
 	t/directory \
@@ -79,6 +81,7 @@ threaded_tests = \
 # Not run under valgrind: pidfd_open(2) is unknown to it before 3.20, and what measures deadlines or
 # wants hundreds of handshakes at the same time is too slow there. The sanitizers run them all.
 valgrind_unfit = \
+	t/bulk \
 	t/lane-tcp \
 	t/pool-join \
 	t/private-redis \
@@ -137,6 +140,7 @@ python_tests = \
 	python/tests/test_serialization.py \
 	python/tests/test_shared_memory.py \
 	python/tests/test_strategies.py \
+	python/tests/test_tcp.py \
 	python/tests/test_typing.py \
 	python/tests/test_utils.py \
 	python/tests/test_values.py \
@@ -165,6 +169,7 @@ t_broker_call_CPPFLAGS = $(AM_CPPFLAGS) $(JSON_C_CFLAGS)
 t_broker_call_LDADD = $(unit_test_libs) $(JSON_C_LIBS)
 
 noinst_HEADERS += \
+	t/bulk-rig.h \
 	t/lane-rig.h \
 	t/module-probe.h \
 	t/module-world.h \
@@ -178,6 +183,8 @@ EXTRA_DIST += \
 	t/corpus \
 	t/vectors.txt
 
+t_bulk_SOURCES = t/bulk.c t/bulk-rig.c t/node.c
+t_bulk_hostile_SOURCES = t/bulk-hostile.c t/bulk-rig.c t/node.c
 t_endpoint_SOURCES = t/endpoint.c t/node.c
 t_fuzz_codec_SOURCES = t/fuzz-codec.c t/transcode.c
 t_fuzz_codec_LDFLAGS = $(libfuzzer_flags)
