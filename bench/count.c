@@ -88,7 +88,7 @@ static void shm_tell(world_t *world, int count)
 static void shm_bulk(world_t *world, int count)
 {
     for (int i = 0; i < count; i++)
-        bulk_call(&world->near, world->link, world->from, BULK_BYTES);
+        bulk_call(&world->near, world->link, "echo", world->from, BULK_BYTES);
 }
 
 typedef struct kind {

@@ -1,6 +1,7 @@
 # Measurements: `make bench` builds and runs them, `make bench ARGS=--quick` a little of each.
 # Nothing here is a test. One file a line, sorted.
 bench_programs = \
+	bench/bulk \
 	bench/count \
 	bench/entries \
 	bench/lane \
@@ -18,6 +19,9 @@ bench_station = bench/actors.c bench/station.c $(bench_common)
 bench_count_SOURCES = bench/count.c $(bench_station)
 bench_count_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS)
 bench_count_LDADD = libxo.la $(ZMQ_LIBS)
+bench_bulk_SOURCES = bench/bulk.c $(bench_station)
+bench_bulk_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS)
+bench_bulk_LDADD = libxo.la $(ZMQ_LIBS)
 bench_entries_SOURCES = bench/entries.c $(bench_common)
 bench_entries_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS)
 bench_entries_LDADD = registry/libxo-registry.la libxo/libxo-core.la

@@ -39,10 +39,10 @@ static void bench_bulk(station_t *station, const char *name, const char *address
     if (!data || !link)
         xob_die("bulk", "no memory or no link");
     memset(data, 1, BULK_BYTES);
-    bulk_call(station, link, data, BULK_BYTES);
+    bulk_call(station, link, "echo", data, BULK_BYTES);
     int64_t start = xob_now_ns();
     for (int i = 0; i < BULK_CALLS; i++)
-        bulk_call(station, link, data, BULK_BYTES);
+        bulk_call(station, link, "echo", data, BULK_BYTES);
     double seconds = (double)(xob_now_ns() - start) / 1e9;
     xob_number(BULK_CALLS * 64 / 1024.0 / seconds, "%s_64mib_gib_s", name);
     free(data);

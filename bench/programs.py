@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # `group` is where its figures go; `quick` says that it takes --quick.
 Program = collections.namedtuple("Program", "name group command env quick")
 
-C_PROGRAMS = ("raw", "lane", "micro", "pool", "relay")
+C_PROGRAMS = ("raw", "lane", "micro", "pool", "bulk", "relay")
 CURVES = ("pools", "actors", "clients", "sizes")
 
 

@@ -216,11 +216,11 @@ static void bench_size(station_t *station, xo_link_t *link, char *data, char *co
     double copied = 0;
     int calls = size <= 64 << 10 ? 2000 : size <= 64 * MIB ? 8 : 2;
     xob_hist_clear(&times);
-    bulk_call(station, link, data, size);
+    bulk_call(station, link, "echo", data, size);
     int64_t begin = xob_now_ns();
     for (int i = 0; i < calls; i++) {
         int64_t start = xob_now_ns();
-        bulk_call(station, link, data, size);
+        bulk_call(station, link, "echo", data, size);
         xob_hist_record(&times, xob_now_ns() - start);
     }
     double seconds = (double)(xob_now_ns() - begin) / 1e9;

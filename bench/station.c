@@ -32,12 +32,17 @@ static void finish(xo_future_t *future, const char *what, xo_error_t *err)
     xo_future_destroy(future);
 }
 
-void station_create(station_t *station, const char *class_name, const char *uid)
+void station_create_at(station_t *station, const char *address, const char *class_name,
+                       const char *uid)
 {
     xo_error_t err;
-    finish(xo_create_actor(station_endpoint(station), &err, station_address(station), class_name,
-                           uid, ""),
+    finish(xo_create_actor(station_endpoint(station), &err, address, class_name, uid, ""),
            class_name, &err);
+}
+
+void station_create(station_t *station, const char *class_name, const char *uid)
+{
+    station_create_at(station, station_address(station), class_name, uid);
 }
 
 void station_create_many(station_t *station, int first, int count)
@@ -178,7 +183,7 @@ xob_hist_t *station_times(station_t *station)
 
 /* ---- bulk data ---- */
 
-static xo_msg_t *bulk_message(void *data, size_t size)
+static xo_msg_t *bulk_message(const char *uid, void *data, size_t size)
 {
     zmq_msg_t buffer;
     xo_buf_t body = XO_BUF_INIT;
@@ -192,7 +197,7 @@ static xo_msg_t *bulk_message(void *data, size_t size)
         xo_pack_format(&body, "[[B] {}]", xo_slice(data, size));
     }
     xo_header_t header = {
-        .kind = XO_CALL, .target_uid = xo_slice_str("echo"), .method = xo_slice_str("size")};
+        .kind = XO_CALL, .target_uid = xo_slice_str(uid), .method = xo_slice_str("size")};
     xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&body));
     xo_buf_free(&body);
     if (msg && beside) {
@@ -203,28 +208,29 @@ static xo_msg_t *bulk_message(void *data, size_t size)
     return msg;
 }
 
-typedef struct outcome {
-    bool done;
-    int64_t size;
-} outcome_t;
-
 static void bulk_answered(xo_call_t *call, xo_msg_t **answer, void *arg)
 {
     (void)call;
-    outcome_t *outcome = arg;
+    bulk_outcome_t *outcome = arg;
     outcome->done = true;
     if (!*answer || xo_unpack(xo_msg_body(*answer), NULL, "I", &outcome->size) < 0)
         xob_die("bulk", "the call failed");
 }
 
-void bulk_call(station_t *station, xo_link_t *link, void *data, size_t size)
+void bulk_begin(station_t *station, xo_link_t *link, const char *uid, void *data, size_t size,
+                bulk_outcome_t *outcome)
 {
     xo_error_t err;
-    outcome_t outcome = {0};
-    xo_msg_t *msg = bulk_message(data, size);
+    xo_msg_t *msg = bulk_message(uid, data, size);
     if (!msg || !xo_endpoint_call(station_endpoint(station), link, &msg, XO_SEND_QUEUE, 0,
-                                  bulk_answered, &outcome, &err))
+                                  bulk_answered, outcome, &err))
         xob_die("bulk", "it cannot be sent");
+}
+
+void bulk_call(station_t *station, xo_link_t *link, const char *uid, void *data, size_t size)
+{
+    bulk_outcome_t outcome = {0};
+    bulk_begin(station, link, uid, data, size, &outcome);
     while (!outcome.done)
         xo_loop_once(station->loop, -1);
     if (outcome.size != (int64_t)size)

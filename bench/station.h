@@ -27,6 +27,9 @@ void station_close(station_t *station);
 const char *station_address(const station_t *station);
 /* Creates an actor in it and waits until it is there. */
 void station_create(station_t *station, const char *class_name, const char *uid);
+/* The same in another pool. */
+void station_create_at(station_t *station, const char *address, const char *class_name,
+                       const char *uid);
 /* Creates Echo actors "a0" to "aN-1", many at a time. */
 void station_create_many(station_t *station, int first, int count);
 xo_endpoint_t *station_endpoint(station_t *station);
@@ -58,8 +61,17 @@ double station_end(xo_future_t *future);
 /* The times of this station's own caller since the last clear. */
 xob_hist_t *station_times(station_t *station);
 
-/* One call of the actor "echo" behind `link`, made by the endpoint itself and waited for, with
+/* One call of the Echo actor `uid` behind `link`, made by the endpoint itself and waited for, with
  * `size` bytes that are the argument of its method `size`. */
-void bulk_call(station_t *station, xo_link_t *link, void *data, size_t size);
+void bulk_call(station_t *station, xo_link_t *link, const char *uid, void *data, size_t size);
+
+typedef struct bulk_outcome {
+    bool done;
+    int64_t size;
+} bulk_outcome_t;
+
+/* The same without waiting: the loop sets `done`. */
+void bulk_begin(station_t *station, xo_link_t *link, const char *uid, void *data, size_t size,
+                bulk_outcome_t *outcome);
 
 #endif

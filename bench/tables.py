@@ -56,9 +56,9 @@ def print_group(title, ours, peer):
     print_rows([title, "xo"] + (["xoscar", "better by"] if peer else []), rows)
 
 
-TITLES = (("python", "PYTHON"), ("pool", "C"), ("lane", "LANES"), ("relay", "BROKER"),
-          ("micro", "CODEC"), ("raw", "RAW"), ("floor", "PYTHON'S FLOOR"), ("erlang", "ERLANG"),
-          ("caf", "CAF"))
+TITLES = (("python", "PYTHON"), ("pool", "C"), ("lane", "LANES"), ("bulk", "BULK"),
+          ("relay", "BROKER"), ("micro", "CODEC"), ("raw", "RAW"), ("floor", "PYTHON'S FLOOR"),
+          ("erlang", "ERLANG"), ("caf", "CAF"))
 
 
 def print_figures(figures):
