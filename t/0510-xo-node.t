@@ -132,7 +132,8 @@ is "$(xo call xo.broker ping)" '"pong"' "the broker can be called"
 
 stopped=$(xo pools --json | grep "\"address\":\"$second\"" | value pid)
 kill -STOP "$stopped"
-xo call "$second/counter" add 1 2>"$work/call.err" &
+# What a script starts in the background ignores SIGINT.
+env --default-signal=INT xo call "$second/counter" add 1 2>"$work/call.err" &
 caller=$!
 listens() { grep -qE '^SigBlk:.*[2367abef]$' "/proc/$caller/status"; }
 until_true listens
