@@ -36,8 +36,12 @@ static void redact(const char *text, char *out, size_t size)
     const char *rest = after_scheme(text);
     const char *at = strrchr(rest, '@');
     const char *shown = at ? at + 1 : rest;
-    snprintf(out, size, "%.*s%s%.*s", (int)(rest - text), text, at ? "***@" : "",
-             (int)harmless_length(shown), shown);
+    /* Of two @ the first may belong to the password, which then may hold colons, too. */
+    bool is_plain = at && strchr(rest, '@') == at;
+    size_t length = is_plain ? strcspn(shown, "?") : harmless_length(shown);
+    bool is_cut = shown[length] == ':';
+    snprintf(out, size, "%.*s%s%.*s%s", (int)(rest - text), text, at ? "***@" : "", (int)length,
+             shown, is_cut ? ":***" : "");
 }
 
 static int wrong(const char *text, xo_error_t *err, const char *why)

@@ -86,6 +86,24 @@ static void bad_urls_hide_their_password(void **state)
     }
 }
 
+static void bad_ports_are_shown(void **state)
+{
+    static const char *const urls[][2] = {
+        {"redis://u:SECRET@h.example:99x/1", "'redis://***@h.example:99x/1'"},
+        {"redis://h.example:99999/1", "'redis://h.example:99999/1'"},
+        {"redis://u:SECRET", "'redis://u:***'"}, /* it may be a password without its host */
+        {"redis://u:p@a@b:SECRET", "'redis://***@b:***'"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        xo_url_t url;
+        xo_error_t err = {0};
+        assert_int_equal(xo_url_parse(urls[i][0], &url, &err), -1);
+        if (!strstr(err.text, urls[i][1]))
+            fail_msg("'%s': %s", urls[i][0], err.text);
+    }
+}
+
 static void long_urls(void **state)
 {
     (void)state;
@@ -241,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_urls),
         cmocka_unit_test(bad_urls_hide_their_password),
+        cmocka_unit_test(bad_ports_are_shown),
         cmocka_unit_test(long_urls),
         cmocka_unit_test(encoding),
         cmocka_unit_test(decoding),
