@@ -38,6 +38,7 @@
 
 struct xo_lane;
 struct xo_link;
+struct xoi_incoming;
 typedef struct xoi_bulk xoi_bulk_t;
 typedef struct xoi_transfer xoi_transfer_t; /* one message's large buffers, on their way out */
 
@@ -72,6 +73,8 @@ void xoi_bulk_taken(struct xo_link *link, const xo_msg_t *msg);
 
 void xoi_bulk_announced(struct xo_link *link, xo_msg_t **msg);
 void xoi_bulk_chunk(struct xo_link *link, xo_msg_t **msg);
+/* The call whose answer it is has ended: its chunks are dropped from now on. */
+void xoi_bulk_unwanted(struct xoi_incoming *incoming);
 /* Does the request wait for one before it? Then takes it over, until it is its turn. */
 bool xoi_bulk_hold(struct xo_link *link, xo_msg_t **msg);
 /* Ends the request if it is held: it is answered as cancelled. */

@@ -45,6 +45,8 @@ typedef struct xoi_incoming {
     uint64_t id;
     struct xoi_held *held; /* a request's place; NULL: an answer, or nobody wants it any more */
     xo_msg_t *answer;
+    xo_call_t *call; /* that it answers */
+    bool stray;      /* nobody waited for it when it was announced */
     uint64_t received;
     bool counted; /* its buffers have taken their credit */
     size_t count;
@@ -89,6 +91,7 @@ struct xoi_bulk {
     xo_msgq_t early;     /* chunks that were faster than what announces them */
     uint64_t early_cost; /* theirs */
     uint64_t taken;      /* to be told */
+    size_t strays;       /* parts of answers to nobody, of which there is no end otherwise */
     xoi_pair_t *pairs;
 };
 

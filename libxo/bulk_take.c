@@ -124,9 +124,21 @@ static void drop_parts(xoi_incoming_t *incoming)
 static void incoming_free(xoi_bulk_t *bulk, xoi_incoming_t *incoming)
 {
     HASH_DEL(bulk->in, incoming);
+    if (incoming->call)
+        incoming->call->arriving = NULL;
+    if (incoming->stray)
+        bulk->strays -= incoming->count;
     xo_msg_destroy(&incoming->answer);
     drop_parts(incoming);
     free(incoming);
+}
+
+void xoi_bulk_unwanted(xoi_incoming_t *incoming)
+{
+    incoming->call->arriving = NULL;
+    incoming->call = NULL;
+    xo_msg_destroy(&incoming->answer);
+    drop_parts(incoming);
 }
 
 static bool is_wanted(const xoi_incoming_t *incoming)
@@ -210,16 +222,27 @@ static int place_request(xo_link_t *link, xoi_incoming_t *incoming, xo_msg_t **m
 }
 
 /* One that nobody waits for is dropped as it comes. */
-static void place_answer(xo_link_t *link, xoi_incoming_t *incoming, xo_msg_t **msg)
+static int place_stray(xo_link_t *link, xoi_incoming_t *incoming)
+{
+    xo_endpoint_count_drop(link->endpoint, XO_DROP_NO_CALLER);
+    incoming->stray = true;
+    link->bulk->strays += incoming->count;
+    if (link->bulk->strays <= XO_BUFFERS_MAX)
+        return 0;
+    xoi_link_protocol_error(link, "too many answers to nobody");
+    return -1;
+}
+
+static int place_answer(xo_link_t *link, xoi_incoming_t *incoming, xo_msg_t **msg)
 {
     xo_call_t *call = xoi_call_awaited(link->endpoint, link, xo_msg_header(*msg)->seq);
-    if (!call || call->arriving) {
-        xo_endpoint_count_drop(link->endpoint, XO_DROP_NO_CALLER);
-        return;
-    }
-    call->arriving = true;
+    if (!call || call->arriving)
+        return place_stray(link, incoming);
+    call->arriving = incoming;
+    incoming->call = call;
     incoming->answer = *msg;
     *msg = NULL;
+    return 0;
 }
 
 /* Gives *msg its place. -1: the link is closed. */
@@ -228,10 +251,8 @@ static int place(xo_link_t *link, xoi_incoming_t *incoming, xo_msg_t **msg)
     xo_kind_t kind = xo_msg_header(*msg)->kind;
     if (xo_kind_is_request(kind))
         return place_request(link, incoming, msg);
-    if (kind == XO_RESULT || kind == XO_ERROR) {
-        place_answer(link, incoming, msg);
-        return 0;
-    }
+    if (kind == XO_RESULT || kind == XO_ERROR)
+        return place_answer(link, incoming, msg);
     xoi_link_protocol_error(link, "a message of this kind does not come in chunks");
     return -1;
 }

@@ -44,6 +44,8 @@ static void unlist(xo_call_t *call)
         xoi_outgoing_drop(call->link, call->outgoing);
     if (call->transfer)
         xoi_bulk_give_up(call->transfer);
+    if (call->arriving)
+        xoi_bulk_unwanted(call->arriving);
     xo_timer_stop(&call->timer);
     call->answered = true;
 }

@@ -130,7 +130,7 @@ struct xo_call {
     void *arg;
     xoi_outgoing_t *outgoing;      /* while it has not left */
     struct xoi_transfer *transfer; /* while buffers of its request have not left */
-    bool arriving;                 /* chunks of its answer come */
+    struct xoi_incoming *arriving; /* its answer, while chunks of it come */
     bool in_flight_local;          /* its request, or its cancel, is being delivered right now */
     bool answered;                 /* out of the table; its answer waits to be delivered */
     xo_msg_t *reply;

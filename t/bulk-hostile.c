@@ -185,6 +185,46 @@ static void test_answers_to_nobody_are_dropped(void **state)
     assert_int_equal(f->a->unlinked, 0);
 }
 
+static void test_answers_to_nobody_are_bounded(void **state)
+{
+    fixture_t *f = *state;
+    xo_link_t *link = open_link(f);
+    xo_msg_t *msg = bulk_make(XO_RESULT, "", 1, (size_t[]){64 * KIB, 0});
+    for (uint64_t id = 1; id <= XO_BUFFERS_MAX + 1; id++) {
+        xo_buf_t body = XO_BUF_INIT;
+        xo_pack_format(&body, "[i U]", 0, 64 * KIB);
+        xo_msg_t *head = xoi_msg_wrap(&(xo_header_t){.kind = XO_BULK, .seq = id},
+                                      xo_buf_slice(&body), msg, 64 * KIB);
+        assert_int_equal(xo_lane_send(link->lane, &head), 0);
+        xo_buf_free(&body);
+    }
+    xo_msg_destroy(&msg);
+    expect_refusal(f);
+}
+
+/* Memory is not kept for an answer that comes too late. */
+static void test_a_call_that_ends_frees_its_answer(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    xo_link_t *link = open_link(f);
+    xo_link_t *far = bulk_far_link(f);
+    xo_loop_freeze(f->loop, xo_loop_now(f->loop));
+    uint64_t seq = xo_call_seq(node_call(f->a, link, 1, 0, 500 * XO_MS, &outcome));
+    xo_return_t to = {far, xo_endpoint_self(f->a->endpoint)->id, seq};
+    xo_msg_t *msg = bulk_make(XO_RESULT, "", 1, (size_t[]){MIB, 0});
+    xo_endpoint_answer(f->b->endpoint, &to, &msg);
+    UNTIL(link->bulk->in && link->bulk->in->parts[0].data);
+    xoi_fake_hold(xoi_bulk_lane(far), true);
+    xo_loop_advance(f->loop, 501 * XO_MS);
+    UNTIL(outcome.answers);
+    assert_string_equal(outcome.code, XO_CODE_DEADLINE);
+    assert_null(link->bulk->in->parts[0].data);
+    xoi_fake_hold(xoi_bulk_lane(far), false);
+    UNTIL(!link->bulk->in);
+    assert_int_equal(f->a->unlinked, 0);
+}
+
 /* ---- time ---- */
 
 static void test_chunks_may_be_faster_than_their_message(void **state)
@@ -313,6 +353,8 @@ int main(void)
         T(words_out_of_turn),
         T(only_chunks_come_on_their_lane),
         T(answers_to_nobody_are_dropped),
+        T(answers_to_nobody_are_bounded),
+        T(a_call_that_ends_frees_its_answer),
         T(chunks_may_be_faster_than_their_message),
         T(cancelled_on_the_way),
         T(the_window_is_kept),
