@@ -75,9 +75,12 @@ void xoi_bulk_announced(struct xo_link *link, xo_msg_t **msg);
 void xoi_bulk_chunk(struct xo_link *link, xo_msg_t **msg);
 /* The call whose answer it is has ended: its chunks are dropped from now on. */
 void xoi_bulk_unwanted(struct xoi_incoming *incoming);
-/* Does the request wait for one before it? Then takes it over, until it is its turn. */
-bool xoi_bulk_hold(struct xo_link *link, xo_msg_t **msg);
 /* Ends the request if it is held: it is answered as cancelled. */
 bool xoi_bulk_cancel(struct xo_link *link, uint64_t seq);
+
+/* ---- bulk_hold.c ---- */
+
+/* Does the request wait for one before it? Then takes it over, until it is its turn. */
+bool xoi_bulk_hold(struct xo_link *link, xo_msg_t **msg);
 
 #endif

@@ -1,4 +1,4 @@
-/* bulk_impl.h - what bulk.c, bulk_send.c and bulk_take.c share; nobody else includes it. */
+/* bulk_impl.h - what the files of bulk.h share; nobody else includes it. */
 #ifndef XO_BULK_IMPL_H
 #define XO_BULK_IMPL_H
 
@@ -102,6 +102,16 @@ void xoi_bulk_open(xoi_bulk_t *bulk);
 
 /* bulk_send.c */
 void xoi_transfers_free(xoi_bulk_t *bulk);
+
+/* bulk_hold.c */
+
+/* Takes *msg over and puts it at the end of its pair's queue. NULL: ENOMEM. */
+xoi_held_t *xoi_bulk_queue(xoi_bulk_t *bulk, xo_msg_t **msg);
+/* Takes it out of the queue; its message is the caller's. */
+xo_msg_t *xoi_bulk_unqueue(xoi_held_t *held);
+/* Hands over what waits for nothing any more. A handler may close the link. */
+void xoi_bulk_release(xo_link_t *link, xoi_pair_t *pair);
+void xoi_bulk_out_of_memory(xo_link_t *link, uint64_t bytes);
 
 /* bulk_take.c */
 void xoi_incoming_free(xoi_bulk_t *bulk);

@@ -8,109 +8,6 @@
 /* Of arrays that arrive; no machine's vectors are longer. */
 #define ALIGNMENT_BYTES 64
 
-/* ---- pairs: what is held, in order ---- */
-
-static size_t pair_key(char *key, const xo_header_t *header)
-{
-    char *at = key;
-    memcpy(at, &header->target_id, 8);
-    at += 8;
-    *at++ = (char)header->target_uid.size;
-    if (header->target_uid.size)
-        memcpy(at, header->target_uid.data, header->target_uid.size);
-    at += header->target_uid.size;
-    if (header->sender_uid.size)
-        memcpy(at, header->sender_uid.data, header->sender_uid.size);
-    return (size_t)(at - key) + header->sender_uid.size;
-}
-
-static xoi_pair_t *pair_find(const xoi_bulk_t *bulk, const xo_header_t *header)
-{
-    char key[XOI_PAIR_BYTES];
-    xoi_pair_t *pair = NULL;
-    size_t size = pair_key(key, header);
-    HASH_FIND(hh, bulk->pairs, key, size, pair);
-    return pair;
-}
-
-static xoi_pair_t *pair_create(xoi_bulk_t *bulk, const xo_header_t *header)
-{
-    xoi_pair_t *pair = calloc(1, sizeof *pair);
-    if (!pair)
-        return NULL;
-    pair->size = pair_key(pair->key, header);
-    HASH_ADD_KEYPTR(hh, bulk->pairs, pair->key, pair->size, pair);
-    return pair;
-}
-
-/* Takes *msg over and puts it at the end of its pair's queue. NULL: ENOMEM. */
-static xoi_held_t *hold(xoi_bulk_t *bulk, xo_msg_t **msg)
-{
-    xoi_held_t *held = calloc(1, sizeof *held);
-    xoi_pair_t *pair = held ? pair_find(bulk, xo_msg_header(*msg)) : NULL;
-    if (held && !pair)
-        pair = pair_create(bulk, xo_msg_header(*msg));
-    if (!pair) {
-        free(held);
-        return NULL;
-    }
-    held->msg = *msg;
-    *msg = NULL;
-    held->pair = pair;
-    DL_APPEND(pair->queue, held);
-    return held;
-}
-
-/* Takes it out of the queue; its message is the caller's. */
-static xo_msg_t *unhold(xoi_held_t *held)
-{
-    xo_msg_t *msg = held->msg;
-    if (held->incoming)
-        held->incoming->held = NULL;
-    DL_DELETE(held->pair->queue, held);
-    free(held);
-    return msg;
-}
-
-/* Hands over what waits for nothing any more. A handler may close the link. */
-static void release(xo_link_t *link, xoi_pair_t *pair)
-{
-    xo_msgq_t ready = {0};
-    xo_msg_t *msg;
-    while (pair->queue && !pair->queue->incoming) {
-        msg = unhold(pair->queue);
-        xo_msgq_push(&ready, &msg);
-    }
-    if (!pair->queue) {
-        HASH_DEL(link->bulk->pairs, pair);
-        free(pair);
-    }
-    while ((msg = xo_msgq_pop(&ready))) {
-        if (link->state == XOI_LINK_UP)
-            xoi_request(link, &msg);
-        else
-            xo_endpoint_count_drop(link->endpoint, XO_DROP_CLOSED);
-        xo_msg_destroy(&msg);
-    }
-}
-
-static void out_of_memory(xo_link_t *link, uint64_t bytes)
-{
-    xo_error_t why;
-    xo_error_set(&why, ENOMEM, "out of memory for a buffer of %llu bytes from %s",
-                 (unsigned long long)bytes, link->address[0] ? link->address : "a client");
-    xo_link_close(link, &why);
-}
-
-bool xoi_bulk_hold(xo_link_t *link, xo_msg_t **msg)
-{
-    if (!link->bulk || !link->bulk->pairs || !pair_find(link->bulk, xo_msg_header(*msg)))
-        return false;
-    if (!hold(link->bulk, msg))
-        out_of_memory(link, sizeof(xoi_held_t));
-    return true;
-}
-
 /* ---- what comes ---- */
 
 static void drop_parts(xoi_incoming_t *incoming)
@@ -153,7 +50,7 @@ void xoi_incoming_free(xoi_bulk_t *bulk)
     HASH_ITER(hh, bulk->pairs, pair, next_pair)
     {
         while (pair->queue) {
-            xo_msg_t *msg = unhold(pair->queue);
+            xo_msg_t *msg = xoi_bulk_unqueue(pair->queue);
             xo_endpoint_count_drop(bulk->link->endpoint, XO_DROP_CLOSED);
             xo_msg_destroy(&msg);
         }
@@ -212,9 +109,9 @@ static int place_request(xo_link_t *link, xoi_incoming_t *incoming, xo_msg_t **m
 {
     if (!xoi_request_admit(link, *msg, true))
         return -1;
-    incoming->held = hold(link->bulk, msg);
+    incoming->held = xoi_bulk_queue(link->bulk, msg);
     if (!incoming->held) {
-        out_of_memory(link, sizeof(xoi_held_t));
+        xoi_bulk_out_of_memory(link, sizeof(xoi_held_t));
         return -1;
     }
     incoming->held->incoming = incoming;
@@ -276,7 +173,7 @@ static void announced(xo_link_t *link, uint64_t id, xo_slice_t body, xo_msg_t **
     xoi_bulk_t *bulk = link->bulk;
     xoi_incoming_t *incoming = incoming_create(body, *msg);
     if (!incoming && errno == ENOMEM) {
-        out_of_memory(link, body.size);
+        xoi_bulk_out_of_memory(link, body.size);
         return;
     }
     if (!incoming) {
@@ -366,9 +263,9 @@ static void complete(xo_link_t *link, xoi_incoming_t *incoming)
     if (held)
         held->incoming = NULL;
     if (rc < 0)
-        out_of_memory(link, sizeof(zmq_msg_t));
+        xoi_bulk_out_of_memory(link, sizeof(zmq_msg_t));
     else if (held)
-        release(link, held->pair);
+        xoi_bulk_release(link, held->pair);
     else if (answer)
         xoi_answer_arrived(link->endpoint, link, &answer);
     xo_msg_destroy(&answer);
@@ -384,10 +281,10 @@ static void given_up(xo_link_t *link, xoi_incoming_t *incoming)
         return;
     xoi_pair_t *pair = held->pair;
     held->incoming = NULL;
-    xo_msg_t *msg = unhold(held);
+    xo_msg_t *msg = xoi_bulk_unqueue(held);
     xo_endpoint_consumed(link->endpoint, link, counted ? xo_msg_bytes(msg) : 0);
     xo_msg_destroy(&msg);
-    release(link, pair);
+    xoi_bulk_release(link, pair);
 }
 
 /* The first chunk of a request, or its end: the buffers take their credit. -1: there was none, and
@@ -439,7 +336,7 @@ static void take(xo_link_t *link, xoi_incoming_t *incoming, xo_msg_t *msg)
     } else if (count(link, incoming) < 0) {
         return;
     } else if (copy(incoming, bytes) < 0) {
-        out_of_memory(link, incoming->parts[incoming->at].size);
+        xoi_bulk_out_of_memory(link, incoming->parts[incoming->at].size);
         return;
     } else if (incoming->at == incoming->count) {
         complete(link, incoming);
@@ -499,13 +396,13 @@ bool xoi_bulk_cancel(xo_link_t *link, uint64_t seq)
         return true;
     if (held->incoming)
         drop_parts(held->incoming);
-    xo_msg_t *msg = unhold(held);
+    xo_msg_t *msg = xoi_bulk_unqueue(held);
     xo_return_t to = xo_return_of(link, msg);
     xo_endpoint_consumed(link->endpoint, link, xo_msg_bytes(msg));
     xo_msg_t *answer = xo_failure_msg(seq, XO_CODE_CANCELLED, "no", "cancelled",
                                       "cancelled before all of it had arrived");
     xo_endpoint_answer(link->endpoint, &to, &answer);
     xo_msg_destroy(&msg);
-    release(link, pair);
+    xoi_bulk_release(link, pair);
     return true;
 }

@@ -5,7 +5,7 @@
  * greet.c      what hello and welcome do          outbox.c     credit and what waits for it
  * call.c       calls, tells, answers              route.c      where an incoming message goes
  * way.c        which lane leads to an address     refusal.c    what is told of those refused
- * bulk.c, bulk_send.c, bulk_take.c              large buffers, on a lane of their own: bulk.h
+ * bulk*.c      large buffers, on a lane of their own: bulk.h
  */
 #ifndef XO_ENDPOINT_IMPL_H
 #define XO_ENDPOINT_IMPL_H

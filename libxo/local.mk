@@ -28,6 +28,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/borrow.h \
 	libxo/bulk.c \
 	libxo/bulk.h \
+	libxo/bulk_hold.c \
 	libxo/bulk_impl.h \
 	libxo/bulk_send.c \
 	libxo/bulk_take.c \
