@@ -121,7 +121,7 @@ static void destroyed_meanwhile(const xo_actor_t *actor, xo_msg_t **answer)
 }
 
 /* The host has answered the create request: *answer becomes the reference, or stays the error. */
-void xoi_actor_created(xo_actor_t *actor, const xo_request_t *request, xo_msg_t **answer)
+void xoi_actor_created(xo_actor_t *actor, xo_request_t *request, xo_msg_t **answer)
 {
     xo_pool_t *pool = actor->pool;
     bool again = actor->again.size > 0;

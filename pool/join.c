@@ -22,12 +22,16 @@ static void answer_barriers(xo_pool_t *pool)
     }
 }
 
+void xoi_announced(xo_pool_t *pool)
+{
+    pool->announcing--;
+    answer_barriers(pool);
+}
+
 static void on_accepted(int errnum, void *arg)
 {
     (void)errnum; /* a dead letter: the next link is told of all actors */
-    xo_pool_t *pool = arg;
-    pool->announcing--;
-    answer_barriers(pool);
+    xoi_announced(arg);
 }
 
 /* `has` of the pool itself: answered when all that the pool had to tell its broker has left, so
@@ -52,10 +56,10 @@ static bool may_tell(const xo_pool_t *pool)
 }
 
 /* `with`: whose buffers go along; NULL: none. */
-static xo_msg_t *create_tell(const char *method, xo_slice_t body, xo_msg_t *with)
+static xo_msg_t *create_msg(xo_kind_t kind, const char *method, xo_slice_t body, xo_msg_t *with)
 {
     xo_header_t header = {
-        .kind = XO_TELL, .target_uid = xo_slice_str(XO_BROKER_UID), .method = xo_slice_str(method)};
+        .kind = kind, .target_uid = xo_slice_str(XO_BROKER_UID), .method = xo_slice_str(method)};
     xo_msg_t *msg = xo_msg_create(&header, body);
     for (size_t i = 0; msg && with && i < xo_msg_buffer_count(with); i++) {
         zmq_msg_t buffer;
@@ -67,7 +71,7 @@ static xo_msg_t *create_tell(const char *method, xo_slice_t body, xo_msg_t *with
 
 static void tell_broker(xo_pool_t *pool, const char *method, xo_slice_t body, xo_msg_t *with)
 {
-    xo_msg_t *msg = create_tell(method, body, with);
+    xo_msg_t *msg = create_msg(XO_TELL, method, body, with);
     if (!msg)
         return;
     pool->announcing++;
@@ -97,13 +101,28 @@ static xo_slice_t pack_up(xo_pool_t *pool, const xo_actor_t *actor, const xo_req
     return xo_buf_slice(out);
 }
 
+/* Asks for an answer, which the creator waits for. */
+static bool tell_and_confirm(xo_actor_t *actor, xo_request_t *request)
+{
+    xo_pool_t *pool = actor->pool;
+    xo_slice_t body = pack_up(pool, actor, request);
+    xo_msg_t *msg = create_msg(XO_CALL, "actor.up", body, request->spec);
+    bool begun = msg && xoi_confirm(request, &msg) == 0;
+    pool->announcing += begun;
+    xo_msg_destroy(&msg);
+    return begun;
+}
+
 /* `request` has just created it; NULL: its broker is told again. */
-void xoi_announce_up(xo_actor_t *actor, const xo_request_t *request)
+void xoi_announce_up(xo_actor_t *actor, xo_request_t *request)
 {
     xo_pool_t *pool = actor->pool;
     if (!may_tell(pool))
         return;
-    tell_broker(pool, "actor.up", pack_up(pool, actor, request), request ? request->spec : NULL);
+    xo_msg_t *with = request ? request->spec : NULL;
+    bool confirms = request && request->wants_answer && xoi_spec_is_new(request);
+    if (!confirms || !tell_and_confirm(actor, request))
+        tell_broker(pool, "actor.up", pack_up(pool, actor, request), with);
     actor->spec_told = true;
 }
 

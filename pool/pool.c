@@ -139,6 +139,7 @@ void xo_pool_destroy(xo_pool_t *pool)
     if (pool->endpoint) {
         xoi_recovered(pool);
         xoi_lookups_end(pool);
+        xoi_confirmations_end(pool);
         end_actors(pool);
     }
     xoi_join_end(pool);

@@ -93,6 +93,7 @@ typedef struct xoi_request_key {
 
 typedef struct xoi_duplicate xoi_duplicate_t;
 typedef struct xoi_held xoi_held_t;
+typedef struct xoi_confirmation xoi_confirmation_t;
 typedef struct xoi_failed xoi_failed_t;
 
 struct xo_request {
@@ -115,6 +116,7 @@ struct xo_request {
     xo_msg_t *spec; /* of a create: what creates the actor again, unless msg does */
     char *no_spec;  /* why there is none */
     bool adopts;    /* a create for an actor that came back: it gets a reference */
+    xoi_confirmation_t *confirmation; /* of a create: the broker is asked to confirm it */
     xoi_held_t *held;
     xoi_duplicate_t *duplicate;
     xo_request_t *prev, *next; /* in a mailbox or one of the actor's lists */
@@ -145,6 +147,7 @@ struct xo_pool {
     bool recovering; /* its actors are being created again */
     bool holding;    /* not all of that has been requested */
     xoi_held_t *held;
+    xoi_confirmation_t *confirmations;
     xoi_failed_t *failed; /* those that could not be created again */
 
     /* actors and their turns */
@@ -196,7 +199,7 @@ struct xo_pool {
 
 /* actor.c */
 xo_actor_t *xoi_actor_create(xo_pool_t *pool, xo_slice_t uid, xo_slice_t class_name);
-void xoi_actor_created(xo_actor_t *actor, const xo_request_t *request, xo_msg_t **answer);
+void xoi_actor_created(xo_actor_t *actor, xo_request_t *request, xo_msg_t **answer);
 void xoi_actor_destroyed(xo_actor_t *actor, const xo_request_t *request, xo_msg_t **answer);
 void xoi_actor_abort(xo_actor_t *actor);
 void xoi_actor_end(xo_actor_t *actor);
@@ -278,7 +281,8 @@ void xoi_join_end(xo_pool_t *pool);
 void xoi_joined_link(xo_endpoint_t *endpoint, xo_link_t *link, void *arg);
 void xoi_joined_unlink(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error_t *why, void *arg);
 void xoi_peer_gone(xo_pool_t *pool, uint64_t endpoint);
-void xoi_announce_up(xo_actor_t *actor, const xo_request_t *request);
+void xoi_announce_up(xo_actor_t *actor, xo_request_t *request);
+void xoi_announced(xo_pool_t *pool);
 void xoi_announce_down(const xo_actor_t *actor, const char *reason);
 void xoi_barrier(xo_request_t *request);
 
@@ -302,6 +306,12 @@ xo_slice_t xoi_again(const xo_request_t *request);
 /* Before the host sees a create; and what "actor.up" says of it then. */
 void xoi_spec_take(xo_request_t *request);
 void xoi_spec_pack(const xo_request_t *request, xo_buf_t *out);
+bool xoi_spec_is_new(const xo_request_t *request); /* the broker has it not */
+/* Calls the broker with *msg; the request's answer then waits for the broker's. -1: it does not. */
+int xoi_confirm(xo_request_t *request, xo_msg_t **msg);
+/* Takes over where the answer goes, and the answer. */
+void xoi_confirm_first(xoi_confirmation_t *confirmation, xo_return_t *to, xo_msg_t **answer);
+void xoi_confirmations_end(xo_pool_t *pool);
 
 /* stop.c */
 int xoi_stop_init(xo_pool_t *pool, pid_t owner, xo_error_t *err);

@@ -190,7 +190,7 @@ static void take_local(xo_request_t *request)
 
 void xoi_spec_take(xo_request_t *request)
 {
-    if (!request->pool->keep_specs || (request->pool->recovering && xoi_asked_by_broker(request)))
+    if (!xoi_spec_is_new(request))
         return;
     if (xo_msg_payload(request->msg)) {
         take_local(request);
@@ -204,15 +204,89 @@ void xoi_spec_take(xo_request_t *request)
         set_none(request, "its pool is out of memory");
 }
 
+bool xoi_spec_is_new(const xo_request_t *request)
+{
+    const xo_pool_t *pool = request->pool;
+    return pool->keep_specs && !(pool->recovering && xoi_asked_by_broker(request));
+}
+
 void xoi_spec_pack(const xo_request_t *request, xo_buf_t *out)
 {
     const xo_msg_t *spec = request->spec ? request->spec : request->msg;
-    bool told =
-        !request->pool->keep_specs || (request->pool->recovering && xoi_asked_by_broker(request));
-    if (told)
+    if (!xoi_spec_is_new(request))
         xo_pack_nil(out);
     else if (request->no_spec || xo_msg_payload(spec))
         xo_pack_cstr(out, request->no_spec ? request->no_spec : "its host keeps none");
     else
         xo_pack_format(out, "[B]", xo_msg_body(spec));
+}
+
+/* ---- what the broker has taken ---- */
+
+/* A broker that does not answer keeps nobody waiting for longer. */
+#define CONFIRM_NS (3000 * XO_MS)
+
+/* Where a creation's answer goes once the broker has what creates the actor again: it would be lost
+ * if the pool died before, and who was told that an actor is there may rely on its coming back. */
+struct xoi_confirmation {
+    xo_pool_t *pool;
+    xo_call_t *call;
+    xo_return_t to;
+    xo_msg_t *answer;
+    xoi_confirmation_t *prev, *next;
+};
+
+static void confirmation_end(xoi_confirmation_t *confirmation)
+{
+    xo_pool_t *pool = confirmation->pool;
+    DL_DELETE(pool->confirmations, confirmation);
+    xo_endpoint_answer(pool->endpoint, &confirmation->to, &confirmation->answer);
+    xo_msg_destroy(&confirmation->answer);
+    xo_link_decref(confirmation->to.link);
+    free(confirmation);
+}
+
+/* Also when the broker went away meanwhile: its next link is told of all actors. */
+static void on_confirmed(xo_call_t *call, xo_msg_t **answer, void *arg)
+{
+    (void)call;
+    (void)answer;
+    xoi_confirmation_t *confirmation = arg;
+    xo_pool_t *pool = confirmation->pool;
+    confirmation_end(confirmation);
+    xoi_announced(pool);
+}
+
+int xoi_confirm(xo_request_t *request, xo_msg_t **msg)
+{
+    xo_pool_t *pool = request->pool;
+    xoi_confirmation_t *confirmation = calloc(1, sizeof *confirmation);
+    if (!confirmation)
+        return -1;
+    confirmation->pool = pool;
+    confirmation->call = xo_endpoint_call(pool->endpoint, pool->broker_link, msg, XO_SEND_QUEUE,
+                                          CONFIRM_NS, on_confirmed, confirmation, NULL);
+    if (!confirmation->call) {
+        free(confirmation);
+        return -1;
+    }
+    DL_APPEND(pool->confirmations, confirmation);
+    request->confirmation = confirmation;
+    return 0;
+}
+
+void xoi_confirm_first(xoi_confirmation_t *confirmation, xo_return_t *to, xo_msg_t **answer)
+{
+    confirmation->to = *to;
+    confirmation->answer = *answer;
+    to->link = NULL;
+    *answer = NULL;
+}
+
+void xoi_confirmations_end(xo_pool_t *pool)
+{
+    while (pool->confirmations) {
+        xo_call_abandon(pool->confirmations->call);
+        confirmation_end(pool->confirmations);
+    }
 }

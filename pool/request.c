@@ -155,6 +155,7 @@ static void close_request(xo_request_t *request, xo_msg_t **answer, xo_drop_t dr
     xo_pool_t *pool = request->pool;
     xo_return_t to = request->to;
     bool wants_answer = request->wants_answer;
+    xoi_confirmation_t *confirmation = request->confirmation;
     /* A destroy without an answer is our own, at the pool's stop: nobody's message is lost. */
     bool counts = xo_msg_header(request->msg)->kind != XO_DESTROY;
     request->to.link = NULL;
@@ -162,7 +163,9 @@ static void close_request(xo_request_t *request, xo_msg_t **answer, xo_drop_t dr
         xoi_duplicate_answered(request, *answer);
     xo_endpoint_consumed(pool->endpoint, request->from, request->bytes);
     xoi_request_free(request);
-    if (wants_answer)
+    if (confirmation)
+        xoi_confirm_first(confirmation, &to, answer);
+    else if (wants_answer)
         send_answer(pool, &to, answer);
     else if (counts && is_error(*answer))
         xo_endpoint_count_drop(pool->endpoint, drop);

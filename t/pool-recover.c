@@ -1,5 +1,6 @@
 /* A pool whose actors are created again: what it tells its broker, and what it holds until they are
  * there. The broker is an endpoint of the test's own. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@ typedef struct broker {
     xo_link_t *link; /* to the pool */
     char told[512];  /* of each actor.up: uid=body+buffer or uid=sentence */
     int joined, created;
+    bool withholds; /* the answer to an actor.up */
+    xo_return_t withheld;
 } broker_t;
 
 static void take_up(broker_t *broker, const xo_msg_t *msg)
@@ -35,11 +38,22 @@ static void take_up(broker_t *broker, const xo_msg_t *msg)
         snprintf(at, size, "%.*s ", (int)uid.size, uid.data);
 }
 
+static void answer(broker_t *broker, const xo_return_t *to)
+{
+    xo_msg_t *msg = xo_msg_create(&(xo_header_t){.kind = XO_RESULT}, xo_slice("\xc0", 1));
+    xo_endpoint_answer(broker->endpoint, to, &msg);
+}
+
 static void broker_request(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *arg)
 {
-    if (xo_msg_header(*msg)->kind == XO_TELL &&
-        xo_slice_eq_str(xo_msg_header(*msg)->method, "actor.up"))
-        take_up(arg, *msg);
+    broker_t *broker = arg;
+    xo_return_t to = xo_return_of(from, *msg);
+    if (xo_slice_eq_str(xo_msg_header(*msg)->method, "actor.up"))
+        take_up(broker, *msg);
+    if (xo_msg_header(*msg)->kind == XO_CALL && broker->withholds)
+        broker->withheld = to;
+    else if (xo_msg_header(*msg)->kind == XO_CALL)
+        answer(broker, &to);
     xo_endpoint_consumed(endpoint, from, xo_msg_bytes(*msg));
     xo_msg_destroy(msg);
 }
@@ -358,6 +372,43 @@ static void test_the_end_answers_what_waits(void **state)
     expect_error(call, XO_CODE_SERVER_CLOSED, "no");
 }
 
+static bool has_asked(void *arg)
+{
+    return ((broker_t *)arg)->withheld.link != NULL;
+}
+
+static void test_who_creates_is_answered_when_the_broker_has_the_spec(void **state)
+{
+    broker_t *broker = *state;
+    broker->withholds = true;
+    xo_future_t *created = start_create(broker->world, "one");
+    run_until(broker->world, has_asked, broker);
+    expect_ok(ask(broker, XO_HAS, "one")); /* the creation's answer would have come before */
+    assert_false(xo_future_done(created));
+    answer(broker, &broker->withheld);
+    expect_ok(created);
+}
+
+static void test_who_creates_is_answered_when_the_broker_goes(void **state)
+{
+    broker_t *broker = *state;
+    broker->withholds = true;
+    xo_future_t *created = start_create(broker->world, "one");
+    run_until(broker->world, has_asked, broker);
+    xo_link_close(broker->link, &(xo_error_t){.errnum = ECONNRESET});
+    expect_ok(created);
+}
+
+static void test_the_end_answers_who_creates(void **state)
+{
+    broker_t *broker = *state;
+    broker->withholds = true;
+    xo_future_t *created = start_create(broker->world, "one");
+    run_until(broker->world, has_asked, broker);
+    xo_pool_stop(broker->world->pool, 1000, NULL, NULL);
+    expect_ok(created);
+}
+
 static void test_the_first_process_holds_nothing(void **state)
 {
     broker_t *broker = *state;
@@ -371,6 +422,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIRST(test_specs_are_told),
+        FIRST(test_who_creates_is_answered_when_the_broker_has_the_spec),
+        FIRST(test_who_creates_is_answered_when_the_broker_goes),
+        FIRST(test_the_end_answers_who_creates),
         FIRST(test_the_first_process_holds_nothing),
         cmocka_unit_test_setup_teardown(test_a_spec_before_the_welcome_is_told, setup_early,
                                         teardown),
