@@ -107,7 +107,8 @@ xo_loop_t *xo_endpoint_loop(xo_endpoint_t *endpoint);
  * advertises the host name's address, else 127.0.0.1. EADDRINUSE names the address. */
 int xo_endpoint_listen(xo_endpoint_t *endpoint, const char *advertise, const char *bind,
                        xo_error_t *err);
-/* Listens on one more lane endpoint, for example a broker's "ipc:///...". */
+/* Listens on one more lane endpoint, for example a broker's "ipc:///...", and through shared memory
+ * beside an ipc socket. */
 int xo_endpoint_listen_on(xo_endpoint_t *endpoint, const char *lane_endpoint, xo_error_t *err);
 
 /* ---- links ---- */

@@ -41,11 +41,6 @@ static xo_listener_t *open_door(xo_endpoint_t *endpoint, const char *lane_endpoi
     return door->listener;
 }
 
-int xo_endpoint_listen_on(xo_endpoint_t *endpoint, const char *lane_endpoint, xo_error_t *err)
-{
-    return open_door(endpoint, lane_endpoint, err) ? 0 : -1;
-}
-
 /* An address of this host that others can use, for who advertises "any". */
 static void first_host_address(bool v6, char *host, size_t size)
 {
@@ -111,6 +106,15 @@ static void listen_shm(xo_endpoint_t *endpoint, const char *address)
     xoi_way_endpoint(endpoint->ctx, XOI_BY_SHM, address, lane_endpoint, sizeof lane_endpoint);
     if (!open_door(endpoint, lane_endpoint, &err))
         xoi_ctx_warn(endpoint->ctx, "no shared memory lanes: %s", err.text);
+}
+
+int xo_endpoint_listen_on(xo_endpoint_t *endpoint, const char *lane_endpoint, xo_error_t *err)
+{
+    if (!open_door(endpoint, lane_endpoint, err))
+        return -1;
+    if (strncmp(lane_endpoint, "ipc:", 4) == 0)
+        listen_shm(endpoint, lane_endpoint);
+    return 0;
 }
 
 static int listen_near(xo_endpoint_t *endpoint, const char *address, xo_error_t *err)

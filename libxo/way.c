@@ -1,5 +1,6 @@
 /* way.c - which lane leads to an address: inproc within the process, else the nearest of shared
- * memory, ipc and tcp whose socket is there. */
+ * memory, ipc and tcp whose socket is there. What is reached at an ipc socket (a broker) may be
+ * reached through shared memory beside it. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,10 +8,19 @@
 #include "libxo/ctx_internal.h"
 #include "libxo/endpoint_impl.h"
 
+#define IPC "ipc://"
+
+static bool is_ipc(const char *address)
+{
+    return strncmp(address, IPC, strlen(IPC)) == 0;
+}
+
 void xoi_way_endpoint(const xo_ctx_t *ctx, xoi_way_t way, const char *address, char *text,
                       size_t size)
 {
-    if (way == XOI_BY_SHM)
+    if (is_ipc(address))
+        snprintf(text, size, way == XOI_BY_SHM ? "shm://%s.shm" : IPC "%s", address + strlen(IPC));
+    else if (way == XOI_BY_SHM)
         snprintf(text, size, "shm://%s/%s.shm", xo_ctx_run_dir(ctx), address);
     else if (way == XOI_BY_IPC)
         snprintf(text, size, "ipc://%s/%s", xo_ctx_run_dir(ctx), address);
@@ -18,9 +28,10 @@ void xoi_way_endpoint(const xo_ctx_t *ctx, xoi_way_t way, const char *address, c
         snprintf(text, size, "tcp://%s", address);
 }
 
-static bool is_open(const xo_ctx_t *ctx, xoi_way_t way, const char *endpoint)
+/* The last way is taken without looking. */
+static bool is_open(const xo_ctx_t *ctx, xoi_way_t way, xoi_way_t last, const char *endpoint)
 {
-    if (way == XOI_BY_TCP)
+    if (way == last)
         return true;
     unsigned lane = way == XOI_BY_SHM ? XOI_LANE_SHM : XOI_LANE_IPC;
     return (ctx->lanes & lane) && access(strstr(endpoint, "://") + 3, F_OK) == 0;
@@ -31,13 +42,15 @@ int xoi_way_choose(xo_link_t *link, xo_error_t *err)
     xo_ctx_t *ctx = link->endpoint->ctx;
     char *out = link->lane_endpoint;
     size_t size = sizeof link->lane_endpoint;
-    if (strstr(link->address, "://") || xo_ctx_has_local(ctx, link->address)) {
-        snprintf(out, size, strstr(link->address, "://") ? "%s" : "inproc://%s", link->address);
+    xoi_way_t last = is_ipc(link->address) ? XOI_BY_IPC : XOI_BY_TCP;
+    bool exact = strstr(link->address, "://") && !is_ipc(link->address);
+    if (exact || xo_ctx_has_local(ctx, link->address)) {
+        snprintf(out, size, exact ? "%s" : "inproc://%s", link->address);
         link->way = XOI_BY_TCP;
         return 0;
     }
     xoi_way_endpoint(ctx, link->way, link->address, out, size);
-    while (!is_open(ctx, link->way, out))
+    while (!is_open(ctx, link->way, last, out))
         xoi_way_endpoint(ctx, ++link->way, link->address, out, size);
     if (link->way == XOI_BY_TCP && strcmp(strrchr(link->address, ':'), ":0") == 0)
         return xo_error_set(err, EINVAL, "%s has no port to connect to", link->address);
@@ -49,7 +62,8 @@ int xoi_way_choose(xo_link_t *link, xo_error_t *err)
 bool xoi_way_next(xo_link_t *link, int errnum)
 {
     xoi_way_t way = link->way;
-    if (way == XOI_BY_TCP || errnum == EBADMSG || (way == XOI_BY_IPC && errnum != ECONNREFUSED))
+    bool at_last = way == (is_ipc(link->address) ? XOI_BY_IPC : XOI_BY_TCP);
+    if (at_last || errnum == EBADMSG || (way == XOI_BY_IPC && errnum != ECONNREFUSED))
         return false;
     if (way == XOI_BY_SHM && errnum != ECONNREFUSED && errnum != ECONNRESET)
         xoi_ctx_warn(link->endpoint->ctx, "no shared memory lane to %s (%s): ipc is used instead",

@@ -18,7 +18,7 @@ def answers(place):
     status = node.call("status")
     assert status["state"] == "ready" and status["pid"] == node.process.pid, status
     assert status["id"] in node.endpoint
-    assert status["lanes"]["ipc"][0] > 0 and status["drops"]["malformed"] == 0
+    assert sum(lane[0] for lane in status["lanes"].values()) > 0 and status["drops"]["malformed"] == 0
     assert [record["id"] for record in node.call("nodes")] == [status["id"]]
     assert node.call("pools") == node.call("actors") == []
 

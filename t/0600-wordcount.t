@@ -17,7 +17,7 @@ if [ -d /usr/share/common-licenses ]; then
     is "$(printf '%s\n' "$out" | sed -n 22p)" "" "the licenses: twenty words"
     like "$out" '^[0-9]+ words, [0-9]+ different, in [0-9]+ files' "the licenses: totals"
     like "$out" '^[0-9]+ calls to counters' "the licenses: calls"
-    like "$out" '^moved over ipc: [0-9]+ messages, ' "the licenses: what moved over which lane"
+    like "$out" '^moved over (shm|ipc): [0-9]+ messages, ' "the licenses: what moved over which lane"
     like "$out" '^[0-9.]+ s to count' "the licenses: the time"
     is "$(leftovers)" "" "the licenses: nothing is left"
 fi
