@@ -262,7 +262,7 @@ def counts_of_tools(paths):
     pipeline = "tr A-Z a-z | sort | uniq -c"
     tools = subprocess.Popen(["sh", "-c", pipeline], stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE, env=env)
-    with tools.stdin as words:
+    with contextlib.suppress(BrokenPipeError), tools.stdin as words:  # its status tells
         for path in paths:
             with open(path, "rb") as file:
                 subprocess.run(["tr", "-cs", "A-Za-z", "\\n"], stdin=file, stdout=words, env=env,
