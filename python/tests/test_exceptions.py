@@ -172,6 +172,9 @@ def test_members_of_built_in_exceptions_stay(node):
             with pytest.raises(OSError) as caught:
                 await ref.fail(error)
             assert str(caught.value).partition("] ")[2] == str(error)
+        with pytest.raises(BlockingIOError) as caught:
+            await ref.fail(BlockingIOError(11, "again", 5))
+        assert caught.value.characters_written == 5
         if sys.version_info >= (3, 10):
             error = AttributeError("text", name="a name", obj=ref)
             with pytest.raises(AttributeError) as caught:

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import os
 import re
-from types import MemberDescriptorType
+from types import GetSetDescriptorType, MemberDescriptorType
 
 from . import _pickle, errors
 
@@ -104,8 +104,9 @@ def _dressed_class(cls):
 @functools.lru_cache(256)
 def _members(cls):
     """What its instances hold outside of __dict__: slots, and what built-in exceptions have."""
-    spaces = [vars(c).items() for c in cls.__mro__]
-    return [n for space in spaces for n, v in space if isinstance(v, MemberDescriptorType)]
+    kinds = (MemberDescriptorType, GetSetDescriptorType)
+    names = [n for c in cls.__mro__ for n, v in vars(c).items() if isinstance(v, kinds)]
+    return [n for n in names if n != "args" and not n.startswith("__")]
 
 
 def _clone(exception, dressed):
