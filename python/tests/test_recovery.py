@@ -294,6 +294,10 @@ async def test_actors_in_c():
         await xo.kill_actor(ref)
         await xo.wait_actor_pool_recovered(address)
         assert await ref.add(3) == 3
+        assert pool.sub_processes[address].is_alive()
+        await pool.remove_sub_pool(address)
+        with pytest.raises(xo.ServerClosed):
+            await ref.add(1)
 
 
 async def test_a_removed_one_is_not_brought_back():

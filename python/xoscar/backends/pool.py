@@ -119,7 +119,7 @@ class MainActorPool:
         return await self._start_one(index, plan.addresses[index], plan.labels[index], env, {})
 
     async def _request(self, index, address, label, argv, env):
-        """The record of a pool that the broker has started."""
+        """A pool that the broker has started."""
         request = {
             "argv": argv,
             "env": env,
@@ -131,21 +131,20 @@ class MainActorPool:
         }
         if self._bind:
             request["bind"] = self._bind
-        return await getattr(self._broker_ref(), "pool.start")(request)
+        process = SubProcess(await getattr(self._broker_ref(), "pool.start")(request))
+        self.sub_processes[process.address] = process
+        return process
 
     async def _start_one(self, index, address, label, env, options, argv=None):
         report = report_path(self._broker.endpoint)
         env = sub_pool_env(env, {**self._options, **options, "report": report})
         try:
-            record = await self._request(index, address, label, argv or python_argv(), env)
+            return await self._request(index, address, label, argv or python_argv(), env)
         except errors.ServerClosed:
             why = read_report(report)
             if why is None:
                 raise
             raise why
-        process = SubProcess(record)
-        self.sub_processes[process.address] = process
-        return process
 
     def _need_started(self):
         if self.stopped or not self.external_address:
@@ -233,7 +232,7 @@ class MainActorPool:
         for module in modules:
             argv += ["--module", os.fspath(module)]
         address = self._sub_address(external_address)
-        return (await self._request(-1, address, check_label(label), argv, {}))["address"]
+        return (await self._request(-1, address, check_label(label), argv, {})).address
 
     async def remove_sub_pool(
         self, external_address: str, timeout: float | None = None, force: bool = False
