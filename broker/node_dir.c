@@ -70,13 +70,14 @@ static void remove_tree(const char *path)
     nftw(path, remove_entry, OPEN_FILES_MAX, FTW_DEPTH | FTW_PHYS);
 }
 
+/* Asks with the wrong type of socket: EPROTOTYPE says that somebody is there, unnoticed. */
 static bool nobody_listens(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof(address.sun_path))
         return false;
     strcpy(address.sun_path, path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return false;
     int rc = connect(fd, (struct sockaddr *)&address, sizeof(address));

@@ -22,10 +22,11 @@ static int name(struct sockaddr_un *address, const char *path, xo_error_t *err)
     return 0;
 }
 
-/* Does a process listen on it? ECONNREFUSED means that the one that did is gone. */
+/* Does a process listen on it? ECONNREFUSED means that the one that did is gone. One that does has
+ * another type of socket, so it does not notice. */
 static bool is_stale(const struct sockaddr_un *address)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool stale;
 
     if (fd < 0)

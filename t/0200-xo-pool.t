@@ -116,6 +116,11 @@ with socket.socket(getattr(socket, family)) as caller:
 END
 }
 near=$(find "$XO_RUN_DIR" -type s -name "$addresses*")
+find "$XO_RUN_DIR" -type s -exec touch -d '1 minute ago' {} +
+start_node
+stop_node
+is "$(call "$addresses" hits add 0)" 7 "a node that starts leaves the sockets of others alone"
+is "$(cat "$work/pool.err")" "" "and is not refused for looking at them"
 case ${XO_LANES:-shm,ipc} in *shm*ipc*) kinds=2 ;; *) kinds=1 ;; esac
 is "$(printf '%s\n' "$near" | wc -l)" "$kinds" "it has a socket of each kind for its neighbours"
 for socket in $near $addresses; do
