@@ -87,13 +87,26 @@ async def test_a_block_stops_it_at_its_end():
     assert pool.stopped and node_files() == []
 
 
-async def test_stopped_while_it_starts():
+@pytest.mark.parametrize("late", [False, True])
+async def test_stopped_while_it_starts(late, monkeypatch):
+    from xoscar.backends.pool import MainActorPool
+
     before = children()
     pool = await make(0)
     await pool.stop()
+    all_there = asyncio.Event()
+    start_all = MainActorPool._start_all
+
+    async def never_done(self):
+        await start_all(self)
+        all_there.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(MainActorPool, "_start_all", never_done)
     starting = asyncio.ensure_future(pool.start())
-    while children() == before:
-        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    if late:
+        await all_there.wait()
     await pool.stop()
     with pytest.raises(xo.errors.ActorPoolNotStarted, match="while it started"):
         await starting
