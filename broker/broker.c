@@ -99,6 +99,13 @@ static void on_refused(xo_endpoint_t *endpoint, const char *text, void *arg)
 
 /* ---- what the registry says ---- */
 
+static void publish_again(xo_broker_t *broker, xo_actor_entry_t *entry)
+{
+    xo_publish_actor(broker->publish, entry);
+    if (entry->member->recovers)
+        xo_directory_set_unsaved(&broker->directory, entry, true);
+}
+
 static void on_registry_again(xo_publish_t *publish, void *arg)
 {
     xo_broker_t *broker = arg;
@@ -107,8 +114,9 @@ static void on_registry_again(xo_publish_t *publish, void *arg)
     for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
         xo_broker_publish_pool(broker, m);
         for (xo_actor_entry_t *entry = m->entries; entry != NULL; entry = entry->next)
-            xo_publish_actor(publish, entry);
+            publish_again(broker, entry);
     }
+    xo_broker_save_specs(broker);
     xo_publish_reconcile(publish, &broker->pools, &broker->directory);
 }
 
@@ -128,6 +136,7 @@ static void on_tick(xo_timer_t *timer, void *arg)
     xo_broker_t *broker = arg;
     xo_broker_places_tick(broker);
     xo_broker_publish_node(broker);
+    xo_broker_save_specs(broker);
     for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
         if (m->changed)
             xo_broker_publish_pool(broker, m);

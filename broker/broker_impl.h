@@ -81,6 +81,9 @@ void xo_broker_recovery_detach(xo_member_t *member);
 int xo_broker_take_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t told,
                         const xo_msg_t *from, xo_error_t *err);
 
+/* Tells the registry the specs that it does not know yet. */
+void xo_broker_save_specs(xo_broker_t *broker);
+
 /* ---- barrier.c ---- */
 /* What a pool tells is under way for a moment: a pool that does not answer for longer than this is
  * busy, and what it told before has come. */

@@ -63,6 +63,17 @@ void xo_directory_set_spec(xo_actor_entry_t *entry, xo_actor_spec_t *spec)
     entry->spec = spec;
 }
 
+void xo_directory_set_unsaved(xo_directory_t *directory, xo_actor_entry_t *entry, bool unsaved)
+{
+    if (unsaved == entry->unsaved)
+        return;
+    entry->unsaved = unsaved;
+    if (unsaved)
+        DL_APPEND2(directory->unsaved, entry, prev_unsaved, next_unsaved);
+    else
+        DL_DELETE2(directory->unsaved, entry, prev_unsaved, next_unsaved);
+}
+
 void xo_directory_set_failed(xo_actor_entry_t *entry, const char *reason)
 {
     entry->state = XO_ACTOR_FAILED;
@@ -73,10 +84,13 @@ void xo_directory_set_failed(xo_actor_entry_t *entry, const char *reason)
 /* What is told of an actor that came back does not repeat its spec. */
 static void take_over(xo_directory_t *directory, xo_actor_entry_t *entry, xo_actor_entry_t *old)
 {
+    bool outdated = old->unsaved || old->spec != NULL;
     if (old->state == XO_ACTOR_RECOVERING || old->incarnation == entry->incarnation) {
         entry->spec = old->spec;
         old->spec = NULL;
+        outdated = old->unsaved;
     }
+    xo_directory_set_unsaved(directory, entry, outdated);
     xo_directory_remove(directory, old);
 }
 
@@ -127,6 +141,7 @@ void xo_directory_remove(xo_directory_t *directory, xo_actor_entry_t *entry)
     entry->member->entry_count--;
     entry->member->changed = true;
     directory->count--;
+    xo_directory_set_unsaved(directory, entry, false);
     xo_directory_set_spec(entry, NULL);
     free(entry->reason);
     free(entry);

@@ -24,14 +24,17 @@ struct xo_actor_entry {
     bool stateless;
     xo_actor_spec_t *spec; /* NULL: it is not created again */
     char *reason;          /* why it failed; NULL: it has not, or not by itself */
+    bool unsaved;          /* the registry does not know its spec yet, or that it has none */
     struct xo_actor_entry *next_in_name, *prev_in_name;
     struct xo_actor_entry *next, *prev; /* in the pool */
+    struct xo_actor_entry *next_unsaved, *prev_unsaved;
     char class_name[];
 };
 
 typedef struct xo_directory {
     xo_actor_name_t *names;
     size_t count; /* of entries */
+    xo_actor_entry_t *unsaved;
 } xo_directory_t;
 
 const char *xo_actor_state_name(xo_actor_state_t state);
@@ -48,6 +51,8 @@ xo_actor_entry_t *xo_directory_find(const xo_directory_t *directory, xo_slice_t 
 void xo_directory_remove(xo_directory_t *directory, xo_actor_entry_t *entry);
 /* Takes the spec over; NULL: none. */
 void xo_directory_set_spec(xo_actor_entry_t *entry, xo_actor_spec_t *spec);
+/* Its spec is to be told to the registry, or has been. */
+void xo_directory_set_unsaved(xo_directory_t *directory, xo_actor_entry_t *entry, bool unsaved);
 void xo_directory_set_failed(xo_actor_entry_t *entry, const char *reason);
 /* Removes all of the pool's. */
 void xo_directory_remove_pool(xo_directory_t *directory, xo_member_t *member);

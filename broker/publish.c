@@ -6,6 +6,8 @@
 #include <string.h>
 
 #define COMPONENT "registry"
+/* Specs on their way at a time: well below what may wait for Redis. */
+#define SPEC_BYTES_UNDER_WAY ((size_t)8 << 20)
 
 struct xo_publish {
     xo_registry_t *registry;
@@ -19,6 +21,8 @@ struct xo_publish {
     xo_defer_t again;
     const xo_pools_t *pools; /* what xo_publish_reconcile compares with */
     const xo_directory_t *directory;
+    xo_directory_t *specs; /* what xo_publish_specs writes */
+    size_t spec_bytes;     /* on their way */
 };
 
 /* ---- up and down ---- */
@@ -192,6 +196,64 @@ void xo_publish_remove_actor(xo_publish_t *publish, const xo_actor_entry_t *entr
     char id[XO_RECORD_ID_BYTES];
     if (publish->is_up && actor_id(entry, id) == 0)
         xo_registry_del(publish->registry, XO_REG_ACTOR, id, publish->owner, on_written, publish);
+}
+
+/* ---- specs ---- */
+
+/* A spec on its way. */
+typedef struct xo_saving {
+    xo_publish_t *publish;
+    size_t size;
+} xo_saving_t;
+
+static void save_more(xo_publish_t *publish);
+
+static void on_saved(int errnum, const char *text, void *arg)
+{
+    xo_saving_t *saving = arg;
+    xo_publish_t *publish = saving->publish;
+    publish->spec_bytes -= saving->size;
+    free(saving);
+    on_written(errnum, text, publish);
+    if (errnum != ECANCELED)
+        save_more(publish);
+}
+
+static int save(xo_publish_t *publish, const xo_actor_entry_t *entry)
+{
+    char id[XO_RECORD_ID_BYTES];
+    xo_buf_t bytes = XO_BUF_INIT;
+    xo_saving_t *saving = malloc(sizeof(*saving));
+    if (saving != NULL && entry->spec != NULL)
+        xo_actor_spec_pack(entry->spec, &bytes);
+    if (saving == NULL || xo_buf_ok(&bytes) < 0 || actor_id(entry, id) < 0) {
+        xo_buf_free(&bytes);
+        free(saving);
+        return -1;
+    }
+    *saving = (xo_saving_t){.publish = publish, .size = bytes.size};
+    publish->spec_bytes += bytes.size;
+    xo_registry_put_spec(publish->registry, id, xo_buf_slice(&bytes), on_saved, saving);
+    xo_buf_free(&bytes);
+    return 0;
+}
+
+static void save_more(xo_publish_t *publish)
+{
+    while (publish->is_up && publish->specs->unsaved != NULL &&
+           publish->spec_bytes < SPEC_BYTES_UNDER_WAY) {
+        xo_actor_entry_t *entry = publish->specs->unsaved;
+        xo_directory_set_unsaved(publish->specs, entry, false);
+        if (save(publish, entry) < 0)
+            xo_log(publish->options.log, XO_LOG_ERROR, COMPONENT,
+                   "out of memory: what creates an actor again is not in the registry");
+    }
+}
+
+void xo_publish_specs(xo_publish_t *publish, xo_directory_t *directory)
+{
+    publish->specs = directory;
+    save_more(publish);
 }
 
 void xo_publish_event(xo_publish_t *publish, const char *type, const xo_rec_t *rec)

@@ -46,6 +46,8 @@ void xo_publish_renew(xo_publish_t *publish, xo_reg_kind_t kind, uint64_t id);
 void xo_publish_remove(xo_publish_t *publish, xo_reg_kind_t kind, uint64_t id);
 void xo_publish_actor(xo_publish_t *publish, const xo_actor_entry_t *entry);
 void xo_publish_remove_actor(xo_publish_t *publish, const xo_actor_entry_t *entry);
+/* Writes the specs of those that are `unsaved`, a few MiB at a time, until all are. */
+void xo_publish_specs(xo_publish_t *publish, xo_directory_t *directory);
 void xo_publish_event(xo_publish_t *publish, const char *type, const xo_rec_t *rec);
 
 /* After the registry was away: removes the actors and pools of this node that it still has and

@@ -97,6 +97,22 @@ static void one_less(xo_recovery_t *recovery)
         send_barrier(recovery);
 }
 
+/* ---- specs ---- */
+
+/* In a registry of this process they would be there twice, for nobody. */
+void xo_broker_save_specs(xo_broker_t *broker)
+{
+    if (strcmp(broker->options.registry, "memory:") != 0)
+        xo_publish_specs(broker->publish, &broker->directory);
+}
+
+static void set_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_actor_spec_t *spec)
+{
+    xo_directory_set_spec(entry, spec);
+    xo_directory_set_unsaved(&broker->directory, entry, true);
+    xo_broker_save_specs(broker);
+}
+
 /* ---- one actor ---- */
 
 static void actor_failed(xo_recovery_t *recovery, const xo_creation_t *creation, const char *text)
@@ -111,7 +127,7 @@ static void actor_failed(xo_recovery_t *recovery, const xo_creation_t *creation,
     if (entry == NULL || entry->state != XO_ACTOR_RECOVERING)
         return;
     xo_directory_set_failed(entry, text);
-    xo_directory_set_spec(entry, NULL);
+    set_spec(broker, entry, NULL);
     xo_broker_note_actor(broker, "actor.failed", entry, text);
     xo_publish_actor(broker->publish, entry);
 }
@@ -241,7 +257,7 @@ static void do_without(xo_broker_t *broker, xo_actor_entry_t *entry, const char 
     xo_log(broker->options.log, XO_LOG_WARN, COMPONENT,
            "actor \"%.*s\" of class %s at %s will not be created again if its pool dies: %s",
            (int)uid.size, uid.data, entry->class_name, entry->member->address, why);
-    xo_directory_set_spec(entry, NULL);
+    set_spec(broker, entry, NULL);
     xo_broker_note_actor(broker, "actor.nospec", entry, why);
 }
 
@@ -256,7 +272,7 @@ static void keep(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t body,
         xo_actor_spec_destroy(spec);
         do_without(broker, entry, "the arguments of its pool's actors take more than 512 MiB");
     } else {
-        xo_directory_set_spec(entry, spec);
+        set_spec(broker, entry, spec);
     }
 }
 

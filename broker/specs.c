@@ -1,11 +1,14 @@
 #include "broker/specs.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "libxo/ctx.h"
+
+#define LAYOUT 1 /* of what the registry keeps */
 
 /* The body and the buffers stand behind each other in `bytes`. */
 struct xo_actor_spec {
@@ -73,6 +76,52 @@ size_t xo_actor_spec_bytes(const xo_actor_spec_t *spec)
     if (spec == NULL)
         return 0;
     return sizeof(*spec) + spec->size + spec->buffer_count * sizeof(*spec->buffer_sizes);
+}
+
+void xo_actor_spec_pack(const xo_actor_spec_t *spec, xo_buf_t *out)
+{
+    const char *at = spec->bytes + spec->body_size;
+    xo_pack_array(out, 3);
+    xo_pack_int(out, LAYOUT);
+    xo_pack_bin(out, spec->bytes, spec->body_size);
+    xo_pack_array(out, (uint32_t)spec->buffer_count);
+    for (size_t i = 0; i < spec->buffer_count; at += spec->buffer_sizes[i++])
+        xo_pack_bin(out, at, spec->buffer_sizes[i]);
+}
+
+/* The buffers that the reader is in front of, into a message of its own. */
+static xo_msg_t *read_buffers(xo_reader_t *reader)
+{
+    static const xo_header_t header = {.kind = XO_TELL};
+    xo_msg_t *msg = xo_msg_create(&header, xo_slice(NULL, 0));
+    uint32_t count;
+    xo_slice_t buffer;
+    int rc = xo_read_array(reader, &count);
+    for (; msg != NULL && rc == 0 && count > 0; count--) {
+        rc = xo_read_bin(reader, &buffer);
+        if (rc == 0)
+            rc = xo_msg_add_buffer_copy(msg, buffer.data, buffer.size);
+    }
+    if (rc < 0)
+        xo_msg_destroy(&msg);
+    return msg;
+}
+
+xo_actor_spec_t *xo_actor_spec_unpack(xo_slice_t bytes)
+{
+    xo_reader_t reader = xo_reader(bytes);
+    uint32_t count;
+    int64_t layout;
+    xo_slice_t body;
+    if (xo_read_array(&reader, &count) < 0 || count != 3 || xo_read_int(&reader, &layout) < 0 ||
+        layout != LAYOUT || xo_read_bin(&reader, &body) < 0) {
+        errno = EBADMSG;
+        return NULL;
+    }
+    xo_msg_t *buffers = read_buffers(&reader);
+    xo_actor_spec_t *spec = buffers ? xo_actor_spec_create(body, buffers) : NULL;
+    xo_msg_destroy(&buffers);
+    return spec;
 }
 
 static int add_buffers(const xo_actor_spec_t *spec, xo_msg_t *msg)

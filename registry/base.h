@@ -49,6 +49,8 @@ const char *xoi_actor_pool(const char *id);
 /* Is `after` a stream id, "$-N" or "0"? *last: N, else -1. EINVAL. */
 int xoi_parse_after(const char *after, long *last);
 
+#define XO_SPEC_FIELD "spec" /* of the record that a spec is handed out in */
+
 #define XO_EVENTS_MAX 10000 /* of the stream; enough for a look back, a few MB */
 
 extern const xo_registry_ops_t xoi_memory_ops;

@@ -6,6 +6,8 @@ registry_libxo_registry_la_LIBADD = $(HIREDIS_LIBS) $(EV_LIBS)
 registry_libxo_registry_la_SOURCES = \
 	registry/base.c \
 	registry/base.h \
+	registry/blobs.c \
+	registry/blobs.h \
 	registry/memory.c \
 	registry/private.c \
 	registry/private.h \

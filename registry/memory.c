@@ -1,5 +1,4 @@
 /* memory.c - the registry within one process: for a node without Redis, and for tests.
- *
  * What is asked for happens at once and is answered in the loop's next pass.
  */
 #include <errno.h>
@@ -12,6 +11,7 @@
 #include <utlist.h>
 
 #include "registry/base.h"
+#include "registry/blobs.h"
 #include "registry/text.h"
 
 #define KINDS 3
@@ -50,8 +50,9 @@ struct memory {
     xo_registry_t base;
     entry_t *entries[KINDS];
     name_t *names;
-    event_t *ring; /* XO_EVENTS_MAX, made by the first event */
-    size_t begun;  /* events ever; the oldest still there is begun - XO_EVENTS_MAX */
+    xo_blobs_t specs; /* what creates the actors again */
+    event_t *ring;    /* XO_EVENTS_MAX, made by the first event */
+    size_t begun;     /* events ever; the oldest still there is begun - XO_EVENTS_MAX */
     uint64_t last_ms, last_sequence;
     xo_defer_t greet;
 };
@@ -275,7 +276,36 @@ static void memory_del(xo_registry_t *registry, xo_reg_kind_t kind, const char *
         return;
     }
     entry_destroy(entry);
+    if (kind == XO_REG_ACTOR)
+        xoi_blobs_put(&memory->specs, id, xo_slice(NULL, 0));
     end(memory, xoi_sink_done(done, arg), 0, "", "");
+}
+
+static void memory_put_spec(xo_registry_t *registry, const char *id, xo_slice_t bytes,
+                            xo_reg_done_f done, void *arg)
+{
+    memory_t *memory = self(registry);
+    if (xoi_blobs_put(&memory->specs, id, bytes) < 0)
+        end(memory, xoi_sink_done(done, arg), ENOMEM, "out of memory for the spec of %s", id);
+    else
+        end(memory, xoi_sink_done(done, arg), 0, "", "");
+}
+
+static void memory_get_spec(xo_registry_t *registry, const char *id, xo_reg_records_f done,
+                            void *arg)
+{
+    memory_t *memory = self(registry);
+    xo_slice_t bytes = xoi_blobs_get(&memory->specs, id);
+    if (bytes.size == 0) {
+        end(memory, xoi_sink_records(done, arg), ENOENT, "the registry has no spec of %s", id);
+        return;
+    }
+    xo_records_t *records = xoi_records_create();
+    if (records) {
+        xoi_records_begin(records, xo_slice_str(id));
+        add_field(records, XO_SPEC_FIELD, bytes);
+    }
+    end_records(memory, done, arg, records, XO_AS_THEY_COME);
 }
 
 static void memory_get(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
@@ -432,6 +462,7 @@ static void memory_close(xo_registry_t *registry)
     for (size_t kind = 0; kind < KINDS; kind++)
         while (memory->entries[kind])
             entry_destroy(memory->entries[kind]);
+    xoi_blobs_free(&memory->specs);
 }
 
 static void memory_release(xo_registry_t *registry)
@@ -459,6 +490,8 @@ const xo_registry_ops_t xoi_memory_ops = {
     .put = memory_put,
     .renew = memory_renew,
     .del = memory_del,
+    .put_spec = memory_put_spec,
+    .get_spec = memory_get_spec,
     .get = memory_get,
     .list = memory_list,
     .lookup = memory_lookup,

@@ -151,6 +151,23 @@ static void on_last_events(redis_t *redis, redis_op_t *op, const redisReply *rep
         malformed(redis, op);
 }
 
+/* Its bytes as a field; nil: there is none. */
+static void on_spec(redis_t *redis, redis_op_t *op, const redisReply *reply)
+{
+    if (reply->type == REDIS_REPLY_NIL) {
+        end_about(redis, op, ENOENT, "has no spec in the registry%s", "");
+    } else if (reply->type != REDIS_REPLY_STRING) {
+        malformed(redis, op);
+    } else {
+        if (has_records(op)) {
+            xoi_records_begin(op->records, xo_slice_str(op->what ? op->what : ""));
+            xoi_records_field(op->records, xo_slice_str(XO_SPEC_FIELD),
+                              xo_slice(reply->str, reply->len));
+        }
+        xoi_redis_end(redis, op, 0, "");
+    }
+}
+
 static void on_ignored(redis_t *redis, redis_op_t *op, const redisReply *reply)
 {
     (void)reply;
@@ -167,10 +184,10 @@ static void add_uid_key(redis_t *redis, redis_op_t *op, const char *id)
     xoi_redis_op_key(redis, op, "uid:", uid);
 }
 
-/* KEYS thing, epoch, index, [uid's set] of what writes. */
-static void add_keys(redis_t *redis, redis_op_t *op, xo_reg_kind_t kind, const char *id)
+/* KEYS thing, epoch, index, [uid's set] of what writes, and `more`. */
+static void add_keys(redis_t *redis, redis_op_t *op, xo_reg_kind_t kind, const char *id, int more)
 {
-    xoi_redis_op_number(op, kind == XO_REG_ACTOR ? 4 : 3);
+    xoi_redis_op_number(op, (kind == XO_REG_ACTOR ? 4 : 3) + more);
     xoi_redis_op_key(redis, op, kind_key(kind), id);
     xoi_redis_op_key(redis, op, "epoch", "");
     xoi_redis_op_key(redis, op, kind_index(kind), "");
@@ -209,7 +226,7 @@ void xoi_redis_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_record_
     redis_op_t *op = create_write(redis, XO_SCRIPT_PUT, record->id, done, arg);
     if (!op)
         return;
-    add_keys(redis, op, kind, record->id);
+    add_keys(redis, op, kind, record->id, 0);
     xoi_redis_op_text(op, record->id);
     xoi_redis_op_text(op, owner ? owner : "");
     xoi_redis_op_number(op, ttl_ms);
@@ -251,10 +268,39 @@ void xoi_redis_del(xo_registry_t *registry, xo_reg_kind_t kind, const char *id, 
     redis_op_t *op = create_write(redis, XO_SCRIPT_DEL, id, done, arg);
     if (!op)
         return;
-    add_keys(redis, op, kind, id);
+    add_keys(redis, op, kind, id, kind == XO_REG_ACTOR);
+    if (kind == XO_REG_ACTOR)
+        xoi_redis_op_key(redis, op, "spec:", id);
     xoi_redis_op_text(op, id);
     xoi_redis_op_text(op, owner ? owner : "");
     add_pool(op, kind, id);
+    xoi_redis_submit(redis, op);
+}
+
+void xoi_redis_put_spec(xo_registry_t *registry, const char *id, xo_slice_t bytes,
+                        xo_reg_done_f done, void *arg)
+{
+    redis_t *redis = self(registry);
+    redis_op_t *op = xoi_redis_op_create(redis, -1, on_ignored, xoi_sink_done(done, arg));
+    if (!op)
+        return;
+    xoi_redis_op_text(op, bytes.size > 0 ? "SET" : "DEL");
+    xoi_redis_op_key(redis, op, "spec:", id);
+    if (bytes.size > 0)
+        xoi_redis_op_bytes(op, bytes.data, bytes.size);
+    xoi_redis_submit(redis, op);
+}
+
+void xoi_redis_get_spec(xo_registry_t *registry, const char *id, xo_reg_records_f done, void *arg)
+{
+    redis_t *redis = self(registry);
+    redis_op_t *op = xoi_redis_op_create(redis, -1, on_spec, xoi_sink_records(done, arg));
+    if (!op)
+        return;
+    op->what = strdup(id);
+    op->order = XO_AS_THEY_COME;
+    xoi_redis_op_text(op, "GET");
+    xoi_redis_op_key(redis, op, "spec:", id);
     xoi_redis_submit(redis, op);
 }
 

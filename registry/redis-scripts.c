@@ -38,13 +38,15 @@ static const char renew[] =
     "if held[2] ~= ARGV[2] then redis.call('HSET', KEYS[1], 'lease_ms', ARGV[2]) end\n"
     "return same and 1 or 2\n";
 
-static const char del[] = "-- KEYS thing, epoch, index, [uid's set]   ARGV id, owner or '', pool\n"
-                          "local owner = redis.call('HGET', KEYS[1], 'owner')\n"
-                          "if ARGV[2] ~= '' and owner and owner ~= ARGV[2] then return owner end\n"
-                          "redis.call('DEL', KEYS[1])\n"
-                          "redis.call('SREM', KEYS[3], ARGV[1])\n"
-                          "if KEYS[4] then redis.call('SREM', KEYS[4], ARGV[3]) end\n"
-                          "return redis.call('GET', KEYS[2]) == ARGV[#ARGV] and 1 or 2\n";
+static const char del[] =
+    "-- KEYS thing, epoch, index, [uid's set, spec]   ARGV id, owner or '', pool\n"
+    "local owner = redis.call('HGET', KEYS[1], 'owner')\n"
+    "if ARGV[2] ~= '' and owner and owner ~= ARGV[2] then return owner end\n"
+    "redis.call('DEL', KEYS[1])\n"
+    "if KEYS[5] then redis.call('DEL', KEYS[5]) end\n"
+    "redis.call('SREM', KEYS[3], ARGV[1])\n"
+    "if KEYS[4] then redis.call('SREM', KEYS[4], ARGV[3]) end\n"
+    "return redis.call('GET', KEYS[2]) == ARGV[#ARGV] and 1 or 2\n";
 
 /* read: a thing as {id, {name, value, ...}}; nil if its lease has lapsed, and then the sets forget
  * it. An actor whose pool is gone is lost. `live` remembers which pools are there. */

@@ -153,6 +153,9 @@ void xoi_redis_renew(xo_registry_t *registry, xo_reg_kind_t kind, const char *id
                      int64_t ttl_ms, xo_reg_done_f done, void *arg);
 void xoi_redis_del(xo_registry_t *registry, xo_reg_kind_t kind, const char *id, const char *owner,
                    xo_reg_done_f done, void *arg);
+void xoi_redis_put_spec(xo_registry_t *registry, const char *id, xo_slice_t bytes,
+                        xo_reg_done_f done, void *arg);
+void xoi_redis_get_spec(xo_registry_t *registry, const char *id, xo_reg_records_f done, void *arg);
 void xoi_redis_get(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
                    xo_reg_records_f done, void *arg);
 void xoi_redis_list(xo_registry_t *registry, xo_reg_kind_t kind, xo_reg_records_f done, void *arg);

@@ -175,6 +175,29 @@ void xo_registry_del(xo_registry_t *registry, xo_reg_kind_t kind, const char *id
         registry->ops->del(registry, kind, id, owner, done, arg);
 }
 
+void xo_registry_put_spec(xo_registry_t *registry, const char *id, xo_slice_t bytes,
+                          xo_reg_done_f done, void *arg)
+{
+    const char *why = check_id(registry, XO_REG_ACTOR, id);
+    registry->stats.operations++;
+    if (!why && bytes.size > XO_SPEC_BYTES_MAX)
+        why = "a spec has at most 32 MiB";
+    if (why)
+        refuse(registry, xoi_sink_done(done, arg), why);
+    else
+        registry->ops->put_spec(registry, id, bytes, done, arg);
+}
+
+void xo_registry_get_spec(xo_registry_t *registry, const char *id, xo_reg_records_f done, void *arg)
+{
+    const char *why = check_id(registry, XO_REG_ACTOR, id);
+    registry->stats.operations++;
+    if (why)
+        refuse(registry, xoi_sink_records(done, arg), why);
+    else
+        registry->ops->get_spec(registry, id, done, arg);
+}
+
 void xo_registry_get(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
                      xo_reg_records_f done, void *arg)
 {

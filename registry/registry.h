@@ -97,10 +97,19 @@ void xo_registry_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_recor
 /* Extends a lease that `owner` holds: ENOENT lapsed, EPERM another's. */
 void xo_registry_renew(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
                        const char *owner, int64_t ttl_ms, xo_reg_done_f done, void *arg);
-/* Removes it if `owner` put it (NULL: whoever), else EPERM; an actor leaves its uid's set. No error
- * if there is none. */
+/* Removes it if `owner` put it (NULL: whoever), else EPERM; an actor leaves its uid's set, and its
+ * spec goes with it. No error if there is none. */
 void xo_registry_del(xo_registry_t *registry, xo_reg_kind_t kind, const char *id, const char *owner,
                      xo_reg_done_f done, void *arg);
+/* What creates the actor `id` again, as bytes that only xo understands; nobody looks into them
+ * here. It is apart from the record, and may be put before or after it. No bytes: removes it.
+ * EINVAL: a bad id, or more than XO_SPEC_BYTES_MAX. */
+#define XO_SPEC_BYTES_MAX ((size_t)32 << 20) /* half of what may wait for Redis */
+void xo_registry_put_spec(xo_registry_t *registry, const char *id, xo_slice_t bytes,
+                          xo_reg_done_f done, void *arg);
+/* One record, whose only field "spec" has the bytes as they were put; or ENOENT. */
+void xo_registry_get_spec(xo_registry_t *registry, const char *id, xo_reg_records_f done,
+                          void *arg);
 void xo_registry_get(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
                      xo_reg_records_f done, void *arg); /* one record, or ENOENT */
 void xo_registry_list(xo_registry_t *registry, xo_reg_kind_t kind, xo_reg_records_f done,
@@ -132,6 +141,8 @@ typedef struct xo_registry_ops {
                   xo_reg_done_f, void *);
     void (*del)(xo_registry_t *, xo_reg_kind_t, const char *id, const char *owner, xo_reg_done_f,
                 void *);
+    void (*put_spec)(xo_registry_t *, const char *id, xo_slice_t bytes, xo_reg_done_f, void *);
+    void (*get_spec)(xo_registry_t *, const char *id, xo_reg_records_f, void *);
     void (*get)(xo_registry_t *, xo_reg_kind_t, const char *id, xo_reg_records_f, void *);
     void (*list)(xo_registry_t *, xo_reg_kind_t, xo_reg_records_f, void *);
     void (*lookup)(xo_registry_t *, const char *uid, xo_reg_records_f, void *); /* encoded */

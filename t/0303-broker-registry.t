@@ -147,6 +147,19 @@ def emptied(place):
     until(lambda: len(named()) == 2, "pool and actor again")
 
 
+def specs(place):
+    """what creates an actor again is in a key of its own, as long as the actor is there"""
+    node = Node(place, config="[node]\nheartbeat_ms = 50\n" + POOL + "recover = actors\n")
+    pool = node.wait_pools(1)[0]
+    key = f"xo:{{default}}:spec:alice@{pool['id']}"
+    until(lambda: node.redis("exists", key) == ["1"], "the spec")
+    before = node.redis("strlen", key)
+    node.redis("flushall")
+    until(lambda: node.redis("strlen", key) == before, "the spec again")
+    node.call("pool.stop", pool["address"])
+    until(lambda: node.redis("keys", "*alice*") in ([], [""]), "it to go with the actor")
+
+
 def private_server_dies(place):
     """a private redis-server that dies is started again, and filled again"""
     node = Node(place, config=POOL)
@@ -207,7 +220,7 @@ def no_redis(place):
 
 
 if shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(keys, leases_renewed, two_nodes, comes_and_goes, emptied, private_server_dies,
+    run(keys, leases_renewed, two_nodes, comes_and_goes, emptied, specs, private_server_dies,
         wrong_password, hidden_password, bad_url, no_redis)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")

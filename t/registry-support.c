@@ -337,6 +337,20 @@ int renew(probe_t *probe, xo_reg_kind_t kind, const char *id, const char *owner,
     return outcome_wait(probe, &outcome);
 }
 
+int put_spec(probe_t *probe, const char *id, xo_slice_t bytes)
+{
+    outcome_t outcome = {0};
+    xo_registry_put_spec(probe->registry, id, bytes, on_done, &outcome);
+    return outcome_wait(probe, &outcome);
+}
+
+int get_spec(probe_t *probe, const char *id, outcome_t *outcome)
+{
+    outcome_free(outcome);
+    xo_registry_get_spec(probe->registry, id, on_records, outcome);
+    return outcome_wait(probe, outcome);
+}
+
 int get(probe_t *probe, xo_reg_kind_t kind, const char *id, outcome_t *outcome)
 {
     outcome_free(outcome);

@@ -79,6 +79,8 @@ int put(probe_t *probe, xo_reg_kind_t kind, const char *id, const char *owner, i
 int del(probe_t *probe, xo_reg_kind_t kind, const char *id, const char *owner);
 int renew(probe_t *probe, xo_reg_kind_t kind, const char *id, const char *owner, int64_t ttl_ms);
 int get(probe_t *probe, xo_reg_kind_t kind, const char *id, outcome_t *outcome);
+int put_spec(probe_t *probe, const char *id, xo_slice_t bytes);
+int get_spec(probe_t *probe, const char *id, outcome_t *outcome);
 int list(probe_t *probe, xo_reg_kind_t kind, outcome_t *outcome);
 int lookup(probe_t *probe, const char *uid, size_t size, outcome_t *outcome);
 int events(probe_t *probe, const char *after, size_t max, outcome_t *outcome);

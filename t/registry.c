@@ -149,6 +149,49 @@ static void lists_are_sorted(void **state)
     outcome_free(&found);
 }
 
+/* ---- specs ---- */
+
+static void a_spec_is_any_bytes(void **state)
+{
+    probe_t *probe = *state;
+    outcome_t found = {0};
+    size_t size = (size_t)3 << 20;
+    char *bytes = malloc(size);
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (char)(i * 31 >> (i % 7));
+    assert_int_equal(get_spec(probe, "a@p", &found), ENOENT);
+    assert_non_null(strstr(found.text, "a@p"));
+    assert_int_equal(put_spec(probe, "a@p", xo_slice("\0%\xff", 3)), 0);
+    assert_int_equal(put_spec(probe, "b@p", xo_slice(bytes, size)), 0);
+    assert_int_equal(get_spec(probe, "a@p", &found), 0);
+    assert_int_equal(found.count, 1);
+    assert_true(xo_slice_eq(found.list[0].fields[0].value, xo_slice("\0%\xff", 3)));
+    assert_int_equal(get_spec(probe, "b@p", &found), 0);
+    assert_true(xo_slice_eq(found.list[0].fields[0].value, xo_slice(bytes, size)));
+    assert_int_equal(put_spec(probe, "b@p", xo_slice(bytes, XO_SPEC_BYTES_MAX + 1)), EINVAL);
+    outcome_free(&found);
+    free(bytes);
+}
+
+static void a_spec_is_apart_from_the_record(void **state)
+{
+    probe_t *probe = *state;
+    outcome_t found = {0};
+    assert_int_equal(put_spec(probe, "a@p", xo_slice("one", 3)), 0);
+    assert_int_equal(put(probe, XO_REG_ACTOR, "a@p", "me", 0, FIELDS("n", "1")), 0);
+    assert_int_equal(get_spec(probe, "a@p", &found), 0);
+    assert_int_equal(get(probe, XO_REG_ACTOR, "a@p", &found), 0);
+    assert_int_equal(found.list[0].count, 3); /* n, owner, and a state, since its pool is lost */
+    assert_int_equal(put_spec(probe, "a@p", xo_slice(NULL, 0)), 0);
+    assert_int_equal(get_spec(probe, "a@p", &found), ENOENT);
+    assert_int_equal(put_spec(probe, "a@p", xo_slice("two", 3)), 0);
+    assert_int_equal(del(probe, XO_REG_ACTOR, "a@p", "you"), EPERM);
+    assert_int_equal(get_spec(probe, "a@p", &found), 0);
+    assert_int_equal(del(probe, XO_REG_ACTOR, "a@p", "me"), 0);
+    assert_int_equal(get_spec(probe, "a@p", &found), ENOENT);
+    outcome_free(&found);
+}
+
 /* ---- actors ---- */
 
 static void put_pool(probe_t *probe, const char *id)
@@ -416,6 +459,8 @@ typedef struct check {
 static const check_t checks[] = {
     CHECK(up_says_empty),
     CHECK(put_and_get),
+    CHECK(a_spec_is_any_bytes),
+    CHECK(a_spec_is_apart_from_the_record),
     CHECK(put_replaces_all),
     CHECK(a_lease_has_one_owner),
     CHECK(what_is_no_lease_may_be_overwritten),

@@ -1,4 +1,6 @@
 /* Specs of actors: what is kept of a creation, and which record of the directory holds it. */
+#include <errno.h>
+
 #include "broker/directory.h"
 #include "t/unit.h"
 
@@ -45,6 +47,28 @@ static void it_makes_the_create_message_again(void **unused)
     xo_actor_spec_destroy(spec);
     xo_actor_spec_destroy(NULL);
     assert_int_equal(xo_actor_spec_bytes(NULL), 0);
+}
+
+static void the_registry_keeps_it(void **unused)
+{
+    (void)unused;
+    xo_actor_spec_t *spec = make();
+    xo_buf_t bytes = XO_BUF_INIT;
+    xo_actor_spec_pack(spec, &bytes);
+    xo_actor_spec_t *read = xo_actor_spec_unpack(xo_buf_slice(&bytes));
+    xo_msg_t *msg = xo_actor_spec_msg(read, xo_slice_str("alice"), "module:Class");
+    assert_true(xo_slice_eq(xo_msg_body(msg), BODY));
+    assert_int_equal(xo_msg_buffer_count(msg), 3);
+    assert_true(xo_slice_eq_str(xo_msg_buffer(msg, 2), "third"));
+    xo_msg_destroy(&msg);
+    xo_actor_spec_destroy(read);
+    for (size_t size = 0; size < bytes.size; size++) { /* what somebody has cut short */
+        assert_null(xo_actor_spec_unpack(xo_slice(bytes.data, size)));
+        assert_int_equal(errno, EBADMSG);
+    }
+    assert_null(xo_actor_spec_unpack(xo_slice("\x93\x02\xc4\x00\x90", 5))); /* another layout */
+    xo_actor_spec_destroy(spec);
+    xo_buf_free(&bytes);
 }
 
 /* ---- in the directory ---- */
@@ -114,15 +138,35 @@ static void another_actor_of_that_uid_does_not_inherit_it(void **state)
     assert_int_equal(w->pool->spec_bytes, 0);
 }
 
+static void what_the_registry_does_not_know_is_remembered(void **state)
+{
+    world_t *w = *state;
+    xo_actor_entry_t *entry = put(w, 1);
+    assert_null(w->directory.unsaved);
+    xo_directory_set_spec(entry, make());
+    xo_directory_set_unsaved(&w->directory, entry, true);
+    entry->state = XO_ACTOR_RECOVERING;
+    entry = put(w, 2);
+    assert_ptr_equal(w->directory.unsaved, entry); /* it has inherited that */
+    xo_directory_set_unsaved(&w->directory, entry, false);
+    assert_null(w->directory.unsaved);
+    entry = put(w, 3); /* another actor, which has none: the registry's is to go */
+    assert_ptr_equal(w->directory.unsaved, entry);
+    xo_directory_remove(&w->directory, entry);
+    assert_null(w->directory.unsaved);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_makes_the_create_message_again),
+        cmocka_unit_test(the_registry_keeps_it),
         TEST(a_pools_specs_are_counted),
         TEST(an_actor_that_came_back_keeps_its_spec),
         TEST(another_actor_of_that_uid_does_not_inherit_it),
+        TEST(what_the_registry_does_not_know_is_remembered),
     };
     return run_tap(tests);
 }
