@@ -34,7 +34,8 @@ static bool is_candidate(const xo_slots_t *slots, const xo_member_t *member,
                          const xo_place_t *place)
 {
     const xo_slot_t *slot;
-    if (member->state != XO_POOL_READY || strcmp(member->language, "c") == 0)
+    bool is_there = member->state == XO_POOL_READY || member->state == XO_POOL_SUSPECT;
+    if (!is_there || strcmp(member->language, "c") == 0)
         return false; /* a C pool creates from its modules only, and its callers know which */
     if (place->label.size > 0 && !xo_slice_eq_str(place->label, member->label))
         return false;
@@ -54,9 +55,12 @@ static size_t load_of(const xo_slots_t *slots, const xo_member_t *member, int64_
     return load;
 }
 
+/* A suspect pool is slow, not gone: it is taken where no other is left. */
 static bool is_better(const xo_slots_t *slots, const xo_member_t *member, const xo_member_t *best,
                       bool least, int64_t now_ns)
 {
+    if (member->state != best->state)
+        return member->state == XO_POOL_READY;
     size_t load = least ? load_of(slots, member, now_ns) : 0;
     size_t best_load = least ? load_of(slots, best, now_ns) : 0;
     return load < best_load || (load == best_load && member->index < best->index);

@@ -70,6 +70,19 @@ static void one_for_each_pool_label_and_mark(void **state)
     assert_null(idle(w, "nobody's", "x", "6"));
 }
 
+static void a_suspect_pool_is_taken_last(void **state)
+{
+    world_t *w = *state;
+    w->one->state = XO_POOL_SUSPECT;
+    assert_ptr_equal(idle(w, "a", "x", "1"), w->two);
+    assert_ptr_equal(idle(w, "a", "x", "2"), w->one);
+    assert_null(idle(w, "a", "x", "3"));
+    assert_ptr_equal(least(w, "a", 0), w->two);
+    assert_ptr_equal(least(w, "a", 0), w->two);
+    w->two->state = XO_POOL_STARTING;
+    assert_ptr_equal(least(w, "a", 0), w->one);
+}
+
 static void a_slot_is_free_again_when_its_actor_is_gone(void **state)
 {
     world_t *w = *state;
@@ -158,6 +171,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(one_for_each_pool_label_and_mark),
+        TEST(a_suspect_pool_is_taken_last),
         TEST(a_slot_is_free_again_when_its_actor_is_gone),
         TEST(what_is_returned_is_not_another_s_with_the_same_uid),
         TEST(an_actor_that_its_pool_does_not_know_may_be_on_its_way),

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 
 import pytest
 
@@ -284,6 +285,28 @@ async def test_gpu_finds_the_pools_that_have_one(monkeypatch):
         assert await where(main, strategy.GPU()) == one
         with pytest.raises(xo.errors.NoFreeSlot, match="GPU 7"):
             await where(main, strategy.GPU(7))
+
+
+async def test_a_suspect_pool_is_taken_where_no_other_is_left(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    envs = [{"CUDA_VISIBLE_DEVICES": "0"}] * 2
+    async with await make(["m", "a", "a"], envs=envs) as pool:
+        main, one, two = await addresses_of(pool)
+        broker = xo.ActorRef(main, b"xo.broker")
+        pids = {r["address"]: r["pid"] for r in await broker.pools()}
+
+        async def suspects():
+            return [r["address"] for r in await broker.pools() if r["state"] == "suspect"]
+
+        os.kill(pids[one], signal.SIGSTOP)
+        try:
+            while await suspects() != [one]:
+                await asyncio.sleep(0.05)
+            assert await strategy.GPU().get_allocated_address(main) == two
+            await pool.remove_sub_pool(two)
+            assert await strategy.GPU().get_allocated_address(main) == one
+        finally:
+            os.kill(pids[one], signal.SIGCONT)
 
 
 async def test_gpu_where_nobody_has_one(monkeypatch):

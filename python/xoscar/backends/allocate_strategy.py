@@ -243,7 +243,12 @@ class LeastLoaded(_FromBroker):
 
 
 def _ready(records):
-    return [r for r in records if r["state"] == "ready" and r["language"] != "c"]
+    """Those that are ready; where none is, those that are suspect, which are slow, not gone."""
+    by_state: dict = {"ready": [], "suspect": []}
+    for record in records:
+        if record["language"] != "c":
+            by_state.get(record["state"], []).append(record)
+    return by_state["ready"] or by_state["suspect"]
 
 
 def _fewest(records):
@@ -272,7 +277,8 @@ class GPU(AllocateStrategy):
     async def get_allocated_address(self, address: str) -> str:
         from .config import node_records
 
-        fitting = [r for r in _ready((await node_records(address)).values()) if self._fits(r)]
+        records = (await node_records(address)).values()
+        fitting = _ready(r for r in records if self._fits(r))
         if not fitting:
             which = "a GPU" if self.index is None else f"GPU {self.index}"
             raise errors.NoFreeSlot(
