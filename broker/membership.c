@@ -89,6 +89,20 @@ static xo_member_t *join(xo_supervisor_t *supervisor, const xo_identity_t *peer)
     return member;
 }
 
+static void come_up(xo_supervisor_t *supervisor, xo_member_t *member)
+{
+    bool is_ready = !member->away;
+    xo_member_set_state(member, is_ready ? XO_POOL_READY : XO_POOL_RECOVERING);
+    xo_timer_stop(&member->timer);
+    if (xo_member_leads(member))
+        member->run->was_ready = true;
+    xo_supervisor_tell(supervisor, member, XO_FACT_UP, NULL);
+    if (is_ready)
+        xo_member_wake(member, false, NULL);
+}
+
+/* What a pool is (its language, its GPUs) its first heartbeat says: who places an actor by that
+ * must not meet it before. */
 void xo_supervisor_linked(xo_supervisor_t *supervisor, xo_link_t *link)
 {
     const xo_identity_t *peer = xo_link_peer(link);
@@ -106,14 +120,13 @@ void xo_supervisor_linked(xo_supervisor_t *supervisor, xo_link_t *link)
     memcpy(member->address, peer->address, sizeof(member->address));
     if (member->state == XO_POOL_STOPPING)
         return;
-    xo_member_set_state(member, member->away ? XO_POOL_RECOVERING : XO_POOL_READY);
-    xo_timer_stop(&member->timer);
-    if (xo_member_leads(member))
-        member->run->was_ready = true;
-    bool ready = !member->away;
-    xo_supervisor_tell(supervisor, member, XO_FACT_UP, NULL);
-    if (ready)
-        xo_member_wake(member, false, NULL);
+    if (member->language[0] != 0) {
+        come_up(supervisor, member);
+        return;
+    }
+    xo_member_set_state(member, XO_POOL_STARTING);
+    if (member->run != NULL)
+        xo_timer_start(&member->timer, member->run->spec->ready_ms * XO_MS);
 }
 
 void xo_supervisor_recovered(xo_supervisor_t *supervisor, xo_member_t *member)
@@ -152,6 +165,8 @@ void xo_supervisor_heartbeat(xo_supervisor_t *supervisor, xo_member_t *member, x
     member->heard_ns = xo_loop_now(supervisor->loop);
     member->checks = 0;
     xo_member_heartbeat(member, body);
+    if (member->state == XO_POOL_STARTING && member->link != NULL)
+        come_up(supervisor, member);
     if (member->state != XO_POOL_SUSPECT || member->link == NULL)
         return;
     xo_member_set_state(member, member->away ? XO_POOL_RECOVERING : XO_POOL_READY);

@@ -185,15 +185,20 @@ static xo_msg_t *heartbeat_msg(xo_pool_t *pool)
     return xo_buf_ok(out) < 0 ? NULL : xo_msg_create(&header, xo_buf_slice(out));
 }
 
+static void send_heartbeat(xo_pool_t *pool, unsigned flags)
+{
+    xo_msg_t *msg = heartbeat_msg(pool);
+    if (msg)
+        xo_endpoint_tell(pool->endpoint, pool->broker_link, &msg, flags, NULL, NULL, NULL);
+    xo_msg_destroy(&msg);
+}
+
 static void beat(xo_timer_t *timer, void *arg)
 {
     xo_pool_t *pool = arg;
     if (!is_joined(pool))
         return;
-    xo_msg_t *msg = heartbeat_msg(pool);
-    if (msg)
-        xo_endpoint_tell(pool->endpoint, pool->broker_link, &msg, 0, NULL, NULL, NULL);
-    xo_msg_destroy(&msg);
+    send_heartbeat(pool, 0);
     xo_timer_start(timer, pool->heartbeat_ns);
 }
 
@@ -215,6 +220,7 @@ static int dial(xo_pool_t *pool, xo_error_t *err)
     pool->broker_link = xo_link_incref(link);
     /* The broker may consider us ready before we have its welcome: what is for it waits here. */
     xo_endpoint_set_broker(pool->endpoint, link);
+    send_heartbeat(pool, XO_SEND_QUEUE); /* before all else: it says what the pool is */
     return 0;
 }
 
@@ -258,7 +264,7 @@ void xoi_joined_link(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
     xo_endpoint_set_broker(endpoint, link);
     take_node(endpoint, link);
     announce_all(pool);
-    beat(&pool->heartbeat, pool);
+    xo_timer_start(&pool->heartbeat, pool->heartbeat_ns);
     if (!pool->has_joined)
         xo_defer_start(&pool->joined_defer);
     pool->has_joined = true;

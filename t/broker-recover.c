@@ -34,16 +34,11 @@ static int setup(void **state)
     w->broker = xo_broker_create(f->ctx, f->loop, &options, on_stopped, w, &err);
     if (w->broker == NULL)
         fail_msg("%s", err.text);
-    f->b = node_create(f, XO_ROLE_POOL, NULL, NULL);
-    xo_identity_t self = *xo_endpoint_self(f->b->endpoint);
-    self.pool_id = 11;
-    self.generation = 1;
-    snprintf(self.address, sizeof self.address, "127.0.0.1:11");
-    xo_endpoint_set_self(f->b->endpoint, &self);
-    xo_endpoint_set_broker(f->b->endpoint, xo_endpoint_link(f->b->endpoint, DOOR, NULL));
-    UNTIL(f->b->linked > 0);
+    f->b = node_pool(f, DOOR, 11, 1);
+    node_beat(f->b);
     w->member = xo_pools_find(&w->broker->pools, 11);
     w->member->recovers = true;
+    UNTIL(w->member->state == XO_POOL_READY);
     *state = w;
     return 0;
 }

@@ -114,17 +114,23 @@ static void expect(world_t *w, answer_t *answer, xo_kind_t kind, const char *wor
     *answer = (answer_t){0};
 }
 
-static node_t *join(world_t *w, uint64_t pool_id, uint32_t generation)
+/* Whether what the method answers holds `words`. */
+static bool shows(world_t *w, const char *method, const char *words)
 {
     fixture_t *f = w->f;
-    node_t *pool = node_create(f, XO_ROLE_POOL, NULL, NULL);
-    xo_identity_t self = *xo_endpoint_self(pool->endpoint);
-    self.pool_id = pool_id;
-    self.generation = generation;
-    snprintf(self.address, sizeof self.address, "127.0.0.1:%d", (int)pool_id);
-    xo_endpoint_set_self(pool->endpoint, &self);
-    xo_endpoint_set_broker(pool->endpoint, xo_endpoint_link(pool->endpoint, DOOR, NULL));
-    UNTIL(pool->linked + pool->unlinked > 0);
+    answer_t answer = {0};
+    call(w, method, NULL, &answer);
+    UNTIL(answer.count == 1);
+    bool found = strstr(text_of(&answer), words) != NULL;
+    xo_msg_destroy(&answer.msg);
+    return found;
+}
+
+static node_t *join(world_t *w, uint64_t pool_id, uint32_t generation)
+{
+    node_t *pool = node_pool(w->f, DOOR, pool_id, generation);
+    if (pool->linked > 0)
+        node_beat(pool);
     return pool;
 }
 
@@ -150,26 +156,13 @@ static void answer_barrier(node_t *pool)
     node_swallow(pool);
 }
 
-static void beat(node_t *pool)
-{
-    xo_msg_t *msg = make(XO_HEARTBEAT, NULL, NULL, xo_slice("\x80", 1));
-    xo_endpoint_tell(pool->endpoint, xo_endpoint_broker(pool->endpoint), &msg, 0, NULL, NULL, NULL);
-}
-
 /* ---- lookups ---- */
 
 /* The broker has heard of it: a lookup that finds it asks its pool alone. */
 static void up_and_known(world_t *w, node_t *pool, const char *uid)
 {
-    answer_t answer = {0};
-    fixture_t *f = w->f;
     tell_actor(pool, "actor.up", uid);
-    for (bool known = false; !known;) {
-        call(w, "actors", NULL, &answer);
-        UNTIL(answer.count == 1);
-        known = strstr(text_of(&answer), uid) != NULL;
-        xo_msg_destroy(&answer.msg);
-        answer = (answer_t){0};
+    while (!shows(w, "actors", uid)) {
     }
 }
 
@@ -366,30 +359,33 @@ static void a_pool_needs_an_id_of_its_own(void **state)
     assert_non_null(strstr(f->c->why.text, "generation 1, not 2"));
 }
 
+static void a_pool_is_ready_when_it_has_said_what_it_is(void **state)
+{
+    world_t *w = *state;
+    w->f->b = node_pool(w->f, DOOR, 11, 1);
+    assert_true(shows(w, "pools", "\"starting\""));
+    assert_int_equal(w->f->a->events, 0);
+    node_beat(w->f->b);
+    up_and_known(w, w->f->b, "alice");
+    assert_int_equal(w->f->a->events, 1); /* pool.up */
+    assert_true(shows(w, "pools", "\"ready\""));
+    assert_true(shows(w, "actors", "\"running\""));
+}
+
 static void silence_makes_a_pool_suspect(void **state)
 {
     world_t *w = *state;
     fixture_t *f = w->f;
-    answer_t answer = {0};
     xo_loop_freeze(f->loop, xo_loop_now(f->loop));
     f->b = join(w, 11, 1);
+    UNTIL(f->a->events == 1); /* pool.up */
     xo_loop_advance(f->loop, 250 * XO_MS);
-    call(w, "pools", NULL, &answer);
-    expect(w, &answer, XO_RESULT, "\"ready\"");
+    assert_true(shows(w, "pools", "\"ready\""));
     xo_loop_advance(f->loop, 250 * XO_MS);
-    call(w, "pools", NULL, &answer);
-    expect(w, &answer, XO_RESULT, "\"suspect\"");
-    beat(f->b);
-    call(w, "pools", NULL, &answer);
-    do {
-        xo_loop_once(f->loop, 0);
-        if (answer.count > 0 && strstr(text_of(&answer), "\"suspect\"") != NULL) {
-            xo_msg_destroy(&answer.msg);
-            answer = (answer_t){0};
-            call(w, "pools", NULL, &answer);
-        }
-    } while (answer.count == 0);
-    expect(w, &answer, XO_RESULT, "\"ready\"");
+    assert_true(shows(w, "pools", "\"suspect\""));
+    node_beat(f->b);
+    while (!shows(w, "pools", "\"ready\"")) {
+    }
 }
 
 /* ---- what it refuses ---- */
@@ -487,6 +483,7 @@ int main(void)
         TEST(a_pool_that_leaves_is_told_to_all),
         TEST(who_waits_for_an_event_hears_of_the_next),
         TEST(a_pool_needs_an_id_of_its_own),
+        TEST(a_pool_is_ready_when_it_has_said_what_it_is),
         TEST(silence_makes_a_pool_suspect),
         TEST(it_is_an_actor_and_hosts_none),
         TEST(arguments_are_plain_and_positional),

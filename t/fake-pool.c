@@ -67,14 +67,28 @@ static void on_request(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg,
     xo_msg_destroy(msg);
 }
 
+static void beat(fake_t *fake)
+{
+    xo_header_t header = {.kind = XO_HEARTBEAT};
+    xo_link_t *link = xo_endpoint_broker(fake->endpoint);
+    xo_buf_t body = XO_BUF_INIT;
+    xo_pack_format(&body, "{s s s i s {s i s i}}", "language", "fake", "handled", 7, "drops",
+                   "no-actor", 3, "stale", -1);
+    xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&body));
+    xo_buf_free(&body);
+    xo_endpoint_tell(fake->endpoint, link, &msg, 0, NULL, NULL, NULL);
+    xo_msg_destroy(&msg);
+}
+
 static void on_linked(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
 {
     fake_t *fake = arg;
     if (link != xo_endpoint_broker(endpoint))
         return;
+    beat(fake);
     if (fake->actor != NULL)
         tell_actor(fake, link);
-    xo_timer_start(&fake->heartbeat, 0);
+    xo_timer_start(&fake->heartbeat, atoi(need("XO_HEARTBEAT_MS")) * XO_MS);
 }
 
 static void on_unlinked(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error_t *why, void *arg)
@@ -95,16 +109,7 @@ static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *m
 
 static void on_heartbeat(xo_timer_t *timer, void *arg)
 {
-    fake_t *fake = arg;
-    xo_header_t header = {.kind = XO_HEARTBEAT};
-    xo_link_t *link = xo_endpoint_broker(fake->endpoint);
-    xo_buf_t body = XO_BUF_INIT;
-    xo_pack_format(&body, "{s s s i s {s i s i}}", "language", "fake", "handled", 7, "drops",
-                   "no-actor", 3, "stale", -1);
-    xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&body));
-    xo_buf_free(&body);
-    xo_endpoint_tell(fake->endpoint, link, &msg, 0, NULL, NULL, NULL);
-    xo_msg_destroy(&msg);
+    beat(arg);
     xo_timer_start(timer, atoi(need("XO_HEARTBEAT_MS")) * XO_MS);
 }
 

@@ -122,6 +122,26 @@ void node_swallow(node_t *node)
     xo_link_decref(from);
 }
 
+node_t *node_pool(fixture_t *f, const char *door, uint64_t pool_id, uint32_t generation)
+{
+    node_t *pool = node_create(f, XO_ROLE_POOL, NULL, NULL);
+    xo_identity_t self = *xo_endpoint_self(pool->endpoint);
+    self.pool_id = pool_id;
+    self.generation = generation;
+    snprintf(self.address, sizeof self.address, "127.0.0.1:%d", (int)pool_id);
+    xo_endpoint_set_self(pool->endpoint, &self);
+    xo_endpoint_set_broker(pool->endpoint, xo_endpoint_link(pool->endpoint, door, NULL));
+    UNTIL(pool->linked + pool->unlinked > 0);
+    return pool;
+}
+
+void node_beat(node_t *pool)
+{
+    xo_header_t header = {.kind = XO_HEARTBEAT};
+    xo_msg_t *msg = xo_msg_create(&header, xo_slice("\x81\xa8language\xa1x", 12));
+    xo_endpoint_tell(pool->endpoint, xo_endpoint_broker(pool->endpoint), &msg, 0, NULL, NULL, NULL);
+}
+
 void node_destroy(node_t *node)
 {
     if (!node)

@@ -52,6 +52,9 @@ typedef struct fixture {
 node_t *node_create(fixture_t *f, xo_role_t role, const char *door,
                     const xo_endpoint_options_t *options);
 void node_destroy(node_t *node); /* takes NULL */
+/* A pool of the broker at `door`: linked, or refused. What it is its first heartbeat says. */
+node_t *node_pool(fixture_t *f, const char *door, uint64_t pool_id, uint32_t generation);
+void node_beat(node_t *pool);
 /* The oldest request: answered with its first argument, or just handled. */
 void node_answer(node_t *node);
 void node_swallow(node_t *node);

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _BROKER = b"xo.broker"
 _ITSELF = "is the endpoint itself"  # libxo/greet.c
-_ASKS = 100  # until each pool's first heartbeat, which says its language, has reached the broker
+_ASKS = 10  # for the node's address, by who gives an address at which it is itself
 
 
 class ActorPoolConfig:
@@ -173,11 +173,9 @@ async def node_records(address: str) -> dict[int, dict[str, Any]]:
     for _ in range(_ASKS):
         try:
             records = await _records_at(address)
+            break
         except errors.ServerClosed as e:
             address = own_address(e)
-            continue
-        if all(r["language"] or r["state"] != "ready" for r in records):
-            break
     return {r["index"]: r for r in records if r["language"] in ("python", "")}
 
 
