@@ -1,7 +1,7 @@
 /* raw.c - the floor: what memcpy, a unix socket and ZeroMQ do on this machine without xo.
  *
  * Prints one JSON object (out.h). The peer is a child process; it echoes, or counts what comes one
- * way and answers the last message. ZeroMQ's tcp is not encrypted here. */
+ * way and answers the last message. ZeroMQ's tcp is measured without and with CURVE. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -106,13 +106,30 @@ static void bench_socket(xob_hist_t *times)
 
 /* ---- ZeroMQ ---- */
 
-static void *open_socket(void *context)
+typedef struct raw_keys {
+    char public_key[41];
+    char secret_key[41];
+} raw_keys_t;
+
+static void encrypt(void *socket, const raw_keys_t *keys, int server)
+{
+    need(zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, keys->public_key, 41), "curve");
+    need(zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, keys->secret_key, 41), "curve");
+    need(server ? zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &server, sizeof server)
+                : zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, keys->public_key, 41),
+         "curve");
+}
+
+/* `keys` NULL: without CURVE. */
+static void *open_socket(void *context, const raw_keys_t *keys, int server)
 {
     void *socket = zmq_socket(context, ZMQ_PAIR);
     int none = 0;
     if (!socket || zmq_setsockopt(socket, ZMQ_SNDHWM, &none, sizeof none) < 0 ||
         zmq_setsockopt(socket, ZMQ_RCVHWM, &none, sizeof none) < 0)
         xob_die("socket", zmq_strerror(errno));
+    if (keys)
+        encrypt(socket, keys, server);
     return socket;
 }
 
@@ -127,11 +144,11 @@ static void receive_bulk(void *socket)
 
 /* The child: ROUND_TRIPS echoes; ONE_WAY messages, the last of which it answers; BULKS large ones.
  */
-static void zmq_child(const char *endpoint)
+static void zmq_child(const char *endpoint, const raw_keys_t *keys)
 {
     char buffer[MESSAGE_BYTES];
     void *context = zmq_ctx_new();
-    void *socket = open_socket(context);
+    void *socket = open_socket(context, keys, 0);
     need(zmq_connect(socket, endpoint), endpoint);
     for (int i = 0; i < ROUND_TRIPS; i++) {
         need(zmq_recv(socket, buffer, sizeof buffer, 0), "echo");
@@ -186,7 +203,8 @@ static void bulk(const char *name, void *socket)
     free(bytes);
 }
 
-static void bench_zmq(const char *name, const char *bind_to, xob_hist_t *times)
+static void bench_zmq(const char *name, const char *bind_to, const raw_keys_t *keys,
+                      xob_hist_t *times)
 {
     char endpoint[256];
     size_t size = sizeof endpoint;
@@ -196,11 +214,11 @@ static void bench_zmq(const char *name, const char *bind_to, xob_hist_t *times)
     if (pid == 0) {
         if (read(pipe_fds[0], endpoint, sizeof endpoint) <= 0)
             _exit(1);
-        zmq_child(endpoint);
+        zmq_child(endpoint, keys);
         _exit(0);
     }
     void *context = zmq_ctx_new();
-    void *socket = open_socket(context);
+    void *socket = open_socket(context, keys, 1);
     if (zmq_bind(socket, bind_to) < 0 ||
         zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &size) < 0 ||
         write(pipe_fds[1], endpoint, sizeof endpoint) < 0)
@@ -220,8 +238,8 @@ static void bench_inproc(xob_hist_t *times)
 {
     char buffer[MESSAGE_BYTES] = {0};
     void *context = zmq_ctx_new();
-    void *a = open_socket(context);
-    void *b = open_socket(context);
+    void *a = open_socket(context, NULL, 0);
+    void *b = open_socket(context, NULL, 0);
     need(zmq_bind(a, "inproc://a"), "inproc");
     need(zmq_connect(b, "inproc://a"), "inproc");
     xob_hist_clear(times);
@@ -244,13 +262,16 @@ int main(void)
     static xob_hist_t times;
     char folder[sizeof XOB_FOLDER];
     char path[sizeof XOB_FOLDER + 32];
+    raw_keys_t keys;
     xob_scratch_enter(folder);
     snprintf(path, sizeof path, "ipc://%s/socket", folder);
     xob_open();
     bench_memcpy();
     bench_socket(&times);
-    bench_zmq("zmq_ipc", path, &times);
-    bench_zmq("zmq_tcp", "tcp://127.0.0.1:*", &times);
+    bench_zmq("zmq_ipc", path, NULL, &times);
+    bench_zmq("zmq_tcp", "tcp://127.0.0.1:*", NULL, &times);
+    need(zmq_curve_keypair(keys.public_key, keys.secret_key), "keys");
+    bench_zmq("zmq_curve", "tcp://127.0.0.1:*", &keys, &times);
     bench_inproc(&times);
     xob_close();
     xob_scratch_leave(folder);

@@ -207,6 +207,7 @@ typedef struct xoi_hello {
     char expect[XO_ADDRESS_BYTES];
     xoi_credit_t window;
     xoi_bulk_offer_t bulk;
+    bool bundles; /* it understands them */
 } xoi_hello_t;
 /* `bulk` NULL: nothing is said of it. */
 void xoi_hello_pack(const xo_endpoint_t *endpoint, const char *expect, const xoi_bulk_offer_t *bulk,

@@ -81,6 +81,8 @@ static void link_up(xo_link_t *link, const xoi_hello_t *hello)
     link->peer = hello->peer;
     link->same_machine = strcmp(hello->machine, endpoint->machine) == 0;
     link->window = link->credit = hello->window;
+    if (hello->bundles)
+        xo_lane_set_bundles(link->lane);
     if (xo_lane_is_far(link->lane))
         link->bulk_window = hello->bulk.window;
     if (link->dialled)

@@ -45,7 +45,7 @@ void xoi_hello_pack(const xo_endpoint_t *endpoint, const char *expect, const xoi
                     xo_buf_t *out)
 {
     const xo_identity_t *self = &endpoint->self;
-    xo_pack_map(out, bulk ? 14 : 13);
+    xo_pack_map(out, bulk ? 15 : 14);
     pack_text(out, "role", role_names[self->role]);
     pack_text(out, "cluster", self->cluster);
     pack_text(out, "machine", endpoint->machine);
@@ -61,6 +61,8 @@ void xoi_hello_pack(const xo_endpoint_t *endpoint, const char *expect, const xoi
     xo_pack_int(out, self->index);
     xo_pack_cstr(out, "window");
     xo_pack_format(out, "[u U]", endpoint->options.window_messages, endpoint->options.window_bytes);
+    xo_pack_cstr(out, "bundles");
+    xo_pack_bool(out, true);
     if (bulk) {
         xo_pack_cstr(out, "bulk");
         xo_pack_format(out, "[U U]", bulk->window, bulk->token);
@@ -115,6 +117,16 @@ static int read_bulk(xo_slice_t body, xoi_bulk_offer_t *bulk)
                : 0;
 }
 
+/* The same. */
+static int read_bundles(xo_slice_t body, bool *bundles)
+{
+    xo_slice_t raw;
+    if (xo_map_get(body, "bundles", &raw) < 0)
+        return 0;
+    xo_reader_t reader = xo_reader(raw);
+    return xo_read_bool(&reader, bundles);
+}
+
 static int read_numbers(xo_slice_t body, xo_identity_t *peer)
 {
     uint64_t generation;
@@ -158,5 +170,7 @@ int xoi_hello_read(xo_slice_t body, xoi_hello_t *hello, xo_error_t *err)
         return xo_error_set(err, EBADMSG, "handshake: no window of credit");
     if (read_bulk(body, &hello->bulk) < 0)
         return xo_error_set(err, EBADMSG, "handshake: a malformed window of chunks");
+    if (read_bundles(body, &hello->bundles) < 0)
+        return xo_error_set(err, EBADMSG, "handshake: bundles are neither true nor false");
     return 0;
 }

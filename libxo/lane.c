@@ -101,6 +101,11 @@ void xo_lane_set_peer_left(xo_lane_t *lane)
     lane->peer_left = true;
 }
 
+void xo_lane_set_bundles(xo_lane_t *lane)
+{
+    lane->bundles = true;
+}
+
 const char *xo_lane_scheme(const xo_lane_t *lane)
 {
     return lane->scheme;

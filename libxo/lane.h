@@ -81,6 +81,10 @@ void xo_lane_destroy(xo_lane_t *lane);
 /* The peer has said that it goes: to destroy the lane need not wait until it has taken the rest. */
 void xo_lane_set_peer_left(xo_lane_t *lane);
 
+/* The peer has said that it understands bundles (doc/wire.md), which some transports make of small
+ * messages: what else is sent before the loop goes on then leaves when it does. */
+void xo_lane_set_bundles(xo_lane_t *lane);
+
 const char *xo_lane_scheme(const xo_lane_t *lane); /* "inproc", "shm", ... */
 /* Does it lead to another machine, as far as anybody knows? Only such lanes are slow. */
 bool xo_lane_is_far(const xo_lane_t *lane);
@@ -117,6 +121,7 @@ struct xo_lane {
     void *arg;
     xo_lane_stats_t stats;
     bool peer_left;
+    bool bundles;
 };
 struct xo_listener {
     const xo_transport_t *transport;

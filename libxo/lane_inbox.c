@@ -24,6 +24,15 @@ static bool deliver(xoi_inbox_t *inbox, xo_msg_t **msg)
     return true;
 }
 
+static bool deliver_next(xoi_inbox_t *inbox)
+{
+    xo_msg_t *msg = xo_msgq_pop(&inbox->queue);
+
+    if (inbox->taken)
+        inbox->taken(inbox->lane);
+    return deliver(inbox, &msg);
+}
+
 static void say_closed(xoi_inbox_t *inbox)
 {
     xo_lane_t *lane = inbox->lane;
@@ -38,13 +47,9 @@ static void run(xo_defer_t *defer, void *arg)
 {
     xoi_inbox_t *inbox = arg;
 
-    for (int n = 0; n < XOI_LANE_BATCH && inbox->queue.count > 0 && !inbox->paused; n++) {
-        xo_msg_t *msg = xo_msgq_pop(&inbox->queue);
-        if (inbox->taken)
-            inbox->taken(inbox->lane);
-        if (!deliver(inbox, &msg))
+    for (int n = 0; n < XOI_LANE_BATCH && inbox->queue.count > 0 && !inbox->paused; n++)
+        if (!deliver_next(inbox))
             return;
-    }
     if (inbox->queue.count == 0 && inbox->closing && !inbox->closed)
         say_closed(inbox);
     else if (inbox->queue.count > 0 && !inbox->paused)
@@ -97,6 +102,22 @@ void xoi_inbox_queue(xoi_inbox_t *inbox, xo_msg_t **msg)
     xo_msgq_push(&inbox->queue, msg);
     if (!inbox->paused)
         xo_defer_start(&inbox->defer);
+}
+
+/* A handler may run the loop, which goes on with the rest and may bring more behind it. */
+bool xoi_inbox_push_all(xoi_inbox_t *inbox, xo_msgq_t *msgs)
+{
+    bool waits = inbox->queue.count > 0;
+    xo_msg_t *msg;
+
+    while ((msg = xo_msgq_pop(msgs)))
+        xoi_inbox_queue(inbox, &msg);
+    while (!waits && inbox->queue.count > 0 && !inbox->paused)
+        if (!deliver_next(inbox))
+            return false;
+    if (inbox->queue.count == 0 && !inbox->closing)
+        xo_defer_stop(&inbox->defer);
+    return true;
 }
 
 void xoi_inbox_pause(xoi_inbox_t *inbox, bool paused)

@@ -31,6 +31,8 @@ void xoi_inbox_stop(xoi_inbox_t *inbox);
 /* A message came: counts it and hands it to the user, at once if nothing waits before it. Takes
  * *msg over. False: the user's handler destroyed the lane, so its memory is gone. */
 bool xoi_inbox_push(xoi_inbox_t *inbox, xo_msg_t **msg);
+/* The same with all of a queue, which came as one. */
+bool xoi_inbox_push_all(xoi_inbox_t *inbox, xo_msgq_t *msgs);
 /* The same, but later, from the loop. */
 void xoi_inbox_queue(xoi_inbox_t *inbox, xo_msg_t **msg);
 void xoi_inbox_pause(xoi_inbox_t *inbox, bool paused);

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libxo/bundle.h"
 #include "libxo/ctx_internal.h"
+#include "libxo/lane_inbox.h"
 #include "libxo/tsan.h"
 
 /* A reconnected lane would be another lane, perhaps to another process, so none may reconnect. But
@@ -46,11 +48,22 @@ const char *xoi_scheme_name(xoi_scheme_t scheme)
 
 /* ---- frames ---- */
 
+void xoi_frames_begin(xoi_frames_t *frames)
+{
+    frames->received = 0;
+    frames->messages = 0;
+}
+
+bool xoi_frames_enough(const xoi_frames_t *frames)
+{
+    return frames->messages >= XOI_LANE_BATCH || frames->received >= XOI_RECEIVE_BYTES;
+}
+
 void xoi_frames_init(xoi_frames_t *frames)
 {
     frames->frames = frames->first;
     frames->count = 0;
-    frames->received = 0;
+    xoi_frames_begin(frames);
     frames->capacity = XOI_FRAMES_FIRST;
     frames->dropped_fd = -1;
 }
@@ -127,6 +140,7 @@ int xoi_frames_recv(xoi_frames_t *frames, void *socket)
 {
     int more = 1;
 
+    frames->messages++;
     while (more) {
         zmq_msg_t *frame;
         if (frames->count > XO_BUFFERS_MAX)
@@ -146,16 +160,33 @@ int xoi_frames_recv(xoi_frames_t *frames, void *socket)
     return 0;
 }
 
-xoi_got_t xoi_frames_kind(const xoi_frames_t *frames)
+bool xoi_frames_goodbye(const xoi_frames_t *frames)
 {
-    zmq_msg_t *frame = &frames->frames[0];
+    return frames->count == 1 && zmq_msg_size(&frames->frames[0]) == 0;
+}
 
-    if (frames->count != 1 || zmq_msg_size(frame) > 1)
-        return XOI_GOT_MESSAGE;
-    if (zmq_msg_size(frame) == 0)
-        return XOI_GOT_GOODBYE;
-    return memcmp(zmq_msg_data(frame), XOI_FRAME_NOTHING, 1) == 0 ? XOI_GOT_NOTHING
-                                                                  : XOI_GOT_MESSAGE;
+static int read_bundle(xoi_frames_t *frames, xo_slice_t bytes, xo_msgq_t *msgs, xo_error_t *err)
+{
+    int rc = xoi_bundle_read(bytes, msgs, err);
+
+    frames->messages += msgs->count;
+    xoi_frames_close(frames);
+    return rc;
+}
+
+int xoi_frames_read(xoi_frames_t *frames, xo_msgq_t *msgs, xo_error_t *err)
+{
+    xo_slice_t first = xo_slice(zmq_msg_data(frames->frames), zmq_msg_size(frames->frames));
+    xo_msg_t *msg;
+
+    if (frames->count == 1 && xoi_is_bundle(first))
+        return read_bundle(frames, first, msgs, err);
+    msg = xo_msg_from_frames(frames->frames, frames->count, err);
+    frames->count = 0;
+    if (!msg)
+        return -1;
+    xo_msgq_push(msgs, &msg);
+    return 0;
 }
 
 static int send_zmq(void *socket, zmq_msg_t *frame, int flags)
@@ -348,9 +379,74 @@ int xoi_monitor_read(void *monitor, int *event, int *value)
 
 /* ---- the transport ---- */
 
-static int zmq_lane_send(xo_lane_t *lane, xo_msg_t **msg)
+int xoi_zmq_lane_flush(xoi_zmq_lane_t *lane)
 {
-    return ((xoi_zmq_lane_t *)lane)->side->send(lane, msg);
+    size_t count = lane->gathered.count;
+    xo_msg_t *bundle;
+
+    if (count == 0)
+        return 0;
+    bundle = xoi_bundle_make(&lane->gathered);
+    if (!bundle)
+        return -1;
+    if (lane->side->send(&lane->base, &bundle) == 0)
+        lane->base.stats.messages_out += count - 1;
+    xo_msg_destroy(&bundle); /* refused: the lane is about to close */
+    return 0;
+}
+
+static void on_bundle(xo_defer_t *defer, void *arg)
+{
+    if (xoi_zmq_lane_flush(arg) < 0)
+        xo_defer_start(defer);
+}
+
+void xoi_zmq_lane_init(xoi_zmq_lane_t *lane, const xoi_lane_side_t *side, xoi_scheme_t scheme,
+                       xo_loop_t *loop)
+{
+    *lane = (xoi_zmq_lane_t){
+        .base = {.transport = &xo_transport_zmq, .scheme = xoi_scheme_name(scheme), .loop = loop},
+        .side = side,
+        .span = UINT64_MAX};
+    xo_defer_init(&lane->bundle, loop, on_bundle, lane);
+}
+
+void xoi_zmq_lane_stop(xoi_zmq_lane_t *lane)
+{
+    lane->stopped = true;
+    xo_defer_stop(&lane->bundle);
+    xo_msgq_clear(&lane->gathered);
+}
+
+/* Somebody may wait for the first message of a span, so it leaves at once; what comes after it in
+ * the same go leaves together. */
+static bool is_first(xoi_zmq_lane_t *lane)
+{
+    uint64_t span = xo_loop_span(lane->base.loop);
+    bool first = lane->span != span && lane->gathered.count == 0;
+
+    lane->span = span;
+    return first;
+}
+
+static int gather(xoi_zmq_lane_t *lane, xo_msg_t **msg)
+{
+    if (lane->gathered.bytes + xo_msg_bytes(*msg) > XOI_BUNDLE_BYTES &&
+        xoi_zmq_lane_flush(lane) < 0)
+        return -1;
+    if (xo_defer_to_end(&lane->bundle) < 0)
+        xo_defer_start(&lane->bundle);
+    xo_msgq_push(&lane->gathered, msg);
+    return 0;
+}
+
+static int zmq_lane_send(xo_lane_t *base, xo_msg_t **msg)
+{
+    xoi_zmq_lane_t *lane = (xoi_zmq_lane_t *)base;
+
+    if (base->bundles && !lane->stopped && !is_first(lane) && xoi_bundle_takes(*msg))
+        return gather(lane, msg);
+    return xoi_zmq_lane_flush(lane) < 0 ? -1 : lane->side->send(base, msg);
 }
 
 static void zmq_lane_pause(xo_lane_t *lane, bool paused)

@@ -1,8 +1,9 @@
 /* lane_zmq.h - what the listening and the dialling side of the ZeroMQ lanes share.
  *
- * A listener is one ROUTER for all its lanes, a dialled lane is one DEALER. Besides messages, two
+ * A listener is one ROUTER for all its lanes, a dialled lane is one DEALER. Besides messages, some
  * frames travel alone (doc/wire.md, "Lanes"): the empty one is the last that its sender sends on a
- * lane; the one that holds XOI_FRAME_NOTHING says nothing, and is the first on each dialled lane.
+ * lane; a bundle holds several messages; the one of none, XOI_FRAME_NOTHING, is the first on each
+ * dialled lane.
  */
 #ifndef XO_LANE_ZMQ_H
 #define XO_LANE_ZMQ_H
@@ -12,7 +13,7 @@
 #include "libxo/ctx.h"
 #include "libxo/lane.h"
 
-#define XOI_FRAME_NOTHING "\xc1" /* a byte that msgpack never uses */
+#define XOI_FRAME_NOTHING "\xc1" /* XOI_BUNDLE_MARK */
 
 /* How long a closed socket goes on delivering. */
 #define XOI_LINGER_MS 1000
@@ -31,7 +32,8 @@ typedef struct xoi_frames {
     zmq_msg_t *frames; /* `first`, or from malloc */
     size_t count;
     size_t capacity;
-    size_t received; /* bytes, since somebody set it to 0 */
+    size_t received; /* bytes, since xoi_frames_begin */
+    size_t messages; /* the same */
     int dropped_fd;  /* the descriptor by which the last message that was dropped came */
     zmq_msg_t first[XOI_FRAMES_FIRST];
 } xoi_frames_t;
@@ -45,8 +47,14 @@ int xoi_frames_recv(xoi_frames_t *frames, void *socket);
 /* The descriptor by which the message came; -1: none. */
 int xoi_frames_fd(const xoi_frames_t *frames);
 
-typedef enum { XOI_GOT_MESSAGE, XOI_GOT_GOODBYE, XOI_GOT_NOTHING } xoi_got_t;
-xoi_got_t xoi_frames_kind(const xoi_frames_t *frames);
+/* The loop's turn begins; it is over once xoi_frames_enough. */
+void xoi_frames_begin(xoi_frames_t *frames);
+bool xoi_frames_enough(const xoi_frames_t *frames);
+
+bool xoi_frames_goodbye(const xoi_frames_t *frames);
+/* What they hold, into an empty queue: a message, or those of a bundle. Empties it. -1: EBADMSG,
+ * ENOMEM. */
+int xoi_frames_read(xoi_frames_t *frames, xo_msgq_t *msgs, xo_error_t *err);
 
 /* Sends *msg, taking it apart and over, behind the peer's id where that is not empty. -1 and *msg
  * untouched: ENOMEM, or what the socket has against the id; NULLed: it refused the first frame.
@@ -92,6 +100,17 @@ typedef struct xoi_lane_side {
 typedef struct xoi_zmq_lane {
     xo_lane_t base;
     const xoi_lane_side_t *side;
+    uint64_t span;      /* of the loop, in which something was sent at once */
+    xo_msgq_t gathered; /* sent after that: leaves as a bundle */
+    xo_defer_t bundle;
+    bool stopped;
 } xoi_zmq_lane_t;
+
+void xoi_zmq_lane_init(xoi_zmq_lane_t *lane, const xoi_lane_side_t *side, xoi_scheme_t scheme,
+                       xo_loop_t *loop);
+/* What was gathered leaves now. -1: ENOMEM, and it stays; or the lane is closed, and it is gone. */
+int xoi_zmq_lane_flush(xoi_zmq_lane_t *lane);
+/* The lane takes no more, and what was gathered does not leave. */
+void xoi_zmq_lane_stop(xoi_zmq_lane_t *lane);
 
 #endif

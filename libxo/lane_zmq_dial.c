@@ -52,6 +52,7 @@ static void close_sockets(dialled_t *dialled, int linger_ms)
 {
     xo_zmq_stop(&dialled->in);
     xo_timer_stop(&dialled->no_retry);
+    xoi_zmq_lane_stop(&dialled->lane);
     if (dialled->monitor) {
         xo_zmq_stop(&dialled->events);
         zmq_socket_monitor(dialled->socket, NULL, 0);
@@ -80,8 +81,10 @@ static void leave(dialled_t *dialled)
     if (!dialled->socket)
         return;
     left = left || is_cut(dialled);
-    if (!left)
+    if (!left) {
+        xoi_zmq_lane_flush(&dialled->lane);
         xoi_send_frame(dialled->socket, "");
+    }
     close_sockets(dialled, left ? 0 : XOI_LINGER_MS);
 }
 
@@ -133,24 +136,16 @@ static void close_ended(dialled_t *dialled)
 static bool take_frames(dialled_t *dialled)
 {
     xo_error_t err = {0};
-    xo_msg_t *msg;
+    xo_msgq_t msgs = {0};
 
-    switch (xoi_frames_kind(&dialled->frames)) {
-    case XOI_GOT_NOTHING:
-        xoi_frames_close(&dialled->frames);
-        return true;
-    case XOI_GOT_GOODBYE:
+    if (xoi_frames_goodbye(&dialled->frames)) {
         xoi_frames_close(&dialled->frames);
         leave(dialled);
         xoi_inbox_close(&dialled->inbox, ECONNRESET, "%s closed the lane", dialled->endpoint);
         return false;
-    default:
-        break;
     }
-    msg = xo_msg_from_frames(dialled->frames.frames, dialled->frames.count, &err);
-    dialled->frames.count = 0;
-    if (msg)
-        return xoi_inbox_push(&dialled->inbox, &msg) && dialled->socket;
+    if (xoi_frames_read(&dialled->frames, &msgs, &err) == 0)
+        return xoi_inbox_push_all(&dialled->inbox, &msgs) && dialled->socket;
     leave(dialled);
     xoi_inbox_close(&dialled->inbox, EBADMSG, "%s sent what is no message: %s", dialled->endpoint,
                     err.text);
@@ -159,8 +154,8 @@ static bool take_frames(dialled_t *dialled)
 
 static void receive(dialled_t *dialled)
 {
-    dialled->frames.received = 0;
-    for (int n = 0; n < XOI_LANE_BATCH && dialled->frames.received < XOI_RECEIVE_BYTES; n++) {
+    xoi_frames_begin(&dialled->frames);
+    while (!xoi_frames_enough(&dialled->frames)) {
         if (xoi_frames_recv(&dialled->frames, dialled->socket) == 0) {
             XOI_ORDER_RECEIVED(&dialled->ctx->sync);
             if (!take_frames(dialled))
@@ -287,12 +282,8 @@ static dialled_t *new_lane(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,
         return NULL;
     dialled->ctx = ctx;
     dialled->scheme = xoi_scheme_of(endpoint);
-    dialled->lane = (xoi_zmq_lane_t){.base = {.transport = &xo_transport_zmq,
-                                              .scheme = xoi_scheme_name(dialled->scheme),
-                                              .loop = loop,
-                                              .events = *events,
-                                              .arg = arg},
-                                     .side = &side};
+    xoi_zmq_lane_init(&dialled->lane, &side, dialled->scheme, loop);
+    xo_lane_set_events(&dialled->lane.base, events, arg);
     strcpy(dialled->endpoint, endpoint);
     xoi_frames_init(&dialled->frames);
     xoi_inbox_init(&dialled->inbox, &dialled->lane.base);

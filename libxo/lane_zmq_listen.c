@@ -173,16 +173,16 @@ static void finish_unreachable(xoi_listener_t *listener)
 
 /* ---- receiving ---- */
 
-static void hand_over(xoi_listener_t *listener, xoi_peer_t *peer, xo_msg_t **msg)
+static void hand_over(xoi_listener_t *listener, xoi_peer_t *peer, xo_msgq_t *msgs)
 {
     if (peer->released) {
         peer->released = false;
         listener->base.events.accepted(&listener->base, &peer->lane.base, listener->base.arg);
     }
     if (listener->dead || peer->shut) /* the user does not want it */
-        xo_msg_destroy(msg);
+        xo_msgq_clear(msgs);
     else
-        xoi_inbox_push(&peer->inbox, msg);
+        xoi_inbox_push_all(&peer->inbox, msgs);
 }
 
 /* What came is no message: its sender's lane closes. */
@@ -207,22 +207,20 @@ static void take_goodbye(xoi_listener_t *listener, xoi_peer_t *peer)
 static void take_frames(xoi_listener_t *listener, xoi_peer_t *peer)
 {
     xoi_frames_t *frames = &listener->frames;
-    xoi_got_t got = xoi_frames_kind(frames);
+    bool goodbye = xoi_frames_goodbye(frames);
     xo_error_t err = {0};
-    xo_msg_t *msg;
+    xo_msgq_t msgs = {0};
 
-    if (peer->left || got != XOI_GOT_MESSAGE || peer->shut) {
+    if (peer->left || peer->shut || goodbye) {
         xoi_frames_close(frames);
-        if (got == XOI_GOT_GOODBYE && !peer->left)
+        if (goodbye && !peer->left)
             take_goodbye(listener, peer);
         return;
     }
-    msg = xo_msg_from_frames(frames->frames, frames->count, &err);
-    frames->count = 0;
-    if (msg)
-        hand_over(listener, peer, &msg);
-    else
+    if (xoi_frames_read(frames, &msgs, &err) < 0)
         refuse(listener, peer, &err);
+    else if (msgs.count > 0)
+        hand_over(listener, peer, &msgs);
 }
 
 /* The sender of a message, a new peer if it is unknown. NULL: no memory, or the listener is dead.
@@ -280,10 +278,8 @@ static void receive(xoi_listener_t *listener)
     bool more = true;
 
     listener->busy++;
-    listener->frames.received = 0;
-    for (int n = 0; n < XOI_LANE_BATCH && more && !listener->dead &&
-                    listener->frames.received < XOI_RECEIVE_BYTES;
-         n++)
+    xoi_frames_begin(&listener->frames);
+    while (more && !listener->dead && !xoi_frames_enough(&listener->frames))
         more = receive_one(listener);
     if (!listener->dead && more)
         xo_zmq_touch(&listener->in);

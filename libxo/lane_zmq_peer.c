@@ -62,8 +62,11 @@ void xoi_peer_forget(xoi_peer_t *peer)
 
 static void say_goodbye(xoi_peer_t *peer)
 {
-    if (!peer->shut && !peer->left && peer->listener)
+    if (!peer->shut && !peer->left && peer->listener) {
+        xoi_zmq_lane_flush(&peer->lane);
         send_frame(peer, "");
+    }
+    xoi_zmq_lane_stop(&peer->lane);
     peer->shut = true;
 }
 
@@ -129,10 +132,7 @@ xoi_peer_t *xoi_peer_create(xoi_listener_t *listener, zmq_msg_t *id)
 
     if (!peer)
         return NULL;
-    peer->lane = (xoi_zmq_lane_t){.base = {.transport = &xo_transport_zmq,
-                                           .scheme = xoi_scheme_name(listener->scheme),
-                                           .loop = listener->base.loop},
-                                  .side = &side};
+    xoi_zmq_lane_init(&peer->lane, &side, listener->scheme, listener->base.loop);
     peer->listener = listener;
     peer->released = true;
     peer->fd = listener->monitor ? xoi_frames_fd(&listener->frames) : -1;

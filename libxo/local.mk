@@ -32,6 +32,8 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/bulk_impl.h \
 	libxo/bulk_send.c \
 	libxo/bulk_take.c \
+	libxo/bundle.c \
+	libxo/bundle.h \
 	libxo/bytes.h \
 	libxo/cache.c \
 	libxo/cache.h \

@@ -167,6 +167,7 @@ int xo_loop_once(xo_loop_t *loop, int timeout_ms)
     run_ending(loop);
     wait_ns = sleep_ns(loop, timeout_ms);
     loop->depth++;
+    loop->span++;
     poll_events(loop, wait_ns != 0 && xoi_peeks_sleep(loop, wait_ns) ? wait_ns : 0);
     xo_loop_update(loop);
     xoi_timers_run(loop);
@@ -174,6 +175,7 @@ int xo_loop_once(xo_loop_t *loop, int timeout_ms)
     run_deferred(loop);
     run_ending(loop);
     loop->depth--;
+    loop->span++;
     more = leave(loop);
     xoi_drive_sync(loop);
     return more;
@@ -190,6 +192,11 @@ int xo_loop_run(xo_loop_t *loop)
 void xo_loop_stop(xo_loop_t *loop)
 {
     loop->stopped = true;
+}
+
+uint64_t xo_loop_span(const xo_loop_t *loop)
+{
+    return loop->span;
 }
 
 int64_t xo_loop_now(const xo_loop_t *loop)

@@ -116,6 +116,9 @@ void xo_defer_stop(xo_defer_t *defer);
  * Outside of a pass there is nothing to wait for: -1, and nothing is started. For what gathers what
  * a pass produces; the callback starts no such work itself. */
 int xo_defer_to_end(xo_defer_t *defer);
+/* A number that grows when a pass begins and when one ends: what happens at the same number happens
+ * in one go. */
+uint64_t xo_loop_span(const xo_loop_t *loop);
 
 /* ---- memory that another process writes to ----
  * While the loop is awake it looks at such memory in each pass; before it sleeps it has the other

@@ -67,6 +67,7 @@ struct xo_loop {
     int64_t now_ns;
     bool frozen;
     bool stopped;
+    uint64_t span;       /* grows when a pass begins and ends */
     int depth;           /* passes under way (a callback may run a pass of its own) */
     xo_defer_t deferred; /* sentinel of a ring */
     xo_defer_t ending;   /* the same, of what runs at the end of the pass */

@@ -2,7 +2,8 @@
  * read and written again reads as the same. Seeds: t/corpus/codec/.
  *
  * The input: one byte, whose two low bits say how many buffer frames follow the first; then frame
- * 0. The same bytes also go through the value readers, the failure map and the address parser.
+ * 0. The same bytes also go through the value readers, the failure map, the address parser and, as
+ * they are, through the reader of bundles.
  */
 
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #include "libxo/address.h"
+#include "libxo/bundle.h"
 #include "libxo/failure.h"
 #include "t/transcode.h"
 
@@ -185,6 +187,34 @@ static void check_message(xo_slice_t frame, size_t buffers)
     xo_msg_destroy(&msg);
 }
 
+/* ---- bundles ---- */
+
+static void check_bundle(xo_slice_t frame)
+{
+    xo_msgq_t msgs = {0};
+    zmq_msg_t again;
+    xo_error_t err = {.text = ""};
+    if (!xoi_is_bundle(frame))
+        return;
+    if (xoi_bundle_read(frame, &msgs, &err) < 0) {
+        demand(err.text[0] && msgs.count == 0, "a bundle that is refused is explained");
+        return;
+    }
+    size_t count = msgs.count, bytes = msgs.bytes;
+    for (const xo_msg_t *msg = msgs.head; msg; msg = xo_msgq_next(msg))
+        check_value(xo_msg_body(msg));
+    xo_msg_t *bundle = xoi_bundle_make(&msgs);
+    xo_msg_to_frames(&bundle, &again);
+    xo_slice_t text = xo_slice(zmq_msg_data(&again), zmq_msg_size(&again));
+    /* headers in short forms grow when they are written again */
+    if (xoi_bundle_read(text, &msgs, NULL) == 0)
+        demand(msgs.count == count && msgs.bytes == bytes, "a bundle reads as the same");
+    else
+        demand(text.size > XOI_BUNDLE_BYTES_MAX, "a bundle that was made reads");
+    zmq_msg_close(&again);
+    xo_msgq_clear(&msgs);
+}
+
 /* ---- addresses ---- */
 
 static void check_address(xo_slice_t bytes)
@@ -209,6 +239,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     xo_slice_t frame = xo_slice(data + 1, size - 1);
     check_header(frame);
     check_message(frame, data[0] & 3);
+    check_bundle(frame);
     check_value(frame);
     check_address(frame);
     return 0;

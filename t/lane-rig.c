@@ -144,6 +144,8 @@ static void on_accepted(xo_listener_t *listener, xo_lane_t *lane, void *arg)
     end->destroy_at = rig->destroy_at;
     end->echo = rig->echo;
     xo_lane_set_events(lane, &end_events, end);
+    if (rig->bundles)
+        xo_lane_set_bundles(lane);
     if (rig->destroy_listener) {
         xo_listener_destroy(listener);
         rig->listener = NULL;
@@ -182,6 +184,8 @@ void rig_dial(rig_t *rig, end_t *end, const char *endpoint)
     if (!end->lane)
         fail_msg("%s: %s", endpoint, err.text);
     keep(rig, NULL, end->lane);
+    if (rig->bundles)
+        xo_lane_set_bundles(end->lane);
 }
 
 xo_msg_t *make_msg(uint64_t seq, size_t body_bytes)
@@ -213,8 +217,10 @@ int fixture_open(void **state)
 {
     fixture_t *f = calloc(1, sizeof *f);
 
-    f->scheme = *state;
+    const char *scheme = *state;
     rig_open(&f->rig);
+    f->rig.bundles = *scheme == '+';
+    f->scheme = scheme + f->rig.bundles;
     rig_endpoint(&f->rig, f->scheme, f->endpoint, sizeof f->endpoint);
     *state = f;
     return 0;

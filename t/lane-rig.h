@@ -48,6 +48,7 @@ typedef struct rig {
     bool destroy_listener; /* when a lane comes */
     uint64_t destroy_at;   /* for the ends that come */
     bool echo;             /* the same */
+    bool bundles;          /* both ends of its lanes understand them */
 } rig_t;
 
 void rig_open(rig_t *rig);
@@ -69,7 +70,8 @@ void end_destroy(end_t *end);
     } while (0)
 void rig_arm(rig_t *rig);
 
-/* What the tests of one scheme begin with; the test's state is the scheme's name first. */
+/* What the tests of one scheme begin with; the test's state is the scheme's name first, behind a +
+ * where lanes are to make bundles. */
 typedef struct fixture {
     const char *scheme;
     rig_t rig;

@@ -14,6 +14,7 @@ unit_tests = \
 	t/broker-recover \
 	t/bulk \
 	t/bulk-hostile \
+	t/bundle \
 	t/cache \
 	t/ctx \
 	t/directory \
@@ -185,6 +186,7 @@ EXTRA_DIST += \
 
 t_bulk_SOURCES = t/bulk.c t/bulk-rig.c t/node.c
 t_bulk_hostile_SOURCES = t/bulk-hostile.c t/bulk-rig.c t/node.c
+t_bundle_SOURCES = t/bundle.c t/lane-rig.c
 t_endpoint_SOURCES = t/endpoint.c t/node.c
 t_fuzz_codec_SOURCES = t/fuzz-codec.c t/transcode.c
 t_fuzz_codec_LDFLAGS = $(libfuzzer_flags)

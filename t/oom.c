@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "libxo/bundle.h"
 #include "libxo/cache.h"
 #include "libxo/failure.h"
 #include "libxo/msg.h"
@@ -241,6 +242,30 @@ static int receive(void)
     return rc;
 }
 
+/* Two messages in one frame, and out of it: what fails leaves the queue as it was. */
+static int bundle(void)
+{
+    zmq_msg_t frame;
+    xo_msgq_t queue = {0};
+    for (int i = 0; i < 2; i++) {
+        xo_msg_t *msg = make();
+        xo_msgq_push(&queue, &msg);
+    }
+    xo_msg_t *made = xoi_bundle_make(&queue);
+    assert_int_equal(queue.count, made ? 0 : 2);
+    int rc = made ? 0 : -1;
+    if (made) {
+        xo_msg_to_frames(&made, &frame);
+        rc = xoi_bundle_read(xo_slice(zmq_msg_data(&frame), zmq_msg_size(&frame)), &queue, NULL);
+        assert_int_equal(queue.count, rc < 0 ? 0 : 2);
+        zmq_msg_close(&frame);
+    }
+    int saved = errno;
+    xo_msgq_clear(&queue);
+    errno = saved;
+    return rc;
+}
+
 static int fail_with(void)
 {
     xo_msg_t *msg = xo_failure_msg(1, XO_CODE_SERVER_CLOSED, "no", "exit status 1", "pool %d", 3);
@@ -356,6 +381,7 @@ static void walks_messages(void **state)
     walk(add_buffers, 8);
     walk(to_frames, 1);
     walk(receive, 3);
+    walk(bundle, 3);
     walk(fail_with, 3);
 }
 

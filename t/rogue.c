@@ -1,4 +1,5 @@
 /* rogue.c - peers that break the protocol: a bare lane in the place of an endpoint. */
+#include "libxo/endpoint_impl.h"
 #include "t/node.h"
 
 typedef struct rogue {
@@ -281,6 +282,38 @@ static void test_many_sources_do_not_flood_the_log(void **state)
     assert_int_equal(xo_endpoint_drops(f->b->endpoint)[XO_DROP_REFUSED], 100);
 }
 
+/* Bundles go to who has said that it understands them. */
+static void test_a_peer_that_says_nothing_of_bundles_gets_none(void **state)
+{
+    fixture_t *f = *state;
+    rogue_t rogue;
+    link_ab(f, NULL);
+    UNTIL(f->b->linked == 1);
+    assert_true(xo_endpoint_next_link(f->a->endpoint, NULL)->lane->bundles);
+    assert_true(xo_endpoint_next_link(f->b->endpoint, NULL)->lane->bundles);
+    rogue_dial(f, &rogue);
+    rogue_hello(&rogue, "test");
+    UNTIL(f->b->linked == 2);
+    assert_false(xo_endpoint_link_by_id(f->b->endpoint, ROGUE_ID)->lane->bundles);
+    xo_lane_destroy(rogue.lane);
+}
+
+static void test_bundles_are_true_or_false(void **state)
+{
+    fixture_t *f = *state;
+    rogue_t rogue;
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    rogue_dial(f, &rogue);
+    rogue_send(&rogue, XO_HELLO, "{s s s s s s s s s s s s s i s i s i s i s i s i s [i i] s i}",
+               "role", "client", "cluster", "test", "machine", "m", "label", "", "address", "",
+               "expect", "", "id", ROGUE_ID, "node", 0, "pool", 0, "generation", 0, "pid", 0,
+               "index", -1, "window", 10, 10000, "bundles", 1);
+    UNTIL(rogue.closed);
+    assert_string_equal(f->b->refusal, "refused somebody who came by mem: "
+                                       "handshake: bundles are neither true nor false");
+    xo_lane_destroy(rogue.lane);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -289,6 +322,8 @@ int main(void)
         T(first_message_must_be_hello),
         T(hello_that_does_not_read_is_refused),
         T(other_cluster_is_refused),
+        T(a_peer_that_says_nothing_of_bundles_gets_none),
+        T(bundles_are_true_or_false),
         T(who_is_refused_again_and_again_is_logged_once_a_minute),
         T(many_sources_do_not_flood_the_log),
         T(sending_without_credit_closes_the_lane),

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "libxo/bundle.h"
 #include "libxo/msg.h"
 #include "t/transcode.h"
 #include "t/unit.h"
@@ -170,6 +171,57 @@ static void check_bad_message(const vector_t *vector)
         fail_msg("%s: \"%s\", want \"%s\"", vector->name, err.text, vector->text);
 }
 
+static xo_slice_t bundle_of(const vector_t *vector)
+{
+    xo_slice_t frame = xo_buf_slice(&vector->frames[0]);
+    assert_int_equal(vector->frame_count, 1);
+    assert_true(xoi_is_bundle(frame));
+    return frame;
+}
+
+static bool bundles_to(xo_msgq_t *msgs, xo_slice_t frame)
+{
+    zmq_msg_t again;
+    xo_msg_t *bundle = xoi_bundle_make(msgs);
+    assert_non_null(bundle);
+    assert_int_equal(xo_msg_to_frames(&bundle, &again), 0);
+    bool same = xo_slice_eq(xo_slice(zmq_msg_data(&again), zmq_msg_size(&again)), frame);
+    zmq_msg_close(&again);
+    return same;
+}
+
+static void check_bundle(const vector_t *vector, bool same_bytes)
+{
+    xo_error_t err;
+    xo_msgq_t msgs = {0};
+    xo_buf_t text = XO_BUF_INIT;
+    xo_slice_t frame = bundle_of(vector);
+    if (xoi_bundle_read(frame, &msgs, &err) < 0)
+        fail_msg("%s: %s", vector->name, err.text);
+    if (msgs.count == 0)
+        xo_buf_append(&text, "-", 1);
+    for (xo_msg_t *msg = xo_msgq_peek(&msgs); msg; msg = xo_msgq_next(msg)) {
+        if (text.size > 0)
+            xo_buf_append(&text, " + ", 3);
+        assert_int_equal(describe(msg, &text), 0);
+    }
+    assert_text(vector, &text);
+    if (bundles_to(&msgs, frame) != same_bytes)
+        fail_msg("%s: %s when made again", vector->name, same_bytes ? "differs" : "the same");
+    xo_buf_free(&text);
+}
+
+static void check_bad_bundle(const vector_t *vector)
+{
+    xo_error_t err;
+    xo_msgq_t msgs = {0};
+    if (xoi_bundle_read(bundle_of(vector), &msgs, &err) == 0)
+        fail_msg("%s: taken", vector->name);
+    if (strcmp(err.text, vector->text) != 0)
+        fail_msg("%s: \"%s\", want \"%s\"", vector->name, err.text, vector->text);
+    assert_int_equal(msgs.count, 0);
+}
+
 static void check(const vector_t *vector)
 {
     if (strcmp(vector->sort, "value") == 0)
@@ -186,6 +238,12 @@ static void check(const vector_t *vector)
         check_message(vector, false);
     else if (strcmp(vector->sort, "bad-message") == 0)
         check_bad_message(vector);
+    else if (strcmp(vector->sort, "bundle") == 0)
+        check_bundle(vector, true);
+    else if (strcmp(vector->sort, "bundle-read") == 0)
+        check_bundle(vector, false);
+    else if (strcmp(vector->sort, "bad-bundle") == 0)
+        check_bad_bundle(vector);
     else
         fail_msg("unknown sort \"%s\"", vector->sort);
 }
