@@ -323,6 +323,7 @@ void xo_broker_destroy(xo_broker_t *broker)
     xo_publish_destroy(broker->publish);
     broker->publish = NULL;
     xo_slots_free_pool(&broker->slots, NULL);
+    xo_broker_creations_end(broker);
     for (xo_member_t *m; (m = xo_pools_first(&broker->pools)) != NULL;) {
         xo_broker_recovery_detach(m);
         xo_directory_remove_pool(&broker->directory, m);

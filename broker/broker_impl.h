@@ -6,7 +6,7 @@
  * lists.c     nodes, pools, actors                lookup.c   where an actor lives
  * events.c    the stream
  * starts.c    pool.start, pool.stop               relay.c    calls passed on
- * recover.c   actors created again with their pool
+ * recover.c   actors created again with their pool again.c     each of them
  * wait.c      pool.wait, pool.kill                 places.c   place.take, place.free
  * barrier.c   waits until what pools have told has arrived
  */
@@ -22,6 +22,7 @@
 
 typedef struct xo_event_wait xo_event_wait_t; /* events.c */
 typedef struct xo_pool_wait xo_pool_wait_t;   /* wait.c */
+typedef struct xo_creation xo_creation_t;     /* again.c */
 
 struct xo_broker {
     xo_loop_t *loop;
@@ -37,7 +38,8 @@ struct xo_broker {
     xo_asks_t asks;
     xo_pool_wait_t *waits;
     xo_event_wait_t *event_waits;
-    xo_timer_t tick; /* renews leases */
+    xo_creation_t *creations; /* that wait for their time */
+    xo_timer_t tick;          /* renews leases */
     xo_defer_t stop_defer;
     int64_t started; /* Unix seconds */
     char host[XO_HOST_BYTES];
@@ -57,6 +59,11 @@ void xo_broker_actor_down(xo_broker_t *broker, xo_actor_entry_t *entry, const ch
 /* An event about an actor, for the stream only: a node may have very many. `reason` may be NULL. */
 void xo_broker_note_actor(xo_broker_t *broker, const char *type, const xo_actor_entry_t *entry,
                           const char *reason);
+/* The same for one that could not be created; `traceback` may be empty. */
+void xo_broker_note_failure(xo_broker_t *broker, const char *type, const xo_actor_entry_t *entry,
+                            const char *reason, xo_slice_t traceback);
+/* Tells its pool, whose callers wait for it, that it will not be created again. */
+void xo_broker_say_failed(xo_broker_t *broker, const xo_actor_entry_t *entry);
 /* An event for all links, and for the stream. */
 void xo_broker_broadcast(xo_broker_t *broker, const char *type, const xo_rec_t *rec);
 void xo_broker_send_event(xo_broker_t *broker, xo_link_t *link, const char *type,
@@ -77,12 +84,25 @@ void xo_broker_actors_away(xo_broker_t *broker, xo_member_t *member, const char 
 void xo_broker_recover(xo_broker_t *broker, xo_member_t *member);
 /* Ends what is under way for it; before it is freed. */
 void xo_broker_recovery_detach(xo_member_t *member);
+/* Is it its pool's still, or has another taken over? */
+bool xo_broker_recovery_is_current(const xo_recovery_t *recovery);
+/* An actor of it was created, or will not be in the course of it. It may be gone afterwards. */
+void xo_broker_recovery_one_less(xo_recovery_t *recovery, bool made);
 /* Keeps what "actor.up" told in its fifth argument. -1: it is malformed. */
 int xo_broker_take_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t told,
                         const xo_msg_t *from, xo_error_t *err);
 
 /* Tells the registry the specs that it does not know yet. */
 void xo_broker_save_specs(xo_broker_t *broker);
+
+/* ---- again.c ---- */
+/* Creates an actor again that is recovering, in a pool with a link, as a part of `recovery` (NULL:
+ * alone). -1: no answer is waited for. Further tries follow by themselves, as its policy says. */
+int xo_broker_create_again(xo_broker_t *broker, xo_recovery_t *recovery, xo_actor_entry_t *entry);
+/* It is *failed*; says so to all. */
+void xo_broker_give_up(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason,
+                       xo_slice_t traceback);
+void xo_broker_creations_end(xo_broker_t *broker);
 
 /* ---- barrier.c ---- */
 /* What a pool tells is under way for a moment: a pool that does not answer for longer than this is

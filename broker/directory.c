@@ -74,11 +74,17 @@ void xo_directory_set_unsaved(xo_directory_t *directory, xo_actor_entry_t *entry
         DL_DELETE2(directory->unsaved, entry, prev_unsaved, next_unsaved);
 }
 
+void xo_directory_set_reason(xo_actor_entry_t *entry, const char *reason)
+{
+    free(entry->reason);
+    entry->reason = strdup(reason); /* NULL: its record has none */
+}
+
 void xo_directory_set_failed(xo_actor_entry_t *entry, const char *reason)
 {
     entry->state = XO_ACTOR_FAILED;
-    free(entry->reason);
-    entry->reason = strdup(reason); /* NULL: its record says so without a reason */
+    entry->alone = false;
+    xo_directory_set_reason(entry, reason);
 }
 
 /* What is told of an actor that came back does not repeat its spec. */
@@ -163,9 +169,8 @@ void xo_actor_record(const xo_actor_entry_t *entry, uint64_t node_id, xo_rec_t *
     xo_rec_text(rec, "class", entry->class_name);
     xo_rec_int(rec, "incarnation", (int64_t)entry->incarnation);
     xo_rec_text(rec, "state", xo_actor_state_name(entry->state));
-    if (entry->state == XO_ACTOR_FAILED) {
+    if (entry->state == XO_ACTOR_FAILED)
         xo_rec_text(rec, "pool_state", xo_pool_state_name(entry->member->state));
-        if (entry->reason != NULL)
-            xo_rec_text(rec, "reason", entry->reason);
-    }
+    if (entry->state != XO_ACTOR_RUNNING && entry->reason != NULL)
+        xo_rec_text(rec, "reason", entry->reason);
 }

@@ -22,8 +22,9 @@ struct xo_actor_entry {
     uint64_t incarnation;
     xo_actor_state_t state;
     bool stateless;
+    bool alone;            /* it is recovering on its own, after its pool has */
     xo_actor_spec_t *spec; /* NULL: it is not created again */
-    char *reason;          /* why it failed; NULL: it has not, or not by itself */
+    char *reason;          /* why it does not run; NULL: it does, or its pool is the reason */
     bool unsaved;          /* the registry does not know its spec yet, or that it has none */
     struct xo_actor_entry *next_in_name, *prev_in_name;
     struct xo_actor_entry *next, *prev; /* in the pool */
@@ -53,6 +54,7 @@ void xo_directory_remove(xo_directory_t *directory, xo_actor_entry_t *entry);
 void xo_directory_set_spec(xo_actor_entry_t *entry, xo_actor_spec_t *spec);
 /* Its spec is to be told to the registry, or has been. */
 void xo_directory_set_unsaved(xo_directory_t *directory, xo_actor_entry_t *entry, bool unsaved);
+void xo_directory_set_reason(xo_actor_entry_t *entry, const char *reason);
 void xo_directory_set_failed(xo_actor_entry_t *entry, const char *reason);
 /* Removes all of the pool's. */
 void xo_directory_remove_pool(xo_directory_t *directory, xo_member_t *member);

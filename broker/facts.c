@@ -4,6 +4,7 @@
 #include "broker/broker_impl.h"
 
 #define COMPONENT "node"
+#define TRACEBACK_BYTES 4096 /* of one, in an event */
 
 /* ---- events ---- */
 
@@ -90,10 +91,36 @@ static void describe_actor(const xo_broker_t *broker, const xo_actor_entry_t *en
 void xo_broker_note_actor(xo_broker_t *broker, const char *type, const xo_actor_entry_t *entry,
                           const char *reason)
 {
+    xo_broker_note_failure(broker, type, entry, reason, xo_slice(NULL, 0));
+}
+
+/* Its last lines say most. */
+static xo_slice_t end_of(xo_slice_t traceback)
+{
+    size_t cut = traceback.size > TRACEBACK_BYTES ? traceback.size - TRACEBACK_BYTES : 0;
+    while (cut > 0 && cut < traceback.size && traceback.data[cut - 1] != '\n')
+        cut++;
+    return xo_slice(traceback.data + cut, traceback.size - cut);
+}
+
+void xo_broker_note_failure(xo_broker_t *broker, const char *type, const xo_actor_entry_t *entry,
+                            const char *reason, xo_slice_t traceback)
+{
     xo_rec_t rec = {0};
     describe_actor(broker, entry, reason, &rec);
+    if (traceback.size > 0)
+        xo_rec_slice(&rec, "traceback", end_of(traceback));
     xo_publish_event(broker->publish, type, &rec);
     xo_broker_event_written(broker);
+}
+
+void xo_broker_say_failed(xo_broker_t *broker, const xo_actor_entry_t *entry)
+{
+    xo_rec_t rec = {0};
+    if (entry->member->link == NULL)
+        return; /* who comes in its place is told */
+    describe_actor(broker, entry, NULL, &rec);
+    xo_broker_send_event(broker, entry->member->link, "actor.failed", &rec);
 }
 
 xo_actor_entry_t *xo_broker_actor_up(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid,

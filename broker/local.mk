@@ -5,6 +5,7 @@ broker_libxo_broker_la_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(INIH_CFLAGS)
 broker_libxo_broker_la_LIBADD = $(ZMQ_LIBS) $(INIH_LIBS)
 # One file a line, sorted.
 broker_libxo_broker_la_SOURCES = \
+	broker/again.c \
 	broker/ask.c \
 	broker/ask.h \
 	broker/barrier.c \

@@ -1,6 +1,9 @@
 #include "broker/policy.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 static const int64_t second_ns = 1000000000;
@@ -36,6 +39,61 @@ const char *xo_restart_name(xo_restart_t restart)
     return restart_names[restart];
 }
 
+/* ---- from a message ---- */
+
+static int set_restart(xo_policy_t *policy, xo_reader_t *value, xo_error_t *err)
+{
+    xo_slice_t text;
+    char copy[32];
+    if (xo_read_str(value, &text) < 0 || text.size >= sizeof(copy))
+        return xo_error_set(err, EINVAL, "restart must be permanent, transient or temporary");
+    snprintf(copy, sizeof(copy), "%.*s", (int)text.size, text.size ? text.data : "");
+    return xo_restart_parse(copy, &policy->restart, err);
+}
+
+static int read_number(xo_reader_t *value, const char *key, int64_t max, int64_t *number,
+                       xo_error_t *err)
+{
+    if (xo_read_int(value, number) < 0 || *number < 0 || *number > max)
+        return xo_error_set(err, EINVAL, "%s must be a whole number from 0 to %" PRId64, key, max);
+    return 0;
+}
+
+static int set_ns(xo_reader_t *value, const char *key, int64_t *duration_ns, xo_error_t *err)
+{
+    int64_t ms;
+    if (read_number(value, key, XO_POLICY_MS_MAX, &ms, err) < 0)
+        return -1;
+    *duration_ns = ms * ms_ns;
+    return 0;
+}
+
+int xo_policy_set(xo_policy_t *policy, xo_slice_t key, xo_reader_t *value, xo_error_t *err)
+{
+    int64_t intensity;
+    if (xo_slice_eq_str(key, "restart"))
+        return set_restart(policy, value, err);
+    if (xo_slice_eq_str(key, "period_ms"))
+        return set_ns(value, "period_ms", &policy->period_ns, err);
+    if (xo_slice_eq_str(key, "backoff_ms"))
+        return set_ns(value, "backoff_ms", &policy->backoff_ns, err);
+    if (xo_slice_eq_str(key, "backoff_max_ms"))
+        return set_ns(value, "backoff_max_ms", &policy->backoff_max_ns, err);
+    if (!xo_slice_eq_str(key, "intensity"))
+        return xo_error_set(err, ENOENT, "there is no key '%.*s'", (int)key.size, key.data);
+    if (read_number(value, "intensity", XO_INTENSITY_MAX, &intensity, err) < 0)
+        return -1;
+    policy->intensity = (unsigned)intensity;
+    return 0;
+}
+
+/* ---- deciding ---- */
+
+size_t xo_policy_state_bytes(const xo_policy_t *policy)
+{
+    return offsetof(xo_policy_state_t, restarts_ns) + policy->intensity * sizeof(int64_t);
+}
+
 static unsigned restarts_since(const xo_policy_state_t *state, int64_t since_ns)
 {
     unsigned found = 0;
@@ -44,11 +102,11 @@ static unsigned restarts_since(const xo_policy_state_t *state, int64_t since_ns)
     return found;
 }
 
-static void remember(xo_policy_state_t *state, int64_t now_ns)
+static void remember(const xo_policy_t *policy, xo_policy_state_t *state, int64_t now_ns)
 {
     state->restarts_ns[state->next] = now_ns;
-    state->next = (state->next + 1) % XO_INTENSITY_MAX;
-    if (state->count < XO_INTENSITY_MAX)
+    state->next = (state->next + 1) % policy->intensity;
+    if (state->count < policy->intensity)
         state->count++;
 }
 
@@ -65,17 +123,30 @@ static int64_t backoff(const xo_policy_t *policy, unsigned streak, uint32_t rand
     return half + (int64_t)((double)(delay - half) * ((double)random / (double)UINT32_MAX));
 }
 
-xo_decision_t xo_policy_ended(const xo_policy_t *policy, xo_policy_state_t *state, bool normal,
-                              int64_t now_ns, uint32_t random)
+static xo_decision_t decide(const xo_policy_t *policy, xo_policy_state_t *state, int64_t now_ns,
+                            uint32_t random)
 {
-    if (policy->restart == XO_RESTART_TEMPORARY ||
-        (policy->restart == XO_RESTART_TRANSIENT && normal))
-        return (xo_decision_t){XO_DECIDE_REMOVE, 0};
     unsigned recent = restarts_since(state, now_ns - policy->period_ns);
     if (recent >= policy->intensity)
         return (xo_decision_t){XO_DECIDE_FAIL, 0};
     if (recent == 0)
         state->streak = 0;
-    remember(state, now_ns);
+    remember(policy, state, now_ns);
     return (xo_decision_t){XO_DECIDE_RESTART, backoff(policy, state->streak++, random)};
+}
+
+xo_decision_t xo_policy_ended(const xo_policy_t *policy, xo_policy_state_t *state, xo_end_t end,
+                              int64_t now_ns, uint32_t random)
+{
+    xo_policy_state_t none = {0};
+    if (policy->restart == XO_RESTART_TEMPORARY ||
+        (policy->restart == XO_RESTART_TRANSIENT && end == XO_END_NORMAL))
+        return (xo_decision_t){XO_DECIDE_REMOVE, 0};
+    return decide(policy, end == XO_END_ASKED ? &none : state, now_ns, random);
+}
+
+void xo_policy_explain(const xo_policy_t *policy, const char *reason, char *text, size_t size)
+{
+    snprintf(text, size, "%.256s; given up after %u restarts within %" PRId64 " s", reason,
+             policy->intensity, policy->period_ns / second_ns);
 }

@@ -1,4 +1,5 @@
-/* policy.h - what to do when a pool's process ended: a pure function of settings, history and time.
+/* policy.h - what to do when a pool's process ended, or an actor with it, or could not be created
+ * again: a pure function of settings, history and time.
  *
  * The first restart in a row is at once. The next ones wait for a backoff that doubles with each,
  * with jitter so that many do not come back at the same instant ("Exponential Backoff And Jitter",
@@ -12,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "libxo/error.h"
+#include "libxo/pack.h"
 
 typedef enum {
     XO_RESTART_PERMANENT, /* always */
@@ -21,6 +22,7 @@ typedef enum {
 } xo_restart_t;
 
 #define XO_INTENSITY_MAX 64
+#define XO_POLICY_MS_MAX INT32_MAX /* period and backoffs */
 
 typedef struct xo_policy {
     xo_restart_t restart;
@@ -30,13 +32,21 @@ typedef struct xo_policy {
     int64_t backoff_max_ns; /* where doubling ends */
 } xo_policy_t;
 
-/* What the policy remembers of one pool. Zero-initialise. */
+/* What the policy remembers of one pool or actor. Zero-initialise. Who keeps very many may allocate
+ * xo_policy_state_bytes of it only. */
 typedef struct xo_policy_state {
-    int64_t restarts_ns[XO_INTENSITY_MAX]; /* a ring: when the latest restarts were decided */
     unsigned next;                         /* where in the ring the next one goes */
     unsigned count;                        /* how many are in it */
     unsigned streak;                       /* restarts in a row, without a quiet period between */
+    int64_t restarts_ns[XO_INTENSITY_MAX]; /* a ring of `intensity`: when the latest were decided */
 } xo_policy_state_t;
+
+/* How a process ended. */
+typedef enum {
+    XO_END_FAILED,
+    XO_END_NORMAL, /* with exit status 0 */
+    XO_END_ASKED   /* somebody wanted it killed, and it is no fault of its own */
+} xo_end_t;
 
 typedef enum {
     XO_DECIDE_REMOVE,  /* it is gone for good, as it should be */
@@ -55,9 +65,16 @@ xo_policy_t xo_policy_default(void);
 int xo_restart_parse(const char *text, xo_restart_t *restart, xo_error_t *err);
 const char *xo_restart_name(xo_restart_t restart);
 
-/* The process ended at now_ns; `normal`: with exit status 0. `random`: any 32 bits, for the jitter.
- */
-xo_decision_t xo_policy_ended(const xo_policy_t *policy, xo_policy_state_t *state, bool normal,
+/* Sets one of restart, intensity, period_ms, backoff_ms, backoff_max_ms from a msgpack value. 0;
+ * -1: EINVAL, the value cannot be (the sentence names it); ENOENT: there is no such key. */
+int xo_policy_set(xo_policy_t *policy, xo_slice_t key, xo_reader_t *value, xo_error_t *err);
+size_t xo_policy_state_bytes(const xo_policy_t *policy);
+
+/* It ended at now_ns, or could not be created (XO_END_FAILED). What was asked for is decided as if
+ * it were the first, and not remembered. `random`: any 32 bits, for the jitter. */
+xo_decision_t xo_policy_ended(const xo_policy_t *policy, xo_policy_state_t *state, xo_end_t end,
                               int64_t now_ns, uint32_t random);
+/* "REASON; given up after N restarts within S s" into text[size]. */
+void xo_policy_explain(const xo_policy_t *policy, const char *reason, char *text, size_t size);
 
 #endif

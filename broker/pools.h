@@ -5,6 +5,7 @@
 
 #include <uthash.h>
 
+#include "broker/policy.h"
 #include "broker/record.h"
 #include "libxo/endpoint.h"
 
@@ -39,6 +40,7 @@ typedef struct xo_member {
     xo_pool_state_t state;
     char reason[XO_ERROR_TEXT_BYTES]; /* why it is not as it should be; "": it is */
     int64_t pid;                      /* 0: no process */
+    xo_end_t end;                     /* how its last process ended */
     int64_t started;                  /* Unix seconds, this generation */
     uint64_t restarts;
     xo_link_t *link;  /* a reference; NULL: none */

@@ -140,13 +140,13 @@ static bool well_formed(const unsigned char *at, size_t length)
     return !(length == 4 && ((at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] >= 0x90)));
 }
 
-/* Printable UTF-8: what a person can read. */
-static bool is_text(xo_slice_t bytes)
+/* Printable UTF-8: what a person can read; `lines`: may be several. */
+static bool is_text(xo_slice_t bytes, bool lines)
 {
     const unsigned char *at = (const unsigned char *)bytes.data;
     const unsigned char *end = at + bytes.size;
     while (at < end) {
-        size_t length = sequence_length(*at);
+        size_t length = lines && (*at == '\n' || *at == '\t') ? 1 : sequence_length(*at);
         if (length == 0 || length > (size_t)(end - at) || !well_formed(at, length))
             return false;
         at += length;
@@ -154,9 +154,9 @@ static bool is_text(xo_slice_t bytes)
     return true;
 }
 
-static void pack_bytes(xo_slice_t value, xo_buf_t *out)
+static void pack_bytes(xo_slice_t value, bool lines, xo_buf_t *out)
 {
-    if (is_text(value))
+    if (is_text(value, lines))
         xo_pack_str(out, value.data, value.size);
     else
         xo_pack_bin(out, value.data, value.size);
@@ -169,7 +169,7 @@ static void pack_field(const struct xo_rec_field *field, xo_buf_t *out)
         xo_pack_str(out, field->value.data, field->value.size);
         break;
     case XO_REC_BYTES:
-        pack_bytes(field->value, out);
+        pack_bytes(field->value, false, out);
         break;
     case XO_REC_INT:
         xo_pack_int(out, field->number);
@@ -234,9 +234,9 @@ static void pack_uid(const xo_field_t *field, xo_buf_t *out)
     size_t size;
     snprintf(encoded, sizeof(encoded), "%.*s", (int)field->value.size, field->value.data);
     if (xo_registry_actor_uid(encoded, uid, sizeof(uid), &size) == 0)
-        pack_bytes(xo_slice(uid, size), out);
+        pack_bytes(xo_slice(uid, size), false, out);
     else
-        pack_bytes(field->value, out);
+        pack_bytes(field->value, false, out);
 }
 
 static void pack_registry_field(const xo_field_t *field, xo_buf_t *out)
@@ -248,7 +248,7 @@ static void pack_registry_field(const xo_field_t *field, xo_buf_t *out)
     else if (strcmp(field->name, "uid") == 0)
         pack_uid(field, out);
     else
-        pack_bytes(field->value, out);
+        pack_bytes(field->value, true, out);
 }
 
 void xo_rec_pack_registry(const xo_record_t *record, bool with_id, xo_buf_t *out)

@@ -19,15 +19,8 @@ struct xo_recovery {
     xo_broker_t *broker;
     xo_member_t *member; /* NULL: it went, or another recovery took over */
     size_t left;         /* answers under way */
-    size_t created, failed;
+    size_t all, created;
 };
-
-/* A create request under way. */
-typedef struct xo_creation {
-    xo_recovery_t *recovery;
-    size_t size;
-    char uid[];
-} xo_creation_t;
 
 /* ---- the end ---- */
 
@@ -45,7 +38,7 @@ static void sweep(xo_broker_t *broker, xo_member_t *member)
     xo_actor_entry_t *entry, *next;
     DL_FOREACH_SAFE(member->entries, entry, next)
     {
-        if (entry->state == XO_ACTOR_RECOVERING)
+        if (entry->state == XO_ACTOR_RECOVERING && !entry->alone)
             xo_broker_actor_down(broker, entry, "it was not there when its pool was back");
     }
 }
@@ -60,7 +53,7 @@ static void finish(xo_recovery_t *recovery)
         return;
     xo_log(broker->options.log, XO_LOG_INFO, COMPONENT,
            "pool %d at %s: %zu of %zu actors created again", member->index, member->address,
-           recovery->created, recovery->created + recovery->failed);
+           recovery->created, recovery->all);
     xo_supervisor_recovered(broker->supervisor, member);
 }
 
@@ -91,94 +84,16 @@ static void send_barrier(xo_recovery_t *recovery)
     free(recovery);
 }
 
-static void one_less(xo_recovery_t *recovery)
+bool xo_broker_recovery_is_current(const xo_recovery_t *recovery)
 {
+    return recovery->member != NULL;
+}
+
+void xo_broker_recovery_one_less(xo_recovery_t *recovery, bool made)
+{
+    recovery->created += made;
     if (--recovery->left == 0)
         send_barrier(recovery);
-}
-
-/* ---- specs ---- */
-
-/* In a registry of this process they would be there twice, for nobody. */
-void xo_broker_save_specs(xo_broker_t *broker)
-{
-    if (strcmp(broker->options.registry, "memory:") != 0)
-        xo_publish_specs(broker->publish, &broker->directory);
-}
-
-static void set_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_actor_spec_t *spec)
-{
-    xo_directory_set_spec(entry, spec);
-    xo_directory_set_unsaved(&broker->directory, entry, true);
-    xo_broker_save_specs(broker);
-}
-
-/* ---- one actor ---- */
-
-static void actor_failed(xo_recovery_t *recovery, const xo_creation_t *creation, const char *text)
-{
-    xo_broker_t *broker = recovery->broker;
-    xo_actor_entry_t *entry = xo_directory_get(&broker->directory, recovery->member,
-                                               xo_slice(creation->uid, creation->size));
-    recovery->failed++;
-    xo_log(broker->options.log, XO_LOG_ERROR, COMPONENT,
-           "actor \"%.*s\" of the pool at %s could not be created again: %s", (int)creation->size,
-           creation->uid, recovery->member->address, text);
-    if (entry == NULL || entry->state != XO_ACTOR_RECOVERING)
-        return;
-    xo_directory_set_failed(entry, text);
-    set_spec(broker, entry, NULL);
-    xo_broker_note_actor(broker, "actor.failed", entry, text);
-    xo_publish_actor(broker->publish, entry);
-}
-
-static void on_failure(xo_recovery_t *recovery, const xo_creation_t *creation,
-                       const xo_msg_t *answer)
-{
-    xo_failure_t failure;
-    char text[XO_ERROR_TEXT_BYTES];
-    if (answer == NULL || xo_failure_read(xo_msg_body(answer), &failure) < 0)
-        failure = (xo_failure_t){.message = xo_slice_str("out of memory")};
-    if (xo_slice_eq_str(failure.code, XO_CODE_SERVER_CLOSED))
-        return; /* the link or the process is gone, which has consequences of its own */
-    snprintf(text, sizeof(text), "%.*s%s%.*s", (int)failure.type.size,
-             failure.type.size ? failure.type.data : "", failure.type.size ? ": " : "",
-             (int)failure.message.size, failure.message.size ? failure.message.data : "");
-    actor_failed(recovery, creation, text);
-}
-
-static void on_created(xo_call_t *call, xo_msg_t **answer, void *arg)
-{
-    xo_creation_t *creation = arg;
-    xo_recovery_t *recovery = creation->recovery;
-    (void)call;
-    bool made = *answer != NULL && xo_msg_header(*answer)->kind == XO_RESULT;
-    if (made)
-        recovery->created++;
-    else if (recovery->member != NULL)
-        on_failure(recovery, creation, *answer);
-    free(creation);
-    one_less(recovery);
-}
-
-static void create_again(xo_recovery_t *recovery, const xo_actor_entry_t *entry)
-{
-    xo_slice_t uid = xo_actor_entry_uid(entry);
-    xo_creation_t *creation = malloc(sizeof(*creation) + uid.size);
-    xo_msg_t *msg = creation ? xo_actor_spec_msg(entry->spec, uid, entry->class_name) : NULL;
-    if (creation != NULL) {
-        *creation = (xo_creation_t){.recovery = recovery, .size = uid.size};
-        memcpy(creation->uid, uid.data, uid.size);
-    }
-    recovery->left++;
-    if (msg != NULL && xo_endpoint_call(recovery->broker->endpoint, recovery->member->link, &msg,
-                                        XO_SEND_QUEUE, 0, on_created, creation, NULL) != NULL)
-        return;
-    recovery->left--;
-    xo_msg_destroy(&msg);
-    if (creation != NULL)
-        actor_failed(recovery, creation, "the broker is out of memory");
-    free(creation);
 }
 
 /* These were all. What the pool answers does not matter. */
@@ -200,9 +115,35 @@ static int by_incarnation(const xo_actor_entry_t *a, const xo_actor_entry_t *b)
     return (a->incarnation > b->incarnation) - (a->incarnation < b->incarnation);
 }
 
-void xo_broker_recover(xo_broker_t *broker, xo_member_t *member)
+static void begin_one(xo_recovery_t *recovery, xo_actor_entry_t *entry)
+{
+    recovery->left++;
+    recovery->all++;
+    if (xo_broker_create_again(recovery->broker, recovery, entry) < 0)
+        recovery->left--;
+}
+
+static void begin_all(xo_recovery_t *recovery)
 {
     xo_actor_entry_t *entry, *next;
+    xo_member_t *member = recovery->member;
+    DL_SORT(member->entries, by_incarnation);
+    DL_FOREACH_SAFE(member->entries, entry, next)
+    {
+        if (entry->state == XO_ACTOR_RUNNING)
+            entry->state = XO_ACTOR_RECOVERING;
+        if (entry->state == XO_ACTOR_FAILED)
+            xo_broker_say_failed(recovery->broker, entry);
+        else if (member->away && entry->spec != NULL)
+            begin_one(recovery, entry);
+    }
+    if (recovery->left > 1)
+        send_mark(recovery);
+    xo_broker_recovery_one_less(recovery, false);
+}
+
+void xo_broker_recover(xo_broker_t *broker, xo_member_t *member)
+{
     xo_broker_recovery_detach(member);
     if (member->entries == NULL) {
         if (member->away)
@@ -219,17 +160,32 @@ void xo_broker_recover(xo_broker_t *broker, xo_member_t *member)
     }
     *recovery = (xo_recovery_t){.broker = broker, .member = member, .left = 1};
     member->recovery = recovery;
-    DL_SORT(member->entries, by_incarnation);
-    DL_FOREACH_SAFE(member->entries, entry, next)
-    {
-        if (entry->state == XO_ACTOR_RUNNING)
-            entry->state = XO_ACTOR_RECOVERING;
-        if (member->away && entry->spec != NULL)
-            create_again(recovery, entry);
+    begin_all(recovery);
+}
+
+/* What its own policy makes of the end of its process. How long to wait is up to the pool's. */
+static void away(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason)
+{
+    char why[XO_ERROR_TEXT_BYTES];
+    entry->alone = false;
+    if (entry->spec == NULL) {
+        xo_broker_actor_down(broker, entry, reason);
+        return;
     }
-    if (recovery->left > 1)
-        send_mark(recovery);
-    one_less(recovery);
+    switch (
+        xo_actor_spec_ended(entry->spec, entry->member->end, xo_loop_now(broker->loop)).action) {
+    case XO_DECIDE_REMOVE:
+        xo_broker_actor_down(broker, entry, reason);
+        break;
+    case XO_DECIDE_FAIL:
+        xo_policy_explain(xo_actor_spec_policy(entry->spec), reason, why, sizeof(why));
+        xo_broker_give_up(broker, entry, why, xo_slice(NULL, 0));
+        break;
+    case XO_DECIDE_RESTART:
+        entry->state = XO_ACTOR_RECOVERING;
+        xo_publish_actor(broker->publish, entry);
+        break;
+    }
 }
 
 void xo_broker_actors_away(xo_broker_t *broker, xo_member_t *member, const char *reason)
@@ -238,18 +194,26 @@ void xo_broker_actors_away(xo_broker_t *broker, xo_member_t *member, const char 
     xo_broker_recovery_detach(member);
     DL_FOREACH_SAFE(member->entries, entry, next)
     {
-        if (entry->state == XO_ACTOR_FAILED)
-            continue; /* that stays so until somebody creates it, or its pool is gone */
-        if (entry->spec == NULL) {
-            xo_broker_actor_down(broker, entry, reason);
-            continue;
-        }
-        entry->state = XO_ACTOR_RECOVERING;
-        xo_publish_actor(broker->publish, entry);
+        if (entry->state != XO_ACTOR_FAILED) /* that stays so until it is revived or created */
+            away(broker, entry, reason);
     }
 }
 
 /* ---- specs that pools tell ---- */
+
+/* In a registry of this process they would be there twice, for nobody. */
+void xo_broker_save_specs(xo_broker_t *broker)
+{
+    if (strcmp(broker->options.registry, "memory:") != 0)
+        xo_publish_specs(broker->publish, &broker->directory);
+}
+
+static void set_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_actor_spec_t *spec)
+{
+    xo_directory_set_spec(entry, spec);
+    xo_directory_set_unsaved(&broker->directory, entry, true);
+    xo_broker_save_specs(broker);
+}
 
 static void do_without(xo_broker_t *broker, xo_actor_entry_t *entry, const char *why)
 {

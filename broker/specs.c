@@ -16,6 +16,8 @@ struct xo_actor_spec {
     size_t buffer_count;
     size_t *buffer_sizes; /* NULL: no buffers */
     size_t size;          /* of bytes */
+    xo_policy_t policy;
+    xo_policy_state_t *history; /* NULL: empty */
     char bytes[];
 };
 
@@ -56,7 +58,7 @@ xo_actor_spec_t *xo_actor_spec_create(xo_slice_t body, const xo_msg_t *from)
     xo_actor_spec_t *spec = malloc(sizeof(*spec) + size);
     if (spec == NULL)
         return NULL;
-    *spec = (xo_actor_spec_t){.body_size = body.size, .size = size};
+    *spec = (xo_actor_spec_t){.body_size = body.size, .size = size, .policy = xo_policy_default()};
     if (copy_buffers(spec, from, append(spec->bytes, body)) == 0)
         return spec;
     xo_actor_spec_destroy(spec);
@@ -68,6 +70,7 @@ void xo_actor_spec_destroy(xo_actor_spec_t *spec)
     if (spec == NULL)
         return;
     free(spec->buffer_sizes);
+    free(spec->history);
     free(spec);
 }
 
@@ -146,4 +149,27 @@ xo_msg_t *xo_actor_spec_msg(const xo_actor_spec_t *spec, xo_slice_t uid, const c
     if (msg != NULL && add_buffers(spec, msg) < 0)
         xo_msg_destroy(&msg);
     return msg;
+}
+
+/* ---- policy ---- */
+
+const xo_policy_t *xo_actor_spec_policy(const xo_actor_spec_t *spec)
+{
+    return &spec->policy;
+}
+
+/* There may be a million, most of which never fail. Without memory it is as if it had not. */
+xo_decision_t xo_actor_spec_ended(xo_actor_spec_t *spec, xo_end_t end, int64_t now_ns)
+{
+    xo_policy_state_t none = {0};
+    if (spec->history == NULL && end != XO_END_ASKED)
+        spec->history = calloc(1, xo_policy_state_bytes(&spec->policy));
+    return xo_policy_ended(&spec->policy, spec->history ? spec->history : &none, end, now_ns,
+                           (uint32_t)xo_random_id());
+}
+
+void xo_actor_spec_forgive(xo_actor_spec_t *spec)
+{
+    free(spec->history);
+    spec->history = NULL;
 }

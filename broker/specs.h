@@ -4,6 +4,7 @@
 #ifndef XO_BROKER_SPECS_H
 #define XO_BROKER_SPECS_H
 
+#include "broker/policy.h"
 #include "libxo/msg.h"
 
 /* All specs of one pool together; one that would go beyond it is not kept. */
@@ -21,5 +22,11 @@ void xo_actor_spec_pack(const xo_actor_spec_t *spec, xo_buf_t *out);
 xo_actor_spec_t *xo_actor_spec_unpack(xo_slice_t bytes);
 /* The request that creates the actor `uid` of this class again. NULL: ENOMEM. */
 xo_msg_t *xo_actor_spec_msg(const xo_actor_spec_t *spec, xo_slice_t uid, const char *class_name);
+
+/* ---- when it is created again, and when no more ---- */
+const xo_policy_t *xo_actor_spec_policy(const xo_actor_spec_t *spec);
+/* The process with the actor ended, or its creation failed (XO_END_FAILED). */
+xo_decision_t xo_actor_spec_ended(xo_actor_spec_t *spec, xo_end_t end, int64_t now_ns);
+void xo_actor_spec_forgive(xo_actor_spec_t *spec); /* forgets what it remembers of restarts */
 
 #endif

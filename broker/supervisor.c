@@ -142,24 +142,20 @@ static void restart_later(xo_run_t *run, int64_t delay_ns, const char *reason)
 
 static void give_up(xo_run_t *run, const char *reason)
 {
-    const xo_policy_t *policy = &run->spec->policy;
     char text[XO_ERROR_TEXT_BYTES];
-    snprintf(text, sizeof(text), "%.256s; given up after %u restarts within %" PRId64 " s", reason,
-             policy->intensity, policy->period_ns / (1000 * XO_MS));
+    xo_policy_explain(&run->spec->policy, reason, text, sizeof(text));
     for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m)) {
         xo_member_set_state(m, XO_POOL_FAILED);
         xo_supervisor_tell(m->supervisor, m, XO_FACT_FAILED, text);
     }
 }
 
-static void follow_policy(xo_run_t *run, bool normal, const char *reason)
+static void follow_policy(xo_run_t *run, xo_end_t end, const char *reason)
 {
     xo_loop_update(run->member->supervisor->loop);
-    xo_policy_state_t none = {0};
     xo_decision_t decision =
-        xo_policy_ended(&run->spec->policy, run->asked_to_die ? &none : &run->history, normal,
+        xo_policy_ended(&run->spec->policy, &run->history, end,
                         xo_loop_now(run->member->supervisor->loop), random_bits());
-    run->asked_to_die = false;
     if (decision.action == XO_DECIDE_RESTART)
         restart_later(run, decision.delay_ns, reason);
     else if (decision.action == XO_DECIDE_FAIL)
@@ -169,7 +165,7 @@ static void follow_policy(xo_run_t *run, bool normal, const char *reason)
 }
 
 /* Nothing of it runs any more: what now? The run may be gone when this returns. */
-static void after_end(xo_run_t *run, bool normal, const char *reason)
+static void after_end(xo_run_t *run, xo_end_t end, const char *reason)
 {
     xo_supervisor_t *supervisor = run->member->supervisor;
     xo_error_t why;
@@ -182,7 +178,7 @@ static void after_end(xo_run_t *run, bool normal, const char *reason)
         xo_member_wake(run->member, false, &why);
         remove_pools(run, reason);
     } else {
-        follow_policy(run, normal, reason);
+        follow_policy(run, end, reason);
     }
 }
 
@@ -207,21 +203,31 @@ static void explain_end(const xo_run_t *run, int status, char *text, size_t size
                  line[0] ? ": " : "", line);
 }
 
+static xo_end_t kind_of_end(const xo_run_t *run, int status)
+{
+    if (run->asked_to_die)
+        return XO_END_ASKED;
+    return status == 0 ? XO_END_NORMAL : XO_END_FAILED;
+}
+
 static void on_ended(xo_process_t *process, int status, void *arg)
 {
     xo_run_t *run = arg;
     xo_supervisor_t *supervisor = run->member->supervisor;
     char reason[XO_ERROR_TEXT_BYTES];
+    xo_end_t end = kind_of_end(run, status);
     explain_end(run, status, reason, sizeof(reason));
     xo_process_destroy(process);
     run->process = NULL;
     run->cause[0] = 0;
+    run->asked_to_die = false;
     supervisor->processes--;
     for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m)) {
         xo_timer_stop(&m->timer);
+        m->end = end;
         xo_supervisor_mark_down(supervisor, m, reason);
     }
-    after_end(run, status == 0, reason);
+    after_end(run, end, reason);
     check_stopped(supervisor);
 }
 
@@ -255,7 +261,7 @@ static void launch(xo_run_t *run)
 {
     xo_error_t err;
     if (try_launch(run, &err) < 0)
-        after_end(run, false, err.text);
+        after_end(run, XO_END_FAILED, err.text);
 }
 
 static void kill_because(xo_run_t *run, const char *cause)

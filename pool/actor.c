@@ -77,13 +77,29 @@ void xoi_actor_unpin(xo_actor_t *actor)
         actor_free(actor);
 }
 
-static void reject_waiting(xo_actor_t *actor, const char *why)
+static xo_request_t *first_waiting(const xo_actor_t *actor)
+{
+    xo_request_t *first = actor->mailbox;
+    xo_request_t *other = actor->express;
+    if (!first || !other)
+        return first ? first : other;
+    return first->arrival < other->arrival ? first : other;
+}
+
+/* If it will be tried once more, they wait for that. */
+static void end_waiting(xo_actor_t *actor, const char *why)
 {
     xo_request_t *request;
-    while ((request = actor->mailbox ? actor->mailbox : actor->express)) {
+    bool comes = xoi_failed_waits(actor->pool, xo_actor_uid(actor));
+    while ((request = first_waiting(actor))) {
         xoi_mailbox_remove(actor, request);
-        xoi_request_absent(request, why);
+        if (!comes || !xoi_hold(request))
+            xoi_request_absent(request, why);
     }
+    if (comes)
+        xoi_watchers_hold(actor);
+    else
+        xoi_watchers_tell(actor, why);
 }
 
 /* Takes the actor out of the table; what waits is answered. The caller has it pinned. */
@@ -96,8 +112,7 @@ static void actor_leave(xo_actor_t *actor, const char *why)
     xoi_table_remove(&pool->by_uid, hash_of(xo_actor_uid(actor)), actor);
     DL_DELETE2(pool->actors, actor, older, newer);
     DL_APPEND2(pool->gone, actor, older, newer);
-    reject_waiting(actor, why);
-    xoi_watchers_tell(actor, why);
+    end_waiting(actor, why);
     xoi_room_waiters_call(actor);
 }
 
@@ -137,7 +152,6 @@ void xoi_actor_created(xo_actor_t *actor, xo_request_t *request, xo_msg_t **answ
         actor_leave(actor, why ? why : "its creation failed");
         return;
     }
-    xoi_failed_remove(pool, xo_actor_uid(actor));
     xo_msg_destroy(answer);
     *answer = xo_msg_create(&(xo_header_t){.kind = XO_RESULT}, xoi_reference(actor));
     actor->state = XOI_ACTOR_RUNNING;
@@ -147,6 +161,7 @@ void xoi_actor_created(xo_actor_t *actor, xo_request_t *request, xo_msg_t **answ
     pool->stats.actors++;
     xoi_mailbox_sort(actor);
     xoi_announce_up(actor, request);
+    xoi_failed_remove(pool, xo_actor_uid(actor));
 }
 
 /* The reason is in the place of a method's name: who destroys may say why. */

@@ -298,6 +298,7 @@ void xoi_joined_unlink(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error_
     pool->broker_link = NULL;
     xo_link_decref(link);
     xo_timer_stop(&pool->heartbeat);
+    xoi_no_more_tries(pool);
     if (pool->has_joined) {
         relink_later(pool);
         return;

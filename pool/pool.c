@@ -34,6 +34,8 @@ static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *m
             on_pool_down(pool, msg);
         else if (xo_slice_eq_str(header->method, "pool.recovered"))
             xoi_recovered_event(pool, msg);
+        else if (xo_slice_eq_str(header->method, "actor.failed"))
+            xoi_failed_event(pool, msg);
         else if (xo_slice_eq_str(header->method, "stop"))
             xoi_stop_wanted(pool);
     }
@@ -138,6 +140,7 @@ void xo_pool_destroy(xo_pool_t *pool)
     xoi_stop_end(pool);
     if (pool->endpoint) {
         xoi_recovered(pool);
+        xoi_no_more_tries(pool);
         xoi_lookups_end(pool);
         xoi_confirmations_end(pool);
         end_actors(pool);

@@ -268,6 +268,7 @@ void xoi_watch(xo_actor_t *actor, xo_request_t *request);
 void xoi_watch_cancel(xo_request_t *request);
 void xoi_watch_unlinked(xo_pool_t *pool, const xo_link_t *link);
 void xoi_watchers_tell(xo_actor_t *actor, const char *reason);
+void xoi_watchers_hold(xo_actor_t *actor); /* until it is created after all */
 
 /* lookup.c */
 void xoi_lookup(xo_request_t *request);
@@ -295,12 +296,8 @@ void xoi_all_requested(xo_pool_t *pool);
 void xoi_recovered(xo_pool_t *pool);
 void xoi_recovered_event(xo_pool_t *pool, const xo_msg_t *event);
 bool xoi_adopts(const xo_request_t *request);
-/* It could not be created again; what its callers hear until it is created. NULL: it could, or
- * never was. */
-void xoi_failed_add(xo_actor_t *actor, const xo_msg_t *answer);
-void xoi_failed_remove(xo_pool_t *pool, xo_slice_t uid);
-const char *xoi_failed_why(const xo_pool_t *pool, xo_slice_t uid);
-void xoi_failed_free(xo_pool_t *pool);
+/* Nobody will try again what could not be created: its callers hear so. */
+void xoi_no_more_tries(xo_pool_t *pool);
 /* The trace that marks what its creation causes; empty: it is not created again. */
 xo_slice_t xoi_again(const xo_request_t *request);
 /* Before the host sees a create; and what "actor.up" says of it then. */
@@ -312,6 +309,18 @@ int xoi_confirm(xo_request_t *request, xo_msg_t **msg);
 /* Takes over where the answer goes, and the answer. */
 void xoi_confirm_first(xoi_confirmation_t *confirmation, xo_return_t *to, xo_msg_t **answer);
 void xoi_confirmations_end(xo_pool_t *pool);
+
+/* failed.c */
+/* It could not be created again: its callers wait, until it is or the broker has given it up. */
+void xoi_failed_add(xo_actor_t *actor, const xo_msg_t *answer);
+/* "actor.failed": the broker has. */
+void xoi_failed_event(xo_pool_t *pool, const xo_msg_t *event);
+void xoi_failed_remove(xo_pool_t *pool, xo_slice_t uid);
+/* What its callers hear. NULL: it could be created, or never was. */
+const char *xoi_failed_why(const xo_pool_t *pool, xo_slice_t uid);
+bool xoi_failed_waits(const xo_pool_t *pool, xo_slice_t uid); /* for another try */
+void xoi_failed_settle(xo_pool_t *pool);                      /* none does any more */
+void xoi_failed_free(xo_pool_t *pool);
 
 /* stop.c */
 int xoi_stop_init(xo_pool_t *pool, pid_t owner, xo_error_t *err);

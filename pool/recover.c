@@ -4,7 +4,8 @@
  * From its start until its broker has requested all creations, the next process of such a pool
  * holds what comes for actors that it lacks: to who has a reference, an actor that is being created
  * again is slow, not gone. It does not hold for longer: an actor's creation may ask for one that
- * never was.
+ * never was. What could not be created again is held until the broker has tried it once more, or
+ * has said that it will not.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -48,13 +49,19 @@ static xoi_held_t *need_held(xo_pool_t *pool, xo_slice_t uid)
     return NULL;
 }
 
+static bool may_come(const xo_pool_t *pool, xo_slice_t uid)
+{
+    return xoi_failed_why(pool, uid) ? xoi_failed_waits(pool, uid) : pool->holding;
+}
+
 bool xoi_hold(xo_request_t *request)
 {
     xo_pool_t *pool = request->pool;
-    xoi_held_t *held =
-        pool->holding ? need_held(pool, xo_msg_header(request->msg)->target_uid) : NULL;
+    xo_slice_t uid = xo_msg_header(request->msg)->target_uid;
+    xoi_held_t *held = may_come(pool, uid) ? need_held(pool, uid) : NULL;
     if (!held)
         return false;
+    request->actor = NULL;
     request->held = held;
     DL_APPEND(held->requests, request);
     return true;
@@ -98,11 +105,31 @@ void xoi_held_cancel(xo_request_t *request)
                        "cancelled while it waited for the actor to come back");
 }
 
+static xoi_held_t *first_in_vain(const xo_pool_t *pool)
+{
+    xoi_held_t *held = pool->held;
+    while (held && may_come(pool, xo_slice(held->uid, held->uid_size)))
+        held = held->hh.next;
+    return held;
+}
+
+static void let_go_in_vain(xo_pool_t *pool)
+{
+    xoi_held_t *held;
+    while ((held = first_in_vain(pool)))
+        let_go(pool, held);
+}
+
 void xoi_all_requested(xo_pool_t *pool)
 {
     pool->holding = false;
-    while (pool->held)
-        let_go(pool, pool->held);
+    let_go_in_vain(pool);
+}
+
+void xoi_no_more_tries(xo_pool_t *pool)
+{
+    xoi_failed_settle(pool);
+    let_go_in_vain(pool);
 }
 
 void xoi_recovered(xo_pool_t *pool)
@@ -204,10 +231,17 @@ void xoi_spec_take(xo_request_t *request)
         set_none(request, "its pool is out of memory");
 }
 
+static bool is_tried_again(const xo_request_t *request)
+{
+    return xoi_again(request).size > 0 &&
+           xoi_failed_why(request->pool, xo_msg_header(request->msg)->target_uid);
+}
+
 bool xoi_spec_is_new(const xo_request_t *request)
 {
     const xo_pool_t *pool = request->pool;
-    return pool->keep_specs && !(pool->recovering && xoi_asked_by_broker(request));
+    bool recovers = pool->recovering && xoi_asked_by_broker(request);
+    return pool->keep_specs && !recovers && !is_tried_again(request);
 }
 
 void xoi_spec_pack(const xo_request_t *request, xo_buf_t *out)

@@ -69,6 +69,7 @@ void xo_pool_stop(xo_pool_t *pool, uint32_t timeout_ms, void (*done)(xo_pool_t *
     post_destroy(actor);
     pool->stopping = true;
     xoi_recovered(pool);
+    xoi_no_more_tries(pool);
     xo_defer_start(&pool->stop_check);
 }
 

@@ -60,3 +60,13 @@ void xoi_watchers_tell(xo_actor_t *actor, const char *reason)
             xoi_request_close_value(request, xoi_pack_scratch(pool, "s", reason));
     }
 }
+
+void xoi_watchers_hold(xo_actor_t *actor)
+{
+    while (actor->watchers) {
+        xo_request_t *request = actor->watchers;
+        take_out(request);
+        if (!xoi_hold(request))
+            xoi_request_absent(request, NULL);
+    }
+}

@@ -160,29 +160,136 @@ static void actors_are_created_in_order_all_at_once(void **state)
     assert_non_null(entry_of(w, "first")->spec);
 }
 
-static void one_that_fails_stays_failed(void **state)
+/* Answers the oldest request: the creation of `bad` with an error. */
+static void serve(world_t *w, const char *bad)
+{
+    const xo_header_t *header = xo_msg_header(w->f->b->inbox[w->f->b->first].msg);
+    bool fails = header->kind == XO_CREATE && xo_slice_eq_str(header->target_uid, bad);
+    if (fails)
+        expect_create(w, bad); /* each time the same request */
+    answer(w, fails ? "the test says no" : NULL);
+}
+
+/* Serves until `uid` has no other try before it, in a pool that is ready; says how many there
+ * were. */
+static int tries_until_failed(world_t *w, const char *uid)
+{
+    fixture_t *f = w->f;
+    int tries = 0;
+    while (entry_of(w, uid)->state != XO_ACTOR_FAILED || w->member->state != XO_POOL_READY) {
+        UNTIL(f->b->first < f->b->count ||
+              (entry_of(w, uid)->state == XO_ACTOR_FAILED && w->member->state == XO_POOL_READY));
+        if (f->b->first == f->b->count)
+            break;
+        tries += xo_msg_header(f->b->inbox[f->b->first].msg)->kind == XO_CREATE;
+        serve(w, uid);
+    }
+    return tries;
+}
+
+/* The end of the process was the first restart of the five that are fine. */
+static void one_that_fails_is_tried_again_and_then_given_up(void **state)
 {
     world_t *w = *state;
     fixture_t *f = w->f;
     up(w, "bad", 1, "");
-    up(w, "good", 2, "");
-    UNTIL(entry_of(w, "good"));
-    size_t before = f->b->count;
+    UNTIL(entry_of(w, "bad"));
+    int events = f->b->events;
     die_and_come_back(w);
-    UNTIL(f->b->count == before + 3);
-    answer(w, "the test says no");
-    up(w, "good", 10, NULL);
-    answer(w, NULL);
-    answer(w, NULL);
+    assert_int_equal(tries_until_failed(w, "bad"), 5);
+    assert_non_null(strstr(entry_of(w, "bad")->reason, "the test says no; given up after 5"));
+    assert_non_null(entry_of(w, "bad")->spec);
+    UNTIL(f->b->events == events + 2); /* actor.failed, pool.recovered */
+    die_and_come_back(w);
+    assert_int_equal(w->member->state, XO_POOL_RECOVERING);
+    UNTIL(f->b->events == events + 3); /* the next process hears of it, too */
     expect_barrier(w);
     answer(w, NULL);
     UNTIL(w->member->state == XO_POOL_READY);
     assert_int_equal(entry_of(w, "bad")->state, XO_ACTOR_FAILED);
-    assert_null(entry_of(w, "bad")->spec);
-    assert_int_equal(entry_of(w, "good")->state, XO_ACTOR_RUNNING);
+}
+
+/* Its pool does not wait for it. */
+static void one_that_fails_at_first_comes_back(void **state)
+{
+    world_t *w = *state;
+    fixture_t *f = w->f;
+    up(w, "late", 1, "");
+    up(w, "good", 2, "");
+    UNTIL(entry_of(w, "good"));
     die_and_come_back(w);
-    assert_int_equal(entry_of(w, "bad")->state, XO_ACTOR_FAILED);
-    assert_non_null(strstr(entry_of(w, "bad")->reason, "the test says no"));
+    UNTIL(f->b->first < f->b->count);
+    serve(w, "late");
+    up(w, "good", 10, NULL);
+    while (w->member->state != XO_POOL_READY) {
+        UNTIL(f->b->first < f->b->count || w->member->state == XO_POOL_READY);
+        const xo_header_t *header = xo_msg_header(f->b->inbox[f->b->first].msg);
+        if (f->b->first < f->b->count && header->kind == XO_CREATE &&
+            xo_slice_eq_str(header->target_uid, "late"))
+            break; /* before the pool was ready; not answered yet */
+        if (f->b->first < f->b->count)
+            serve(w, "late");
+    }
+    assert_int_equal(entry_of(w, "late")->state, XO_ACTOR_RECOVERING);
+    assert_non_null(strstr(entry_of(w, "late")->reason, "the test says no"));
+    UNTIL(f->b->first < f->b->count);
+    expect_create(w, "late");
+    up(w, "late", 11, NULL);
+    answer(w, NULL);
+    UNTIL(entry_of(w, "late")->state == XO_ACTOR_RUNNING);
+    assert_non_null(entry_of(w, "late")->spec);
+    assert_null(entry_of(w, "late")->reason);
+}
+
+static void one_that_waits_begins_anew_with_its_pool(void **state)
+{
+    world_t *w = *state;
+    fixture_t *f = w->f;
+    up(w, "bad", 1, "");
+    UNTIL(entry_of(w, "bad"));
+    die_and_come_back(w);
+    UNTIL(f->b->first < f->b->count);
+    for (int i = 0; i < 2;) { /* the next one is not at once */
+        UNTIL(f->b->first < f->b->count);
+        i += xo_msg_header(f->b->inbox[f->b->first].msg)->kind == XO_CREATE;
+        serve(w, "bad");
+    }
+    UNTIL(entry_of(w, "bad")->alone && w->broker->creations != NULL);
+    w->member->generation++;
+    die_and_come_back(w);
+    assert_false(entry_of(w, "bad")->alone);
+    UNTIL(w->broker->creations == NULL); /* the old try comes to nothing */
+    UNTIL(f->b->first < f->b->count);
+    up(w, "bad", 10, NULL);
+    while (w->member->state != XO_POOL_READY) {
+        UNTIL(f->b->first < f->b->count || w->member->state == XO_POOL_READY);
+        if (f->b->first < f->b->count)
+            answer(w, NULL);
+    }
+    assert_int_equal(entry_of(w, "bad")->state, XO_ACTOR_RUNNING);
+}
+
+/* Its own deaths count for an actor, too, and those that somebody asked for do not. */
+static void one_whose_process_dies_too_often_is_given_up(void **state)
+{
+    world_t *w = *state;
+    fixture_t *f = w->f;
+    up(w, "alice", 1, "");
+    UNTIL(entry_of(w, "alice"));
+    for (int i = 0; i < 9; i++) {
+        w->member->end = XO_END_ASKED;
+        xo_broker_actors_away(w->broker, w->member, "it was killed");
+        assert_int_equal(entry_of(w, "alice")->state, XO_ACTOR_RECOVERING);
+    }
+    for (int i = 0; i < 5; i++) {
+        w->member->end = XO_END_FAILED;
+        xo_broker_actors_away(w->broker, w->member, "it died");
+        assert_int_equal(entry_of(w, "alice")->state, XO_ACTOR_RECOVERING);
+    }
+    xo_broker_actors_away(w->broker, w->member, "it died");
+    assert_int_equal(entry_of(w, "alice")->state, XO_ACTOR_FAILED);
+    assert_string_equal(entry_of(w, "alice")->reason,
+                        "it died; given up after 5 restarts within 60 s");
 }
 
 static void a_recovering_pool_that_is_silent_is_suspect(void **state)
@@ -278,7 +385,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(actors_are_created_in_order_all_at_once),
-        TEST(one_that_fails_stays_failed),
+        TEST(one_that_fails_is_tried_again_and_then_given_up),
+        TEST(one_that_fails_at_first_comes_back),
+        TEST(one_that_waits_begins_anew_with_its_pool),
+        TEST(one_whose_process_dies_too_often_is_given_up),
         TEST(a_recovering_pool_that_is_silent_is_suspect),
         TEST(a_pool_that_dies_on_its_way_back_begins_anew),
         TEST(without_actors_it_is_back_at_once),

@@ -160,8 +160,9 @@ static void what_the_registry_holds_gets_its_types_back(void **state)
     static const xo_field_t fields[] = {{"uid", {"a%00b", 5}},
                                         {"incarnation", {"12", 2}},
                                         {"state", {"running", 7}},
-                                        {"pid", {"many", 4}}};
-    static const xo_record_t record = {"a%00b@01", fields, 4};
+                                        {"pid", {"many", 4}},
+                                        {"traceback", {"one\n\ttwo\n", 9}}};
+    static const xo_record_t record = {"a%00b@01", fields, 5};
     xo_buf_t out = XO_BUF_INIT;
     xo_slice_t value, uid;
     int64_t incarnation;
@@ -176,6 +177,8 @@ static void what_the_registry_holds_gets_its_types_back(void **state)
     assert_string_equal(text, "a%00b@01");
     assert_int_equal(xo_map_get_str(map, "pid", text, sizeof text), 0);
     assert_string_equal(text, "many"); /* better than nothing */
+    assert_int_equal(xo_map_get_str(map, "traceback", text, sizeof text), 0);
+    assert_string_equal(text, "one\n\ttwo\n");
     assert_int_equal(xo_map_get(map, "uid", &value), 0);
     xo_reader_t reader = xo_reader(value);
     assert_int_equal(xo_read_bin(&reader, &uid), 0);

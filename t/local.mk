@@ -43,6 +43,7 @@ unit_tests = \
 	t/pack \
 	t/policy \
 	t/pool \
+	t/pool-again \
 	t/pool-delivery \
 	t/pool-env \
 	t/pool-join \
@@ -175,6 +176,7 @@ noinst_HEADERS += \
 	t/module-probe.h \
 	t/module-world.h \
 	t/node.h \
+	t/pool-broker.h \
 	t/pool-world.h \
 	t/registry-support.h \
 	t/scratch.h \
@@ -231,9 +233,10 @@ t_ways_SOURCES = t/node.c t/ways.c
 
 # Pools.
 t_pool_SOURCES = t/pool.c $(pool_world)
+t_pool_again_SOURCES = t/pool-again.c t/pool-broker.c $(pool_world)
 t_pool_delivery_SOURCES = t/pool-delivery.c $(pool_world)
 t_pool_join_SOURCES = t/pool-join.c $(pool_world)
-t_pool_recover_SOURCES = t/pool-recover.c $(pool_world)
+t_pool_recover_SOURCES = t/pool-recover.c t/pool-broker.c $(pool_world)
 t_pool_threads_SOURCES = t/pool-threads.c $(pool_world)
 t_pool_turns_SOURCES = t/pool-turns.c $(pool_world)
 t_pool_watch_SOURCES = t/pool-watch.c $(pool_world)

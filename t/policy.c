@@ -1,5 +1,9 @@
 /* Restart policy: what is decided when a pool's process ends. No process, no clock. */
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "broker/policy.h"
 #include "t/unit.h"
 
@@ -9,7 +13,7 @@
 static xo_decide_t action(const xo_policy_t *policy, xo_policy_state_t *state, bool normal,
                           int64_t now)
 {
-    return xo_policy_ended(policy, state, normal, now, 0).action;
+    return xo_policy_ended(policy, state, normal ? XO_END_NORMAL : XO_END_FAILED, now, 0).action;
 }
 
 static void permanent_is_always_restarted(void **unused)
@@ -94,7 +98,7 @@ static void backoff_doubles_up_to_its_limit(void **unused)
     policy.backoff_ns = 10 * MS;
     policy.backoff_max_ns = 100 * MS;
     for (size_t i = 0; i < sizeof(expected_ms) / sizeof(*expected_ms); i++) {
-        xo_decision_t decision = xo_policy_ended(&policy, &state, false, SECOND, 0);
+        xo_decision_t decision = xo_policy_ended(&policy, &state, XO_END_FAILED, SECOND, 0);
         assert_int_equal(decision.action, XO_DECIDE_RESTART);
         assert_int_equal(decision.delay_ns, expected_ms[i] * MS);
     }
@@ -106,9 +110,10 @@ static void backoff_begins_anew_after_a_quiet_period(void **unused)
     xo_policy_state_t state = {0};
     (void)unused;
     policy.period_ns = 10 * SECOND;
-    int64_t first = xo_policy_ended(&policy, &state, false, SECOND, 0).delay_ns;
-    assert_true(xo_policy_ended(&policy, &state, false, 2 * SECOND, 0).delay_ns > first);
-    assert_int_equal(xo_policy_ended(&policy, &state, false, 20 * SECOND, 0).delay_ns, first);
+    int64_t first = xo_policy_ended(&policy, &state, XO_END_FAILED, SECOND, 0).delay_ns;
+    assert_true(xo_policy_ended(&policy, &state, XO_END_FAILED, 2 * SECOND, 0).delay_ns > first);
+    assert_int_equal(xo_policy_ended(&policy, &state, XO_END_FAILED, 20 * SECOND, 0).delay_ns,
+                     first);
 }
 
 static void jitter_is_between_half_and_all(void **unused)
@@ -120,13 +125,107 @@ static void jitter_is_between_half_and_all(void **unused)
     policy.backoff_ns = 100 * MS;
     for (size_t i = 0; i < sizeof(randoms) / sizeof(*randoms); i++) {
         xo_policy_state_t state = {0};
-        xo_policy_ended(&policy, &state, false, SECOND, randoms[i]); /* the first is at once */
-        int64_t delay = xo_policy_ended(&policy, &state, false, SECOND, randoms[i]).delay_ns;
+        xo_policy_ended(&policy, &state, XO_END_FAILED, SECOND,
+                        randoms[i]); /* the first is at once */
+        int64_t delay =
+            xo_policy_ended(&policy, &state, XO_END_FAILED, SECOND, randoms[i]).delay_ns;
         assert_in_range(delay, 50 * MS, 100 * MS);
         assert_true(delay >= last);
         last = delay;
     }
     assert_int_equal(last, 100 * MS);
+}
+
+static void what_was_asked_for_is_not_remembered(void **unused)
+{
+    xo_policy_t policy = xo_policy_default();
+    xo_policy_state_t state = {0};
+    (void)unused;
+    policy.intensity = 1;
+    for (int i = 0; i < 9; i++) {
+        xo_decision_t decision = xo_policy_ended(&policy, &state, XO_END_ASKED, SECOND, UINT32_MAX);
+        assert_int_equal(decision.action, XO_DECIDE_RESTART);
+        assert_int_equal(decision.delay_ns, 0);
+    }
+    assert_int_equal(action(&policy, &state, false, SECOND), XO_DECIDE_RESTART);
+    assert_int_equal(action(&policy, &state, false, SECOND), XO_DECIDE_FAIL);
+}
+
+/* Of a million actors each remembers no more than its policy looks at; the sanitizers see it. */
+static void history_needs_no_more_than_its_bytes(void **unused)
+{
+    xo_policy_t policy = xo_policy_default();
+    (void)unused;
+    policy.intensity = 3;
+    policy.period_ns = 10 * SECOND;
+    xo_policy_state_t *state = calloc(1, xo_policy_state_bytes(&policy));
+    assert_non_null(state);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(action(&policy, state, false, i * 5 * SECOND), XO_DECIDE_RESTART);
+    assert_int_equal(action(&policy, state, false, 96 * SECOND), XO_DECIDE_RESTART);
+    assert_int_equal(action(&policy, state, false, 97 * SECOND), XO_DECIDE_FAIL);
+    free(state);
+}
+
+/* ---- from a message ---- */
+
+static int set(xo_policy_t *policy, const char *key, const char *format, ...)
+{
+    xo_error_t err;
+    va_list args;
+    xo_buf_t value = XO_BUF_INIT;
+    va_start(args, format);
+    assert_int_equal(xo_pack_vformat(&value, format, args), 0);
+    va_end(args);
+    xo_reader_t reader = xo_reader(xo_buf_slice(&value));
+    int rc = xo_policy_set(policy, xo_slice_str(key), &reader, &err);
+    if (rc == 0)
+        assert_true(xo_reader_done(&reader));
+    else
+        assert_non_null(strstr(err.text, key));
+    xo_buf_free(&value);
+    return rc;
+}
+
+static void keys_are_set(void **unused)
+{
+    xo_policy_t policy = xo_policy_default();
+    (void)unused;
+    assert_int_equal(set(&policy, "restart", "s", "temporary"), 0);
+    assert_int_equal(set(&policy, "intensity", "i", 64), 0);
+    assert_int_equal(set(&policy, "period_ms", "i", 3), 0);
+    assert_int_equal(set(&policy, "backoff_ms", "i", 0), 0);
+    assert_int_equal(set(&policy, "backoff_max_ms", "i", INT32_MAX), 0);
+    assert_int_equal(policy.restart, XO_RESTART_TEMPORARY);
+    assert_int_equal(policy.intensity, 64);
+    assert_int_equal(policy.period_ns, 3 * MS);
+    assert_int_equal(policy.backoff_ns, 0);
+    assert_int_equal(policy.backoff_max_ns, INT32_MAX * MS);
+}
+
+static void wrong_values_are_refused(void **unused)
+{
+    static const char *const numbers[] = {"intensity", "period_ms", "backoff_ms", "backoff_max_ms"};
+    xo_policy_t policy = xo_policy_default(), before = policy;
+    char text[64];
+    (void)unused;
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(set(&policy, numbers[i], "i", -1), -1);
+        assert_int_equal(set(&policy, numbers[i], "I", (int64_t)INT32_MAX + 1), -1);
+        assert_int_equal(set(&policy, numbers[i], "s", "5"), -1);
+        assert_int_equal(set(&policy, numbers[i], "f", 1.5), -1);
+        assert_int_equal(errno, EINVAL);
+    }
+    assert_int_equal(set(&policy, "intensity", "i", XO_INTENSITY_MAX + 1), -1);
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = 0;
+    assert_int_equal(set(&policy, "restart", "s", text), -1);
+    assert_int_equal(set(&policy, "restart", "s", "always"), -1);
+    assert_int_equal(set(&policy, "restart", "n"), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(set(&policy, "color", "s", "red"), -1);
+    assert_int_equal(errno, ENOENT);
+    assert_memory_equal(&policy, &before, sizeof policy);
 }
 
 static void names_are_read_and_written(void **unused)
@@ -156,6 +255,10 @@ int main(void)
         cmocka_unit_test(backoff_doubles_up_to_its_limit),
         cmocka_unit_test(backoff_begins_anew_after_a_quiet_period),
         cmocka_unit_test(jitter_is_between_half_and_all),
+        cmocka_unit_test(what_was_asked_for_is_not_remembered),
+        cmocka_unit_test(history_needs_no_more_than_its_bytes),
+        cmocka_unit_test(keys_are_set),
+        cmocka_unit_test(wrong_values_are_refused),
         cmocka_unit_test(names_are_read_and_written),
     };
     return run_tap(tests);

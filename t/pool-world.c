@@ -126,6 +126,13 @@ const xo_host_ops_t fake_ops = {.language = "test",
                                 .bypass = fake_bypass,
                                 .stop = fake_stop};
 
+void host_fail_one(world_t *world, size_t index)
+{
+    xo_request_t *request = world->host.held[index];
+    forget(&world->host, index);
+    xo_request_fail(request, XO_CODE_METHOD, "the test says no");
+}
+
 void host_release_one(world_t *world, size_t index)
 {
     assert_true(index < world->host.held_count);

@@ -50,6 +50,7 @@ void world_open(world_t *world); /* makes the pool (as world->options say) and t
 
 extern const xo_host_ops_t fake_ops;
 void host_release_one(world_t *world, size_t index); /* ends held[index] with 1 */
+void host_fail_one(world_t *world, size_t index);    /* ends it with MethodError */
 bool log_is(const world_t *world, const char *text);
 
 /* Runs the loop until `done(arg)`; fails the test after WAIT_MS. */

@@ -24,6 +24,32 @@ class Picky(xo.Actor):
         os._exit(3)
 
 
+class Late(xo.Actor):
+    """Cannot be created again as long as a file has something in it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    async def __post_create__(self):
+        left = self.take()
+        if left:
+            raise LookupError(f"{left} more")
+
+    def take(self):
+        with open(self.path, "r+", encoding="utf-8") as file:
+            left = len(file.read())
+            file.truncate(max(left - 1, 0))
+        return left
+
+    def touch(self):
+        return True
+
+
+async def events(address, kind):
+    found = await xo.ActorRef(address, "xo.broker").events("$-1000", 1000)
+    return [event for event in found if event["type"] == kind]
+
+
 async def start():
     pool = await xo.create_actor_pool("127.0.0.1", n_process=2, auto_recover="actor")
     return (pool, *pool.sub_processes)
@@ -36,10 +62,19 @@ async def one_that_could_not_be_created_again(path):
         os.unlink(path)
         await xo.kill_actor(ref)
         await xo.wait_actor_pool_recovered(one)
-        for call in (ref.touch(), xo.actor_ref(one, "picky"), xo.actor_ref(two, "picky")):
+        with pytest.raises(xo.ActorNotExist, match="FileNotFoundError.*given up after 5 restarts"):
+            await ref.touch()
+        for address in (one, two):
             with pytest.raises(xo.ActorNotExist, match="FileNotFoundError"):
-                await call
+                await xo.actor_ref(address, "picky")
         assert not await xo.has_actor(ref)
+        (failed,) = await events(two, "actor.failed")
+        tries = await events(two, "actor.restart")
+        assert len(tries) == 5, "the kill that was asked for is none"
+        for event in (*tries, failed):
+            assert event["uid"] == "picky" and "FileNotFoundError" in event["reason"]
+            assert event["traceback"].startswith("Traceback")
+            assert "in __init__" in event["traceback"] and path in event["traceback"]
         with open(path, "w", encoding="utf-8"):
             pass
         await xo.create_actor(Picky, path, uid="picky", address=one)
@@ -53,6 +88,28 @@ def test_an_actor_that_could_not_be_created_again(tmp_path):
     path = tmp_path / "condition"
     path.write_text("")
     asyncio.run(asyncio.wait_for(one_that_could_not_be_created_again(str(path)), DEADLINE_S))
+
+
+async def one_that_comes_back_in_the_end(path):
+    pool, one, two = await start()
+    async with pool:
+        ref = await xo.create_actor(Late, path, uid="late", address=one)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("...")
+        await xo.kill_actor(ref)
+        await xo.wait_actor_pool_recovered(one)
+        assert await ref.touch(), "callers wait"
+        tries = await events(two, "actor.restart")
+        assert [event["reason"].split()[1] for event in tries] == ["3", "2", "1"]
+        assert all("in __post_create__" in event["traceback"] for event in tries)
+        assert not await events(two, "actor.failed")
+        assert await xo.actor_ref(two, "late") == ref
+
+
+def test_an_actor_that_is_created_again_in_the_end(tmp_path):
+    path = tmp_path / "left"
+    path.write_text("")
+    asyncio.run(asyncio.wait_for(one_that_comes_back_in_the_end(str(path)), DEADLINE_S))
 
 
 async def exit_until_given_up(ref, address):

@@ -1,0 +1,203 @@
+/* again.c - one actor that is created again: each try, the next one when its policy says so, and
+ * the end of all tries.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "broker/broker_impl.h"
+
+#define COMPONENT "recovery"
+/* When an actor is tried once more whose try did not reach its pool, or met another one. */
+#define LOOK_AGAIN_NS (100 * XO_MS)
+
+/* A creation under way, or one that waits for its time (then it is in broker->creations). */
+struct xo_creation {
+    xo_broker_t *broker;
+    xo_recovery_t *recovery; /* that it is a part of; NULL: it is tried alone */
+    uint64_t pool;
+    uint32_t generation; /* of the pool: in the next one all begins anew */
+    xo_timer_t timer;
+    xo_creation_t *prev, *next;
+    size_t size;
+    char uid[];
+};
+
+/* The actor, if it is still to be created in this generation of its pool. */
+static xo_actor_entry_t *find(const xo_creation_t *creation)
+{
+    xo_broker_t *broker = creation->broker;
+    const xo_member_t *member = xo_pools_find(&broker->pools, creation->pool);
+    if (member == NULL || member->generation != creation->generation)
+        return NULL;
+    xo_actor_entry_t *entry =
+        xo_directory_get(&broker->directory, member, xo_slice(creation->uid, creation->size));
+    return entry != NULL && entry->state == XO_ACTOR_RECOVERING ? entry : NULL;
+}
+
+/* ---- what came of it ---- */
+
+static void log_failure(const xo_broker_t *broker, const xo_actor_entry_t *entry,
+                        xo_log_level_t level, const char *text)
+{
+    xo_slice_t uid = xo_actor_entry_uid(entry);
+    xo_log(broker->options.log, level, COMPONENT,
+           "actor \"%.*s\" of the pool at %s could not be created again: %s", (int)uid.size,
+           uid.data, entry->member->address, text);
+}
+
+void xo_broker_give_up(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason,
+                       xo_slice_t traceback)
+{
+    xo_directory_set_failed(entry, reason);
+    xo_broker_note_failure(broker, "actor.failed", entry, reason, traceback);
+    xo_broker_say_failed(broker, entry);
+    xo_publish_actor(broker->publish, entry);
+}
+
+static void wait_for(xo_creation_t *creation, xo_actor_entry_t *entry, int64_t delay_ns)
+{
+    entry->alone = true;
+    creation->recovery = NULL;
+    DL_APPEND(creation->broker->creations, creation);
+    xo_timer_start(&creation->timer, delay_ns);
+}
+
+/* False: there will be no other try. */
+static bool next_try(xo_creation_t *creation, xo_actor_entry_t *entry, const char *text,
+                     xo_slice_t traceback)
+{
+    char why[XO_ERROR_TEXT_BYTES];
+    xo_broker_t *broker = creation->broker;
+    xo_decision_t decision =
+        xo_actor_spec_ended(entry->spec, XO_END_FAILED, xo_loop_now(broker->loop));
+    if (decision.action != XO_DECIDE_RESTART) {
+        xo_policy_explain(xo_actor_spec_policy(entry->spec), text, why, sizeof(why));
+        log_failure(broker, entry, XO_LOG_ERROR, why);
+        xo_broker_give_up(broker, entry, why, traceback);
+        return false;
+    }
+    log_failure(broker, entry, XO_LOG_WARN, text);
+    xo_directory_set_reason(entry, text);
+    xo_broker_note_failure(broker, "actor.restart", entry, text, traceback);
+    xo_publish_actor(broker->publish, entry);
+    wait_for(creation, entry, decision.delay_ns);
+    return true;
+}
+
+/* It says nothing about the actor: the link or the process is gone, which has consequences for a
+ * recovery as a whole, or somebody else is creating it. */
+static bool is_neutral(const xo_failure_t *failure)
+{
+    return xo_slice_eq_str(failure->code, XO_CODE_SERVER_CLOSED) ||
+           xo_slice_eq_str(failure->code, XO_CODE_ACTOR_EXISTS);
+}
+
+/* True: there will be another try, with this object. */
+static bool after_failure(xo_creation_t *creation, const xo_msg_t *answer)
+{
+    xo_failure_t failure;
+    char text[XO_ERROR_TEXT_BYTES];
+    xo_actor_entry_t *entry = find(creation);
+    if (answer == NULL || xo_failure_read(xo_msg_body(answer), &failure) < 0)
+        failure = (xo_failure_t){.message = xo_slice_str("the broker is out of memory")};
+    if (entry == NULL)
+        return false;
+    if (is_neutral(&failure)) {
+        if (creation->recovery == NULL)
+            wait_for(creation, entry, LOOK_AGAIN_NS);
+        return creation->recovery == NULL;
+    }
+    snprintf(text, sizeof(text), "%.*s%s%.*s", (int)failure.type.size,
+             failure.type.size ? failure.type.data : "", failure.type.size ? ": " : "",
+             (int)failure.message.size, failure.message.size ? failure.message.data : "");
+    return next_try(creation, entry, text, failure.traceback);
+}
+
+static void on_created(xo_call_t *call, xo_msg_t **answer, void *arg)
+{
+    xo_creation_t *creation = arg;
+    xo_recovery_t *recovery = creation->recovery;
+    (void)call;
+    bool made = *answer != NULL && xo_msg_header(*answer)->kind == XO_RESULT;
+    bool current = recovery == NULL || xo_broker_recovery_is_current(recovery);
+    if (made || !current || !after_failure(creation, *answer))
+        free(creation);
+    if (recovery != NULL)
+        xo_broker_recovery_one_less(recovery, made);
+}
+
+/* ---- a try ---- */
+
+/* *creation is taken over if the request leaves. */
+static int request(xo_creation_t *creation, const xo_actor_entry_t *entry)
+{
+    xo_msg_t *msg = xo_actor_spec_msg(entry->spec, xo_actor_entry_uid(entry), entry->class_name);
+    bool left =
+        msg != NULL && xo_endpoint_call(creation->broker->endpoint, entry->member->link, &msg,
+                                        XO_SEND_QUEUE, 0, on_created, creation, NULL) != NULL;
+    xo_msg_destroy(&msg);
+    return left ? 0 : -1;
+}
+
+static void on_time(xo_timer_t *timer, void *arg)
+{
+    xo_creation_t *creation = arg;
+    xo_actor_entry_t *entry = find(creation);
+    (void)timer;
+    DL_DELETE(creation->broker->creations, creation);
+    if (entry == NULL || !entry->alone) {
+        free(creation);
+        return;
+    }
+    if (entry->member->link == NULL)
+        wait_for(creation, entry, LOOK_AGAIN_NS);
+    else if (request(creation, entry) < 0 && !after_failure(creation, NULL))
+        free(creation);
+}
+
+static xo_creation_t *begin(xo_broker_t *broker, xo_recovery_t *recovery,
+                            const xo_actor_entry_t *entry)
+{
+    xo_slice_t uid = xo_actor_entry_uid(entry);
+    xo_creation_t *creation = malloc(sizeof(*creation) + uid.size);
+    if (creation == NULL)
+        return NULL;
+    *creation = (xo_creation_t){.broker = broker,
+                                .recovery = recovery,
+                                .pool = entry->member->id,
+                                .generation = entry->member->generation,
+                                .size = uid.size};
+    memcpy(creation->uid, uid.data, uid.size);
+    xo_timer_init(&creation->timer, broker->loop, on_time, creation);
+    return creation;
+}
+
+int xo_broker_create_again(xo_broker_t *broker, xo_recovery_t *recovery, xo_actor_entry_t *entry)
+{
+    static const char *const why = "the broker is out of memory";
+    xo_creation_t *creation = begin(broker, recovery, entry);
+    entry->alone = false;
+    if (creation == NULL) {
+        log_failure(broker, entry, XO_LOG_ERROR, why);
+        xo_broker_give_up(broker, entry, why, xo_slice(NULL, 0));
+        return -1;
+    }
+    if (request(creation, entry) == 0)
+        return 0;
+    if (!after_failure(creation, NULL))
+        free(creation);
+    return -1;
+}
+
+void xo_broker_creations_end(xo_broker_t *broker)
+{
+    xo_creation_t *creation, *next;
+    DL_FOREACH_SAFE(broker->creations, creation, next)
+    {
+        xo_timer_stop(&creation->timer);
+        DL_DELETE(broker->creations, creation);
+        free(creation);
+    }
+}

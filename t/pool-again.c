@@ -1,0 +1,116 @@
+/* A pool's actors that could not be created again: who calls them waits for another try, or hears
+ * that there will be none. */
+#include <errno.h>
+#include <string.h>
+
+#include "t/pool-broker.h"
+
+/* Those who came before the creation, while it ran, and after it failed, in this order. */
+static void test_calls_wait_for_another_try(void **state)
+{
+    broker_t *broker = *state;
+    world_t *world = broker->world;
+    xo_future_t *calls[3] = {start(world, "a", "echo", 1)};
+    settle(broker);
+    world->host.hold_create = true;
+    create_again(broker, "a");
+    say_all(broker);
+    run_until_held(world, 1);
+    calls[1] = start(world, "a", "echo", 2);
+    xo_future_t *watch = start(world, "a", XO_METHOD_WATCH, 0);
+    settle(broker);
+    host_fail_one(world, 0);
+    run_until(world, one_failed, broker);
+    say_recovered(broker, "0000000000000077"); /* its pool does not wait for it */
+    calls[2] = start(world, "a", "echo", 3);
+    xo_future_t *has = ask(broker, XO_HAS, "a");
+    settle(broker);
+    for (int i = 0; i < 3; i++)
+        assert_false(xo_future_done(calls[i]));
+    assert_false(xo_future_done(has));
+    world->host.hold_create = false;
+    create_again(broker, "a");
+    for (int i = 0; i < 3; i++)
+        expect_int(calls[i], i + 1);
+    expect_ok(has);
+    assert_false(xo_future_done(watch));
+    assert_string_equal(broker->told, "a "); /* the broker has the spec */
+    assert_true(log_is(world, "a.create a.create a.echo a.echo a.echo "));
+    xo_future_destroy(watch);
+}
+
+static xo_future_t *fail_with_a_caller(broker_t *broker)
+{
+    world_t *world = broker->world;
+    world->host.fail_create = true;
+    create_again(broker, "a");
+    say_all(broker);
+    run_until(world, one_failed, broker);
+    xo_future_t *call = start(world, "a", "echo", 1);
+    settle(broker);
+    assert_false(xo_future_done(call));
+    return call;
+}
+
+static void expect_absent(xo_future_t *call, const char *why)
+{
+    xo_error_t err;
+    assert_int_equal(xo_future_wait(call, -1, &err), 0);
+    assert_int_equal(xo_future_get(call, &err, NULL), -1);
+    assert_int_equal(err.errnum, ENOENT);
+    if (strstr(err.text, why) == NULL)
+        fail_msg("%s", err.text);
+    xo_future_destroy(call);
+}
+
+static void test_callers_hear_when_it_is_given_up(void **state)
+{
+    broker_t *broker = *state;
+    xo_future_t *call = fail_with_a_caller(broker);
+    say_failed(broker, "a", "the test has enough");
+    expect_absent(call, "it has failed: the test has enough");
+    expect_absent(start(broker->world, "a", "echo", 2), "it has failed: the test has enough");
+    broker->world->host.fail_create = false;
+    create(broker->world, "a");
+    expect_int(start(broker->world, "a", "echo", 3), 3);
+}
+
+/* A pool that comes in another's place is told while it holds. */
+static void test_one_that_failed_before_is_not_waited_for(void **state)
+{
+    broker_t *broker = *state;
+    xo_future_t *call = start(broker->world, "a", "echo", 1);
+    settle(broker);
+    say_failed(broker, "a", "long ago");
+    expect_absent(call, "it has failed: long ago");
+    expect_absent(start(broker->world, "a", "echo", 2), "long ago");
+}
+
+static void test_without_a_broker_nobody_tries_again(void **state)
+{
+    broker_t *broker = *state;
+    xo_future_t *call = fail_with_a_caller(broker);
+    xo_link_close(broker->link, &(xo_error_t){.errnum = ECONNRESET});
+    expect_absent(call, "could not be created again");
+}
+
+static void test_the_end_answers_who_waits_for_another_try(void **state)
+{
+    broker_t *broker = *state;
+    xo_future_t *call = fail_with_a_caller(broker);
+    xo_pool_stop(broker->world->pool, 1000, NULL, NULL);
+    expect_error(call, XO_CODE_SERVER_CLOSED, "no");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SECOND(test_calls_wait_for_another_try),
+        SECOND(test_callers_hear_when_it_is_given_up),
+        SECOND(test_one_that_failed_before_is_not_waited_for),
+        SECOND(test_without_a_broker_nobody_tries_again),
+        SECOND(test_the_end_answers_who_waits_for_another_try),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
