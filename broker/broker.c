@@ -233,6 +233,7 @@ static int create_supervisor(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err
         .broker = broker->options.listen,
         .owner = broker->options.owner,
         .heartbeat_ms = broker->options.heartbeat_ms,
+        .hang_ms = broker->options.hang_ms,
         .log = broker->options.log,
     };
     broker->supervisor =

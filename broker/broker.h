@@ -21,6 +21,7 @@ typedef struct xo_broker_options {
     const char *run_dir;   /* $XO_RUN_DIR for the pools: without the cluster's name */
     pid_t owner;           /* whom the pools must not survive; 0: nobody */
     uint32_t heartbeat_ms; /* 0: 1000 */
+    int64_t hang_ms;       /* as in a pool's spec, for those that say nothing */
     const xo_log_t *log;   /* NULL: silent */
     const char *version;
 } xo_broker_options_t;

@@ -175,6 +175,7 @@ static const char *fact_event(xo_fact_t fact)
         [XO_FACT_RECOVERED] = "pool.recovered", [XO_FACT_STATE] = NULL,
         [XO_FACT_DOWN] = "pool.down",           [XO_FACT_RESTART] = "pool.restart",
         [XO_FACT_FAILED] = "pool.failed",       [XO_FACT_GONE] = NULL,
+        [XO_FACT_SUSPECT] = "pool.suspect",     [XO_FACT_ALIVE] = "pool.alive",
     };
     return events[fact];
 }
@@ -203,6 +204,7 @@ static void broadcast_pool(xo_broker_t *broker, const xo_member_t *member, const
     xo_rec_text(&rec, "state", xo_pool_state_name(member->state));
     if (reason != NULL)
         xo_rec_text(&rec, "reason", reason);
+    xo_member_record_busy(member, &rec);
     xo_broker_broadcast(broker, event, &rec);
 }
 
@@ -224,10 +226,11 @@ static void log_fact(const xo_broker_t *broker, const xo_member_t *member, xo_fa
     case XO_FACT_RECOVERED:
         xo_log(log, XO_LOG_INFO, COMPONENT, "%s: recovered", who);
         break;
+    case XO_FACT_SUSPECT:
+    case XO_FACT_ALIVE:
     case XO_FACT_STATE:
-        xo_log(log, member->state == XO_POOL_SUSPECT ? XO_LOG_WARN : XO_LOG_INFO, COMPONENT,
-               "%s: %s%s%s", who, xo_pool_state_name(member->state), reason ? ": " : "",
-               reason ? reason : "");
+        xo_log(log, fact == XO_FACT_SUSPECT ? XO_LOG_WARN : XO_LOG_INFO, COMPONENT, "%s: %s%s%s",
+               who, xo_pool_state_name(member->state), reason ? ": " : "", reason ? reason : "");
         break;
     case XO_FACT_DOWN:
         xo_log(log, member->state == XO_POOL_STOPPING ? XO_LOG_INFO : XO_LOG_WARN, COMPONENT,

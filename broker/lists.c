@@ -29,11 +29,15 @@ static void pack_own_actors(const xo_broker_t *broker, const xo_member_t *member
     }
 }
 
-static void pack_own_pool(const xo_member_t *member, xo_buf_t *out)
+/* With what it is in at this moment. */
+static void pack_own_pool(xo_member_t *member, xo_buf_t *out)
 {
     xo_rec_t rec = {0};
+    xo_member_look(member);
     xo_member_record(member, &rec);
     xo_rec_pack(&rec, 0, out);
+    if (member->state != XO_POOL_SUSPECT)
+        xo_member_look_away(member);
 }
 
 static void pack_own(const xo_broker_t *broker, xo_reg_kind_t kind, xo_buf_t *out)

@@ -2,8 +2,13 @@
 
 #include <stdbool.h>
 
-xo_liveness_t xo_liveness(int64_t heard_ns, int64_t now_ns, int64_t heartbeat_ns, unsigned checks)
+xo_liveness_t xo_liveness(int64_t moved_ns, int64_t now_ns, int64_t heartbeat_ns, unsigned checks,
+                          int64_t hang_ns)
 {
-    bool silent = now_ns - heard_ns > XO_MISSED_HEARTBEATS * heartbeat_ns;
-    return silent && checks >= XO_MISSED_HEARTBEATS ? XO_SUSPECT : XO_ALIVE;
+    int64_t still_ns = now_ns - moved_ns, watched_ns = checks * heartbeat_ns;
+    bool suspect = still_ns > XO_MISSED_HEARTBEATS * heartbeat_ns && checks >= XO_MISSED_HEARTBEATS;
+    bool hung = hang_ns > 0 && still_ns >= hang_ns && watched_ns >= hang_ns;
+    if (!suspect)
+        return XO_ALIVE;
+    return hung ? XO_HUNG : XO_SUSPECT;
 }

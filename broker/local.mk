@@ -55,6 +55,7 @@ broker_libxo_broker_la_SOURCES = \
 	broker/spec.h \
 	broker/specs.c \
 	broker/specs.h \
+	broker/stall.c \
 	broker/starts.c \
 	broker/supervisor.c \
 	broker/supervisor.h \

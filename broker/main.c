@@ -182,6 +182,7 @@ static int run(const xo_arguments_t *arguments, const xo_settings_t *settings, x
             choose(arguments->registry, "XO_REGISTRY", settings ? settings->registry : NULL),
         .settings = settings,
         .heartbeat_ms = settings ? (uint32_t)settings->heartbeat_ms : 0,
+        .hang_ms = settings ? settings->hang_ms : 0,
         .owner = (pid_t)arguments->owner,
         .ready_fd = (int)arguments->ready_fd,
         .version = PACKAGE_VERSION,

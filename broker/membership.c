@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -8,6 +9,8 @@
 #include "broker/supervisor_impl.h"
 
 #define COMPONENT "supervisor"
+#define STALL_BYTES 384 /* a sentence with two names in it */
+#define NS_PER_S 1e9
 
 /* The process itself, or one that it started (a shell script that runs the pool, for example). */
 static bool is_of_process(const xo_run_t *run, int64_t pid)
@@ -101,6 +104,13 @@ static void come_up(xo_supervisor_t *supervisor, xo_member_t *member)
         xo_member_wake(member, false, NULL);
 }
 
+static void heard(const xo_supervisor_t *supervisor, xo_member_t *member)
+{
+    member->moved_ns = xo_loop_now(supervisor->loop);
+    member->checks = 0;
+    member->looked = false;
+}
+
 /* What a pool is (its language, its GPUs) its first heartbeat says: who places an actor by that
  * must not meet it before. */
 void xo_supervisor_linked(xo_supervisor_t *supervisor, xo_link_t *link)
@@ -114,8 +124,8 @@ void xo_supervisor_linked(xo_supervisor_t *supervisor, xo_link_t *link)
     xo_member_set_link(member, link);
     member->endpoint = peer->id;
     member->pid = peer->pid;
-    member->heard_ns = xo_loop_now(supervisor->loop);
-    member->checks = 0;
+    xo_member_unwatch(member);
+    heard(supervisor, member);
     memcpy(member->label, peer->label, sizeof(member->label));
     memcpy(member->address, peer->address, sizeof(member->address));
     if (member->state == XO_POOL_STOPPING)
@@ -157,32 +167,86 @@ void xo_supervisor_unlinked(xo_supervisor_t *supervisor, xo_link_t *link, const 
            member->index, why->text);
     xo_member_set_state(member, XO_POOL_SUSPECT);
     xo_timer_start(&member->timer, XO_MISSED_HEARTBEATS * supervisor->options.heartbeat_ms * XO_MS);
-    xo_supervisor_tell(supervisor, member, XO_FACT_STATE, why->text);
+    xo_supervisor_tell(supervisor, member, XO_FACT_SUSPECT, why->text);
+}
+
+/* A suspect is well again. */
+static void trust_again(xo_supervisor_t *supervisor, xo_member_t *member, const char *why)
+{
+    if (member->state != XO_POOL_SUSPECT || member->link == NULL)
+        return;
+    xo_member_look_away(member);
+    xo_member_set_state(member, member->away ? XO_POOL_RECOVERING : XO_POOL_READY);
+    xo_supervisor_tell(supervisor, member, XO_FACT_ALIVE, why);
 }
 
 void xo_supervisor_heartbeat(xo_supervisor_t *supervisor, xo_member_t *member, xo_slice_t body)
 {
-    member->heard_ns = xo_loop_now(supervisor->loop);
-    member->checks = 0;
+    heard(supervisor, member);
     xo_member_heartbeat(member, body);
+    xo_member_watch(member);
     if (member->state == XO_POOL_STARTING && member->link != NULL)
         come_up(supervisor, member);
-    if (member->state != XO_POOL_SUSPECT || member->link == NULL)
+    trust_again(supervisor, member, "its heartbeats came again");
+}
+
+static void suspect(xo_supervisor_t *supervisor, xo_member_t *member)
+{
+    char reason[XO_ERROR_TEXT_BYTES], stall[STALL_BYTES];
+    xo_member_describe_stall(member, stall, sizeof(stall));
+    snprintf(reason, sizeof(reason), "lost heartbeats%s", stall);
+    if (member->state == XO_POOL_SUSPECT && strcmp(member->reason, reason) == 0)
         return;
-    xo_member_set_state(member, member->away ? XO_POOL_RECOVERING : XO_POOL_READY);
-    xo_supervisor_tell(supervisor, member, XO_FACT_STATE, "its heartbeats came again");
+    if (member->state == XO_POOL_SUSPECT) { /* stopped meanwhile, for example */
+        strcpy(member->reason, reason);
+        member->changed = true;
+        return;
+    }
+    xo_member_set_state(member, XO_POOL_SUSPECT);
+    xo_supervisor_tell(supervisor, member, XO_FACT_SUSPECT, reason);
+}
+
+static int64_t hang_ms(const xo_supervisor_t *supervisor, const xo_member_t *member)
+{
+    if (member->run == NULL) /* not ours to end */
+        return 0;
+    int64_t own = member->run->spec->hang_ms;
+    return own >= 0 ? own : supervisor->options.hang_ms;
+}
+
+static void end_hung(xo_member_t *member, int64_t still_ns)
+{
+    char trouble[XO_ERROR_TEXT_BYTES], stall[STALL_BYTES];
+    if (member->run->process == NULL || member->run->cause[0] != 0)
+        return; /* its end is under way */
+    xo_member_describe_stall(member, stall, sizeof(stall));
+    snprintf(trouble, sizeof(trouble), "hang: its loop stood still for %.1f s%s",
+             (double)still_ns / NS_PER_S, stall);
+    xo_member_kill_because(member, trouble);
 }
 
 static void check_liveness(xo_supervisor_t *supervisor, xo_member_t *member)
 {
     int64_t heartbeat_ns = supervisor->options.heartbeat_ms * XO_MS;
-    bool is_up = member->state == XO_POOL_READY || member->state == XO_POOL_RECOVERING;
-    if (!is_up || member->link == NULL ||
-        xo_liveness(member->heard_ns, xo_loop_now(supervisor->loop), heartbeat_ns,
-                    ++member->checks) == XO_ALIVE)
+    int64_t now = xo_loop_now(supervisor->loop), hang_ns = hang_ms(supervisor, member) * XO_MS;
+    bool is_up = member->state == XO_POOL_READY || member->state == XO_POOL_RECOVERING ||
+                 member->state == XO_POOL_SUSPECT;
+    if (!is_up || member->link == NULL)
         return;
-    xo_member_set_state(member, XO_POOL_SUSPECT);
-    xo_supervisor_tell(supervisor, member, XO_FACT_STATE, "lost heartbeats");
+    member->checks++;
+    xo_member_check_progress(member, now);
+    switch (xo_liveness(member->moved_ns, now, heartbeat_ns, member->checks, hang_ns)) {
+    case XO_ALIVE:
+        trust_again(supervisor, member, "its loop moves again");
+        break;
+    case XO_SUSPECT:
+        suspect(supervisor, member);
+        break;
+    case XO_HUNG:
+        suspect(supervisor, member);
+        end_hung(member, now - member->moved_ns);
+        break;
+    }
 }
 
 void xo_supervisor_tick(xo_timer_t *timer, void *arg)

@@ -144,6 +144,7 @@ static int make_broker(xo_node_t *node, xo_error_t *err)
         .run_dir = node->run_dir,
         .owner = options->owner,
         .heartbeat_ms = options->heartbeat_ms,
+        .hang_ms = options->hang_ms,
         .log = options->log,
         .version = options->version,
     };

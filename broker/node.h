@@ -14,6 +14,7 @@ typedef struct xo_node_options {
     const char *registry;          /* URL; NULL: one of its own */
     const xo_settings_t *settings; /* whose pools are started; NULL: none */
     uint32_t heartbeat_ms;         /* 0: 1000 */
+    int64_t hang_ms;               /* as in a pool's spec, for those that say nothing */
     pid_t owner;                   /* ends when this process is gone; 0: nobody's */
     int ready_fd; /* gets the broker's lane endpoint and a newline, and is closed; -1: none */
     const char *version;

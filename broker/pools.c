@@ -24,6 +24,8 @@ xo_member_t *xo_pools_add(xo_pools_t *pools, uint64_t id)
     member->generation = 1;
     member->index = -1;
     member->numa = -1;
+    member->page = -1;
+    member->page_at = member->page_of = -1;
     HASH_ADD(hh, pools->table, id, sizeof(member->id), member);
     return member;
 }
@@ -33,6 +35,7 @@ void xo_pools_remove(xo_pools_t *pools, xo_member_t *member)
     HASH_DEL(pools->table, member);
     xo_link_decref(member->link);
     xo_buf_free(&member->lanes);
+    xo_member_unwatch(member);
     free(member);
 }
 
@@ -156,11 +159,18 @@ static void take_drops(xo_member_t *member, xo_slice_t body)
         take_count(member, drops, xo_drop_name((xo_drop_t)i), &member->drops[i]);
 }
 
+static void take_page(xo_member_t *member, xo_slice_t body)
+{
+    if (xo_map_get_int(body, "progress", &member->page_at) < 0)
+        member->page_at = -1;
+}
+
 void xo_member_heartbeat(xo_member_t *member, xo_slice_t body)
 {
     take_text(member, body, "language", member->language, sizeof(member->language));
     take_text(member, body, "gpus", member->gpus, sizeof(member->gpus));
     take_count(member, body, "numa", &member->numa);
+    take_page(member, body);
     take_count(member, body, "waiting", &member->waiting);
     take_count(member, body, "handled", &member->handled);
     take_drops(member, body);
@@ -197,6 +207,16 @@ static void record_drops(const xo_member_t *member, xo_rec_t *rec)
             xo_rec_int(rec, names[i], member->drops[i]);
 }
 
+void xo_member_record_busy(const xo_member_t *member, xo_rec_t *rec)
+{
+    const xo_progress_seen_t *seen = &member->seen;
+    if (!seen->inside)
+        return;
+    xo_rec_bytes(rec, "busy_actor", xo_slice(seen->uid, seen->uid_size));
+    xo_rec_bytes(rec, "busy_method", xo_slice(seen->method, seen->method_size));
+    xo_rec_int(rec, "busy_since", member->busy_since);
+}
+
 void xo_member_record(const xo_member_t *member, xo_rec_t *rec)
 {
     xo_rec_id(rec, "id", member->id);
@@ -217,6 +237,7 @@ void xo_member_record(const xo_member_t *member, xo_rec_t *rec)
     xo_rec_int(rec, "handled", member->handled);
     xo_rec_int(rec, "restarts", (int64_t)member->restarts);
     xo_rec_int(rec, "started", member->started);
+    xo_member_record_busy(member, rec);
     record_drops(member, rec);
     xo_rec_raw(rec, "lanes", xo_buf_slice(&member->lanes));
 }

@@ -8,6 +8,7 @@
 #include "broker/policy.h"
 #include "broker/record.h"
 #include "libxo/endpoint.h"
+#include "libxo/progress.h"
 
 typedef enum {
     XO_POOL_STARTING,   /* its process runs and has not said hello */
@@ -44,7 +45,7 @@ typedef struct xo_member {
     int64_t started;                  /* Unix seconds, this generation */
     uint64_t restarts;
     xo_link_t *link;  /* a reference; NULL: none */
-    int64_t heard_ns; /* the last heartbeat or hello, the loop's clock */
+    int64_t moved_ns; /* when its loop was last known to move, by the broker's clock */
     unsigned checks;  /* of its liveness since then */
     bool changed;     /* since it was last published */
 
@@ -54,7 +55,16 @@ typedef struct xo_member {
     int64_t numa;
     int64_t waiting, handled;
     int64_t drops[XO_DROP_REASONS];
-    xo_buf_t lanes; /* a msgpack map or empty */
+    xo_buf_t lanes;  /* a msgpack map or empty */
+    int64_t page_at; /* the descriptor of its progress page there; -1: none */
+
+    /* stall.c's: what its loop does, as far as its progress page tells. */
+    int page;           /* a descriptor; -1: none */
+    int64_t page_of;    /* the page_at that it was opened for, or could not be; -1: none */
+    bool looked;        /* since it was last heard, and then it had... */
+    uint64_t count;     /* ...so much progress */
+    int64_t busy_since; /* Unix seconds; of `seen`, if that is in a method */
+    xo_progress_seen_t seen;
 
     xo_actor_entry_t *entries; /* the directory's */
     size_t entry_count;
@@ -100,13 +110,21 @@ int xo_pools_free_index(const xo_pools_t *pools); /* the smallest */
 void xo_member_set_state(xo_member_t *member, xo_pool_state_t state);
 /* Replaces the link; NULL: none. */
 void xo_member_set_link(xo_member_t *member, xo_link_t *link);
-/* Takes in what a heartbeat says: language, waiting, handled, drops, lanes. */
+/* Takes in what a heartbeat says: language, waiting, handled, drops, lanes, ... */
 void xo_member_heartbeat(xo_member_t *member, xo_slice_t body);
 /* "pool 2 (label) at host:port" for people, into text[size]. */
 void xo_member_describe(const xo_member_t *member, char *text, size_t size);
 /* What is the matter with a pool whose process is not there, as in "the pool at ADDRESS ...".
  * NULL: it is there. */
 const char *xo_member_absence(const xo_member_t *member);
+/* Lets go of its progress page, and of what was seen on it. */
+void xo_member_unwatch(xo_member_t *member);
+/* Looks at its progress page, which leaves what its loop is in in `seen`. -1: it has none. */
+int xo_member_look(xo_member_t *member);
+/* What was seen was for the moment. */
+void xo_member_look_away(xo_member_t *member);
+/* What was seen of what its loop is in, if something was. */
+void xo_member_record_busy(const xo_member_t *member, xo_rec_t *rec);
 /* The pool's record (doc/wire.md). Valid as long as the member does not change. */
 void xo_member_record(const xo_member_t *member, xo_rec_t *rec);
 

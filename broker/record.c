@@ -10,8 +10,8 @@
 
 /* Fields of the registry's records that are numbers on the wire. */
 static const char *const number_names[] = {
-    "actors", "generation", "handled",  "incarnation", "index",   "lease_ms", "pid",
-    "pools",  "port",       "restarts", "started",     "waiting", NULL,
+    "actors", "busy_since", "generation", "handled",  "incarnation", "index",   "lease_ms",
+    "pid",    "pools",      "port",       "restarts", "started",     "waiting", NULL,
 };
 
 void xo_id_format(uint64_t id, char text[XO_ID_TEXT_BYTES])

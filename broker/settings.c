@@ -98,6 +98,11 @@ static int set_heartbeat(reader_t *reader, const char *value, xo_error_t *err)
     return set_number(&reader->settings->heartbeat_ms, value, 10, 60000, err);
 }
 
+static int set_hang(reader_t *reader, const char *value, xo_error_t *err)
+{
+    return set_number(&reader->settings->hang_ms, value, 0, INT32_MAX, err);
+}
+
 static int set_log(reader_t *reader, const char *value, xo_error_t *err)
 {
     reader->settings->log_is_set = true;
@@ -105,9 +110,13 @@ static int set_log(reader_t *reader, const char *value, xo_error_t *err)
 }
 
 static const xo_key_t node_keys[] = {
-    {"cluster", set_cluster, false}, {"registry", set_registry, false},
-    {"run_dir", set_run_dir, false}, {"heartbeat_ms", set_heartbeat, false},
-    {"log", set_log, false},         {NULL, NULL, false},
+    {"cluster", set_cluster, false},
+    {"registry", set_registry, false},
+    {"run_dir", set_run_dir, false},
+    {"heartbeat_ms", set_heartbeat, false},
+    {"hang_timeout_ms", set_hang, false},
+    {"log", set_log, false},
+    {NULL, NULL, false},
 };
 
 /* ---- [pool NAME]: the last of the settings ---- */
@@ -196,22 +205,20 @@ static int set_ready(reader_t *reader, const char *value, xo_error_t *err)
     return set_number(&last_spec(reader)->ready_ms, value, 1, INT32_MAX, err);
 }
 
+static int set_pool_hang(reader_t *reader, const char *value, xo_error_t *err)
+{
+    return set_number(&last_spec(reader)->hang_ms, value, 0, INT32_MAX, err);
+}
+
 static const xo_key_t pool_keys[] = {
-    {"command", set_command, true},
-    {"modules", set_modules, true},
-    {"count", set_count, false},
-    {"address", set_address, false},
-    {"bind", set_bind, false},
-    {"label", set_label, false},
-    {"output", set_output, false},
-    {"restart", set_restart, false},
-    {"intensity", set_intensity, false},
-    {"period_ms", set_period, false},
-    {"backoff_ms", set_backoff, false},
-    {"backoff_max_ms", set_backoff_max, false},
-    {"ready_ms", set_ready, false},
-    {"recover", set_recover, false},
-    {NULL, NULL, false},
+    {"command", set_command, true},      {"modules", set_modules, true},
+    {"count", set_count, false},         {"address", set_address, false},
+    {"bind", set_bind, false},           {"label", set_label, false},
+    {"output", set_output, false},       {"restart", set_restart, false},
+    {"intensity", set_intensity, false}, {"period_ms", set_period, false},
+    {"backoff_ms", set_backoff, false},  {"backoff_max_ms", set_backoff_max, false},
+    {"ready_ms", set_ready, false},      {"hang_timeout_ms", set_pool_hang, false},
+    {"recover", set_recover, false},     {NULL, NULL, false},
 };
 
 /* ---- sections ---- */

@@ -20,7 +20,9 @@ typedef struct xo_pool_spec {
     char bind[XO_ADDRESS_BYTES];    /* "": as advertised */
     int index;                      /* on the node; -1: the next free one */
     int64_t ready_ms;               /* within which it must say that it is ready */
-    bool recover;                   /* its actors are created again with it */
+    int64_t
+        hang_ms; /* a loop that stands still for so long is killed; 0: none, -1: as the node says */
+    bool recover; /* its actors are created again with it */
     xo_policy_t policy;
 } xo_pool_spec_t;
 

@@ -108,13 +108,22 @@ static int set_ready(xo_pool_spec_t *spec, xo_reader_t *value, xo_error_t *err)
     return 0;
 }
 
+static int set_hang(xo_pool_spec_t *spec, xo_reader_t *value, xo_error_t *err)
+{
+    if (xo_read_int(value, &spec->hang_ms) < 0 || spec->hang_ms < 0 || spec->hang_ms > INT32_MAX)
+        return wrong(err, "a number of milliseconds, 0 for none");
+    return 0;
+}
+
 static const struct xo_start_key {
     const char *name;
     xo_set_f set;
 } start_keys[] = {
-    {"argv", set_argv},       {"env", set_env},        {"label", set_label},
-    {"address", set_address}, {"bind", set_bind},      {"index", set_index},
-    {"restart", set_restart}, {"ready_ms", set_ready}, {"recover", set_recover},
+    {"argv", set_argv},       {"env", set_env},
+    {"label", set_label},     {"address", set_address},
+    {"bind", set_bind},       {"index", set_index},
+    {"restart", set_restart}, {"ready_ms", set_ready},
+    {"recover", set_recover}, {"hang_timeout_ms", set_hang},
 };
 
 static int set_key(xo_pool_spec_t *spec, xo_slice_t key, xo_reader_t *value, xo_error_t *err)

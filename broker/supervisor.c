@@ -109,6 +109,7 @@ static void remove_socket(const xo_supervisor_t *supervisor, const xo_member_t *
 void xo_supervisor_mark_down(xo_supervisor_t *supervisor, xo_member_t *member, const char *reason)
 {
     remove_socket(supervisor, member);
+    xo_member_unwatch(member);
     xo_member_set_link(member, NULL);
     xo_supervisor_tell(supervisor, member, XO_FACT_DOWN, reason);
     member->endpoint = 0;
@@ -279,7 +280,7 @@ void xo_supervisor_kill(xo_member_t *member)
 }
 
 /* The first pool's trouble is the process's own; that of another names it. */
-static void kill_because_of(xo_member_t *member, const char *trouble)
+void xo_member_kill_because(xo_member_t *member, const char *trouble)
 {
     char cause[XO_ERROR_TEXT_BYTES], who[XO_ADDRESS_BYTES + XO_LABEL_BYTES + 32];
     xo_member_describe(member, who, sizeof(who));
@@ -310,13 +311,13 @@ static void on_timer(xo_timer_t *timer, void *arg)
     case XO_POOL_STARTING:
         snprintf(trouble, sizeof(trouble), "not ready within %" PRId64 " ms",
                  member->run->spec->ready_ms);
-        kill_because_of(member, trouble);
+        xo_member_kill_because(member, trouble);
         break;
     case XO_POOL_RESTARTING:
         launch(member->run);
         break;
     case XO_POOL_SUSPECT:
-        kill_because_of(member, "its link to the broker was lost");
+        xo_member_kill_because(member, "its link to the broker was lost");
         break;
     case XO_POOL_STOPPING:
         on_stop_timeout(member);

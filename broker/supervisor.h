@@ -19,6 +19,8 @@ typedef enum {
     XO_FACT_START,     /* its process was started */
     XO_FACT_UP,        /* it is there: ready, or recovering if it is `away` */
     XO_FACT_RECOVERED, /* ready again */
+    XO_FACT_SUSPECT,   /* it is silent: its loop stands still, or its link is lost */
+    XO_FACT_ALIVE,     /* it was suspect, and is not any more */
     XO_FACT_STATE,     /* its state changed, no more */
     XO_FACT_DOWN, /* its process (member->endpoint, if it ever was ready) ended; `reason` says how
                    */
@@ -42,6 +44,7 @@ typedef struct xo_supervisor_options {
     const char *broker;  /* the lane endpoint that they dial */
     pid_t owner;         /* whose end they do not survive; 0: nobody's */
     uint32_t heartbeat_ms;
+    int64_t hang_ms; /* of pools whose spec says nothing; 0: they are left alone */
     const xo_log_t *log;
 } xo_supervisor_options_t;
 

@@ -2,6 +2,7 @@
  *
  * supervisor.c   processes: started, ended, started again, stopped
  * membership.c   links: who may join, who is there, who is silent
+ * stall.c        what a loop does that stands still
  * waiters.c      those who wait for a pool
  */
 #ifndef XO_BROKER_SUPERVISOR_IMPL_H
@@ -67,6 +68,17 @@ void xo_member_forget(xo_member_t *member, const void *arg); /* who waits with i
 void xo_member_wake(xo_member_t *member, bool for_stop, const xo_error_t *why);
 /* Adds one of ours to the table. NULL: ENOMEM. */
 xo_member_t *xo_supervisor_add(xo_supervisor_t *supervisor, uint64_t id);
+/* Kills its process, for this trouble of the pool. */
+void xo_member_kill_because(xo_member_t *member, const char *trouble);
+
+/* ---- stall.c ---- */
+/* A heartbeat has said where its progress page is. */
+void xo_member_watch(xo_member_t *member);
+/* No heartbeat came: has its loop moved all the same? Then moved_ns is set anew. */
+void xo_member_check_progress(xo_member_t *member, int64_t now_ns);
+/* What the loop is in, for a sentence: `, in method "a" of actor "b"`; "": not known. */
+void xo_member_describe_stall(const xo_member_t *member, char *text, size_t size);
+
 void xo_supervisor_tick(xo_timer_t *timer, void *arg); /* each heartbeat: who is silent? */
 
 #endif

@@ -6,9 +6,9 @@
 #include "cmd/text.h"
 
 static const xoi_column_t columns[] = {
-    {"UID", "uid", NULL, false},         {"CLASS", "class", NULL, false},
-    {"ADDRESS", "address", NULL, false}, {"INC", "incarnation", NULL, true},
-    {"STATE", "state", NULL, false},
+    {"UID", "uid", NULL, false, false},         {"CLASS", "class", NULL, false, false},
+    {"ADDRESS", "address", NULL, false, false}, {"INC", "incarnation", NULL, true, false},
+    {"STATE", "state", NULL, false, false},
 };
 
 static bool equals(json_object *record, const char *key, const char *text)

@@ -3,14 +3,14 @@
 #include "cmd/table.h"
 
 static const xoi_column_t columns[] = {
-    {"NODE", "id", NULL, false},
-    {"HOST", "host", NULL, false},
-    {"PID", "pid", NULL, true},
-    {"STATE", "state", NULL, false},
-    {"POOLS", "pools", xoi_cell_count, true},
-    {"ACTORS", "actors", xoi_cell_count, true},
-    {"UP", "started", xoi_cell_age, true},
-    {"VERSION", "version", NULL, false},
+    {"NODE", "id", NULL, false, false},
+    {"HOST", "host", NULL, false, false},
+    {"PID", "pid", NULL, true, false},
+    {"STATE", "state", NULL, false, false},
+    {"POOLS", "pools", xoi_cell_count, true, false},
+    {"ACTORS", "actors", xoi_cell_count, true, false},
+    {"UP", "started", xoi_cell_age, true, false},
+    {"VERSION", "version", NULL, false, false},
 };
 
 static int run(const xoi_args_t *args)

@@ -3,16 +3,19 @@
 #include "cmd/table.h"
 
 static const xoi_column_t columns[] = {
-    {"ADDRESS", "address", NULL, false},
-    {"LABEL", "label", NULL, false},
-    {"PID", "pid", NULL, true},
-    {"GEN", "generation", NULL, true},
-    {"STATE", "state", NULL, false},
-    {"LANG", "language", NULL, false},
-    {"ACTORS", "actors", xoi_cell_count, true},
-    {"WAITING", "waiting", xoi_cell_count, true},
-    {"HANDLED", "handled", xoi_cell_count, true},
-    {"UP", "started", xoi_cell_age, true},
+    {"ADDRESS", "address", NULL, false, false},
+    {"LABEL", "label", NULL, false, false},
+    {"PID", "pid", NULL, true, false},
+    {"GEN", "generation", NULL, true, false},
+    {"STATE", "state", NULL, false, false},
+    {"LANG", "language", NULL, false, false},
+    {"ACTORS", "actors", xoi_cell_count, true, false},
+    {"WAITING", "waiting", xoi_cell_count, true, false},
+    {"HANDLED", "handled", xoi_cell_count, true, false},
+    {"UP", "started", xoi_cell_age, true, false},
+    {"METHOD", "busy_method", NULL, false, true},
+    {"ACTOR", "busy_actor", NULL, false, true},
+    {"FOR", "busy_since", xoi_cell_age, true, true},
 };
 
 static int run(const xoi_args_t *args)
@@ -27,6 +30,8 @@ const xoi_command_t xoi_command_pools = {
     .options = "jwtNc",
     .text = "GEN counts the processes that the pool has had: above 1 it was restarted.\n"
             "WAITING are messages in mailboxes, HANDLED those that were handled.\n"
+            "A pool is suspect while its loop stands still. METHOD, ACTOR and FOR tell what a\n"
+            "pool is in at this moment, and for how long, where one is in a method.\n"
             "\n"
             "examples:\n"
             "  xo pools\n"

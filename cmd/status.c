@@ -48,11 +48,11 @@ static char *cell_bytes(json_object *value)
 static void print_lanes(const xoi_args_t *args, json_object *lanes)
 {
     static const xoi_column_t columns[] = {
-        {"LANE", "lane", NULL, false},
-        {"MESSAGES IN", "messages in", xoi_cell_count, true},
-        {"MESSAGES OUT", "messages out", xoi_cell_count, true},
-        {"BYTES IN", "bytes in", cell_bytes, true},
-        {"BYTES OUT", "bytes out", cell_bytes, true},
+        {"LANE", "lane", NULL, false, false},
+        {"MESSAGES IN", "messages in", xoi_cell_count, true, false},
+        {"MESSAGES OUT", "messages out", xoi_cell_count, true, false},
+        {"BYTES IN", "bytes in", cell_bytes, true, false},
+        {"BYTES OUT", "bytes out", cell_bytes, true, false},
     };
     if (!json_object_is_type(lanes, json_type_object) || json_object_object_length(lanes) == 0)
         return;

@@ -66,6 +66,25 @@ char *xoi_cell_age(json_object *value)
     return xoi_text_age(xoi_text_now() - (int64_t)since);
 }
 
+static bool is_anywhere(json_object *rows, const char *key)
+{
+    size_t count = json_object_array_length(rows);
+    for (size_t r = 0; r < count; r++)
+        if (json_object_object_get_ex(json_object_array_get_idx(rows, r), key, NULL))
+            return true;
+    return false;
+}
+
+/* Those that are shown, into kept[COLUMNS_MAX]. */
+static size_t keep(const xoi_column_t *columns, size_t count, json_object *rows, xoi_column_t *kept)
+{
+    size_t shown = 0;
+    for (size_t c = 0; c < count && shown < COLUMNS_MAX; c++)
+        if (!columns[c].rare || is_anywhere(rows, columns[c].key))
+            kept[shown++] = columns[c];
+    return shown;
+}
+
 static void fill(table_t *table, json_object *rows)
 {
     table->cells = xoi_need(calloc((table->row_count + 1) * table->column_count, sizeof(char *)));
@@ -139,8 +158,9 @@ static void print_row(const table_t *table, char **cells)
 
 void xoi_table_print(const xoi_column_t *columns, size_t count, json_object *rows, int width)
 {
-    table_t table = {.columns = columns,
-                     .column_count = count < COLUMNS_MAX ? count : COLUMNS_MAX,
+    xoi_column_t kept[COLUMNS_MAX];
+    table_t table = {.columns = kept,
+                     .column_count = keep(columns, count, rows, kept),
                      .row_count = json_object_array_length(rows),
                      .gap = 2};
     fill(&table, rows);

@@ -15,6 +15,7 @@ typedef struct xoi_column {
     const char *key; /* of the record */
     xoi_cell_f cell; /* NULL: xoi_cell_text */
     bool right;      /* aligned right, and never cut: numbers */
+    bool rare;       /* left out where no row has it */
 } xoi_column_t;
 
 char *xoi_cell_text(json_object *value);  /* "-" for what is missing */

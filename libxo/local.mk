@@ -90,6 +90,8 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/pack_map.c \
 	libxo/pack_read.c \
 	libxo/pack_write.c \
+	libxo/progress.c \
+	libxo/progress.h \
 	libxo/ref.c \
 	libxo/refusal.c \
 	libxo/ring.c \

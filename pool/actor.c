@@ -61,6 +61,7 @@ static void actor_free(xo_actor_t *actor)
         xoi_request_free(request);
     }
     xoi_lock_waiters_drop(actor);
+    xoi_progress_forget(&pool->progress, actor);
     free(actor);
     xoi_stop_progress(pool);
 }

@@ -174,12 +174,12 @@ static xo_msg_t *heartbeat_msg(xo_pool_t *pool)
     xo_buf_t *out = &pool->scratch;
     const xo_pool_stats_t *stats = &pool->stats;
     xo_buf_clear(out);
-    xo_pack_map(out, 9);
+    xo_pack_map(out, 10);
     xo_pack_format(out, "s s s U s U s U s U", "language", pool->ops->language, "actors",
                    stats->actors, "waiting", stats->waiting_messages, "handled", stats->handled,
                    "running", stats->running);
-    xo_pack_format(out, "s s s i s", "gpus", pool->whereabouts.gpus, "numa", pool->whereabouts.numa,
-                   "lanes");
+    xo_pack_format(out, "s i s s s i s", "progress", pool->progress.fd, "gpus",
+                   pool->whereabouts.gpus, "numa", pool->whereabouts.numa, "lanes");
     pack_lanes(pool, out);
     pack_drops(pool, out);
     return xo_buf_ok(out) < 0 ? NULL : xo_msg_create(&header, xo_buf_slice(out));
@@ -198,6 +198,7 @@ static void beat(xo_timer_t *timer, void *arg)
     xo_pool_t *pool = arg;
     if (!is_joined(pool))
         return;
+    xoi_progress_leave(&pool->progress);
     send_heartbeat(pool, 0);
     xo_timer_start(timer, pool->heartbeat_ns);
 }

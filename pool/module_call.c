@@ -236,9 +236,14 @@ static void on_answer(xo_future_t *future, void *arg)
     xoi_pending_t *pending = arg;
     xo_future_f done = pending->done;
     void *done_arg = pending->arg;
-    DL_DELETE(xoi_c_actor(pending->actor)->pending, pending);
+    xo_actor_t *actor = pending->actor;
+    xo_pool_t *pool = actor->pool;
+    DL_DELETE(xoi_c_actor(actor)->pending, pending);
     xoi_cache_free(pending, sizeof *pending);
+    xoi_progress_enter(&pool->progress, actor, xo_actor_uid(actor), xo_slice(NULL, 0),
+                       xo_loop_now(pool->loop));
     done(future, done_arg);
+    xoi_progress_leave(&pool->progress);
 }
 
 static xoi_pending_t *pending_create(const xo_request_t *request, xo_future_f done, void *arg)

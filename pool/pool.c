@@ -115,6 +115,10 @@ xo_pool_t *xo_pool_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_pool_options_
     pool->loop = loop;
     pool->ops = ops;
     pool->host = host;
+    if (xoi_progress_open(&pool->progress) < 0) {
+        free(pool);
+        return xo_error_null(err, ENOMEM, "out of memory for a pool");
+    }
     if (pool_open(pool, ctx, options, err) < 0) {
         xo_pool_destroy(pool);
         return NULL;
@@ -152,6 +156,7 @@ void xo_pool_destroy(xo_pool_t *pool)
     xoi_table_free(&pool->by_uid);
     xoi_table_free(&pool->requests);
     xo_buf_free(&pool->scratch);
+    xoi_progress_close(&pool->progress);
     free(pool->broker);
     free(pool);
     errno = saved;

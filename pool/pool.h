@@ -149,8 +149,8 @@ int xo_actor_lock(xo_actor_t *actor, void (*locked)(xo_actor_t *actor, void *arg
 void xo_actor_unlock(xo_actor_t *actor);
 /* For a host that runs a method right where a call of this pool is made, without a message. enter
  * takes the lock of an actor that has nothing to do, so that a message would begin now; false: it
- * has, send one. leave ends it, and counts it as handled. */
-bool xo_actor_enter(xo_actor_t *actor);
+ * has, send one. leave ends it, and counts it as handled. `now_ns`: CLOCK_MONOTONIC, coarsely. */
+bool xo_actor_enter(xo_actor_t *actor, xo_slice_t method, int64_t now_ns);
 void xo_actor_leave(xo_actor_t *actor, bool failed);
 /* Is the mailbox below its bounds, and does nobody wait for room? Senders of this pool ask before
  * they send, and where it is not so, wait with on_room: `room` is called once, when half of it is
@@ -180,5 +180,10 @@ void xo_request_fail(xo_request_t *request, const char *code, const char *format
     __attribute__((format(printf, 3, 4)));
 /* Gives the actor's lock up while the request goes on. Of a create or destroy: its hook waits. */
 void xo_request_unlock(xo_request_t *request);
+/* For a host that goes on with a request outside of its operations (a coroutine's next step): its
+ * method runs from now on, until left is called; the request may have ended by then. Only the
+ * node's broker looks at that, when the loop stands still. */
+void xo_request_enter(const xo_request_t *request);
+void xo_pool_left(xo_pool_t *pool);
 
 #endif

@@ -18,6 +18,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "libxo/progress.h"
 #include "libxo/table.h"
 #include "pool/pool.h"
 
@@ -158,6 +159,8 @@ struct xo_pool {
     uint64_t last_incarnation;
     xo_actor_t *ready;
     xo_defer_t turns;
+    xoi_progress_t progress;
+    int64_t turn_ns; /* when the message began that has its turn, coarsely */
 
     /* requests */
     xoi_table_t requests; /* those that can be cancelled, by key */
@@ -217,6 +220,8 @@ void xoi_hook_waits(xo_actor_t *actor);
 void xoi_actor_wake(xo_actor_t *actor);
 void xoi_actor_unready(xo_actor_t *actor);
 void xoi_turns_run(xo_defer_t *defer, void *arg);
+/* CLOCK_MONOTONIC_COARSE: good enough, and costs a few nanoseconds. */
+int64_t xoi_coarse_ns(void);
 void xoi_room_waiters_call(xo_actor_t *actor);
 void xoi_lock_waiters_drop(xo_actor_t *actor);
 

@@ -290,12 +290,22 @@ static void reject_late(xo_request_t *request)
         xoi_actor_abort(actor);
 }
 
+/* What runs, for who looks from outside. */
+static void show(const xo_request_t *request, xo_slice_t what, int64_t now_ns)
+{
+    const xo_actor_t *actor = request->actor;
+    xoi_progress_enter(&request->pool->progress, actor, xo_slice(actor->uid, actor->uid_size), what,
+                       now_ns);
+}
+
 static void run(xo_request_t *request)
 {
     xo_actor_t *actor = request->actor;
     xo_pool_t *pool = request->pool;
-    switch (xo_msg_header(request->msg)->kind) {
+    const xo_header_t *header = xo_msg_header(request->msg);
+    switch (header->kind) {
     case XO_CREATE:
+        show(request, xo_slice("create", 6), pool->turn_ns);
         if (request->adopts) {
             xo_request_respond(request, xoi_reference(actor));
             break;
@@ -307,11 +317,13 @@ static void run(xo_request_t *request)
         pool->ops->create(pool->host, actor, request);
         break;
     case XO_DESTROY:
+        show(request, xo_slice("destroy", 7), pool->turn_ns);
         actor->state = XOI_ACTOR_DESTROYING;
         actor->hook_waits = false;
         pool->ops->destroy(pool->host, actor, request);
         break;
     default:
+        show(request, header->method, pool->turn_ns);
         pool->ops->handle(pool->host, actor, request);
     }
 }
@@ -324,12 +336,27 @@ void xoi_request_begin(xo_request_t *request)
         reject_late(request);
         return;
     }
+    xo_pool_t *pool = request->pool;
     request->running = true;
     DL_APPEND(actor->running, request);
-    request->pool->stats.running++;
+    pool->stats.running++;
     if (!actor->stateless && !request->express)
         request->locked = actor->locked = true;
     run(request);
+    xoi_progress_leave(&pool->progress);
+}
+
+void xo_request_enter(const xo_request_t *request)
+{
+    const xo_header_t *header = xo_msg_header(request->msg);
+    bool lifecycle = xoi_is_lifecycle(request);
+    show(request, lifecycle ? xo_slice_str(xo_kind_name(header->kind)) : header->method,
+         xoi_coarse_ns());
+}
+
+void xo_pool_left(xo_pool_t *pool)
+{
+    xoi_progress_leave(&pool->progress);
 }
 
 /* ---- failures ---- */

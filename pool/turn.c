@@ -189,8 +189,7 @@ static bool step(xo_actor_t *actor)
     return true;
 }
 
-/* Coarse is good enough, and costs a few nanoseconds. */
-static int64_t coarse_ns(void)
+int64_t xoi_coarse_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
@@ -198,6 +197,7 @@ static int64_t coarse_ns(void)
 }
 
 typedef struct pass {
+    xo_pool_t *pool;
     size_t messages_left;
     int64_t end_ns;
     bool over;
@@ -205,7 +205,8 @@ typedef struct pass {
 
 static void count_message(pass_t *pass)
 {
-    pass->over = --pass->messages_left == 0 || coarse_ns() >= pass->end_ns;
+    pass->pool->turn_ns = xoi_coarse_ns();
+    pass->over = --pass->messages_left == 0 || pass->pool->turn_ns >= pass->end_ns;
 }
 
 /* false: the pass ended within the turn. */
@@ -224,7 +225,8 @@ void xoi_turns_run(xo_defer_t *defer, void *arg)
 {
     (void)defer;
     xo_pool_t *pool = arg;
-    pass_t pass = {XOI_PASS_MESSAGES, coarse_ns() + XOI_PASS_NS, false};
+    pool->turn_ns = xoi_coarse_ns();
+    pass_t pass = {pool, XOI_PASS_MESSAGES, pool->turn_ns + XOI_PASS_NS, false};
     while (pool->ready && !pass.over) {
         xo_actor_t *actor = pool->ready;
         xoi_actor_pin(actor);
@@ -275,7 +277,7 @@ void xo_actor_unlock(xo_actor_t *actor)
     xoi_actor_wake(actor);
 }
 
-bool xo_actor_enter(xo_actor_t *actor)
+bool xo_actor_enter(xo_actor_t *actor, xo_slice_t method, int64_t now_ns)
 {
     bool waited_for =
         actor->mailbox || actor->express || actor->lock_waiters || actor->room_waiters;
@@ -283,12 +285,14 @@ bool xo_actor_enter(xo_actor_t *actor)
         return false;
     actor->locked = !actor->stateless;
     xoi_actor_pin(actor);
+    xoi_progress_enter(&actor->pool->progress, actor, xo_actor_uid(actor), method, now_ns);
     return true;
 }
 
 void xo_actor_leave(xo_actor_t *actor, bool failed)
 {
     xo_pool_stats_t *stats = &actor->pool->stats;
+    xoi_progress_leave(&actor->pool->progress);
     stats->handled++;
     stats->failed += failed;
     xo_actor_unlock(actor);

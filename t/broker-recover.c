@@ -300,7 +300,7 @@ static void a_recovering_pool_that_is_silent_is_suspect(void **state)
     up(w, "alice", 1, "");
     UNTIL(entry_of(w, "alice"));
     die_and_come_back(w);
-    w->member->heard_ns = xo_loop_now(f->loop) - 3001 * XO_MS;
+    w->member->moved_ns = xo_loop_now(f->loop) - 3001 * XO_MS;
     w->member->checks = 2; /* the next one is enough */
     xo_supervisor_tick(&supervisor->tick, supervisor);
     assert_int_equal(w->member->state, XO_POOL_SUSPECT);

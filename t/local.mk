@@ -57,6 +57,7 @@ unit_tests = \
 	t/registry-redis \
 	t/registry-refusals \
 	t/registry-text \
+	t/progress \
 	t/relay \
 	t/replay-codec \
 	t/replay-handshake \
@@ -66,6 +67,7 @@ unit_tests = \
 	t/shelf \
 	t/slots \
 	t/specs \
+	t/stall \
 	t/table \
 	t/tool \
 	t/vectors \
@@ -76,6 +78,7 @@ threaded_tests = \
 	t/cache \
 	t/lane-threads \
 	t/pool-threads \
+	t/progress \
 	t/registry-redis \
 	t/ring \
 	t/shelf
@@ -101,6 +104,7 @@ system_tests = \
 	t/0303-broker-registry.t \
 	t/0304-broker-usage.t \
 	t/0305-broker-siblings.t \
+	t/0306-broker-stalls.t \
 	t/0500-xo-usage.t \
 	t/0510-xo-node.t \
 	t/0600-wordcount.t \
@@ -141,6 +145,7 @@ python_tests = \
 	python/tests/test_refs.py \
 	python/tests/test_serialization.py \
 	python/tests/test_shared_memory.py \
+	python/tests/test_stalls.py \
 	python/tests/test_strategies.py \
 	python/tests/test_tcp.py \
 	python/tests/test_typing.py \
@@ -226,6 +231,8 @@ t_settings_LDADD = $(broker_test_libs)
 t_ctx_LDADD = $(unit_test_libs) $(CZMQ_LIBS)
 t_slots_LDADD = $(broker_test_libs)
 t_specs_LDADD = $(broker_test_libs)
+t_stall_LDADD = $(broker_test_libs)
+t_stall_SOURCES = t/node.c t/stall.c
 t_tool_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(JSON_C_CFLAGS)
 t_tool_LDADD = cmd/libxo-tool.la $(unit_test_libs)
 t_vectors_SOURCES = t/transcode.c t/vectors.c
@@ -248,11 +255,14 @@ t_example_modules_LDADD = libxo.la $(CMOCKA_LIBS)
 t_module_SOURCES = t/module-probe.c t/module.c $(module_world)
 t_module_LDADD = libxo.la $(CMOCKA_LIBS)
 module_world = t/module-world.c $(pool_world)
-check_LTLIBRARIES += t/module-abi.la t/module-empty.la
+check_LTLIBRARIES += t/module-abi.la t/module-empty.la t/module-stuck.la
 t_module_abi_la_SOURCES = t/module-abi.c
 t_module_abi_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
 t_module_empty_la_SOURCES = t/module-empty.c
 t_module_empty_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
+t_module_stuck_la_SOURCES = t/module-stuck.c
+t_module_stuck_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
+t_module_stuck_la_LIBADD = libxo.la
 
 # What the system tests call actors with.
 check_PROGRAMS += t/call

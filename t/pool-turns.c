@@ -104,6 +104,11 @@ static void test_lock_of_an_idle_actor(void **state)
     expect_int(start(world, "a", "echo", 4), 4);
 }
 
+static bool enter(xo_actor_t *actor)
+{
+    return xo_actor_enter(actor, xo_slice_str("echo"), 1);
+}
+
 /* A host enters only an actor that has nothing to do, and what is sent meanwhile waits. */
 static void test_enter(void **state)
 {
@@ -111,17 +116,17 @@ static void test_enter(void **state)
     world_t *world = *state;
     create(world, "a");
     xo_actor_t *actor = xo_pool_find(world->pool, xo_slice_str("a"));
-    assert_true(xo_actor_enter(actor));
-    assert_false(xo_actor_enter(actor));
+    assert_true(enter(actor));
+    assert_false(enter(actor));
     tell(world, "a", "hold", 0);
     run_settled(world);
     assert_true(log_is(world, ""));
     xo_actor_leave(actor, true);
-    assert_false(xo_actor_enter(actor)); /* the tell comes first */
+    assert_false(enter(actor)); /* the tell comes first */
     run_until_log(world, "a.hold ");
-    assert_false(xo_actor_enter(actor));
+    assert_false(enter(actor));
     host_release_one(world, 0);
-    assert_true(xo_actor_enter(actor));
+    assert_true(enter(actor));
     xo_actor_leave(actor, false);
     xo_pool_get_stats(world->pool, &stats);
     assert_int_equal(stats.failed, 1);
@@ -136,12 +141,12 @@ static void test_enter_after_who_waits(void **state)
     create(world, "a");
     xo_actor_t *actor = xo_pool_find(world->pool, xo_slice_str("a"));
     assert_int_equal(xo_actor_lock(actor, on_locked, &locked), 0);
-    assert_false(xo_actor_enter(actor));
+    assert_false(enter(actor));
     run_settled(world);
     assert_int_equal(locked, 1);
-    assert_false(xo_actor_enter(actor));
+    assert_false(enter(actor));
     xo_actor_unlock(actor);
-    assert_true(xo_actor_enter(actor));
+    assert_true(enter(actor));
     xo_actor_leave(actor, false);
 }
 
@@ -153,7 +158,7 @@ static void test_enter_a_stateless_actor(void **state)
     xo_future_t *held = start(world, "a", "hold", 0);
     run_until_held(world, 1);
     xo_actor_t *actor = xo_pool_find(world->pool, xo_slice_str("a"));
-    assert_true(xo_actor_enter(actor));
+    assert_true(enter(actor));
     expect_int(start(world, "a", "echo", 3), 3);
     xo_actor_leave(actor, false);
     host_release_one(world, 0);

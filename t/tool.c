@@ -247,8 +247,9 @@ static char *print_table(const xoi_column_t *columns, size_t count, const char *
     return text;
 }
 
-static const xoi_column_t columns[] = {
-    {"UID", "uid", NULL, false}, {"N", "n", xoi_cell_count, true}, {"STATE", "state", NULL, false}};
+static const xoi_column_t columns[] = {{"UID", "uid", NULL, false, false},
+                                       {"N", "n", xoi_cell_count, true, false},
+                                       {"STATE", "state", NULL, false, false}};
 
 static void test_table(void **state)
 {
@@ -258,6 +259,18 @@ static void test_table(void **state)
                "UID   N  STATE\n"
                "a    12  up\n"
                "bcd   -  -\n");
+}
+
+static void test_table_rare(void **state)
+{
+    (void)state;
+    const xoi_column_t rare[] = {{"UID", "uid", NULL, false, false},
+                                 {"WHY", "why", NULL, false, true}};
+    check_text(print_table(rare, 2, "[{\"uid\":\"a\"},{\"uid\":\"b\"}]", 80), "UID\na\nb\n");
+    check_text(print_table(rare, 2, "[{\"uid\":\"a\"},{\"uid\":\"b\",\"why\":\"c\"}]", 80),
+               "UID  WHY\n"
+               "a    -\n"
+               "b    c\n");
 }
 
 static void test_table_cut(void **state)
@@ -285,7 +298,8 @@ int main(void)
         cmocka_unit_test(test_numbers),   cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_refused),   cmocka_unit_test(test_decoded),
         cmocka_unit_test(test_malformed), cmocka_unit_test(test_record),
-        cmocka_unit_test(test_table),     cmocka_unit_test(test_table_cut),
+        cmocka_unit_test(test_table),     cmocka_unit_test(test_table_rare),
+        cmocka_unit_test(test_table_cut),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, set_up, NULL);

@@ -50,10 +50,10 @@ static int64_t coarse_ns(void)
 
 static bool row_is_over(xopy_runtime_t *runtime)
 {
-    int64_t now = coarse_ns();
+    runtime->here_now_ns = coarse_ns();
     if (runtime->here_count == 0)
-        runtime->here_end_ns = now + ROW_NS;
-    return ++runtime->here_count > ROW_MAX || now >= runtime->here_end_ns;
+        runtime->here_end_ns = runtime->here_now_ns + ROW_NS;
+    return ++runtime->here_count > ROW_MAX || runtime->here_now_ns >= runtime->here_end_ns;
 }
 
 #define NOT_PLAIN (CO_COROUTINE | CO_ASYNC_GENERATOR | CO_GENERATOR | CO_ITERABLE_COROUTINE)
@@ -136,11 +136,22 @@ static void fail(xopy_call_t *call, const xo_actor_t *actor)
     xopy_call_fail(call, exception);
 }
 
+static bool enter(const xopy_runtime_t *runtime, const xopy_here_t *here)
+{
+    Py_ssize_t size;
+    const char *name = PyUnicode_AsUTF8AndSize(here->name, &size);
+    if (!name) { /* no text that could be sent */
+        PyErr_Clear();
+        return false;
+    }
+    return xo_actor_enter(here->actor, xo_slice(name, (size_t)size), runtime->here_now_ns);
+}
+
 bool xopy_call_here(xopy_call_t *call, const xopy_here_t *here, PyObject **rest)
 {
     *rest = NULL;
     PyObject *method = find_method(call->runtime, here);
-    if (!method || !xo_actor_enter(here->actor)) {
+    if (!method || !enter(call->runtime, here)) {
         Py_XDECREF(method);
         return false;
     }

@@ -95,15 +95,30 @@ static PySendResult finish(xopy_run_t *run, PyObject *value)
     return PYGEN_ERROR;
 }
 
-/* The method's own code can ask whose step it is: _xo.current_run. */
-static PySendResult step(xopy_run_t *run, PyObject *arg, PyObject **result)
+/* The method's own code can ask whose step it is: _xo.current_run. So can the broker. */
+static xopy_run_t *enter(xopy_run_t *run)
 {
     xopy_state_t *state = xopy_state();
     xopy_run_t *outer = state->current_run;
-    PyObject *coroutine = Py_NewRef(run->coroutine);
     state->current_run = run;
+    if (is_alive(run))
+        xo_request_enter(run->request);
+    return outer;
+}
+
+static void leave(const xopy_run_t *run, xopy_run_t *outer)
+{
+    xopy_state()->current_run = outer;
+    if (run->pool->xo && !run->pool->runtime->forgotten)
+        xo_pool_left(run->pool->xo);
+}
+
+static PySendResult step(xopy_run_t *run, PyObject *arg, PyObject **result)
+{
+    PyObject *coroutine = Py_NewRef(run->coroutine);
+    xopy_run_t *outer = enter(run);
     PySendResult what = PyIter_Send(coroutine, arg, result);
-    state->current_run = outer;
+    leave(run, outer);
     Py_DECREF(coroutine);
     return what;
 }
@@ -167,12 +182,10 @@ static PyObject *run_next(PyObject *self)
 
 static PyObject *throw_inner(xopy_run_t *run, PyObject *args)
 {
-    xopy_state_t *state = xopy_state();
-    xopy_run_t *outer = state->current_run;
-    PyObject *throw = PyObject_GetAttr(run->coroutine, state->str_throw);
-    state->current_run = run;
+    PyObject *throw = PyObject_GetAttr(run->coroutine, xopy_state()->str_throw);
+    xopy_run_t *outer = enter(run);
     PyObject *yielded = throw ? PyObject_CallObject(throw, args) : NULL;
-    state->current_run = outer;
+    leave(run, outer);
     Py_XDECREF(throw);
     return yielded;
 }

@@ -27,6 +27,7 @@ typedef struct xopy_runtime {
     unsigned inside;     /* > 0: xo's callbacks are running */
     unsigned here_count; /* calls run where they were made (here.h) since the pump last ran */
     int64_t here_end_ns; /* when the row of them ends */
+    int64_t here_now_ns;
     bool pumping, pump_scheduled, closed;
     bool forgotten; /* this is the child of a fork, and the runtime its parent's */
     struct xopy_runtime *prev, *next; /* in state->runtimes */

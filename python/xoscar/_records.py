@@ -36,6 +36,10 @@ PoolRecord = namedtuple(
         "handled",
         "restarts",
         "started",
+        "reason",
+        "busy_actor",
+        "busy_method",
+        "busy_since",
     ],
 )
 PoolRecord.__doc__ = "A pool, as the registry sees it."

@@ -367,6 +367,7 @@ async def create_actor_pool(
     external_address_schemes: Sequence[str | None] | None = None,
     enable_internal_addresses: Sequence[bool | None] | None = None,
     auto_recover: bool | str = "actor",
+    hang_timeout: float | None = None,
     modules: Sequence[str] | None = None,
     suspend_sigint: bool | None = None,
     use_uvloop: bool | str = "auto",
@@ -399,6 +400,10 @@ async def create_actor_pool(
     auto_recover : {"actor", "process", True, False}
         What comes back when a sub pool's process dies: with "actor" (or True) the process and its
         actors, created again as they had been; with "process" the process alone; else nothing.
+    hang_timeout : float, optional
+        Seconds after which a sub pool whose event loop stands still, in a method that does not
+        await for instance, is killed, as if its process had died. Not before three seconds without
+        a sign of life. By default it is only said to be suspect (``xo pools``), and left alone.
     modules : list of str, optional
         Imported by each sub pool before it is ready.
     suspend_sigint : bool, optional
@@ -433,7 +438,7 @@ async def create_actor_pool(
         With errno EADDRINUSE, if a port is in use. Nothing is left running, as after any error.
     """
     plan = Plan(address, n_process, labels, ports, envs)
-    recovery = pool_settings(auto_recover)
+    recovery = pool_settings(auto_recover, hang_timeout)
     callbacks = {"on_process_down": on_process_down, "on_process_recover": on_process_recover}
     extra = check_rest(
         plan.count,

@@ -25,23 +25,39 @@ _MODES = {
     False: {"restart": "temporary", "recover": "none"},
 }
 
+_HANG_MAX_S = 2_000_000
 
-def pool_settings(auto_recover: bool | str) -> dict[str, str]:
-    """What ``pool.start`` is told for this auto_recover.
+
+def _check_hang_timeout(seconds):
+    """As milliseconds."""
+    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if not number:
+        raise TypeError(f"hang_timeout is a number of seconds or None, not {shown(seconds)}")
+    if not 0.001 <= seconds <= _HANG_MAX_S:
+        raise ValueError(
+            f"hang_timeout is from 0.001 to {_HANG_MAX_S} seconds or None, not {seconds}"
+        )
+    return int(seconds * 1000)
+
+
+def pool_settings(auto_recover: bool | str, hang_timeout: float | None = None) -> dict[str, Any]:
+    """What ``pool.start`` is told of what to do when the pool fails.
 
     Parameters
     ----------
     auto_recover : bool or str
         "actor" (True is the same), "process" or False.
+    hang_timeout : float, optional
+        Seconds that its loop may stand still. For ever by default.
 
     Returns
     -------
     dict
-        The keys restart and recover.
+        The keys restart, recover and, if there is a hang_timeout, hang_timeout_ms.
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         For anything else.
     """
     mode = "actor" if auto_recover is True else auto_recover
@@ -49,7 +65,9 @@ def pool_settings(auto_recover: bool | str) -> dict[str, str]:
         raise ValueError(
             f'auto_recover is "actor", "process", True or False, not {shown(auto_recover)}'
         )
-    return _MODES[mode]
+    if hang_timeout is None:
+        return _MODES[mode]
+    return {**_MODES[mode], "hang_timeout_ms": _check_hang_timeout(hang_timeout)}
 
 
 # ---- callbacks ----

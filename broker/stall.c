@@ -1,0 +1,121 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "broker/supervisor_impl.h"
+
+#define COMPONENT "supervisor"
+#define NS_PER_S 1000000000
+#define NAME_BYTES 128
+
+static int64_t monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+/* ---- the page ---- */
+
+void xo_member_unwatch(xo_member_t *member)
+{
+    if (member->page >= 0)
+        close(member->page);
+    member->page = -1;
+    member->page_at = member->page_of = -1;
+    xo_member_look_away(member);
+}
+
+void xo_member_watch(xo_member_t *member)
+{
+    xo_error_t err;
+    if (member->page_at == member->page_of || member->page_at < 0 || member->page_at > INT32_MAX)
+        return;
+    if (member->page >= 0)
+        close(member->page);
+    member->page_of = member->page_at;
+    member->page = xo_progress_watch((pid_t)member->pid, (int)member->page_at, &err);
+    if (member->page < 0)
+        xo_log(member->supervisor->options.log, XO_LOG_DEBUG, COMPONENT,
+               "pool %d: what its loop does cannot be seen: %s", member->index, err.text);
+}
+
+void xo_member_look_away(xo_member_t *member)
+{
+    member->seen.inside = false;
+}
+
+int xo_member_look(xo_member_t *member)
+{
+    xo_member_look_away(member);
+    if (member->page < 0 || xo_progress_look(member->page, &member->seen) < 0)
+        return -1;
+    int64_t for_ns = monotonic_ns() - member->seen.since_ns;
+    if (member->seen.since_ns < 0 || for_ns < 0)
+        for_ns = 0;
+    member->busy_since = (int64_t)time(NULL) - for_ns / NS_PER_S;
+    return 0;
+}
+
+void xo_member_check_progress(xo_member_t *member, int64_t now_ns)
+{
+    const xo_progress_seen_t *seen = &member->seen;
+    bool first = !member->looked;
+    if ((first && member->checks < 2) || xo_member_look(member) < 0)
+        return;
+    bool moved = !first && seen->count != member->count;
+    bool later = seen->inside && seen->since_ns > member->moved_ns && seen->since_ns <= now_ns;
+    member->looked = true;
+    member->count = seen->count;
+    if (later) /* it began this after it was last heard */
+        member->moved_ns = seen->since_ns;
+    else if (moved)
+        member->moved_ns = now_ns;
+    if (moved)
+        member->checks = 0;
+}
+
+/* ---- sentences ---- */
+
+/* Was it stopped by a signal, or is it traced? (proc_pid_stat(5): "pid (name) state ...") */
+static bool is_stopped(pid_t pid)
+{
+    char path[32], text[512] = "";
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    size_t size = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    text[size] = 0;
+    const char *end = strrchr(text, ')');
+    return end != NULL && end[1] == ' ' && (end[2] == 'T' || end[2] == 't');
+}
+
+/* A name that somebody else chose: text as it is, other bytes as \xNN, cut to fit. */
+static void show(const char *name, size_t count, char text[NAME_BYTES])
+{
+    size_t at = 0;
+    for (size_t i = 0; i < count && at + 5 < NAME_BYTES; i++) {
+        bool plain = name[i] >= ' ' && name[i] <= '~' && name[i] != '"' && name[i] != '\\';
+        at += (size_t)sprintf(text + at, plain ? "%c" : "\\x%02x", (unsigned char)name[i]);
+    }
+    text[at] = 0;
+}
+
+void xo_member_describe_stall(const xo_member_t *member, char *text, size_t size)
+{
+    char uid[NAME_BYTES], method[NAME_BYTES];
+    const xo_progress_seen_t *seen = &member->seen;
+    const char *stopped = is_stopped((pid_t)member->pid) ? "; its process is stopped" : "";
+    show(seen->uid, seen->uid_size, uid);
+    show(seen->method, seen->method_size, method);
+    if (!seen->inside)
+        snprintf(text, size, "%s", stopped);
+    else if (seen->method_size == 0)
+        snprintf(text, size, ", in actor \"%s\"%s", uid, stopped);
+    else
+        snprintf(text, size, ", in method \"%s\" of actor \"%s\"%s", method, uid, stopped);
+}

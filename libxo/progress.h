@@ -1,0 +1,122 @@
+/* progress.h - what a pool's loop is doing, on a page that its broker reads without asking it.
+ *
+ * A loop that stands still in a method answers nothing. So whoever runs methods says so on a page
+ * of shared memory: how many it has begun and ended, of which actor the one is that runs, what it
+ * is called and since when it does. That is written at each message, and has to cost next to
+ * nothing.
+ *
+ * The page is a memfd_create(2), which leaves nothing behind whoever is killed when; who watches
+ * opens it through /proc/PID/fd, and can read it when the process has ended, too. It is read, not
+ * mapped, and what is read is checked: nobody has to trust who writes.
+ */
+#ifndef XO_PROGRESS_H
+#define XO_PROGRESS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "libxo/error.h"
+#include "libxo/pack.h"
+
+#define XOI_PROGRESS_UID_BYTES 256
+#define XOI_PROGRESS_METHOD_BYTES 128 /* longer names are cut */
+
+/* The layout is fixed: processes of different versions may share a node. `count` grows with
+ * whatever the loop gets done; what it is modulo 4 tells whether the rest holds. */
+enum { XOI_PROGRESS_IDLE = 0, XOI_PROGRESS_WRITING = 1, XOI_PROGRESS_INSIDE = 2 };
+
+typedef struct xoi_progress_page {
+    char magic[8]; /* "xoprog1" */
+    _Atomic uint64_t count;
+    int64_t since_ns; /* CLOCK_MONOTONIC */
+    uint32_t uid_size, method_size;
+    char uid[XOI_PROGRESS_UID_BYTES];
+    char method[XOI_PROGRESS_METHOD_BYTES];
+} xoi_progress_page_t;
+
+/* ---- who writes it ---- */
+
+typedef struct xoi_progress {
+    xoi_progress_page_t *page;
+    const void *who; /* whose uid is on the page */
+    int fd;          /* -1: nobody can look; `page` is memory of our own then */
+} xoi_progress_t;
+
+/* -1: ENOMEM. Without descriptors or shared memory it only has no fd. */
+int xoi_progress_open(xoi_progress_t *progress);
+void xoi_progress_close(xoi_progress_t *progress); /* also one that is all zero */
+
+/* memcpy for a few bytes, which most names are, without the call. */
+static inline void xoi_progress_copy(char *to, const char *from, size_t size)
+{
+    if (size > 16) {
+        memcpy(to, from, size);
+    } else if (size >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + size - 8, from + size - 8, 8);
+    } else if (size >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + size - 4, from + size - 4, 4);
+    } else {
+        for (size_t i = 0; i < size; i++)
+            to[i] = from[i];
+    }
+}
+
+/* `who` is about to run `method`. Only `who` is compared with the one before. */
+static inline void xoi_progress_enter(xoi_progress_t *progress, const void *who, xo_slice_t uid,
+                                      xo_slice_t method, int64_t now_ns)
+{
+    xoi_progress_page_t *page = progress->page;
+    uint64_t count = (atomic_load_explicit(&page->count, memory_order_relaxed) | 3) + 2;
+    size_t size = method.size < sizeof page->method ? method.size : sizeof page->method;
+    atomic_store_explicit(&page->count, count, memory_order_relaxed);
+    /* Nothing below may become visible before the count has said that it changes. */
+    atomic_thread_fence(memory_order_release);
+    if (progress->who != who) {
+        progress->who = who;
+        page->uid_size = (uint32_t)(uid.size < sizeof page->uid ? uid.size : sizeof page->uid);
+        xoi_progress_copy(page->uid, uid.data, page->uid_size);
+    }
+    page->method_size = (uint32_t)size;
+    xoi_progress_copy(page->method, method.data, size);
+    page->since_ns = now_ns;
+    atomic_store_explicit(&page->count, count + 1, memory_order_release);
+}
+
+/* The method has returned, or waits; or the loop has got something else done. */
+static inline void xoi_progress_leave(xoi_progress_t *progress)
+{
+    uint64_t count = atomic_load_explicit(&progress->page->count, memory_order_relaxed);
+    atomic_store_explicit(&progress->page->count, (count | 3) + 1, memory_order_release);
+}
+
+/* `who` is gone: its address may become another's. */
+static inline void xoi_progress_forget(xoi_progress_t *progress, const void *who)
+{
+    if (progress->who == who)
+        progress->who = NULL;
+}
+
+/* ---- who reads it ---- */
+
+typedef struct xo_progress_seen {
+    uint64_t count;
+    bool inside;      /* in a method; else the rest is empty */
+    int64_t since_ns; /* as it was written: it may be anything */
+    char uid[XOI_PROGRESS_UID_BYTES];
+    size_t uid_size;
+    char method[XOI_PROGRESS_METHOD_BYTES];
+    size_t method_size;
+} xo_progress_seen_t;
+
+/* Opens the page that process `pid` has at its descriptor `fd`. -1: EACCES, ENOENT, or EBADMSG if
+ * that is none. */
+int xo_progress_watch(pid_t pid, int fd, xo_error_t *err);
+/* -1: the page makes no sense. */
+int xo_progress_look(int page_fd, xo_progress_seen_t *seen);
+
+#endif

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""Pools whose loop stands still: suspect, shown with what they are in, ended only if told so."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
+from brokers import BUILD, CALL, Node, refusal, run, until  # noqa: E402
+
+MODULE = os.path.join(BUILD, "t", ".libs", "module-stuck.so")
+CALL_KIND, CREATE = 3, 10  # the kinds of message, doc/wire.md
+QUICK = "[node]\nheartbeat_ms = 100\n"
+
+
+def pool(settings="", node=""):
+    return f"{QUICK}{node}[pool stuck]\ncommand = xo-pool --module {MODULE}\n{settings}"
+
+
+def relay(node, address, kind, uid, method, *args):
+    """A caller's process; its answer is JSON on its standard output."""
+    words = map(json.dumps, (address, kind, uid, method, [list(args), {}]))
+    return subprocess.Popen([CALL, node.endpoint, "relay", *words], env=node.place.env,
+                            stdout=subprocess.PIPE)
+
+
+def create(node, address, uid):
+    with relay(node, address, CREATE, uid, "Stuck") as creator:
+        creator.communicate()
+    until(lambda: node.call("lookup", uid), f"{uid} to be known")
+
+
+class Spin:
+    """An actor in a busy loop, until this is left."""
+
+    def __init__(self, node, address, uid):
+        self.path = node.place.write(f"spin-{uid}", "")
+        self.caller = relay(node, address, CALL_KIND, uid, "spin", self.path)
+        self.text = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+        self.answer()
+
+    def answer(self):
+        if self.text is None:
+            self.text = self.caller.communicate()[0]
+        return json.loads(self.text)
+
+
+def spinning(place):
+    """a C method that loops makes its pool suspect; what it is in is shown, and it is left alone"""
+    node = Node(place, config=pool())
+    (before,) = node.wait_pools(1)
+    node.wait_registry()
+    create(node, before["address"], "hang 1")
+    with Spin(node, before["address"], "hang 1") as spin:
+        words = 'in method "spin" of actor "hang 1"'
+        (record,) = until(lambda: [p for p in node.pools("suspect") if words in p["reason"]],
+                          "it to be suspect in its method")
+        assert record["busy_actor"] == "hang 1" and record["busy_method"] == "spin", record
+        assert abs(time.time() - record["busy_since"]) < 60, record
+        key = "xo:{default}:pool:" + record["id"]
+        fields = ("state", "busy_actor", "busy_method")
+        until(lambda: node.redis("hmget", key, *fields) == ["suspect", "hang 1", "spin"],
+              "the registry's record")
+        until(lambda: [event for event in node.events("pool.suspect")
+                       if event.get("busy_method") == "spin" and event["pool"] == record["id"]],
+              "the event")
+        table = subprocess.run(["xo", "pools", "--node", node.endpoint], env=place.env, text=True,
+                               stdout=subprocess.PIPE, check=True).stdout
+        assert "METHOD" in table and "spin" in table and "hang 1" in table, table
+        os.unlink(spin.path)
+        assert spin.answer() is None
+    (after,) = node.wait_pools(1)
+    assert after["pid"] == before["pid"] and "busy_method" not in after, after
+    until(lambda: node.events("pool.alive"), "the other event")
+    assert not node.events("pool.restart")
+    table = subprocess.run(["xo", "pools", "--node", node.endpoint], env=place.env, text=True,
+                           stdout=subprocess.PIPE, check=True).stdout
+    assert "METHOD" not in table, table
+
+
+def stopped(place):
+    """a pool that SIGSTOP has stopped is suspect, and the reason says so"""
+    node = Node(place, config=pool())
+    (record,) = node.wait_pools(1)
+    os.kill(record["pid"], signal.SIGSTOP)
+    said = "lost heartbeats; its process is stopped"
+    (record,) = until(lambda: [p for p in node.pools("suspect") if p["reason"] == said], said)
+    assert "busy_method" not in record
+    os.kill(record["pid"], signal.SIGCONT)
+    node.wait_pools(1)
+
+
+def hanging(place):
+    """with a hang_timeout_ms it is killed and started again, and callers hear why"""
+    for where in ("pool", "node"):
+        setting = "hang_timeout_ms = 2000\n"
+        config = pool(setting) if where == "pool" else pool(node=setting)
+        node = Node(place, config=config)
+        (before,) = node.wait_pools(1)
+        node.wait_registry()
+        create(node, before["address"], "hang")
+        with Spin(node, before["address"], "hang") as spin:
+            answer = spin.answer()
+        assert answer["code"] == "ServerClosed" and answer["executed"] == "maybe", answer
+        assert answer["reason"].startswith("hang: its loop stood still for "), answer
+        assert answer["reason"].endswith(' s, in method "spin" of actor "hang"'), answer
+        until(lambda n=node: [p for p in n.pools("ready") if p["generation"] == 2], "a new one")
+        (down,) = node.events("pool.down")
+        assert down["reason"] == answer["reason"], down
+        assert node.stop()[0] == 0
+        place.assert_clean()
+
+
+def patient(place):
+    """a pool's own hang_timeout_ms replaces the node's: with 0 it is never ended"""
+    node = Node(place, config=pool("hang_timeout_ms = 0\n", "hang_timeout_ms = 1\n"))
+    (before,) = node.wait_pools(1)
+    create(node, before["address"], "hang")
+    with Spin(node, before["address"], "hang"):
+        node.wait_pools(1, "suspect")
+    (after,) = node.wait_pools(1)
+    assert after["generation"] == 1 and not node.events("pool.down")
+
+
+def on_request(place):
+    """pool.start takes hang_timeout_ms, and refuses what is none"""
+    node = Node(place, config=QUICK)
+    argv = ["xo-pool", "--module", MODULE]
+    for wrong in (-1, "soon", 1 << 40):
+        text = str(refusal(node.call, "pool.start", {"argv": argv, "hang_timeout_ms": wrong}))
+        assert "hang_timeout_ms: must be a number of milliseconds" in text, text
+    started = node.call("pool.start", {"argv": argv, "hang_timeout_ms": 2000})
+    os.kill(started["pid"], signal.SIGSTOP)
+    until(lambda: [p for p in node.pools("ready") if p["generation"] == 2], "a new one")
+    node.wait_registry()
+    (down,) = until(lambda: node.events("pool.down"), "the event")
+    assert down["reason"].endswith("; its process is stopped"), down
+
+
+run(spinning, stopped, hanging, patient, on_request)

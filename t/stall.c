@@ -1,0 +1,230 @@
+/* What the broker makes of a pool's silence and of its progress page. The pool is an endpoint of
+ * the test's, and time the test's own; real pools that stand still are in t/0306-broker-stalls.t.
+ */
+#include <time.h>
+#include <unistd.h>
+
+#include "broker/broker_impl.h"
+#include "broker/supervisor_impl.h"
+#include "t/node.h"
+
+#define DOOR "mem://broker"
+#define HEARTBEAT_NS (1000 * XO_MS)
+
+typedef struct world {
+    fixture_t *f;
+    xo_broker_t *broker;
+    xo_member_t *member; /* of f->b */
+    xoi_progress_t progress;
+} world_t;
+
+static void on_stopped(xo_broker_t *broker, void *arg)
+{
+    (void)broker, (void)arg;
+}
+
+static int64_t monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 * XO_MS + now.tv_nsec;
+}
+
+static void beat(world_t *w)
+{
+    xo_buf_t body = XO_BUF_INIT;
+    xo_pack_format(&body, "{s i}", "progress", w->progress.fd);
+    xo_supervisor_heartbeat(w->broker->supervisor, w->member, xo_buf_slice(&body));
+    xo_buf_free(&body);
+}
+
+static int setup(void **state)
+{
+    static const xo_broker_options_t options = {.node_id = 1,
+                                                .listen = DOOR,
+                                                .registry = "memory:",
+                                                .run_dir = "/nonexistent",
+                                                .heartbeat_ms = 1000,
+                                                .version = "0"};
+    world_t *w = calloc(1, sizeof *w);
+    xo_error_t err;
+    fixture_setup((void **)&w->f);
+    fixture_t *f = w->f;
+    w->broker = xo_broker_create(f->ctx, f->loop, &options, on_stopped, w, &err);
+    if (w->broker == NULL)
+        fail_msg("%s", err.text);
+    f->b = node_create(f, XO_ROLE_POOL, NULL, NULL);
+    xo_identity_t self = *xo_endpoint_self(f->b->endpoint);
+    self.pool_id = 11;
+    self.generation = 1;
+    snprintf(self.address, sizeof self.address, "127.0.0.1:11");
+    xo_endpoint_set_self(f->b->endpoint, &self);
+    xo_endpoint_set_broker(f->b->endpoint, xo_endpoint_link(f->b->endpoint, DOOR, NULL));
+    UNTIL(f->b->linked > 0);
+    w->member = xo_pools_find(&w->broker->pools, 11);
+    assert_int_equal(xoi_progress_open(&w->progress), 0);
+    xo_timer_stop(&w->broker->supervisor->tick); /* the test's own */
+    xo_loop_freeze(f->loop, monotonic_ns());
+    beat(w);
+    assert_int_equal(w->member->state, XO_POOL_READY);
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_t *w = *state;
+    xo_broker_destroy(w->broker);
+    fixture_teardown((void **)&w->f);
+    xoi_progress_close(&w->progress);
+    free(w);
+    return 0;
+}
+
+/* A heartbeat's time passes. */
+static void pass(world_t *w)
+{
+    xo_supervisor_t *supervisor = w->broker->supervisor;
+    xo_loop_advance(w->f->loop, HEARTBEAT_NS);
+    xo_timer_stop(&supervisor->tick);
+    xo_supervisor_tick(&supervisor->tick, supervisor);
+    xo_timer_stop(&supervisor->tick);
+}
+
+static void enter(world_t *w, const char *uid, const char *method)
+{
+    xoi_progress_enter(&w->progress, uid, xo_slice_str(uid), xo_slice_str(method),
+                       xo_loop_now(w->f->loop));
+}
+
+/* The record as it would be listed, and what is left of it. */
+static bool record_says(world_t *w, const char *words)
+{
+    xo_rec_t rec = {0};
+    xo_buf_t body = XO_BUF_INIT, text = XO_BUF_INIT;
+    xo_member_record(w->member, &rec);
+    xo_rec_pack(&rec, 0, &body);
+    xo_pack_dump(xo_buf_slice(&body), &text, 4096);
+    xo_buf_append(&text, "", 1);
+    bool says = strstr(text.data, words) != NULL;
+    xo_buf_free(&body);
+    xo_buf_free(&text);
+    return says;
+}
+
+static void a_loop_that_stands_still_is_suspect(void **state)
+{
+    world_t *w = *state;
+    enter(w, "alice", "spin");
+    for (int i = 0; i < 3; i++) {
+        pass(w);
+        assert_int_equal(w->member->state, XO_POOL_READY);
+    }
+    pass(w);
+    assert_int_equal(w->member->state, XO_POOL_SUSPECT);
+    assert_string_equal(w->member->reason,
+                        "lost heartbeats, in method \"spin\" of actor \"alice\"");
+    assert_true(record_says(w, "\"busy_actor\": \"alice\""));
+    assert_true(record_says(w, "\"busy_method\": \"spin\""));
+    assert_true(record_says(w, "\"busy_since\""));
+    xoi_progress_leave(&w->progress);
+    beat(w);
+    assert_int_equal(w->member->state, XO_POOL_READY);
+    assert_string_equal(w->member->reason, "");
+    assert_false(record_says(w, "busy"));
+}
+
+static void a_busy_loop_is_not(void **state)
+{
+    world_t *w = *state;
+    for (int i = 0; i < 20; i++) {
+        enter(w, "alice", "compute");
+        pass(w);
+        assert_int_equal(w->member->state, XO_POOL_READY);
+        xoi_progress_leave(&w->progress);
+    }
+    for (int i = 0; i < 5; i++) /* the first one sees that it has left the method */
+        pass(w);
+    assert_int_equal(w->member->state, XO_POOL_SUSPECT);
+}
+
+/* Its heartbeats do not come, but what it does goes on. */
+static void a_suspect_that_moves_is_well_again(void **state)
+{
+    world_t *w = *state;
+    for (int i = 0; i < 4; i++)
+        pass(w);
+    assert_int_equal(w->member->state, XO_POOL_SUSPECT);
+    assert_string_equal(w->member->reason, "lost heartbeats");
+    enter(w, "alice", "compute");
+    pass(w);
+    assert_int_equal(w->member->state, XO_POOL_READY);
+}
+
+/* It began the method when it had been silent already: the time counts from there. */
+static void the_method_it_is_in_counts_from_its_beginning(void **state)
+{
+    world_t *w = *state;
+    pass(w);
+    enter(w, "alice", "spin");
+    for (int i = 0; i < 3; i++)
+        pass(w);
+    assert_int_equal(w->member->state, XO_POOL_READY);
+    pass(w);
+    assert_int_equal(w->member->state, XO_POOL_SUSPECT);
+}
+
+static void a_method_of_the_future_is_not_believed(void **state)
+{
+    world_t *w = *state;
+    xoi_progress_enter(&w->progress, "a", xo_slice_str("alice"), xo_slice_str("spin"), INT64_MAX);
+    for (int i = 0; i < 4; i++)
+        pass(w);
+    assert_int_equal(w->member->state, XO_POOL_SUSPECT);
+    assert_true(w->member->busy_since <= time(NULL));
+    assert_true(w->member->busy_since > time(NULL) - 1000);
+}
+
+/* What is said of a name that is no text. */
+static void names_are_made_text(void **state)
+{
+    world_t *w = *state;
+    enter(w, "a\xff\n\"", "m\x80");
+    for (int i = 0; i < 4; i++)
+        pass(w);
+    assert_string_equal(w->member->reason, "lost heartbeats, in method \"m\\x80\" of actor "
+                                           "\"a\\xff\\x0a\\x22\"");
+}
+
+static void a_page_that_is_none_is_borne(void **state)
+{
+    world_t *w = *state;
+    const int fds[] = {STDERR_FILENO, 9999, -1};
+    for (size_t i = 0; i < 3; i++) {
+        xo_buf_t body = XO_BUF_INIT;
+        xo_pack_format(&body, "{s i}", "progress", fds[i]);
+        xo_supervisor_heartbeat(w->broker->supervisor, w->member, xo_buf_slice(&body));
+        xo_buf_free(&body);
+        assert_true(w->member->page < 0 || fds[i] == -1);
+    }
+    for (int i = 0; i < 4; i++)
+        pass(w);
+    assert_int_equal(w->member->state, XO_POOL_SUSPECT);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_loop_that_stands_still_is_suspect),
+        TEST(a_busy_loop_is_not),
+        TEST(a_suspect_that_moves_is_well_again),
+        TEST(the_method_it_is_in_counts_from_its_beginning),
+        TEST(a_method_of_the_future_is_not_believed),
+        TEST(names_are_made_text),
+        TEST(a_page_that_is_none_is_borne),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
