@@ -104,7 +104,7 @@ def stopped(place):
 def hanging(place):
     """with a hang_timeout_ms it is killed and started again, and callers hear why"""
     for where in ("pool", "node"):
-        setting = "hang_timeout_ms = 2000\n"
+        setting = "hang_timeout_ms = 4000\n"
         config = pool(setting) if where == "pool" else pool(node=setting)
         node = Node(place, config=config)
         (before,) = node.wait_pools(1)
@@ -140,7 +140,7 @@ def on_request(place):
     for wrong in (-1, "soon", 1 << 40):
         text = str(refusal(node.call, "pool.start", {"argv": argv, "hang_timeout_ms": wrong}))
         assert "hang_timeout_ms: must be a number of milliseconds" in text, text
-    started = node.call("pool.start", {"argv": argv, "hang_timeout_ms": 2000})
+    started = node.call("pool.start", {"argv": argv, "hang_timeout_ms": 4000})
     os.kill(started["pid"], signal.SIGSTOP)
     until(lambda: [p for p in node.pools("ready") if p["generation"] == 2], "a new one")
     node.wait_registry()

@@ -43,6 +43,19 @@ class Echo(xo.Actor):
         return self.uid, self.address
 
 
+class Stuck(Echo):
+    """Runs without awaiting until a file is gone."""
+
+    def spin(self, path):
+        while os.path.exists(path):
+            pass
+        return os.getpid()
+
+    async def spin_later(self, path):
+        await asyncio.sleep(0)
+        return self.spin(path)
+
+
 class Gate(xo.Actor):
     """Holds callers until somebody opens it; methods that wait say so in `events`."""
 

@@ -1,26 +1,12 @@
 """Sub pools whose event loop stands still: shown as suspect, ended only if that was asked for."""
 
 import asyncio
-import os
 import time
 
 import pytest
 
 import xoscar as xo
-from actors import DEADLINE_S, Echo
-
-
-class Stuck(Echo):
-    """Runs without awaiting until a file is gone."""
-
-    def spin(self, path):
-        while os.path.exists(path):
-            pass
-        return os.getpid()
-
-    async def spin_later(self, path):
-        await asyncio.sleep(0)
-        return self.spin(path)
+from actors import DEADLINE_S, Stuck
 
 
 async def start(**options):
@@ -70,7 +56,7 @@ async def test_what_a_pool_is_in_is_seen_before_it_is_suspect(tmp_path):
 
 
 async def test_with_a_hang_timeout_it_is_killed_and_comes_back(tmp_path):
-    pool, address = await start(hang_timeout=0.5)
+    pool, address = await start(hang_timeout=8)
     async with pool:
         ref = await xo.create_actor(Stuck, "kept", uid="stuck", address=address)
         file = tmp_path / "spin"

@@ -402,8 +402,9 @@ async def create_actor_pool(
         actors, created again as they had been; with "process" the process alone; else nothing.
     hang_timeout : float, optional
         Seconds after which a sub pool whose event loop stands still, in a method that does not
-        await for instance, is killed, as if its process had died. Not before three seconds without
-        a sign of life. By default it is only said to be suspect (``xo pools``), and left alone.
+        await for instance, is killed, as if its process had died. Say more than anything takes that
+        does not await, imports included; less than three seconds is three seconds. By default it is
+        only said to be suspect (``xo pools``), and left alone.
     modules : list of str, optional
         Imported by each sub pool before it is ready.
     suspend_sigint : bool, optional
