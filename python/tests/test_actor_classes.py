@@ -4,6 +4,8 @@ import abc
 import asyncio
 import dataclasses
 import functools
+import types
+from typing import Generic, Optional, TypeVar
 
 import pytest
 
@@ -273,6 +275,41 @@ async def test_new_that_gives_no_new_actor(address):
     await ref.destroy()
 
 
+T = TypeVar("T")
+
+
+class Box(xo.Actor, Generic[T]):
+    def __init__(self, value: T):
+        self.value = value
+
+    def get(self) -> T:
+        return self.value
+
+
+class IntBox(Box[int]):
+    pass
+
+
+class HomeMade(xo.Actor):
+    __class_getitem__ = classmethod(types.GenericAlias)
+
+    def get(self):
+        return 6
+
+
+@in_each_pool
+async def test_generic_classes(address):
+    for ref, value in (
+        (await make(Box, address, 1), 1),
+        (await make(Box[int], address, 2), 2),
+        (await make(Box["Box[int]"], address, 3), 3),
+        (await make(IntBox, address, 4), 4),
+        (await make(HomeMade[int], address), 6),
+    ):
+        assert await ref.get() == value
+        await ref.destroy()
+
+
 class InitReturns(xo.Actor):
     def __init__(self):
         return 5
@@ -284,7 +321,7 @@ class NoActor:
 
 @in_each_pool
 async def test_what_is_no_class_of_actors(address):
-    for cls in (NoActor, dict, 5, None, Members()):
+    for cls in (NoActor, dict, 5, None, Members(), list[int], Optional[int]):
         with pytest.raises(TypeError, match="subclass of xoscar.Actor"):
             await xo.create_actor(cls, address=address)
     with pytest.raises(TypeError):

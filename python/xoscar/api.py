@@ -59,6 +59,12 @@ def _localize(ref):
     return LocalActorRef(ref.address, ref.uid)
 
 
+def _plain_class(actor_cls):
+    """Of a generic alias, such as ``Box[int]``, the class: arguments of types do nothing here."""
+    is_class = issubclass(type(actor_cls), type)  # isinstance believes some aliases
+    return actor_cls if is_class else getattr(actor_cls, "__origin__", actor_cls)
+
+
 def _class_name(actor_cls):
     """What a create message names the class, or the one of another language."""
     if isinstance(actor_cls, str):
@@ -83,7 +89,8 @@ async def create_actor(
     Parameters
     ----------
     actor_cls : type or str
-        A subclass of Actor; for an actor in another language, its class's name.
+        A subclass of Actor, also as a generic alias (``Box[int]``); for an actor in another
+        language, its class's name.
     *args, **kwargs
         For the actor's ``__init__``.
     uid : str or bytes, optional
@@ -107,6 +114,7 @@ async def create_actor(
     Exception
         What ``__init__`` or ``__post_create__`` raises. No actor is left then.
     """
+    actor_cls = _plain_class(actor_cls)
     name = _class_name(actor_cls)
     uid = b"" if uid is None else _uid_bytes(uid)
     if address is None:
