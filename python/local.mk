@@ -35,6 +35,8 @@ python__xo_la_SOURCES = \
 	python/_xo/mark.h \
 	python/_xo/method.c \
 	python/_xo/module.c \
+	python/_xo/own.c \
+	python/_xo/own.h \
 	python/_xo/pending.c \
 	python/_xo/pool.c \
 	python/_xo/pool.h \

@@ -3,6 +3,7 @@
 #include "_xo/run.h"
 
 #include "_xo/future.h"
+#include "_xo/own.h"
 
 static xopy_run_t *run_of(PyObject *self)
 {
@@ -342,6 +343,8 @@ void xopy_run_start(xopy_pool_t *pool, xo_actor_t *actor, xo_request_t *request,
     if (!hold && !bypasses)
         xo_request_unlock(request);
     run->lockless = !hold || bypasses;
+    if (!run->lockless)
+        xopy_own_enter(run);
     drive(run);
     Py_DECREF(run);
 }

@@ -4,6 +4,7 @@
 
 #include "_xo/here.h"
 #include "_xo/mark.h"
+#include "_xo/own.h"
 #include "_xo/pool.h"
 #include "_xo/room.h"
 #include "_xo/run.h"
@@ -406,10 +407,11 @@ PyObject *xopy_send_batch(xopy_method_t *method, PyObject *pairs, bool answer)
     return call ? post(call, method->ref->address, &letter) : NULL;
 }
 
-/* Whose method's step it is: an actor that destroys itself must not wait for its own lock. */
+/* On whose behalf this is: an actor that destroys itself must not wait for its own lock, nor for a
+ * task of its own that does. */
 static xo_slice_t own_uid(void)
 {
-    const xopy_run_t *run = xopy_state()->current_run;
+    const xopy_run_t *run = xopy_own_run();
     return run && run->request ? xo_actor_uid(run->actor) : xo_slice(NULL, 0);
 }
 

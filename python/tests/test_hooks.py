@@ -150,18 +150,28 @@ class Ends(xo.Actor):
         self.where = where
         self.witness = witness
 
+    async def destroy_myself(self):
+        await self.ref().destroy()
+
     async def end(self):
-        await xo.destroy_actor(self.ref())
+        await self.destroy_myself()
         return "ended"
 
     async def __post_create__(self):
         if self.where == "post_create":
-            await self.ref().destroy()
+            await self.destroy_myself()
 
     async def __pre_destroy__(self):
         await self.witness.note(self.where)
         if self.where == "pre_destroy":
-            await self.ref().destroy()
+            await self.destroy_myself()
+
+
+class EndsByATask(Ends):
+    """The same, in a task of its own that it waits for, and in one of that."""
+
+    async def destroy_myself(self):
+        await asyncio.wait_for(asyncio.create_task(super().destroy_myself()), DEADLINE_S)
 
 
 class Witness(xo.Actor):
@@ -175,20 +185,63 @@ class Witness(xo.Actor):
         return self.seen
 
 
-@in_each_pool
-async def test_an_actor_may_destroy_itself(address):
+async def end_in_each_way(cls, address):
     witness = await make(Witness, address)
-    ref = await make(Ends, address, "method", witness)
+    ref = await make(cls, address, "method", witness)
     assert await asyncio.wait_for(ref.end(), DEADLINE_S) == "ended"
     assert not await xo.has_actor(ref)
     with pytest.raises(xo.ActorNotExist, match="destroyed itself while it was created"):
-        await asyncio.wait_for(make(Ends, address, "post_create", witness), DEADLINE_S)
-    ref = await make(Ends, address, "pre_destroy", witness)
+        await asyncio.wait_for(make(cls, address, "post_create", witness), DEADLINE_S)
+    ref = await make(cls, address, "pre_destroy", witness)
     with pytest.raises(xo.ActorNotExist, match="it is being destroyed"):
         await asyncio.wait_for(ref.destroy(), DEADLINE_S)
     assert not await xo.has_actor(ref)
     assert await witness.all() == ["method", "post_create", "pre_destroy"]
     await witness.destroy()
+
+
+@in_each_pool
+async def test_an_actor_may_destroy_itself(address):
+    await end_in_each_way(Ends, address)
+
+
+@in_each_pool
+async def test_an_actor_may_wait_for_a_task_of_its_own_that_destroys_it(address):
+    await end_in_each_way(EndsByATask, address)
+
+
+class LeavesATask(xo.Actor):
+    """Its task goes on when its method has returned: it waits its turn like everybody."""
+
+    def __init__(self):
+        self.started, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def leave(self):
+        self.task = asyncio.create_task(self.destroy_later())
+
+    async def destroy_later(self):
+        await self.started.wait()
+        destroying = asyncio.ensure_future(self.ref().destroy())
+        await self.ref().open()
+        await destroying
+
+    async def work(self):
+        self.started.set()
+        await self.go_on.wait()
+        return await xo.has_actor(self.ref())
+
+    @xo.no_lock
+    def open(self):
+        self.go_on.set()
+
+
+@in_each_pool
+async def test_a_task_of_a_method_that_is_over_waits_for_the_next_one(address):
+    ref = await make(LeavesATask, address)
+    await ref.leave()
+    assert await asyncio.wait_for(ref.work(), DEADLINE_S)
+    while await xo.has_actor(ref):
+        pass
 
 
 class Patient(xo.Actor):
