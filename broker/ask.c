@@ -80,7 +80,7 @@ static void fail(xo_ask_t *ask, const char *code, const char *text)
 {
     xo_msg_t *answer = xo_failure_msg(ask->to.seq, code, "no", NULL, "%s", text);
     if (!wants_answer(ask->msg))
-        xo_endpoint_count_drop(ask->asks->endpoint, XO_DROP_ERROR);
+        xo_endpoint_drop(ask->asks->endpoint, XO_DROP_ERROR, ask->msg);
     xo_ask_reply_msg(ask, &answer);
 }
 

@@ -4,7 +4,7 @@
  * facts.c     what happens to pools and actors, told to the registry, the links and the log
  * methods.c   the table of xo.broker's methods, and short ones
  * lists.c     nodes, pools, actors                lookup.c   where an actor lives
- * events.c    the stream
+ * events.c    the stream                          letters.c  dead letters
  * starts.c    pool.start, pool.stop               relay.c    calls passed on
  * recover.c   actors created again with their pool again.c     each of them
  * wait.c      pool.wait, pool.kill                 places.c   place.take, place.free
@@ -134,6 +134,7 @@ void xo_broker_list_nodes(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_list_pools(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_list_actors(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_list_events(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_letters(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_lookup(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_pool_start(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_pool_stop(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);

@@ -20,6 +20,7 @@ broker_libxo_broker_la_SOURCES = \
 	broker/facts.c \
 	broker/launch.c \
 	broker/launch.h \
+	broker/letters.c \
 	broker/lists.c \
 	broker/liveness.c \
 	broker/liveness.h \

@@ -179,6 +179,7 @@ static const struct xo_broker_method {
     {"nodes", xo_broker_list_nodes, 0, 0, ""},
     {"pools", xo_broker_list_pools, 0, 0, ""},
     {"actors", xo_broker_list_actors, 0, 0, ""},
+    {"letters", xo_broker_letters, 2, 2, "MAX, PAYLOAD"},
     {"lookup", xo_broker_lookup, 1, 1, "UID"},
     {"pool.start", xo_broker_pool_start, 1, 1, "{argv, env, label, address, ...}"},
     {"pool.stop", xo_broker_pool_stop, 1, 2, "ADDRESS or ID[, TIMEOUT_MS]"},

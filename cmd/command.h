@@ -34,6 +34,7 @@ typedef struct xoi_args {
     bool wide;
     bool tell;
     bool follow;
+    bool payload;
     bool help;
     char **operands; /* NULL at the end */
     int operand_count;
@@ -53,6 +54,7 @@ typedef struct xoi_command {
 
 extern const xoi_command_t xoi_command_actors;
 extern const xoi_command_t xoi_command_call;
+extern const xoi_command_t xoi_command_dead_letters;
 extern const xoi_command_t xoi_command_events;
 extern const xoi_command_t xoi_command_help;
 extern const xoi_command_t xoi_command_nodes;

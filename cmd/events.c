@@ -208,11 +208,11 @@ static int run(const xoi_args_t *args)
 const xoi_command_t xoi_command_events = {
     .name = "events",
     .operands = "",
-    .summary = "Shows what happened in the cluster, and with --follow what happens",
+    .summary = "Shows what happened in the cluster, with --follow what happens",
     .options = "fsnjwtNc",
-    .text = "With --since, -n is how many events at most. With --follow and --json each event\n"
-            "is one line; --follow ends when it is interrupted, or with status 1 when the\n"
-            "node goes away.\n"
+    .text = "It shows the last 10, or N; with --since, at most N. With --follow and --json\n"
+            "each event is one line; --follow ends when it is interrupted, or with status 1\n"
+            "when the node goes away.\n"
             "\n"
             "examples:\n"
             "  xo events -n 50\n"

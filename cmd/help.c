@@ -11,7 +11,7 @@ static void list_commands(FILE *out)
           "commands:\n",
           out);
     for (const xoi_command_t *const *command = xoi_commands; *command; command++)
-        fprintf(out, "  %-9s %s\n", (*command)->name, (*command)->summary);
+        fprintf(out, "  %-12s %s\n", (*command)->name, (*command)->summary);
     fputs("\n"
           "xo COMMAND --help says more about one of them, with examples.\n\n"
           "exit status: 0 done, 1 failed, 2 wrong usage, 3 no node reached, 4 the actor's\n"

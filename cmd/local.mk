@@ -8,6 +8,7 @@ cmd_libxo_tool_la_SOURCES = \
 	cmd/actors.c \
 	cmd/call.c \
 	cmd/command.h \
+	cmd/dead-letters.c \
 	cmd/events.c \
 	cmd/help.c \
 	cmd/json-read.c \

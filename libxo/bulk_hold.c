@@ -81,7 +81,7 @@ void xoi_bulk_release(xo_link_t *link, xoi_pair_t *pair)
         if (link->state == XOI_LINK_UP)
             xoi_request(link, &msg);
         else
-            xo_endpoint_count_drop(link->endpoint, XO_DROP_CLOSED);
+            xo_endpoint_drop(link->endpoint, XO_DROP_CLOSED, msg);
         xo_msg_destroy(&msg);
     }
 }

@@ -51,7 +51,7 @@ void xoi_incoming_free(xoi_bulk_t *bulk)
     {
         while (pair->queue) {
             xo_msg_t *msg = xoi_bulk_unqueue(pair->queue);
-            xo_endpoint_count_drop(bulk->link->endpoint, XO_DROP_CLOSED);
+            xo_endpoint_drop(bulk->link->endpoint, XO_DROP_CLOSED, msg);
             xo_msg_destroy(&msg);
         }
         HASH_DEL(bulk->pairs, pair);
@@ -119,9 +119,9 @@ static int place_request(xo_link_t *link, xoi_incoming_t *incoming, xo_msg_t **m
 }
 
 /* One that nobody waits for is dropped as it comes. */
-static int place_stray(xo_link_t *link, xoi_incoming_t *incoming)
+static int place_stray(xo_link_t *link, xoi_incoming_t *incoming, const xo_msg_t *msg)
 {
-    xo_endpoint_count_drop(link->endpoint, XO_DROP_NO_CALLER);
+    xo_endpoint_drop(link->endpoint, XO_DROP_NO_CALLER, msg);
     incoming->stray = true;
     link->bulk->strays += incoming->count;
     if (link->bulk->strays <= XO_BUFFERS_MAX)
@@ -134,7 +134,7 @@ static int place_answer(xo_link_t *link, xoi_incoming_t *incoming, xo_msg_t **ms
 {
     xo_call_t *call = xoi_call_awaited(link->endpoint, link, xo_msg_header(*msg)->seq);
     if (!call || call->arriving)
-        return place_stray(link, incoming);
+        return place_stray(link, incoming, *msg);
     call->arriving = incoming;
     incoming->call = call;
     incoming->answer = *msg;

@@ -148,7 +148,7 @@ void xoi_answer_arrived(xo_endpoint_t *endpoint, const xo_link_t *from, xo_msg_t
     uint64_t seq = xo_msg_header(*msg)->seq;
     xo_call_t *call = xoi_table_find(&endpoint->calls, hash_of(seq), has_seq, &seq);
     if (!call || !has_left(call) || call->link != from) {
-        xo_endpoint_count_drop(endpoint, XO_DROP_NO_CALLER);
+        xo_endpoint_drop(endpoint, XO_DROP_NO_CALLER, *msg);
         xo_msg_destroy(msg);
     } else if (call->in_flight_local || endpoint->nested >= XOI_NESTED_MAX) {
         xoi_call_finish(call, msg);
@@ -348,7 +348,7 @@ int xo_endpoint_tell(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t **msg, u
         return 0;
     int saved = errno;
     if (saved == EPIPE)
-        xo_endpoint_count_drop(endpoint, XO_DROP_CLOSED);
+        xo_endpoint_drop(endpoint, XO_DROP_CLOSED, *msg);
     free(notice);
     errno = saved;
     return -1;

@@ -86,7 +86,7 @@ static void refuse_request(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **
             xo_failure_msg(to.seq, XO_CODE_ACTOR_NOT_EXIST, "no", NULL, "a client hosts no actors");
         xo_endpoint_answer(endpoint, &to, &error);
     } else if (header->kind == XO_TELL) {
-        xo_endpoint_count_drop(endpoint, XO_DROP_NO_ACTOR);
+        xo_endpoint_drop(endpoint, XO_DROP_NO_ACTOR, *msg);
     }
     xo_msg_destroy(msg);
 }

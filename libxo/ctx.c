@@ -17,6 +17,7 @@
 
 #include "libxo/ctx_internal.h"
 #include "libxo/lane_zmq.h"
+#include "libxo/letters.h"
 
 /* A dialled lane takes two or four sockets (its own, its monitor's pair). ZeroMQ's limit is 65535.
  */
@@ -80,6 +81,19 @@ static int take_lanes(xo_ctx_t *ctx, xo_error_t *err)
     }
 }
 
+static int take_letter_bytes(xo_ctx_t *ctx, xo_error_t *err)
+{
+    char *end;
+    const char *text = getenv("XO_LETTER_BYTES");
+    unsigned long long bytes = text ? strtoull(text, &end, 10) : 0;
+
+    if (text && (end == text || *end || *text == '-' || bytes > XOI_LETTER_BYTES_MAX))
+        return xo_error_set(err, EINVAL, "XO_LETTER_BYTES may be 0 to %d, not '%s'",
+                            XOI_LETTER_BYTES_MAX, text);
+    ctx->letter_bytes = (size_t)bytes;
+    return 0;
+}
+
 xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err)
 {
     xo_ctx_t *ctx = calloc(1, sizeof *ctx);
@@ -90,7 +104,7 @@ xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err)
     ctx->io_threads = 1;
     ctx->rundir.fd = -1;
     if (take_cluster(ctx, cluster, err) < 0 || take_lanes(ctx, err) < 0 ||
-        xo_keys_load(ctx->cluster, &ctx->keys, err) < 0 ||
+        take_letter_bytes(ctx, err) < 0 || xo_keys_load(ctx->cluster, &ctx->keys, err) < 0 ||
         xoi_rundir_open(&ctx->rundir, ctx->cluster, err) < 0) {
         int saved = errno;
         free(ctx);

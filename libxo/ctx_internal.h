@@ -26,10 +26,11 @@ struct xo_ctx {
     xo_keys_t keys;
     xoi_rundir_t rundir;
     atomic_uint_fast64_t refused;
-    atomic_uint serial; /* makes names unique */
-    char sync;          /* an address for annotations, see tsan.h */
-    unsigned lanes;     /* XOI_LANE_*: what XO_LANES allows */
-    atomic_bool warned; /* see xoi_ctx_warn */
+    atomic_uint serial;  /* makes names unique */
+    char sync;           /* an address for annotations, see tsan.h */
+    unsigned lanes;      /* XOI_LANE_*: what XO_LANES allows */
+    size_t letter_bytes; /* of the body of a dead letter: XO_LETTER_BYTES */
+    atomic_bool warned;  /* see xoi_ctx_warn */
 
     pthread_mutex_t lock; /* guards what follows */
     void *zmq;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "libxo/ctx_internal.h"
 #include "libxo/endpoint_impl.h"
 
 static void set_options(xo_endpoint_t *endpoint, const xo_endpoint_options_t *options)
@@ -97,6 +98,7 @@ void xo_endpoint_destroy(xo_endpoint_t *endpoint)
         free(door);
     }
     xoi_table_free(&endpoint->calls);
+    xoi_letters_free(&endpoint->letters);
     if (endpoint->local_address[0])
         xo_ctx_remove_local(endpoint->ctx, endpoint->local_address);
     free(endpoint);
@@ -152,6 +154,39 @@ const char *xo_drop_name(xo_drop_t reason)
 void xo_endpoint_count_drop(xo_endpoint_t *endpoint, xo_drop_t reason)
 {
     endpoint->drops[reason]++;
+}
+
+/* Who sent it, as people know it. */
+static const char *origin(xo_endpoint_t *endpoint, const xo_msg_t *msg, char text[XO_LABEL_BYTES])
+{
+    uint64_t id = xo_msg_header(msg)->sender_id;
+    const xo_link_t *link = id ? xo_endpoint_link_by_id(endpoint, id) : NULL;
+    const xo_identity_t *sender = link ? &link->peer : &endpoint->self;
+    if (!link && id && id != endpoint->self.id)
+        return "";
+    if (sender->address[0])
+        return sender->address;
+    snprintf(text, XO_LABEL_BYTES, "process %lld", (long long)sender->pid);
+    return text;
+}
+
+static bool is_letter(xo_kind_t kind)
+{
+    return xo_kind_is_request(kind) || kind == XO_RESULT || kind == XO_ERROR;
+}
+
+void xo_endpoint_drop(xo_endpoint_t *endpoint, xo_drop_t reason, const xo_msg_t *msg)
+{
+    char text[XO_LABEL_BYTES];
+    xo_endpoint_count_drop(endpoint, reason);
+    if (is_letter(xo_msg_header(msg)->kind))
+        xoi_letters_keep(&endpoint->letters, reason, msg, origin(endpoint, msg, text),
+                         endpoint->ctx->letter_bytes);
+}
+
+void xo_endpoint_letters(const xo_endpoint_t *endpoint, size_t max, bool payload, xo_buf_t *out)
+{
+    xoi_letters_pack(&endpoint->letters, max, endpoint->self.address, payload, out);
 }
 
 const uint64_t *xo_endpoint_drops(const xo_endpoint_t *endpoint)

@@ -214,6 +214,13 @@ typedef enum {
 } xo_drop_t;
 const char *xo_drop_name(xo_drop_t reason); /* "no-actor", ... */
 void xo_endpoint_count_drop(xo_endpoint_t *endpoint, xo_drop_t reason);
+/* A message is dropped: counts it, and keeps its names and size among the last 128 such dead
+ * letters; of its body the first $XO_LETTER_BYTES bytes (none by default). It stays the caller's.
+ */
+void xo_endpoint_drop(xo_endpoint_t *endpoint, xo_drop_t reason, const xo_msg_t *msg);
+/* Appends the last `max` dead letters to `out`, the oldest first, as an array of maps
+ * (doc/wire.md), with what was kept of their bodies if `payload`. */
+void xo_endpoint_letters(const xo_endpoint_t *endpoint, size_t max, bool payload, xo_buf_t *out);
 const uint64_t *xo_endpoint_drops(const xo_endpoint_t *endpoint); /* XO_DROP_REASONS of them */
 
 /* Messages and bytes in and out per lane scheme since the start, closed links included. `local` is

@@ -15,6 +15,7 @@
 
 #include "libxo/bulk.h"
 #include "libxo/endpoint.h"
+#include "libxo/letters.h"
 #include "libxo/table.h"
 
 #define XOI_MACHINE_BYTES 96
@@ -193,6 +194,7 @@ struct xo_endpoint {
     xo_defer_t defer;
 
     uint64_t drops[XO_DROP_REASONS];
+    xoi_letters_t letters;
     xoi_refusals_t refusals[XOI_REFUSAL_SOURCES];
     xo_lane_stats_t local_stats;
     xo_lane_total_t totals[8];

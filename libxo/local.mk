@@ -70,6 +70,8 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/lane_zmq_listen.c \
 	libxo/lane_zmq_listen.h \
 	libxo/lane_zmq_peer.c \
+	libxo/letters.c \
+	libxo/letters.h \
 	libxo/link.c \
 	libxo/listen.c \
 	libxo/loop.c \

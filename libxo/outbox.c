@@ -116,7 +116,7 @@ int xoi_submit(xo_link_t *link, xo_msg_t **msg, unsigned flags, xo_call_t *call,
 void xoi_send_urgent(xo_link_t *link, xo_msg_t **msg)
 {
     if (link->state > XOI_LINK_UP) {
-        xo_endpoint_count_drop(link->endpoint, XO_DROP_CLOSED);
+        xo_endpoint_drop(link->endpoint, XO_DROP_CLOSED, *msg);
         xo_msg_destroy(msg);
         return;
     }
@@ -187,13 +187,14 @@ void xoi_outbox_fail(xo_link_t *link)
     while (link->outbox) {
         xoi_outgoing_t *outgoing = link->outbox;
         if (!outgoing->call) {
-            xo_endpoint_count_drop(link->endpoint, XO_DROP_CLOSED);
+            xo_endpoint_drop(link->endpoint, XO_DROP_CLOSED, outgoing->msg);
             xoi_notify(link->endpoint, outgoing->notice, EPIPE);
         }
         xoi_outgoing_drop(link, outgoing);
     }
-    for (; link->urgent.count; xo_endpoint_count_drop(link->endpoint, XO_DROP_CLOSED)) {
+    while (link->urgent.count) {
         xo_msg_t *msg = xo_msgq_pop(&link->urgent);
+        xo_endpoint_drop(link->endpoint, XO_DROP_CLOSED, msg);
         xo_msg_destroy(&msg);
     }
     while (link->waiters) {

@@ -94,7 +94,7 @@ static void pass_on_tell(xo_endpoint_t *endpoint, xo_link_t *from, xo_link_t *to
         xo_link_decref(from);
         free(tell);
     } else {
-        xo_endpoint_count_drop(endpoint, XO_DROP_CLOSED);
+        xo_endpoint_drop(endpoint, XO_DROP_CLOSED, *msg);
     }
     xo_endpoint_consumed(endpoint, from, bytes);
 }
@@ -103,7 +103,7 @@ static void no_route(xo_endpoint_t *endpoint, xo_link_t *from, const xo_msg_t *m
                      const char *message)
 {
     xo_return_t back = xo_return_of(from, msg);
-    xo_endpoint_count_drop(endpoint, XO_DROP_NO_ROUTE);
+    xo_endpoint_drop(endpoint, XO_DROP_NO_ROUTE, msg);
     if (xo_kind_is_request(xo_msg_header(msg)->kind))
         xo_endpoint_consumed(endpoint, from, xo_msg_bytes(msg));
     if (xoi_wants_answer(xo_msg_header(msg)))

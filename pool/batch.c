@@ -51,7 +51,7 @@ static void keep_result(xoi_batch_t *batch, xo_msg_t **answer)
 {
     if (!batch->request->wants_answer) {
         if (*answer && xo_msg_header(*answer)->kind == XO_ERROR)
-            xo_endpoint_count_drop(batch->request->pool->endpoint, XO_DROP_ERROR);
+            xo_endpoint_drop(batch->request->pool->endpoint, XO_DROP_ERROR, batch->request->msg);
     } else if (*answer && xo_msg_header(*answer)->kind == XO_ERROR) {
         batch->error = *answer;
         *answer = NULL;

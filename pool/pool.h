@@ -35,6 +35,10 @@
  * reason as a str, when the actor has ended. */
 #define XO_METHOD_WATCH "__xo_watch"
 
+/* A method of the pool itself (no uid), with (max uint, payload bool): its last dead letters, as
+ * xo_endpoint_letters has them. */
+#define XO_METHOD_LETTERS "letters"
+
 typedef struct xo_pool xo_pool_t;
 typedef struct xo_actor xo_actor_t;
 typedef struct xo_request xo_request_t;

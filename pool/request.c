@@ -158,6 +158,8 @@ static void close_request(xo_request_t *request, xo_msg_t **answer, xo_drop_t dr
     xoi_confirmation_t *confirmation = request->confirmation;
     /* A destroy without an answer is our own, at the pool's stop: nobody's message is lost. */
     bool counts = xo_msg_header(request->msg)->kind != XO_DESTROY;
+    if (!confirmation && !wants_answer && counts && is_error(*answer))
+        xo_endpoint_drop(pool->endpoint, drop, request->msg);
     request->to.link = NULL;
     if (request->duplicate)
         xoi_duplicate_answered(request, *answer);
@@ -167,8 +169,6 @@ static void close_request(xo_request_t *request, xo_msg_t **answer, xo_drop_t dr
         xoi_confirm_first(confirmation, &to, answer);
     else if (wants_answer)
         send_answer(pool, &to, answer);
-    else if (counts && is_error(*answer))
-        xo_endpoint_count_drop(pool->endpoint, drop);
     if (*answer)
         xo_msg_destroy(answer);
     xo_link_decref(to.link);

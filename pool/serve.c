@@ -110,17 +110,41 @@ static void identify(xo_request_t *request)
         xoi_request_close_value(request, xoi_reference(actor));
 }
 
+/* The pool's own method XO_METHOD_LETTERS. */
+static void tell_letters(xo_request_t *request)
+{
+    xo_error_t err;
+    unsigned max;
+    bool payload;
+    xo_buf_t letters = XO_BUF_INIT;
+    if (xo_unpack(xo_msg_body(request->msg), &err, "[[u ?] _]", &max, &payload) < 0) {
+        xoi_request_reject(request, XO_DROP_ERROR, XO_CODE_REFUSED, NULL, "%s: %s",
+                           XO_METHOD_LETTERS, err.text);
+        return;
+    }
+    xo_endpoint_letters(request->pool->endpoint, max, payload, &letters);
+    if (xo_buf_ok(&letters) == 0)
+        xoi_request_close_value(request, xo_buf_slice(&letters));
+    else
+        reject_memory(request);
+    xo_buf_free(&letters);
+}
+
 /* A message for the pool itself. */
 static void serve_self(xo_request_t *request)
 {
     const xo_header_t *header = xo_msg_header(request->msg);
+    if (header->kind == XO_CALL && xo_slice_eq_str(header->method, XO_METHOD_LETTERS)) {
+        tell_letters(request);
+        return;
+    }
     if (header->kind == XO_HAS && xoi_asked_by_broker(request))
         xoi_all_requested(request->pool);
     if (header->kind == XO_HAS)
         xoi_barrier(request);
     else
         xoi_request_reject(request, XO_DROP_NO_ACTOR, XO_CODE_REFUSED, NULL,
-                           "%s without a uid: the pool at %s has no methods of its own",
+                           "%s without a uid: the pool at %s has no such method of its own",
                            xo_kind_name(header->kind), xo_pool_address(request->pool));
 }
 
@@ -185,7 +209,7 @@ static void refuse_bare(xo_pool_t *pool, xo_link_t *from, const xo_msg_t *msg)
     xo_return_t to = xo_return_of(from, msg);
     xo_endpoint_consumed(pool->endpoint, from, xo_msg_bytes(msg));
     if (!header->seq || header->kind == XO_TELL || (header->flags & XO_F_NO_ANSWER)) {
-        xo_endpoint_count_drop(pool->endpoint, XO_DROP_ERROR);
+        xo_endpoint_drop(pool->endpoint, XO_DROP_ERROR, msg);
         return;
     }
     xo_msg_t *answer = xo_failure_msg(header->seq, XO_CODE_REFUSED, "no", "out of memory",

@@ -47,6 +47,7 @@ unit_tests = \
 	t/pool-delivery \
 	t/pool-env \
 	t/pool-join \
+	t/pool-letters \
 	t/pool-recover \
 	t/pool-threads \
 	t/pool-turns \
@@ -107,6 +108,7 @@ system_tests = \
 	t/0306-broker-stalls.t \
 	t/0500-xo-usage.t \
 	t/0510-xo-node.t \
+	t/0520-dead-letters.t \
 	t/0600-wordcount.t \
 	t/0610-client.t \
 	t/0900-readme.t
@@ -243,6 +245,7 @@ t_pool_SOURCES = t/pool.c $(pool_world)
 t_pool_again_SOURCES = t/pool-again.c t/pool-broker.c $(pool_world)
 t_pool_delivery_SOURCES = t/pool-delivery.c $(pool_world)
 t_pool_join_SOURCES = t/pool-join.c $(pool_world)
+t_pool_letters_SOURCES = t/pool-letters.c $(pool_world)
 t_pool_recover_SOURCES = t/pool-recover.c t/pool-broker.c $(pool_world)
 t_pool_threads_SOURCES = t/pool-threads.c $(pool_world)
 t_pool_turns_SOURCES = t/pool-turns.c $(pool_world)
