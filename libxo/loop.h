@@ -161,6 +161,7 @@ struct xo_zmq {
     bool active;
     xo_io_t io;
     xo_defer_t again;
+    xo_defer_t check; /* was used: is it ready again? */
 };
 void xo_zmq_init(xo_zmq_t *zmq, xo_loop_t *loop, void *socket, int events, xo_zmq_f callback,
                  void *arg);

@@ -2,8 +2,8 @@
  *
  * ZMQ_FD says that commands wait for the socket, not that messages do, and says it once: any use of
  * the socket may eat it (zmq_getsockopt(3), ZMQ_FD). So ZMQ_EVENTS is asked when the descriptor is
- * readable, after each callback, and after each use that xo_zmq_touch reports, as deferred work:
- * before the loop sleeps.
+ * readable, after each callback, and after the uses that xo_zmq_touch reports, once at the end of
+ * the pass: before the loop sleeps.
  */
 #include <errno.h>
 
@@ -55,12 +55,22 @@ static void on_again(xo_defer_t *defer, void *arg)
     look(arg);
 }
 
+static void on_check(xo_defer_t *defer, void *arg)
+{
+    xo_zmq_t *zmq = arg;
+
+    (void)defer;
+    if (ready_events(zmq))
+        xo_defer_start(&zmq->again);
+}
+
 void xo_zmq_init(xo_zmq_t *zmq, xo_loop_t *loop, void *socket, int events, xo_zmq_f callback,
                  void *arg)
 {
     *zmq = (xo_zmq_t){
         .loop = loop, .callback = callback, .arg = arg, .socket = socket, .events = events};
     xo_defer_init(&zmq->again, loop, on_again, zmq);
+    xo_defer_init(&zmq->check, loop, on_check, zmq);
 }
 
 int xo_zmq_start(xo_zmq_t *zmq)
@@ -85,7 +95,7 @@ void xo_zmq_stop(xo_zmq_t *zmq)
     if (!zmq->active)
         return;
     xo_io_stop(&zmq->io);
-    xo_defer_stop(&zmq->again);
+    xo_zmq_drained(zmq);
     zmq->active = false;
 }
 
@@ -99,8 +109,10 @@ void xo_zmq_touch(xo_zmq_t *zmq)
 {
     if (!zmq->active || zmq->again.active)
         return;
+    if (xo_defer_to_end(&zmq->check) == 0)
+        return;
     /* Driven from outside, deferring costs two system calls and a wake-up; looking costs one. */
-    if (zmq->loop->drive.epoll_fd >= 0 && zmq->loop->depth == 0 && !ready_events(zmq))
+    if (zmq->loop->drive.epoll_fd >= 0 && !ready_events(zmq))
         return;
     xo_defer_start(&zmq->again);
 }
@@ -108,4 +120,5 @@ void xo_zmq_touch(xo_zmq_t *zmq)
 void xo_zmq_drained(xo_zmq_t *zmq)
 {
     xo_defer_stop(&zmq->again);
+    xo_defer_stop(&zmq->check);
 }

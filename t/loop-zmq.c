@@ -92,6 +92,34 @@ static void zmq_messages_are_never_missed(void **state)
     close_pair(&pair);
 }
 
+/* Sends in the middle of a pass, after a message came: that eats the descriptor's signal. */
+static void send_within(xo_defer_t *defer, void *arg)
+{
+    pair_t *pair = arg;
+
+    (void)defer;
+    zmq_send(pair->b, "x", 1, 0);
+    zmq_send(pair->a, "y", 1, 0);
+    xo_zmq_touch(&pair->end.zmq);
+}
+
+static void zmq_messages_are_not_missed_within_a_pass(void **state)
+{
+    xo_loop_t *loop = *state;
+    pair_t pair;
+    xo_defer_t defer;
+
+    open_pair(&pair, loop, 10);
+    xo_defer_init(&defer, loop, send_within, &pair);
+    for (int i = 1; i <= 200; i++) {
+        xo_defer_start(&defer);
+        while (pair.end.received < i)
+            xo_loop_once(loop, -1);
+        assert_int_equal(xo_loop_once(loop, 0), 0);
+    }
+    close_pair(&pair);
+}
+
 static void zmq_messages_are_batched(void **state)
 {
     xo_loop_t *loop = *state;
@@ -151,6 +179,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOOP_TEST(zmq_messages_are_never_missed),
+        LOOP_TEST(zmq_messages_are_not_missed_within_a_pass),
         LOOP_TEST(zmq_messages_are_batched),
         LOOP_TEST(one_descriptor_tells_of_zmq_messages),
     };
