@@ -18,6 +18,7 @@
 #include "libxo/ctx_internal.h"
 #include "libxo/lane_zmq.h"
 #include "libxo/letters.h"
+#include "libxo/thread.h"
 
 /* A dialled lane takes two or four sockets (its own, its monitor's pair). ZeroMQ's limit is 65535.
  */
@@ -281,20 +282,6 @@ int xo_ctx_set_io_threads(xo_ctx_t *ctx, int count, xo_error_t *err)
 
 /* ---- ZAP ---- */
 
-/* Signals are for the program's own threads. */
-static int start_thread(pthread_t *thread, void *(*main)(void *), void *arg)
-{
-    sigset_t all, old;
-    int errnum;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    errnum = pthread_create(thread, NULL, main, arg);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    errno = errnum;
-    return errnum ? -1 : 0;
-}
-
 /* With the lock held. It is bound before this returns: a handshake without a handler is refused. */
 static int start_zap(xo_ctx_t *ctx, xo_error_t *err)
 {
@@ -311,7 +298,7 @@ static int start_zap(xo_ctx_t *ctx, xo_error_t *err)
     if (ctx->zap_socket &&
         zmq_setsockopt(ctx->zap_socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms) == 0 &&
         zmq_bind(ctx->zap_socket, ZAP_ENDPOINT) == 0 &&
-        start_thread(&ctx->zap_thread, xoi_zap_main, ctx) == 0)
+        xoi_thread_start(&ctx->zap_thread, 0, xoi_zap_main, ctx) == 0)
         return 0;
     saved = errno;
     if (ctx->zap_socket)

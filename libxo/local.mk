@@ -110,6 +110,8 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/stream.h \
 	libxo/table.c \
 	libxo/table.h \
+	libxo/thread.c \
+	libxo/thread.h \
 	libxo/tsan.h \
 	libxo/unix_socket.c \
 	libxo/unix_socket.h \

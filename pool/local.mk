@@ -10,6 +10,8 @@ pool_libxo_pool_la_SOURCES = \
 	pool/bootstrap.c \
 	pool/duplicate.c \
 	pool/failed.c \
+	pool/guard.c \
+	pool/guard.h \
 	pool/host_c.c \
 	pool/host_impl.h \
 	pool/join.c \

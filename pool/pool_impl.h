@@ -7,7 +7,8 @@
  * stop.c      orderly stop, the owner's end    bootstrap.c  options from the environment
  * text.c      what goes into sentences     recover.c    actors that are created again
  * watch.c     who wants to know when an actor ends          whereabouts.c  GPUs, NUMA node
- * failed.c    actors that could not be created again
+ * failed.c    actors that could not be created again       guard.c        ends what outlives its
+ * owner
  */
 #ifndef XO_POOL_IMPL_H
 #define XO_POOL_IMPL_H
@@ -20,6 +21,7 @@
 
 #include "libxo/progress.h"
 #include "libxo/table.h"
+#include "pool/guard.h"
 #include "pool/pool.h"
 
 #define XOI_BATCH 64
@@ -198,6 +200,7 @@ struct xo_pool {
     int owner_fd; /* -1: none */
     pid_t owner;
     xo_timer_t owner_timer; /* where there are no pidfds */
+    xoi_guard_t guard;      /* where there are */
 };
 
 /* actor.c */

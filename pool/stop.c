@@ -136,7 +136,9 @@ static int watch_owner(xo_pool_t *pool, pid_t owner, xo_error_t *err)
         return xo_error_set(err, errno, "cannot watch the owner, process %d: %s", (int)owner,
                             strerror(errno));
     xo_io_init(&pool->owner_io, pool->loop, pool->owner_fd, XO_READ, owner_gone, pool);
-    return xo_io_start(&pool->owner_io);
+    if (xo_io_start(&pool->owner_io) < 0)
+        return xo_error_set(err, errno, "cannot watch the owner: %s", strerror(errno));
+    return xoi_guard_start(&pool->guard, pool->owner_fd, err);
 }
 
 int xoi_stop_init(xo_pool_t *pool, pid_t owner, xo_error_t *err)
@@ -155,6 +157,7 @@ void xoi_stop_end(xo_pool_t *pool)
     xo_timer_stop(&pool->owner_timer);
     xo_defer_stop(&pool->stop_check);
     xo_defer_stop(&pool->stop_wanted);
+    xoi_guard_stop(&pool->guard);
     if (pool->owner_fd < 0)
         return;
     xo_io_stop(&pool->owner_io);

@@ -148,4 +148,21 @@ def on_request(place):
     assert down["reason"].endswith("; its process is stopped"), down
 
 
-run(spinning, stopped, hanging, patient, on_request)
+def orphaned(place):
+    """it goes with the owner, although neither its own loop nor its broker can see to it"""
+    owner = place.other("sleep", "600")
+    node = Node(place, "--owner", str(owner.pid), config=pool())
+    (record,) = node.wait_pools(1)
+    create(node, record["address"], "hang 5")
+    with Spin(node, record["address"], "hang 5"):
+        until(lambda: node.pools()[0].get("busy_method"), "it to be in its method")
+        node.process.send_signal(signal.SIGSTOP)
+        owner.kill()
+        owner.wait()
+        until(lambda: not os.path.exists(f"/proc/{record['pid']}/exe"), "the pool to be gone")
+        node.process.kill()
+        node.process.wait()
+
+
+run(spinning, stopped, hanging, patient, on_request,
+    orphaned)
