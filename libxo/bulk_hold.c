@@ -35,7 +35,10 @@ static xoi_pair_t *pair_create(xoi_bulk_t *bulk, const xo_header_t *header)
         return NULL;
     pair->size = pair_key(pair->key, header);
     HASH_ADD_KEYPTR(hh, bulk->pairs, pair->key, pair->size, pair);
-    return pair;
+    if (XOI_HASHED(hh, pair))
+        return pair;
+    free(pair);
+    return NULL;
 }
 
 xoi_held_t *xoi_bulk_queue(xoi_bulk_t *bulk, xo_msg_t **msg)

@@ -199,8 +199,7 @@ static int send_chunk(xo_lane_t *lane, const xoi_transfer_t *transfer, size_t si
 {
     xo_buf_t body = XO_BUF_INIT;
     xo_pack_uint(&body, transfer->sent);
-    xo_msg_t *msg =
-        xo_msg_create(&(xo_header_t){.kind = XO_CHUNK, .seq = transfer->id}, xo_buf_slice(&body));
+    xo_msg_t *msg = xoi_msg_of(&(xo_header_t){.kind = XO_CHUNK, .seq = transfer->id}, &body);
     xo_buf_free(&body);
     if (!msg)
         return -1;

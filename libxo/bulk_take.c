@@ -180,12 +180,15 @@ static void announced(xo_link_t *link, uint64_t id, xo_slice_t body, xo_msg_t **
         xoi_link_protocol_error(link, "it announces buffers that cannot be");
         return;
     }
-    if (place(link, incoming, msg) < 0) { /* and what was in the link's tables is gone */
-        free(incoming);
-        return;
-    }
     incoming->id = id;
     HASH_ADD(hh, bulk->in, id, sizeof incoming->id, incoming);
+    if (!XOI_HASHED(hh, incoming)) {
+        free(incoming);
+        xoi_bulk_out_of_memory(link, sizeof *incoming);
+        return;
+    }
+    if (place(link, incoming, msg) < 0) /* and what was in the link's tables is gone */
+        return;
     xoi_bulk_open(bulk);
     if (bulk->early.count)
         take_early(link);
@@ -222,10 +225,12 @@ static void say_taken(xo_link_t *link, size_t size)
         return;
     xo_buf_t body = XO_BUF_INIT;
     xo_pack_uint(&body, bulk->taken);
-    xo_msg_t *msg = xo_msg_create(&(xo_header_t){.kind = XO_TAKEN}, xo_buf_slice(&body));
+    xo_msg_t *msg = xoi_msg_of(&(xo_header_t){.kind = XO_TAKEN}, &body);
     xo_buf_free(&body);
-    if (!msg)
+    if (!msg) {
+        xoi_link_break(link); /* the peer would wait for it */
         return;
+    }
     bulk->taken = 0;
     xoi_send_urgent(link, &msg);
 }

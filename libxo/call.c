@@ -213,9 +213,11 @@ static xo_call_t *call_begin(xo_endpoint_t *endpoint, xo_link_t *link, int64_t d
             call_free(call);
         return xo_error_null(err, ENOMEM, "out of memory for a call");
     }
-    if (deadline_ns > 0)
-        xo_timer_start(&call->timer, deadline_ns);
-    return call;
+    if (deadline_ns <= 0 || xo_timer_start(&call->timer, deadline_ns) == 0)
+        return call;
+    unlist(call);
+    call_free(call);
+    return xo_error_null(err, ENOMEM, "out of memory for a deadline");
 }
 
 xo_call_t *xoi_own_call(xo_endpoint_t *endpoint, int64_t deadline_ns, xo_answer_f answer, void *arg,
@@ -360,13 +362,26 @@ xo_return_t xo_return_of(xo_link_t *from, const xo_msg_t *request)
     return (xo_return_t){from, header->sender_id, header->seq};
 }
 
+/* There is no memory even for that: whoever waits hears of it all the same. */
+static void answer_lost(xo_endpoint_t *endpoint, const xo_return_t *to)
+{
+    xo_msg_t *none = NULL;
+    xo_call_t *call = to->link ? NULL : xoi_call_awaited(endpoint, NULL, to->seq);
+    if (to->link)
+        xoi_link_break(to->link);
+    else if (call)
+        xoi_call_finish(call, &none);
+}
+
 void xo_endpoint_answer(xo_endpoint_t *endpoint, const xo_return_t *to, xo_msg_t **answer)
 {
     if (!*answer)
         *answer =
             xo_failure_msg(to->seq, XO_CODE_METHOD, "ran", NULL, "out of memory for the answer");
-    if (!*answer)
+    if (!*answer) {
+        answer_lost(endpoint, to);
         return;
+    }
     xo_msg_set_seq(*answer, to->seq);
     if (!to->link) {
         xoi_answer_arrived(endpoint, NULL, answer);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "libxo/future.h"
+#include "libxo/msg_impl.h"
 
 #define CONNECT_MS 5000
 
@@ -15,6 +16,7 @@ struct xo_client {
     bool own_loop;
     xo_endpoint_t *endpoint;
     xo_link_t *home; /* the link that was asked for: a broker's, or a pool's that passes on */
+    char where[XO_PATH_BYTES * 3];
     bool failed;
     xo_error_t why;
 };
@@ -101,7 +103,15 @@ static void on_unlinked(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error
     client->why = *why;
 }
 
-static const xo_endpoint_ops_t client_ops = {.request = refuse_request, .unlinked = on_unlinked};
+static void on_linked(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
+{
+    xo_client_t *client = arg;
+    if (link == client->home && xo_link_peer(link)->role == XO_ROLE_BROKER)
+        xo_endpoint_set_broker(endpoint, link);
+}
+
+static const xo_endpoint_ops_t client_ops = {
+    .request = refuse_request, .linked = on_linked, .unlinked = on_unlinked};
 
 static bool connected(void *arg)
 {
@@ -109,26 +119,33 @@ static bool connected(void *arg)
     return client->failed || xo_link_up(client->home);
 }
 
-static int connect_home(xo_client_t *client, const char *where, xo_error_t *err)
+/* Also when it was lost: who is there now may be another process. */
+static int link_home(xo_client_t *client, xo_error_t *err)
 {
-    char found[XO_PATH_BYTES * 3];
-    if (!where) {
-        if (xo_find_node(client->ctx, found, sizeof found, err) < 0)
-            return -1;
-        where = found;
-    }
-    xo_link_t *home = xo_endpoint_link(client->endpoint, where, err);
+    xo_link_t *home = xo_endpoint_link(client->endpoint, client->where, err);
     if (!home)
         return -1;
+    xo_link_decref(client->home);
     client->home = xo_link_incref(home);
+    client->failed = false;
+    return 0;
+}
+
+static int connect_home(xo_client_t *client, const char *where, xo_error_t *err)
+{
+    if (where)
+        snprintf(client->where, sizeof client->where, "%s", where);
+    else if (xo_find_node(client->ctx, client->where, sizeof client->where, err) < 0)
+        return -1;
+    where = client->where;
+    if (link_home(client, err) < 0)
+        return -1;
     xo_loop_update(client->loop);
     if (xoi_wait(client->loop, connected, client, CONNECT_MS) < 0)
         return xo_error_set(err, ETIMEDOUT, "%s did not answer within %d ms", where, CONNECT_MS);
     if (client->failed)
         return xo_error_set(err, client->why.errnum, "cannot connect to %s: %s", where,
                             client->why.text);
-    if (xo_link_peer(home)->role == XO_ROLE_BROKER)
-        xo_endpoint_set_broker(client->endpoint, home);
     return 0;
 }
 
@@ -195,13 +212,15 @@ xo_future_t *xo_client_ask_broker(xo_client_t *client, xo_error_t *err, const ch
     xo_buf_t body = XO_BUF_INIT;
     xo_header_t header = {
         .kind = XO_CALL, .target_uid = xo_slice_str(XO_BROKER_UID), .method = xo_slice_str(method)};
+    if (client->failed && link_home(client, err) < 0)
+        return NULL;
     xo_pack_array(&body, 2);
     if (args.size)
         xo_pack_raw(&body, args);
     else
         xo_pack_array(&body, 0);
     xo_pack_map(&body, 0);
-    xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&body));
+    xo_msg_t *msg = xoi_msg_of(&header, &body);
     xo_buf_free(&body);
     xo_future_t *future = msg ? xoi_future_create(client->endpoint) : NULL;
     xo_call_t *call = NULL;

@@ -12,10 +12,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <uthash.h>
 #include <zmq.h>
 
 #include "libxo/ctx_internal.h"
+#include "libxo/hash.h"
 #include "libxo/lane_zmq.h"
 #include "libxo/letters.h"
 #include "libxo/thread.h"
@@ -301,8 +301,10 @@ static int start_zap(xo_ctx_t *ctx, xo_error_t *err)
         xoi_thread_start(&ctx->zap_thread, 0, xoi_zap_main, ctx) == 0)
         return 0;
     saved = errno;
-    if (ctx->zap_socket)
+    if (ctx->zap_socket) {
+        zmq_unbind(ctx->zap_socket, ZAP_ENDPOINT); /* closing frees the name only later */
         zmq_close(ctx->zap_socket);
+    }
     ctx->zap_socket = NULL;
     return xo_error_set(err, saved, "cannot start the ZAP handler: %s", zmq_strerror(saved));
 }
@@ -340,7 +342,10 @@ static int add_local(xo_ctx_t *ctx, const char *address, xo_error_t *err)
         return xo_error_set(err, ENOMEM, "no memory for the address %s", address);
     memcpy(local->address, address, size);
     HASH_ADD_STR(ctx->locals, address, local);
-    return 0;
+    if (XOI_HASHED(hh, local))
+        return 0;
+    free(local);
+    return xo_error_set(err, ENOMEM, "no memory for the address %s", address);
 }
 
 static void remove_local(xo_ctx_t *ctx, const char *address)

@@ -10,11 +10,11 @@
 #ifndef XO_ENDPOINT_IMPL_H
 #define XO_ENDPOINT_IMPL_H
 
-#include <uthash.h>
 #include <utlist.h>
 
 #include "libxo/bulk.h"
 #include "libxo/endpoint.h"
+#include "libxo/hash.h"
 #include "libxo/letters.h"
 #include "libxo/table.h"
 
@@ -107,6 +107,7 @@ struct xo_link {
     xoi_credit_t held;    /* requests received whose credit has not gone back */
     xoi_credit_t handled; /* of these, handled: to go back next */
     bool eager;           /* the peer asked for all: goes back at the end of each pass */
+    bool broken;          /* no memory for what has to be sent: closes in the deferred pass */
     xo_defer_t credit_defer;
 
     uint64_t bulk_window; /* that the peer grants; 0: it gets all over the lane */
@@ -221,11 +222,14 @@ extern const xo_lane_events_t xoi_link_lane_events;
 xo_link_t *xoi_link_create(xo_endpoint_t *endpoint, const char *address);
 int xoi_link_dial(xo_link_t *link, xo_error_t *err);
 void xoi_link_accept(xo_endpoint_t *endpoint, xo_lane_t *lane);
-void xoi_link_table_add(xo_link_t *link);
+int xoi_link_table_add(xo_link_t *link); /* -1: no memory to be found */
 void xoi_link_table_remove(xo_link_t *link);
 void xoi_link_closed(xo_link_t *link, const xo_error_t *why);
 const char *xoi_link_reason(const xo_link_t *link);
 void xoi_link_protocol_error(xo_link_t *link, const char *what);
+/* There is no memory for what the peer waits for, and nothing would say when to try again: the link
+ * closes in the deferred pass, which answers the peer's calls and ours. */
+void xoi_link_break(xo_link_t *link);
 void xoi_link_forget(xo_link_t *link); /* an accepted one that turned out to be none */
 /* One lane is gone: the link closes for `why`; if `wait`, when the other has brought what was sent
  * before. */

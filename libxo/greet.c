@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "libxo/endpoint_impl.h"
+#include "libxo/msg_impl.h"
 
 int xoi_greet_send(xo_link_t *link, xo_kind_t kind)
 {
@@ -16,8 +17,7 @@ int xoi_greet_send(xo_link_t *link, xo_kind_t kind)
         link->bulk_token = bulk.token = xo_random_id();
     xoi_hello_pack(endpoint, by_address ? link->address : "",
                    xo_lane_is_far(link->lane) ? &bulk : NULL, &body);
-    xo_msg_t *msg = xo_msg_create(&(xo_header_t){.kind = kind, .sender_id = endpoint->self.id},
-                                  xo_buf_slice(&body));
+    xo_msg_t *msg = xoi_msg_of(&(xo_header_t){.kind = kind, .sender_id = endpoint->self.id}, &body);
     xo_buf_free(&body);
     int rc = msg ? xo_lane_send(link->lane, &msg) : -1;
     xo_msg_destroy(&msg);
@@ -75,10 +75,18 @@ static void watch_peer(xo_link_t *link)
         close(fd);
 }
 
+/* From now on others find the link by who is at its other end. */
+static int know_peer(xo_link_t *link, const xoi_hello_t *hello, xo_error_t *why)
+{
+    link->peer = hello->peer;
+    if (!link->address[0])
+        snprintf(link->address, sizeof link->address, "%s", link->peer.address);
+    return xoi_link_table_add(link) == 0 ? 0 : xo_error_set(why, ENOMEM, "out of memory");
+}
+
 static void link_up(xo_link_t *link, const xoi_hello_t *hello)
 {
     xo_endpoint_t *endpoint = link->endpoint;
-    link->peer = hello->peer;
     link->same_machine = strcmp(hello->machine, endpoint->machine) == 0;
     link->window = link->credit = hello->window;
     if (hello->bundles)
@@ -89,9 +97,6 @@ static void link_up(xo_link_t *link, const xoi_hello_t *hello)
         link->bulk_token = hello->bulk.token;
     link->state = XOI_LINK_UP;
     xo_timer_stop(&link->timer);
-    if (!link->address[0])
-        snprintf(link->address, sizeof link->address, "%s", link->peer.address);
-    xoi_link_table_add(link);
     watch_peer(link);
     if (endpoint->ops.linked)
         endpoint->ops.linked(endpoint, link, endpoint->arg);
@@ -147,7 +152,7 @@ void xoi_greet(xo_link_t *link, const xo_msg_t *msg)
         xoi_link_protocol_error(link, why.text);
         return;
     }
-    if (check_peer(link, &hello, &why) < 0) {
+    if (check_peer(link, &hello, &why) < 0 || know_peer(link, &hello, &why) < 0) {
         refuse(link, &hello.peer, &why);
         return;
     }

@@ -133,18 +133,23 @@ static bool take_keys(char *text, xo_keys_t *keys)
            strcmp(derived, keys->public_text) == 0;
 }
 
-/* The file as a string; false: it cannot be read, or is longer than any key's. */
-static bool read_text(const char *path, char *text, size_t size)
+/* The file as a string. -1: it cannot be read; EBADMSG: it is longer than any key's. */
+static int read_text(const char *path, char *text, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, size);
+    size_t used = 0;
+    ssize_t n = fd < 0 ? -1 : 0;
+    int saved;
 
+    while (fd >= 0 && used < size &&
+           ((n = read(fd, text + used, size - used)) > 0 || (n < 0 && errno == EINTR)))
+        used += n > 0 ? (size_t)n : 0;
+    saved = errno;
     if (fd >= 0)
         close(fd);
-    if (n < 0 || (size_t)n == size)
-        return false;
-    text[n] = 0;
-    return true;
+    text[used < size ? used : 0] = 0;
+    errno = n < 0 ? saved : EBADMSG;
+    return n < 0 || used == size ? -1 : 0;
 }
 
 static int read_file(const char *path, xo_keys_t *keys, xo_error_t *err)
@@ -154,7 +159,9 @@ static int read_file(const char *path, xo_keys_t *keys, xo_error_t *err)
 
     if (check_file(path, err) < 0)
         return -1;
-    ok = read_text(path, text, sizeof text) && take_keys(text, keys);
+    if (read_text(path, text, sizeof text) < 0 && errno != EBADMSG)
+        return xo_error_set(err, errno, "cannot read the key %s: %s", path, strerror(errno));
+    ok = take_keys(text, keys);
     explicit_bzero(text, sizeof text);
     if (!ok)
         return xo_error_set(err, EBADMSG,

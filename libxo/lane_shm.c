@@ -45,11 +45,12 @@ static void fail(xoi_shm_lane_t *lane, int errnum, const char *what)
 /* ---- sending ---- */
 
 /* The socket's buffer may be full of bells, which is as good; or the peer gone, which on_socket
- * notices. */
+ * notices. Where the kernel has no memory for a bell, nobody would ever ring again. */
 static void ring_bell(xoi_shm_lane_t *lane)
 {
-    if (lane->socket.fd >= 0)
-        xoi_fd_send(lane->socket.fd, XOI_SHM_BELL, -1);
+    if (lane->socket.fd >= 0 && xoi_fd_send(lane->socket.fd, XOI_SHM_BELL, -1) < 0 &&
+        (errno == ENOBUFS || errno == ENOMEM))
+        fail(lane, errno, "no memory to wake the peer");
 }
 
 static ssize_t put_ring(void *to, const void *bytes, size_t size)

@@ -291,7 +291,6 @@ static xo_listener_t *shm_listen(xo_ctx_t *ctx, xo_loop_t *loop, const char *end
         errno = saved;
         return NULL;
     }
-    fcntl(fd, F_SETFL, O_NONBLOCK);
     listener->inode = xoi_unix_inode(path_of(endpoint));
     xo_timer_init(&listener->retry, loop, on_retry, listener);
     xo_io_init(&listener->socket, loop, fd, XO_READ, on_caller, listener);

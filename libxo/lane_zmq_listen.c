@@ -406,7 +406,9 @@ xo_listener_t *xoi_zmq_listen(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoi
         listener->inode = xoi_socket_inode(endpoint);
         if (watch(listener, err) == 0)
             return &listener->base;
+        int why = errno;
         xoi_zmq_unbind(ctx, listener->socket, listener->base.endpoint, listener->inode);
+        errno = why;
     }
     int saved = errno;
     free_listener(listener);

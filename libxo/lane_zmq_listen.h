@@ -4,10 +4,10 @@
 #ifndef XO_LANE_ZMQ_LISTEN_H
 #define XO_LANE_ZMQ_LISTEN_H
 
-#include <uthash.h>
 #include <utlist.h>
 
 #include "libxo/ctx_internal.h"
+#include "libxo/hash.h"
 #include "libxo/lane_inbox.h"
 #include "libxo/lane_zmq.h"
 

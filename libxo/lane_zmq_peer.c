@@ -140,6 +140,10 @@ xoi_peer_t *xoi_peer_create(xoi_listener_t *listener, zmq_msg_t *id)
     memcpy(peer->id, zmq_msg_data(id), size);
     xoi_inbox_init(&peer->inbox, &peer->lane.base);
     HASH_ADD_KEYPTR(hh, listener->peers, peer->id, peer->id_size, peer);
+    if (!XOI_HASHED(hh, peer)) {
+        free(peer);
+        return NULL;
+    }
     if (xoi_listener_stray(listener, peer->fd)) {
         xoi_peer_set_end(peer, XOI_SUSPECT);
         xoi_listener_probe(listener);

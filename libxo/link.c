@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "libxo/endpoint_impl.h"
+#include "libxo/msg_impl.h"
 
 xo_link_t *xo_link_incref(xo_link_t *link)
 {
@@ -48,7 +49,7 @@ const xo_lane_stats_t *xo_link_stats(const xo_link_t *link)
 
 /* ---- tables ---- */
 
-void xoi_link_table_add(xo_link_t *link)
+int xoi_link_table_add(xo_link_t *link)
 {
     xo_endpoint_t *endpoint = link->endpoint;
     xo_link_t *other = NULL;
@@ -57,15 +58,20 @@ void xoi_link_table_add(xo_link_t *link)
     if (link->address[0] && !link->in_address_table && !other) {
         HASH_ADD_KEYPTR(hh_address, endpoint->by_address, link->address, strlen(link->address),
                         link);
-        link->in_address_table = true;
+        link->in_address_table = XOI_HASHED(hh_address, link);
+        if (!link->in_address_table)
+            return -1;
     }
     other = NULL;
     if (link->peer.id && !link->in_id_table)
         HASH_FIND(hh_id, endpoint->by_id, &link->peer.id, sizeof link->peer.id, other);
     if (link->peer.id && !link->in_id_table && !other) {
         HASH_ADD(hh_id, endpoint->by_id, peer.id, sizeof link->peer.id, link);
-        link->in_id_table = true;
+        link->in_id_table = XOI_HASHED(hh_id, link);
+        if (!link->in_id_table)
+            return -1;
     }
+    return 0;
 }
 
 /* Another link to the same peer or address takes the place. */
@@ -179,7 +185,7 @@ static bool ask_broker_why(xo_link_t *link)
                           .target_uid = xo_slice_str(XO_BROKER_UID),
                           .method = xo_slice_str("pool.why")};
     xo_pack_format(&body, "[[s] {}]", link->address);
-    xo_msg_t *msg = xo_buf_ok(&body) == 0 ? xo_msg_create(&header, xo_buf_slice(&body)) : NULL;
+    xo_msg_t *msg = xoi_msg_of(&header, &body);
     xo_buf_free(&body);
     xo_call_t *call = msg ? xo_endpoint_call(endpoint, endpoint->broker, &msg, XO_SEND_QUEUE,
                                              XOI_WHY_MS * XO_MS, on_why, link, NULL)
@@ -226,6 +232,14 @@ void xo_link_close(xo_link_t *link, const xo_error_t *why)
     drop_lane(link);
     xoi_link_table_remove(link);
     finish(link);
+}
+
+void xoi_link_break(xo_link_t *link)
+{
+    if (link->state > XOI_LINK_UP)
+        return;
+    link->broken = true;
+    xo_defer_start(&link->credit_defer);
 }
 
 void xoi_link_forget(xo_link_t *link)
@@ -404,16 +418,16 @@ xo_link_t *xo_endpoint_link(xo_endpoint_t *endpoint, const char *address, xo_err
     link = xoi_link_create(endpoint, key);
     if (!link)
         return xo_error_null(err, ENOMEM, "out of memory for a link to %s", address);
-    if (xoi_link_dial(link, err) < 0) {
-        int saved = errno;
-        drop_lane(link);
-        DL_DELETE(endpoint->links, link);
-        xo_link_decref(link);
-        errno = saved;
-        return NULL;
-    }
-    xoi_link_table_add(link);
-    return link;
+    if (xoi_link_table_add(link) < 0)
+        xo_error_set(err, ENOMEM, "out of memory for a link to %s", address);
+    else if (xoi_link_dial(link, err) == 0)
+        return link;
+    int saved = errno;
+    drop_lane(link);
+    xoi_link_table_remove(link);
+    xoi_link_forget(link);
+    errno = saved;
+    return NULL;
 }
 
 xo_link_t *xo_endpoint_link_by_id(xo_endpoint_t *endpoint, uint64_t peer_id)

@@ -49,6 +49,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/future.h \
 	libxo/greet.c \
 	libxo/handshake.c \
+	libxo/hash.h \
 	libxo/header.c \
 	libxo/header.h \
 	libxo/keys.c \

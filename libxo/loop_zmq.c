@@ -16,8 +16,12 @@ static int ready_events(const xo_zmq_t *zmq)
 {
     int events = 0;
     size_t size = sizeof events;
+    int rc;
 
-    if (zmq_getsockopt(zmq->socket, ZMQ_EVENTS, &events, &size) < 0)
+    do
+        rc = zmq_getsockopt(zmq->socket, ZMQ_EVENTS, &events, &size);
+    while (rc < 0 && errno == EINTR);
+    if (rc < 0)
         return 0; /* ETERM: the context is going away, and nothing arrives any more */
     return zmq->events &
            ((events & ZMQ_POLLIN ? XO_READ : 0) | (events & ZMQ_POLLOUT ? XO_WRITE : 0));

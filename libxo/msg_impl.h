@@ -36,6 +36,12 @@ typedef struct xoi_local {
     char text[];
 } xoi_local_t;
 
+/* A message with what was written to `body`; NULL also if memory for that ran out. */
+static inline xo_msg_t *xoi_msg_of(const xo_header_t *header, const xo_buf_t *body)
+{
+    return xo_buf_ok(body) == 0 ? xo_msg_create(header, xo_buf_slice(body)) : NULL;
+}
+
 static inline zmq_msg_t *xoi_msg_frame(const xo_msg_t *msg)
 {
     return (zmq_msg_t *)(void *)msg->rest;

@@ -4,6 +4,7 @@
 
 #include "libxo/cache.h"
 #include "libxo/endpoint_impl.h"
+#include "libxo/msg_impl.h"
 
 /* The part of a link's credit that a message of `bytes` bytes is counted in. */
 static int64_t *account(const xo_link_t *link, xoi_credit_t *credit, size_t bytes)
@@ -61,6 +62,16 @@ static int lane_send(xo_link_t *link, xo_msg_t **msg)
     return 0;
 }
 
+/* What waits is sent when the lane has room again; no memory is nothing that it would say. */
+static int send_or_break(xo_link_t *link, xo_msg_t **msg)
+{
+    if (lane_send(link, msg) == 0)
+        return 0;
+    if (errno == ENOMEM)
+        xoi_link_break(link);
+    return -1;
+}
+
 /* The peer gives credit back in portions, which always leaves three quarters of the window free in
  * the end. A message that needs more asks for all of it: a credit without a body. */
 void xoi_credit_ask(xo_link_t *link, size_t bytes)
@@ -70,6 +81,8 @@ void xoi_credit_ask(xo_link_t *link, size_t bytes)
     xo_msg_t *msg = xo_msg_create(&(xo_header_t){.kind = XO_CREDIT}, xo_slice(NULL, 0));
     if (msg)
         xoi_send_urgent(link, &msg);
+    else
+        xoi_link_break(link);
 }
 
 static int enqueue(xo_link_t *link, xo_msg_t **msg, xo_call_t *call, xoi_notice_t *notice,
@@ -92,18 +105,22 @@ int xoi_submit(xo_link_t *link, xo_msg_t **msg, unsigned flags, xo_call_t *call,
                xoi_notice_t *notice, xo_error_t *err)
 {
     bool up = link->state == XOI_LINK_UP;
+    bool gone =
+        false; /* the lane is, and says so in a moment: what waits until then fails with it */
     if (up && !link->outbox && may_send(link, *msg)) {
         if (lane_send(link, msg) == 0) {
             xoi_notify(link->endpoint, notice, 0);
             return 0;
         }
+        gone = errno == EPIPE;
         if (errno == ENOMEM) /* nothing would say when to try again */
             return xo_error_set(err, ENOMEM, "out of memory for a message to %s", link->address);
     }
     if (link->state > XOI_LINK_UP)
         return xo_error_set(err, EPIPE, "the link to %s is closed: %s", link->address,
                             link->why.text);
-    bool may_wait = (flags & XO_SEND_QUEUE) || (!up && link->outbox_count < XO_WINDOW_MESSAGES);
+    bool may_wait =
+        gone || (flags & XO_SEND_QUEUE) || (!up && link->outbox_count < XO_WINDOW_MESSAGES);
     if (!may_wait) {
         link->refused_bytes = xo_msg_bytes(*msg);
         link->refused_bulk = xoi_bulk_wants(link, *msg);
@@ -120,7 +137,7 @@ void xoi_send_urgent(xo_link_t *link, xo_msg_t **msg)
         xo_msg_destroy(msg);
         return;
     }
-    if (link->state != XOI_LINK_UP || link->urgent.head || lane_send(link, msg) < 0)
+    if (link->state != XOI_LINK_UP || link->urgent.head || send_or_break(link, msg) < 0)
         xo_msgq_push(&link->urgent, msg);
 }
 
@@ -139,7 +156,7 @@ static int flush_urgent(xo_link_t *link)
 {
     while (link->urgent.head) {
         xo_msg_t *msg = xo_msgq_pop(&link->urgent);
-        if (lane_send(link, &msg) == 0)
+        if (send_or_break(link, &msg) == 0)
             continue;
         /* Back to the front: push the rest behind it. */
         xo_msgq_t rest = link->urgent;
@@ -170,7 +187,7 @@ void xoi_outbox_flush(xo_link_t *link)
     xo_link_incref(link);
     while (link->outbox && may_send(link, link->outbox->msg)) {
         xoi_outgoing_t *outgoing = link->outbox;
-        if (lane_send(link, &outgoing->msg) < 0)
+        if (send_or_break(link, &outgoing->msg) < 0)
             break;
         xoi_notify(link->endpoint, outgoing->notice, 0);
         xoi_outgoing_drop(link, outgoing);
@@ -224,10 +241,12 @@ static void give_back(xo_link_t *link)
     xo_buf_t body = XO_BUF_INIT;
     xo_pack_format(&body, link->bulk_window ? "[I I I]" : "[I I]", link->handled.messages,
                    link->handled.bytes, link->handled.large);
-    xo_msg_t *msg = xo_msg_create(&(xo_header_t){.kind = XO_CREDIT}, xo_buf_slice(&body));
+    xo_msg_t *msg = xoi_msg_of(&(xo_header_t){.kind = XO_CREDIT}, &body);
     xo_buf_free(&body);
-    if (!msg)
+    if (!msg) {
+        xoi_link_break(link);
         return;
+    }
     link->held.messages -= link->handled.messages;
     link->held.bytes -= link->handled.bytes;
     link->held.large -= link->handled.large;
@@ -236,12 +255,17 @@ static void give_back(xo_link_t *link)
     xoi_send_urgent(link, &msg);
 }
 
-/* The end of a pass in which requests of an eager peer were handled. */
+/* The end of a pass in which requests of an eager peer were handled, or memory ran out. */
 void xoi_credit_deferred(xo_defer_t *defer, void *arg)
 {
     (void)defer;
     xo_link_t *link = arg;
-    if (link->state == XOI_LINK_UP && link->handled.messages > 0)
+    xo_error_t why;
+    if (link->broken) {
+        xo_error_set(&why, ENOMEM, "out of memory for a message to %s",
+                     link->address[0] ? link->address : "a client");
+        xoi_link_closed(link, &why);
+    } else if (link->state == XOI_LINK_UP && link->handled.messages > 0)
         give_back(link);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "libxo/future.h"
+#include "libxo/msg_impl.h"
 #include "libxo/pack_arguments.h"
 
 struct xo_ref {
@@ -82,14 +83,14 @@ void xo_ref_set_sender(xo_ref_t *ref, xo_slice_t sender_uid)
 
 /* ---- sending ---- */
 
-static xo_msg_t *make(const xo_ref_t *ref, xo_kind_t kind, const char *method, xo_slice_t body)
+static xo_msg_t *make(const xo_ref_t *ref, xo_kind_t kind, const char *method, const xo_buf_t *body)
 {
     xo_header_t header = {.kind = kind,
                           .target_uid = xo_ref_uid(ref),
                           .sender_uid = xo_slice(ref->sender, ref->sender_size),
                           .method = xo_slice_str(method),
                           .deadline_ms = (uint64_t)ref->deadline_ms};
-    return xo_msg_create(&header, body);
+    return xoi_msg_of(&header, body);
 }
 
 static int link_of(const xo_ref_t *ref, xo_link_t **link, xo_error_t *err)
@@ -124,8 +125,9 @@ static xo_future_t *send_call(const xo_ref_t *ref, xo_msg_t **msg, xo_error_t *e
 static int pack_arguments(xo_buf_t *body, xo_error_t *err, const char *format, va_list args)
 {
     if (xoi_pack_arguments(body, format, args) < 0)
-        return xo_error_set(err, errno, "the arguments' format '%s' is wrong",
-                            format ? format : "");
+        return errno == ENOMEM ? xo_error_set(err, ENOMEM, "out of memory for the arguments")
+                               : xo_error_set(err, errno, "the arguments' format '%s' is wrong",
+                                              format ? format : "");
     return 0;
 }
 
@@ -139,7 +141,7 @@ xo_future_t *xo_ref_call(xo_ref_t *ref, xo_error_t *err, const char *method, con
     va_end(args);
     xo_future_t *future = NULL;
     if (rc == 0) {
-        xo_msg_t *msg = make(ref, XO_CALL, method, xo_buf_slice(&body));
+        xo_msg_t *msg = make(ref, XO_CALL, method, &body);
         future = send_call(ref, &msg, err);
     }
     xo_buf_free(&body);
@@ -161,7 +163,7 @@ xo_future_t *xo_ref_call_packed(xo_ref_t *ref, xo_error_t *err, const char *meth
 {
     xo_buf_t body = XO_BUF_INIT;
     pack_pair(&body, args, kwargs);
-    xo_msg_t *msg = make(ref, XO_CALL, method, xo_buf_slice(&body));
+    xo_msg_t *msg = make(ref, XO_CALL, method, &body);
     xo_buf_free(&body);
     return send_call(ref, &msg, err);
 }
@@ -173,7 +175,7 @@ xo_future_t *xo_ref_batch(xo_ref_t *ref, xo_error_t *err, const char *method,
     xo_pack_array(&body, (uint32_t)count);
     for (size_t i = 0; i < count; i++)
         pack_pair(&body, lists[i], xo_slice(NULL, 0));
-    xo_msg_t *msg = make(ref, XO_BATCH, method, xo_buf_slice(&body));
+    xo_msg_t *msg = make(ref, XO_BATCH, method, &body);
     xo_buf_free(&body);
     return send_call(ref, &msg, err);
 }
@@ -189,7 +191,7 @@ int xo_ref_tell(xo_ref_t *ref, xo_error_t *err, const char *method, const char *
     if (rc == 0)
         rc = link_of(ref, &link, err);
     if (rc == 0) {
-        xo_msg_t *msg = make(ref, XO_TELL, method, xo_buf_slice(&body));
+        xo_msg_t *msg = make(ref, XO_TELL, method, &body);
         rc = msg ? xo_endpoint_tell(ref->endpoint, link, &msg, 0, NULL, NULL, err)
                  : xo_error_set(err, ENOMEM, "out of memory for a message");
         xo_msg_destroy(&msg);
@@ -199,7 +201,7 @@ int xo_ref_tell(xo_ref_t *ref, xo_error_t *err, const char *method, const char *
 }
 
 static xo_future_t *create_with(const xo_ref_t *at, xo_error_t *err, const char *class_name,
-                                xo_slice_t body)
+                                const xo_buf_t *body)
 {
     xo_msg_t *msg = make(at, XO_CREATE, class_name, body);
     return send_call(at, &msg, err);
@@ -222,7 +224,7 @@ xo_future_t *xo_create_actor(xo_endpoint_t *endpoint, xo_error_t *err, const cha
     va_list args;
     va_start(args, format);
     if (pack_arguments(&body, err, format, args) == 0)
-        future = create_with(&at, err, class_name, xo_buf_slice(&body));
+        future = create_with(&at, err, class_name, &body);
     va_end(args);
     xo_buf_free(&body);
     return future;
@@ -230,6 +232,6 @@ xo_future_t *xo_create_actor(xo_endpoint_t *endpoint, xo_error_t *err, const cha
 
 xo_future_t *xo_ref_destroy_actor(xo_ref_t *ref, xo_error_t *err)
 {
-    xo_msg_t *msg = make(ref, XO_DESTROY, NULL, xo_slice(NULL, 0));
+    xo_msg_t *msg = make(ref, XO_DESTROY, NULL, &(xo_buf_t)XO_BUF_INIT);
     return send_call(ref, &msg, err);
 }

@@ -50,7 +50,11 @@ static xoi_proxy_t *proxy_create(xo_endpoint_t *endpoint, xo_link_t *from, const
     proxy->key.seq = proxy->to.seq;
     proxy->bytes = xo_msg_bytes(msg);
     HASH_ADD(hh, endpoint->proxies, key, sizeof proxy->key, proxy);
-    return proxy;
+    if (XOI_HASHED(hh, proxy))
+        return proxy;
+    xo_link_decref(proxy->to.link);
+    free(proxy);
+    return NULL;
 }
 
 static void pass_on_call(xo_endpoint_t *endpoint, xo_link_t *from, xo_link_t *to, xo_msg_t **msg)

@@ -64,7 +64,7 @@ int xoi_unix_listen(const char *path, xo_error_t *err)
 
     if (name(&address, path, err) < 0)
         return -1;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 && bind_path(fd, &address) == 0) {
         if (chmod(path, S_IRUSR | S_IWUSR) == 0 && listen(fd, BACKLOG) == 0)
             return fd;

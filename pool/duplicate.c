@@ -49,7 +49,7 @@ static void remember(xo_request_t *request)
         return;
     duplicate->key = request->key;
     HASH_ADD(hh, pool->duplicates, key, sizeof duplicate->key, duplicate);
-    if (!duplicate->hh.tbl) {
+    if (!XOI_HASHED(hh, duplicate)) {
         free(duplicate);
         return;
     }

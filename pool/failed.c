@@ -54,7 +54,7 @@ static void add(xo_pool_t *pool, xo_slice_t uid, char *why, bool settled)
     failed->why = why;
     failed->settled = settled;
     HASH_ADD_KEYPTR(hh, pool->failed, failed->uid, failed->uid_size, failed);
-    if (failed->hh.tbl)
+    if (XOI_HASHED(hh, failed))
         return;
     free(failed->why);
     free(failed);

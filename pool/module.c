@@ -120,7 +120,7 @@ static int add_class(xo_host_c_t *host, const xo_module_t *module, const xo_clas
     kind->class_ = class_;
     if (add_methods(kind, count) == 0)
         HASH_ADD_KEYPTR(hh, host->classes, class_->name, strlen(class_->name), kind);
-    if (kind->hh.tbl)
+    if (XOI_HASHED(hh, kind))
         return 0;
     class_free(kind);
     return -1;

@@ -182,8 +182,10 @@ static int pack_body(xo_pool_t *pool, const char *format, va_list values, xo_err
 {
     xo_buf_clear(&pool->scratch);
     if (xoi_pack_arguments(&pool->scratch, format, values) < 0)
-        return xo_error_set(err, errno, "the format '%s' of the arguments is wrong",
-                            format ? format : "");
+        return errno == ENOMEM
+                   ? xo_error_set(err, ENOMEM, "out of memory for the arguments")
+                   : xo_error_set(err, errno, "the format '%s' of the arguments is wrong",
+                                  format ? format : "");
     return 0;
 }
 

@@ -75,6 +75,9 @@ static void take_options(xo_pool_t *pool, const xo_pool_options_t *options)
     pool->recovering = pool->holding = pool->keep_specs && options->self.generation > 1;
 }
 
+/* Enough for the small answers, so that these need no memory. */
+#define SCRATCH_BYTES 4096
+
 static int open_endpoint(xo_pool_t *pool, xo_ctx_t *ctx, const xo_pool_options_t *options,
                          xo_error_t *err)
 {
@@ -101,6 +104,8 @@ static int pool_open(xo_pool_t *pool, xo_ctx_t *ctx, const xo_pool_options_t *op
     xoi_join_init(pool, options->heartbeat_ms);
     if (xoi_stop_init(pool, options->owner, err) < 0)
         return -1;
+    if (xo_buf_reserve(&pool->scratch, SCRATCH_BYTES) < 0)
+        return xo_error_set(err, ENOMEM, "out of memory for a pool");
     if (options->broker && !(pool->broker = strdup(options->broker)))
         return xo_error_set(err, ENOMEM, "out of memory for a pool");
     return open_endpoint(pool, ctx, options, err);

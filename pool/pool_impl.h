@@ -13,12 +13,9 @@
 #ifndef XO_POOL_IMPL_H
 #define XO_POOL_IMPL_H
 
-/* Running out of memory for a table's bucket must not end the process: the element is then not
- * in the table, which the callers check by `hh.tbl`. */
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
 #include <utlist.h>
 
+#include "libxo/hash.h"
 #include "libxo/progress.h"
 #include "libxo/table.h"
 #include "pool/guard.h"

@@ -43,7 +43,7 @@ static xoi_held_t *need_held(xo_pool_t *pool, xo_slice_t uid)
     held->uid_size = uid.size;
     memcpy(held->uid, uid.data, uid.size);
     HASH_ADD_KEYPTR(hh, pool->held, held->uid, held->uid_size, held);
-    if (held->hh.tbl)
+    if (XOI_HASHED(hh, held))
         return held;
     free(held);
     return NULL;

@@ -22,6 +22,7 @@ unit_tests = \
 	t/error \
 	t/example-modules \
 	t/failure \
+	t/faults \
 	t/format \
 	t/lane \
 	t/lane-fake \
@@ -85,9 +86,10 @@ threaded_tests = \
 	t/shelf
 
 # Not run under valgrind: pidfd_open(2) is unknown to it before 3.20, and what measures deadlines or
-# wants hundreds of handshakes at the same time is too slow there. The sanitizers run them all.
+# wants hundreds of handshakes is too slow there. The sanitizers run them all.
 valgrind_unfit = \
 	t/bulk \
+	t/faults \
 	t/lane-tcp \
 	t/pool-join \
 	t/private-redis \
@@ -179,6 +181,8 @@ t_broker_call_LDADD = $(unit_test_libs) $(JSON_C_LIBS)
 
 noinst_HEADERS += \
 	t/bulk-rig.h \
+	t/fault-points.h \
+	t/fault-steps.h \
 	t/lane-rig.h \
 	t/module-probe.h \
 	t/module-world.h \
@@ -197,6 +201,16 @@ t_bulk_SOURCES = t/bulk.c t/bulk-rig.c t/node.c
 t_bulk_hostile_SOURCES = t/bulk-hostile.c t/bulk-rig.c t/node.c
 t_bundle_SOURCES = t/bundle.c t/lane-rig.c
 t_endpoint_SOURCES = t/endpoint.c t/node.c
+t_faults_SOURCES = t/fault-points.c t/fault-steps.c t/faults.c
+t_faults_LDFLAGS = $(AM_LDFLAGS) $(fault_points_ldflags)
+fault_points_ldflags = $(fault_points:%=-Wl,--wrap=%)
+fault_points = \
+	accept4 asprintf bind calloc chmod connect epoll_create1 epoll_ctl ev_loop_new eventfd \
+	fallocate fcntl flock free fsync ftruncate getaddrinfo link listen malloc memfd_create mkdir \
+	mkostemp mmap open openat posix_memalign pread pthread_create read realloc recvmsg sendmsg \
+	socket syscall timerfd_create vasprintf write zmq_bind zmq_connect zmq_ctx_new \
+	zmq_getsockopt zmq_msg_init_data zmq_msg_init_size zmq_msg_recv zmq_msg_send zmq_recv \
+	zmq_setsockopt zmq_socket zmq_socket_monitor
 t_fuzz_codec_SOURCES = t/fuzz-codec.c t/transcode.c
 t_fuzz_codec_LDFLAGS = $(libfuzzer_flags)
 t_fuzz_handshake_LDFLAGS = $(libfuzzer_flags)

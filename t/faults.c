@@ -1,0 +1,131 @@
+/* faults.c - whatever the system refuses, the callers of libxo hear of it: a program that opens a
+ * pool, connects to it and calls its actor in every way is run with the first, second, third ...
+ * call into the system failing, until it runs through.
+ *
+ * Each time, all that fails says so, with an errno and a sentence; every call gets its answer; who
+ * tries again succeeds; and in the end no memory and no descriptor is left over.
+ */
+#include <dirent.h>
+#include <stdlib.h>
+
+#include "libxo/cache.h"
+#include "t/fault-points.h"
+#include "t/fault-steps.h"
+#include "t/scratch.h"
+#include "t/unit.h"
+
+#define FAULTS_MAX 2000
+
+static int count_descriptors(void)
+{
+    int count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+static int timeouts; /* in the walk under way */
+
+/* false: nothing more can be tried. */
+static bool run_step(const step_t *step, world_t *world, fault_kind_t kind)
+{
+    xo_error_t err = {0};
+    errno = 0;
+    if (step->run(world, &err) == 0)
+        return true;
+    int errnum = errno;
+    if (errnum == ETIMEDOUT && timeouts++ == 0) { /* as where nobody ran for seconds */
+        fault_disarm();
+        return fault_check(step->run(world, &err) == 0, "%s fails again: %s", step->name, err.text);
+    }
+    if (!fault_check(fault_disarm(), "%s fails of itself: %s", step->name, err.text))
+        return false;
+    fault_check(errnum && err.errnum == errnum && err.text[0],
+                "%s fails with errno %d, %d and '%s'", step->name, errnum, err.errnum, err.text);
+    for (int passes = 0; world->loop && passes < 5; passes++)
+        xo_loop_once(world->loop, 0); /* what is lost says so */
+    fault_check(kind != FAULT_AGAIN, "%s does not try again: %s", step->name, err.text);
+    return fault_check(step->run(world, &err) == 0, "%s fails again: %s", step->name, err.text);
+}
+
+/* Runs all steps; one that failed is tried again once. */
+static void run_steps(const step_t *steps, fault_kind_t kind)
+{
+    world_t world = {0};
+    while (steps->name && run_step(steps, &world, kind))
+        steps++;
+    close_world(&world);
+}
+
+static void walk(const step_t *steps, const char *lanes, fault_kind_t kind)
+{
+    scratch_t scratch;
+    scratch_enter(&scratch);
+    setenv("XO_LANES", lanes, 1);
+    int faults = 0;
+    int complaints = fault_complaints();
+    timeouts = 0;
+    for (bool struck = true; struck; faults++) {
+        assert_in_range(faults, 0, FAULTS_MAX);
+        xoi_cache_drop();
+        int live = fault_live_blocks();
+        int descriptors = count_descriptors();
+        fault_arm(kind, faults);
+        run_steps(steps, kind);
+        struck = fault_disarm();
+        xoi_cache_drop();
+        fault_check(fault_live_blocks() == live, "%d blocks of memory left",
+                    fault_live_blocks() - live);
+        fault_check(count_descriptors() == descriptors, "%d descriptors left",
+                    count_descriptors() - descriptors);
+    }
+    print_message("# %d faults over %s\n", faults - 1, lanes);
+    scratch_leave(&scratch);
+    assert_int_equal(fault_complaints(), complaints);
+}
+
+static void walk_all(fault_kind_t kind)
+{
+    walk(steps_of_others, "shm", kind);
+    walk(steps_of_others, "ipc", kind);
+    walk(steps_of_others, "tcp", kind);
+    walk(steps_of_neighbours, "shm,ipc,tcp", kind);
+}
+
+static void memory_runs_out(void **state)
+{
+    (void)state;
+    walk_all(FAULT_MEMORY);
+}
+
+static void descriptors_run_out(void **state)
+{
+    (void)state;
+    walk_all(FAULT_DESCRIPTORS);
+}
+
+static void the_system_refuses(void **state)
+{
+    (void)state;
+    walk_all(FAULT_SYSTEM);
+}
+
+static void calls_are_interrupted(void **state)
+{
+    (void)state;
+    walk_all(FAULT_AGAIN);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(descriptors_run_out),
+        cmocka_unit_test(the_system_refuses),
+        cmocka_unit_test(calls_are_interrupted),
+    };
+    xoi_cache_free(xoi_cache_alloc(1), 1); /* there from now on */
+    return run_tap(tests);
+}
