@@ -2,6 +2,7 @@
 dist_doc_DATA += \
 	doc/coming-from-xoscar.md \
 	doc/design.md \
+	doc/failure.md \
 	doc/performance-curves.svg \
 	doc/performance-goals.svg \
 	doc/performance-latency.svg \
