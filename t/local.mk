@@ -285,12 +285,15 @@ t_module_stuck_la_LIBADD = libxo.la
 check_PROGRAMS += t/call
 t_call_LDADD = libxo.la
 
+# By hand: ./quickstart exec python3 t/chaos/chaos.py --help
+chaos = t/chaos/chaos.py t/chaos/chaos_actors.py t/chaos/ledger.py
+
 if CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 TESTS += $(system_tests)
-EXTRA_DIST += $(system_tests) $(python_tests) t/brokers.py t/leftovers.sh t/lib.sh t/tap/pytest-tap.py
+EXTRA_DIST += $(system_tests) $(python_tests) t/brokers.py $(chaos) t/leftovers.sh t/lib.sh t/tap/pytest-tap.py
 if PYTHON
 TESTS += $(python_tests)
 endif
