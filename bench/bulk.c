@@ -1,5 +1,5 @@
 /* bulk.c - large buffers over tcp: how fast they go, and what a small call over the same link waits
- * for meanwhile; and the floor, raw ZeroMQ with and without CURVE.
+ * for meanwhile; and the floor, raw ZeroMQ with and without CURVE, which does the same.
  *
  * Prints one JSON object (out.h). The other end is a child process. */
 #include <signal.h>
@@ -21,6 +21,10 @@
 #define CALLS 5000
 #define CALL_BYTES 64
 #define CHUNK_BYTES (32 * 1024)
+#define FLOOR_CHUNKS (256 * MIB / CHUNK_BYTES)
+#define ENDPOINT_BYTES 128
+#define CHUNKS_AHEAD 8 /* as xo's window */
+#define CHUNKS_TOLD 2  /* taken, at a time */
 
 static void need(int result, const char *what)
 {
@@ -66,11 +70,102 @@ static void *open_socket(void *context, const floor_keys_t *keys, int server)
     return socket;
 }
 
-static void floor_child(const char *endpoint, const floor_keys_t *keys)
+/* Two connections: large buffers go over one, small calls over the other. */
+typedef struct floor {
+    void *context;
+    void *bulk;
+    void *calls;
+} floor_t;
+
+static void floor_open(floor_t *floor, const floor_keys_t *keys, int server)
 {
-    void *context = zmq_ctx_new();
-    void *socket = open_socket(context, keys, 0);
-    need(zmq_connect(socket, endpoint), endpoint);
+    floor->context = zmq_ctx_new();
+    floor->bulk = open_socket(floor->context, keys, server);
+    floor->calls = open_socket(floor->context, keys, server);
+}
+
+static void floor_close(floor_t *floor)
+{
+    zmq_close(floor->bulk);
+    zmq_close(floor->calls);
+    zmq_ctx_term(floor->context);
+}
+
+/* Which of the two has a message: bulk, calls. */
+static void floor_wait(const floor_t *floor, bool ready[2])
+{
+    zmq_pollitem_t items[] = {{.socket = floor->bulk, .events = ZMQ_POLLIN},
+                              {.socket = floor->calls, .events = ZMQ_POLLIN}};
+    need(zmq_poll(items, 2, -1), "poll");
+    ready[0] = items[0].revents & ZMQ_POLLIN;
+    ready[1] = items[1].revents & ZMQ_POLLIN;
+}
+
+static void take_chunk(void *socket, int *untold)
+{
+    zmq_msg_t msg;
+    zmq_msg_init(&msg);
+    need(zmq_msg_recv(&msg, socket, 0), "chunk");
+    zmq_msg_close(&msg);
+    if (++*untold < CHUNKS_TOLD)
+        return;
+    *untold = 0;
+    need(zmq_send(socket, "", 1, 0), "taken");
+}
+
+/* The child: answers calls and takes chunks until it is killed. */
+static void floor_serve(const floor_t *floor)
+{
+    char bytes[CALL_BYTES];
+    bool ready[2];
+    for (int untold = 0;;) {
+        floor_wait(floor, ready);
+        if (ready[0])
+            take_chunk(floor->bulk, &untold);
+        if (ready[1]) {
+            need(zmq_recv(floor->calls, bytes, sizeof bytes, 0), "call");
+            need(zmq_send(floor->calls, bytes, sizeof bytes, 0), "call");
+        }
+    }
+}
+
+/* Calls, one after the other, `count` of them, and beside them `chunks` chunks. */
+static void floor_calls(const floor_t *floor, int count, int chunks, xob_hist_t *times)
+{
+    static char bytes[CHUNK_BYTES];
+    bool ready[2] = {false, true};
+    int ahead = 0;
+    int64_t start = 0;
+    xob_hist_clear(times);
+    while (count > 0 || chunks > 0 || ahead > 0) {
+        if (ready[1]) {
+            if (start)
+                xob_hist_record(times, xob_now_ns() - start);
+            start = xob_now_ns();
+            need(zmq_send(floor->calls, bytes, CALL_BYTES, 0), "call");
+            count--;
+        }
+        for (; chunks > 0 && ahead < CHUNKS_AHEAD; chunks--, ahead++)
+            need(zmq_send(floor->bulk, bytes, sizeof bytes, 0), "chunk");
+        floor_wait(floor, ready);
+        if (ready[0]) {
+            need(zmq_recv(floor->bulk, bytes, 1, 0), "taken");
+            ahead -= CHUNKS_TOLD;
+        }
+        if (ready[1])
+            need(zmq_recv(floor->calls, bytes, CALL_BYTES, 0), "call");
+    }
+    if (!ready[1])
+        need(zmq_recv(floor->calls, bytes, CALL_BYTES, 0), "call");
+}
+
+static void floor_child(const char *endpoints, const floor_keys_t *keys)
+{
+    floor_t floor;
+    floor_open(&floor, keys, 0);
+    need(zmq_connect(floor.bulk, endpoints), endpoints);
+    need(zmq_connect(floor.calls, endpoints + ENDPOINT_BYTES), endpoints + ENDPOINT_BYTES);
+    void *socket = floor.bulk;
     for (size_t got = 0, i = 0; i < 2 * (BULKS + 1); got = 0, i++) {
         while (got < BULK_BYTES) {
             zmq_msg_t msg;
@@ -81,8 +176,14 @@ static void floor_child(const char *endpoint, const floor_keys_t *keys)
         }
         need(zmq_send(socket, "", 1, 0), "bulk");
     }
-    zmq_close(socket);
-    zmq_ctx_term(context);
+    floor_serve(&floor);
+}
+
+static void bind_any(void *socket, char *endpoint)
+{
+    size_t size = ENDPOINT_BYTES;
+    need(zmq_bind(socket, "tcp://127.0.0.1:*"), "bind");
+    need(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &size), "bind");
 }
 
 static void floor_bulk(void *socket, char *bytes, size_t piece)
@@ -110,31 +211,34 @@ static void floor_bulks(void *socket, const char *name, size_t piece)
 /* The child is forked before this process has a thread of ZeroMQ's. */
 static void bench_floor(const char *name, const floor_keys_t *keys)
 {
-    char endpoint[256];
+    static xob_hist_t times;
+    char endpoints[2 * ENDPOINT_BYTES];
     char text[64];
-    size_t size = sizeof endpoint;
+    floor_t floor;
     int fds[2];
     need(pipe(fds), "pipe");
     pid_t pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (read(fds[0], endpoint, sizeof endpoint) > 0)
-            floor_child(endpoint, keys);
+        if (read(fds[0], endpoints, sizeof endpoints) > 0)
+            floor_child(endpoints, keys);
         _exit(0);
     }
-    void *context = zmq_ctx_new();
-    void *socket = open_socket(context, keys, 1);
-    if (zmq_bind(socket, "tcp://127.0.0.1:*") < 0 ||
-        zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &size) < 0 ||
-        write(fds[1], endpoint, sizeof endpoint) < 0)
-        xob_die(name, zmq_strerror(errno));
+    floor_open(&floor, keys, 1);
+    bind_any(floor.bulk, endpoints);
+    bind_any(floor.calls, endpoints + ENDPOINT_BYTES);
+    need((int)write(fds[1], endpoints, sizeof endpoints), "write");
     snprintf(text, sizeof text, "%s_64mib", name);
-    floor_bulks(socket, text, BULK_BYTES);
+    floor_bulks(floor.bulk, text, BULK_BYTES);
     snprintf(text, sizeof text, "%s_chunks", name);
-    floor_bulks(socket, text, CHUNK_BYTES);
+    floor_bulks(floor.bulk, text, CHUNK_BYTES);
+    floor_calls(&floor, CALLS, 0, &times);
+    xob_hist(&times, "%s_idle_call_us", name);
+    floor_calls(&floor, 0, FLOOR_CHUNKS, &times);
+    xob_hist(&times, "%s_bulk_call_us", name);
+    kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
-    zmq_close(socket);
-    zmq_ctx_term(context);
+    floor_close(&floor);
     close(fds[0]);
     close(fds[1]);
 }
