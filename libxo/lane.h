@@ -82,7 +82,7 @@ void xo_lane_destroy(xo_lane_t *lane);
 void xo_lane_set_peer_left(xo_lane_t *lane);
 
 /* The peer has said that it understands bundles (doc/wire.md), which some transports make of small
- * messages: what else is sent before the loop goes on then leaves when it does. */
+ * messages: but for the first few, what is sent in one go leaves when the loop goes on. */
 void xo_lane_set_bundles(xo_lane_t *lane);
 
 const char *xo_lane_scheme(const xo_lane_t *lane); /* "inproc", "shm", ... */

@@ -418,15 +418,15 @@ void xoi_zmq_lane_stop(xoi_zmq_lane_t *lane)
     xo_msgq_clear(&lane->gathered);
 }
 
-/* Somebody may wait for the first message of a span, so it leaves at once; what comes after it in
- * the same go leaves together. */
-static bool is_first(xoi_zmq_lane_t *lane)
+/* The first few of a span do; what comes after them in the same go leaves together. */
+static bool leaves_at_once(xoi_zmq_lane_t *lane)
 {
     uint64_t span = xo_loop_span(lane->base.loop);
-    bool first = lane->span != span && lane->gathered.count == 0;
 
+    if (lane->span != span)
+        lane->alone = 0;
     lane->span = span;
-    return first;
+    return lane->gathered.count == 0 && lane->alone++ < XOI_ALONE;
 }
 
 static int gather(xoi_zmq_lane_t *lane, xo_msg_t **msg)
@@ -444,7 +444,7 @@ static int zmq_lane_send(xo_lane_t *base, xo_msg_t **msg)
 {
     xoi_zmq_lane_t *lane = (xoi_zmq_lane_t *)base;
 
-    if (base->bundles && !lane->stopped && !is_first(lane) && xoi_bundle_takes(*msg))
+    if (base->bundles && !lane->stopped && !leaves_at_once(lane) && xoi_bundle_takes(*msg))
         return gather(lane, msg);
     return xoi_zmq_lane_flush(lane) < 0 ? -1 : lane->side->send(base, msg);
 }

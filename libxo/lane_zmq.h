@@ -97,10 +97,14 @@ typedef struct xoi_lane_side {
     void (*destroy)(xo_lane_t *lane);
 } xoi_lane_side_t;
 
+/* Messages of a span that leave at once: somebody may wait for them. */
+#define XOI_ALONE 8
+
 typedef struct xoi_zmq_lane {
     xo_lane_t base;
     const xoi_lane_side_t *side;
-    uint64_t span;      /* of the loop, in which something was sent at once */
+    uint64_t span;      /* of the loop, in which something was sent last */
+    size_t alone;       /* messages of it that left at once */
     xo_msgq_t gathered; /* sent after that: leaves as a bundle */
     xo_defer_t bundle;
     bool stopped;

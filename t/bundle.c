@@ -131,25 +131,34 @@ static void send_with_buffer(xo_lane_t *lane, uint64_t seq)
     assert_int_equal(xo_lane_send(lane, &msg), 0);
 }
 
-static void the_first_leaves_at_once_and_the_rest_together(void **state)
+/* Those that leave at once: the loop has not run. */
+static uint64_t send_alone(fixture_t *f, end_t *end, uint64_t seq)
+{
+    for (int i = 0; i < XOI_ALONE; i++, seq++) {
+        send_seq(end->lane, seq);
+        assert_next(f, seq, 1, 1);
+    }
+    return seq;
+}
+
+static void the_first_leave_at_once_and_the_rest_together(void **state)
 {
     fixture_t *f = *state;
     end_t end;
 
     dial_raw(f, &end);
-    for (uint64_t seq = 1; seq <= 5; seq++)
-        send_seq(end.lane, seq);
-    assert_next(f, 1, 1, 1); /* and the loop has not run */
-    send_with_buffer(end.lane, 6);
-    assert_next(f, 2, 4, 1);
-    assert_next(f, 6, 1, 2);
-    send_seq(end.lane, 7);
-    send_seq(end.lane, 8);
+    uint64_t seq = send_alone(f, &end, 1);
+    for (uint64_t i = 0; i < 4; i++)
+        send_seq(end.lane, seq + i);
+    send_with_buffer(end.lane, seq + 4);
+    assert_next(f, seq, 4, 1);
+    assert_next(f, seq + 4, 1, 2);
+    send_seq(end.lane, seq + 5);
+    send_seq(end.lane, seq + 6);
     xo_loop_once(f->rig.loop, 0);
-    assert_next(f, 7, 2, 1);
-    send_seq(end.lane, 9);
-    assert_next(f, 9, 1, 1);
-    assert_int_equal(xo_lane_stats(end.lane)->messages_out, 9);
+    assert_next(f, seq + 5, 2, 1);
+    seq = send_alone(f, &end, seq + 7);
+    assert_int_equal(xo_lane_stats(end.lane)->messages_out, seq - 1);
     end_destroy(&end);
 }
 
@@ -159,12 +168,11 @@ static void a_bundle_is_bounded(void **state)
     fixture_t *f = *state;
     xo_msgq_t msgs = {0};
     end_t end;
-    uint64_t seq = 2;
 
     dial_raw(f, &end);
-    for (uint64_t i = 1; i <= count; i++)
+    uint64_t seq = send_alone(f, &end, 1);
+    for (uint64_t i = seq; i <= count; i++)
         send_seq(end.lane, i);
-    assert_next(f, 1, 1, 1);
     end_destroy(&end); /* the rest leaves with the goodbye */
     while (seq <= count) {
         xo_msg_t *msg;
@@ -179,20 +187,21 @@ static void a_bundle_is_bounded(void **state)
 
 static void who_understands_none_gets_none(void **state)
 {
+    const uint64_t count = XOI_ALONE + 3;
     fixture_t *f = *state;
     end_t end;
 
     dial_raw(f, &end);
-    for (uint64_t seq = 1; seq <= 3; seq++)
+    for (uint64_t seq = 1; seq <= count; seq++)
         send_seq(end.lane, seq);
-    for (uint64_t seq = 1; seq <= 3; seq++)
+    for (uint64_t seq = 1; seq <= count; seq++)
         assert_next(f, seq, 1, 1);
     end_destroy(&end);
 }
 
 /* ---- what a lane takes ---- */
 
-#define HELD 5
+#define HELD (XOI_ALONE + 5)
 
 typedef struct nested {
     fixture_t *f;
@@ -200,7 +209,7 @@ typedef struct nested {
     size_t count;
 } nested_t;
 
-/* The first runs the loop until the others are there. */
+/* The first of the bundle runs the loop until the others are there. */
 static void run_within(xo_lane_t *lane, xo_msg_t **msg, void *arg)
 {
     nested_t *nested = arg;
@@ -208,7 +217,7 @@ static void run_within(xo_lane_t *lane, xo_msg_t **msg, void *arg)
     (void)lane;
     nested->seqs[nested->count++] = xo_msg_header(*msg)->seq;
     xo_msg_destroy(msg);
-    if (nested->count == 1)
+    if (nested->count == XOI_ALONE + 1)
         RUN_UNTIL(&nested->f->rig, nested->count == HELD);
 }
 
@@ -243,7 +252,7 @@ int main(void)
         cmocka_unit_test(what_goes_in_comes_out),
         cmocka_unit_test(large_ones_and_buffers_stay_apart),
         cmocka_unit_test(more_than_the_most_is_refused),
-        LANE_TEST(the_first_leaves_at_once_and_the_rest_together, "+inproc"),
+        LANE_TEST(the_first_leave_at_once_and_the_rest_together, "+inproc"),
         LANE_TEST(a_bundle_is_bounded, "+inproc"),
         LANE_TEST(who_understands_none_gets_none, "inproc"),
         LANE_TEST(a_handler_that_runs_the_loop_gets_the_rest, "+inproc"),
