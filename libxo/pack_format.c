@@ -8,6 +8,7 @@
 #include "libxo/pack_arguments.h"
 
 #define FEW_BYTES 64 /* what they mostly take */
+#define FIXINT_MAX 127
 
 /* ---- the format string ---- */
 
@@ -169,10 +170,28 @@ static void pack_values(xo_buf_t *buf, const char *format, va_list list)
 int xo_pack_vformat(xo_buf_t *buf, const char *format, va_list list)
 {
     xoi_shape_t shape;
-    if (!xoi_is_format(format, XOI_PACKS, &shape))
+    if (!xoi_is_single(format) && !xoi_is_format(format, XOI_PACKS, &shape))
         return wrong_format();
     pack_values(buf, format, list);
     return xo_buf_ok(buf);
+}
+
+static inline bool has_room(const xo_buf_t *buf, size_t more_bytes)
+{
+    return buf->capacity - buf->size >= more_bytes;
+}
+
+/* Many calls have nothing but small integers. */
+static const char *pack_small(xo_buf_t *buf, const char *at, xoi_values_t *args)
+{
+    for (; *at == 'i' && has_room(buf, 1); at++) {
+        int value = va_arg(args->list, int);
+        if (value < 0 || value > FIXINT_MAX)
+            xo_pack_int(buf, value);
+        else
+            buf->data[buf->size++] = (char)value;
+    }
+    return at;
 }
 
 /* Most calls have a few small arguments: one walk over the format. False: nothing was written, and
@@ -180,22 +199,25 @@ int xo_pack_vformat(xo_buf_t *buf, const char *format, va_list list)
 static bool pack_few(xo_buf_t *buf, const char *format, va_list list)
 {
     xoi_values_t args;
-    const char *at = format;
     size_t before = buf->size;
-    if (xo_buf_reserve(buf, FEW_BYTES) < 0)
+    if (!has_room(buf, FEW_BYTES) && xo_buf_reserve(buf, FEW_BYTES) < 0)
         return false;
     va_copy(args.list, list);
-    buf->data[buf->size++] = (char)(XOI_LEAD_FIXARRAY | 2);
-    buf->size++; /* the head of the arguments, once their number is known */
-    for (; (xoi_letters[(unsigned char)*at] & XOI_FLAT) && at - format < XOI_FEW; at++)
+    buf->data[before] = (char)(XOI_LEAD_FIXARRAY | 2);
+    buf->size += 2; /* the head of the arguments is written once their number is known */
+    const char *at = pack_small(buf, format, &args);
+    for (; xoi_letters[(unsigned char)*at] & XOI_FLAT; at++)
         pack_value(buf, at, &args);
     va_end(args.list);
-    if (*at) {
+    if (*at || at - format > XOI_FEW) {
         buf->size = before;
         return false;
     }
     buf->data[before + 1] = (char)(XOI_LEAD_FIXARRAY | (at - format));
-    xo_pack_map(buf, 0);
+    if (has_room(buf, 1))
+        buf->data[buf->size++] = (char)XOI_LEAD_FIXMAP;
+    else
+        xo_pack_map(buf, 0);
     return !buf->failed;
 }
 

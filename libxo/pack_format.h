@@ -13,6 +13,7 @@ extern const uint8_t xoi_letters[256];
 /* So many values have a head of one byte. */
 #define XOI_FEW 15
 #define XOI_LEAD_FIXARRAY 0x90
+#define XOI_LEAD_FIXMAP 0x80
 
 /* What a format says as a whole. */
 typedef struct xoi_shape {
@@ -25,6 +26,12 @@ typedef struct xoi_shape {
 bool xoi_is_format(const char *format, unsigned use, xoi_shape_t *shape);
 /* Counts the values of the container that `at` is inside of, up to its end; '*' is none. */
 uint32_t xoi_count_values(const char *at, bool *star);
+
+/* One value that needs no more than its letter. */
+static inline bool xoi_is_single(const char *format)
+{
+    return (xoi_letters[(unsigned char)format[0]] & XOI_FLAT) && !format[1];
+}
 
 static inline bool xoi_is_blank(char c)
 {

@@ -222,10 +222,23 @@ static void unpack_begin(unpack_t *u, xo_slice_t bytes, xo_error_t *err)
     u->index[0] = u->left[0] = 0;
 }
 
+/* One value, as most results are. */
+static bool unpack_single(xo_slice_t bytes, char letter, va_list list)
+{
+    unpack_t u;
+    u.reader = xo_reader(bytes);
+    va_copy(u.args.list, list);
+    bool fits = read_letter(&u, letter) == 0 && xo_reader_done(&u.reader);
+    va_end(u.args.list);
+    return fits;
+}
+
 int xo_vunpack(xo_slice_t bytes, xo_error_t *err, const char *format, va_list list)
 {
     unpack_t u;
     xoi_shape_t shape;
+    if (xoi_is_single(format) && unpack_single(bytes, format[0], list))
+        return 0;
     if (!xoi_is_format(format, XOI_UNPACKS, &shape))
         return xo_error_set(err, EINVAL, "bad format \"%s\"", format);
     unpack_begin(&u, bytes, err);
