@@ -37,6 +37,7 @@ static const xo_class_t echo_class = {.name = "Echo", .methods = echo_methods};
 typedef struct caller {
     xo_request_t *request; /* the measurement that runs; it is answered when that ends */
     char address[XO_ADDRESS_BYTES];
+    xo_target_t *echo; /* the one that all calls go to; NULL: each to another */
     int targets, left, under_way, window;
     bool timed;
     uint32_t random;
@@ -70,6 +71,10 @@ static int begin(caller_t *caller, xo_request_t *request, bool timed)
                           &caller->window) < 0)
         return -1;
     snprintf(caller->address, sizeof caller->address, "%.*s", (int)address.size, address.data);
+    xo_target_destroy(caller->echo);
+    caller->echo = caller->targets ? NULL
+                                   : xo_target_create(xo_request_actor(request), caller->address,
+                                                      "echo", "echo", NULL);
     caller->request = request;
     caller->timed = timed;
     caller->started_ns = xob_now_ns();
@@ -78,8 +83,6 @@ static int begin(caller_t *caller, xo_request_t *request, bool timed)
 
 static const char *next_target(caller_t *caller, char *text, size_t size)
 {
-    if (!caller->targets)
-        return "echo";
     caller->random = caller->random * 1664525 + 1013904223; /* Numerical Recipes' generator */
     snprintf(text, size, "a%u", (unsigned)((uint64_t)caller->random * caller->targets >> 32));
     return text;
@@ -101,18 +104,25 @@ static void answered(xo_future_t *future, void *arg)
     go_on(caller);
 }
 
-static bool call_once(caller_t *caller)
+static int call_any(caller_t *caller, xo_error_t *err)
 {
     char uid[16];
+    return xo_request_call(caller->request, err, caller->address,
+                           next_target(caller, uid, sizeof uid), answered, caller, "echo", "i", 1);
+}
+
+static bool call_once(caller_t *caller)
+{
     xo_error_t err;
-    const char *target = next_target(caller, uid, sizeof uid);
     caller->call_ns = caller->timed ? xob_now_ns() : 0;
-    if (xo_request_call(caller->request, &err, caller->address, target, answered, caller, "echo",
-                        "i", 1) == 0)
+    int rc = caller->echo
+                 ? xo_target_call(caller->echo, caller->request, &err, answered, caller, "i", 1)
+                 : call_any(caller, &err);
+    if (rc == 0)
         return true;
     bool wait = errno == EAGAIN;
     if (wait && !caller->under_way) /* else an answer goes on */
-        wait = xo_request_on_room(caller->request, caller->address, target, go_on, caller) == 0;
+        wait = caller->echo && xo_target_on_room(caller->echo, caller->request, go_on, caller) == 0;
     if (!wait)
         xob_die("a call", err.text);
     return false;
@@ -148,9 +158,9 @@ static void tell_on(void *arg)
     xo_error_t err;
     caller_t *caller = arg;
     for (; caller->left; caller->left--)
-        if (xo_request_tell(caller->request, &err, caller->address, "echo", "echo", "i", 1) < 0) {
+        if (xo_target_tell(caller->echo, caller->request, &err, "i", 1) < 0) {
             if (errno != EAGAIN ||
-                xo_request_on_room(caller->request, caller->address, "echo", tell_on, caller) < 0)
+                xo_target_on_room(caller->echo, caller->request, tell_on, caller) < 0)
                 xob_die("a tell", err.text);
             return;
         }

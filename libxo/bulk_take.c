@@ -70,7 +70,7 @@ static int read_part(xo_reader_t *reader, const xo_msg_t *msg, xoi_part_t *part,
     uint64_t size;
     if (xo_read_uint(reader, &index) < 0 || xo_read_uint(reader, &size) < 0 || index < next ||
         index >= msg->buffer_count || zmq_msg_size(&msg->buffers[index]) > 0 || size == 0 ||
-        size > XO_LANE_FRAME_BYTES_MAX || size > XO_MESSAGE_BYTES_MAX - msg->bytes)
+        size > XO_LANE_FRAME_BYTES_MAX || size > XO_MESSAGE_BYTES_MAX - xo_msg_bytes(msg))
         return -1;
     *part = (xoi_part_t){.index = (uint32_t)index, .size = (size_t)size};
     return 0;

@@ -13,7 +13,7 @@
 
 static size_t head_bytes(const xo_msg_t *msg)
 {
-    return msg->form == XOI_MSG_FRAME ? zmq_msg_size(xoi_msg_frame(msg)) : msg->bytes;
+    return msg->form == XOI_MSG_FRAME ? zmq_msg_size(xoi_msg_frame(msg)) : xo_msg_bytes(msg);
 }
 
 bool xoi_bundle_takes(const xo_msg_t *msg)

@@ -29,6 +29,14 @@ static xo_call_t **list_of(xo_call_t *call)
     return call->link ? &call->link->calls : &call->endpoint->own_calls;
 }
 
+/* Call and request, of own_call.h, forget each other. */
+static void part(xo_call_t *call)
+{
+    if (call->asked)
+        *call->asked = NULL;
+    call->asked = NULL;
+}
+
 /* Could its request be handled? */
 static bool has_left(const xo_call_t *call)
 {
@@ -38,7 +46,10 @@ static bool has_left(const xo_call_t *call)
 static void unlist(xo_call_t *call)
 {
     xo_call_t **list = list_of(call);
-    xoi_table_remove(&call->endpoint->calls, hash_of(call->seq), call);
+    if (call->own_cancel)
+        part(call);
+    else
+        xoi_table_remove(&call->endpoint->calls, hash_of(call->seq), call);
     DL_DELETE(*list, call);
     if (call->outgoing)
         xoi_outgoing_drop(call->link, call->outgoing);
@@ -141,16 +152,9 @@ xo_call_t *xoi_call_awaited(xo_endpoint_t *endpoint, const xo_link_t *from, uint
     return call && has_left(call) && call->link == from ? call : NULL;
 }
 
-/* An answer from a link, or (`from` NULL) from a request of our own that we handled ourselves. Only
- * who got the request can answer it. */
-void xoi_answer_arrived(xo_endpoint_t *endpoint, const xo_link_t *from, xo_msg_t **msg)
+static void answer_call(xo_call_t *call, xo_msg_t **msg)
 {
-    uint64_t seq = xo_msg_header(*msg)->seq;
-    xo_call_t *call = xoi_table_find(&endpoint->calls, hash_of(seq), has_seq, &seq);
-    if (!call || !has_left(call) || call->link != from) {
-        xo_endpoint_drop(endpoint, XO_DROP_NO_CALLER, *msg);
-        xo_msg_destroy(msg);
-    } else if (call->in_flight_local || endpoint->nested >= XOI_NESTED_MAX) {
+    if (call->in_flight_local || call->endpoint->nested >= XOI_NESTED_MAX) {
         xoi_call_finish(call, msg);
     } else {
         unlist(call);
@@ -160,17 +164,41 @@ void xoi_answer_arrived(xo_endpoint_t *endpoint, const xo_link_t *from, xo_msg_t
     }
 }
 
+/* An answer from a link, or (`from` NULL) from a request of our own that we handled ourselves. Only
+ * who got the request can answer it. */
+void xoi_answer_arrived(xo_endpoint_t *endpoint, const xo_link_t *from, xo_msg_t **msg)
+{
+    uint64_t seq = xo_msg_header(*msg)->seq;
+    xo_call_t *call = xoi_table_find(&endpoint->calls, hash_of(seq), has_seq, &seq);
+    if (call && has_left(call) && call->link == from) {
+        answer_call(call, msg);
+    } else {
+        xo_endpoint_drop(endpoint, XO_DROP_NO_CALLER, *msg);
+        xo_msg_destroy(msg);
+    }
+}
+
+/* Asks who handles the request to cancel it. `asked`: of an own call, if it is still there. */
+static void send_cancel(const xo_call_t *call, xo_call_t **asked)
+{
+    if (!call->own_cancel)
+        xoi_cancel_send(call->endpoint, call->link, call->target_id, call->seq);
+    else if (asked)
+        call->own_cancel(asked);
+}
+
 static void deadline_passed(xo_timer_t *timer, void *arg)
 {
     (void)timer;
     xo_call_t *call = arg;
+    xo_call_t **asked = call->asked;
     bool sent = has_left(call);
     /* Failed first, which leaves it alive until the deferred pass: the cancel of a local request
      * may be answered at once. */
     xoi_call_fail(call, XO_CODE_DEADLINE, sent ? "maybe" : "no", "deadline",
                   "the deadline passed before the answer came");
     if (sent)
-        xoi_cancel_send(call->endpoint, call->link, call->target_id, call->seq);
+        send_cancel(call, asked);
 }
 
 static xo_call_t *call_create(xo_endpoint_t *endpoint, xo_link_t *link, xo_answer_f answer,
@@ -188,15 +216,6 @@ static xo_call_t *call_create(xo_endpoint_t *endpoint, xo_link_t *link, xo_answe
     return call;
 }
 
-static int call_list(xo_call_t *call)
-{
-    if (xoi_table_add(&call->endpoint->calls, hash_of(call->seq), call) < 0)
-        return -1;
-    xo_call_t **list = list_of(call);
-    DL_APPEND(*list, call);
-    return 0;
-}
-
 /* One that nobody has heard of. */
 static void call_free(xo_call_t *call)
 {
@@ -204,15 +223,11 @@ static void call_free(xo_call_t *call)
     xoi_cache_free(call, sizeof *call);
 }
 
-static xo_call_t *call_begin(xo_endpoint_t *endpoint, xo_link_t *link, int64_t deadline_ns,
-                             xo_answer_f answer, void *arg, xo_error_t *err)
+/* NULL: the call is gone. */
+static xo_call_t *call_list(xo_call_t *call, int64_t deadline_ns, xo_error_t *err)
 {
-    xo_call_t *call = call_create(endpoint, link, answer, arg);
-    if (!call || call_list(call) < 0) {
-        if (call)
-            call_free(call);
-        return xo_error_null(err, ENOMEM, "out of memory for a call");
-    }
+    xo_call_t **list = list_of(call);
+    DL_APPEND(*list, call);
     if (deadline_ns <= 0 || xo_timer_start(&call->timer, deadline_ns) == 0)
         return call;
     unlist(call);
@@ -220,10 +235,40 @@ static xo_call_t *call_begin(xo_endpoint_t *endpoint, xo_link_t *link, int64_t d
     return xo_error_null(err, ENOMEM, "out of memory for a deadline");
 }
 
-xo_call_t *xoi_own_call(xo_endpoint_t *endpoint, int64_t deadline_ns, xo_answer_f answer, void *arg,
-                        xo_error_t *err)
+static xo_call_t *call_begin(xo_endpoint_t *endpoint, xo_link_t *link, int64_t deadline_ns,
+                             xo_answer_f answer, void *arg, xo_error_t *err)
 {
-    return call_begin(endpoint, NULL, deadline_ns, answer, arg, err);
+    xo_call_t *call = call_create(endpoint, link, answer, arg);
+    if (!call || xoi_table_add(&endpoint->calls, hash_of(call->seq), call) < 0) {
+        if (call)
+            call_free(call);
+        return xo_error_null(err, ENOMEM, "out of memory for a call");
+    }
+    return call_list(call, deadline_ns, err);
+}
+
+xo_call_t *xoi_own_call(xo_endpoint_t *endpoint, int64_t deadline_ns, xo_answer_f answer, void *arg,
+                        xoi_own_cancel_f cancel, xo_error_t *err)
+{
+    xo_call_t *call = call_create(endpoint, NULL, answer, arg);
+    if (!call)
+        return xo_error_null(err, ENOMEM, "out of memory for a call");
+    call->own_cancel = cancel;
+    return call_list(call, deadline_ns, err);
+}
+
+void xoi_own_call_made(xo_call_t *call, xo_call_t **place)
+{
+    call->asked = place;
+    *place = call;
+}
+
+xo_call_t *xoi_own_call_take(xo_call_t **place)
+{
+    xo_call_t *call = *place;
+    if (call)
+        part(call);
+    return call;
 }
 
 void xoi_own_call_forget(xo_call_t *call)
@@ -301,7 +346,7 @@ void xoi_cancel_send(xo_endpoint_t *endpoint, xo_link_t *link, uint64_t target_i
 static void cancel_sent(xo_call_t *call)
 {
     call->in_flight_local = true;
-    xoi_cancel_send(call->endpoint, call->link, call->target_id, call->seq);
+    send_cancel(call, call->asked);
     call->in_flight_local = false;
 }
 
@@ -373,12 +418,27 @@ static void answer_lost(xo_endpoint_t *endpoint, const xo_return_t *to)
         xoi_call_finish(call, &none);
 }
 
-void xo_endpoint_answer(xo_endpoint_t *endpoint, const xo_return_t *to, xo_msg_t **answer)
+/* False: out of memory. */
+static bool has_answer(xo_msg_t **answer, uint64_t seq)
 {
     if (!*answer)
-        *answer =
-            xo_failure_msg(to->seq, XO_CODE_METHOD, "ran", NULL, "out of memory for the answer");
-    if (!*answer) {
+        *answer = xo_failure_msg(seq, XO_CODE_METHOD, "ran", NULL, "out of memory for the answer");
+    return *answer != NULL;
+}
+
+void xoi_own_call_answer(xo_call_t *call, xo_msg_t **answer)
+{
+    if (!has_answer(answer, call->seq)) {
+        xoi_call_finish(call, answer);
+        return;
+    }
+    xo_msg_set_seq(*answer, call->seq);
+    answer_call(call, answer);
+}
+
+void xo_endpoint_answer(xo_endpoint_t *endpoint, const xo_return_t *to, xo_msg_t **answer)
+{
+    if (!has_answer(answer, to->seq)) {
         answer_lost(endpoint, to);
         return;
     }

@@ -16,6 +16,7 @@
 #include "libxo/endpoint.h"
 #include "libxo/hash.h"
 #include "libxo/letters.h"
+#include "libxo/own_call.h"
 #include "libxo/table.h"
 
 #define XOI_MACHINE_BYTES 96
@@ -135,6 +136,8 @@ struct xo_call {
     struct xoi_incoming *arriving; /* its answer, while chunks of it come */
     bool in_flight_local;          /* its request, or its cancel, is being delivered right now */
     bool answered;                 /* out of the table; its answer waits to be delivered */
+    xoi_own_cancel_f own_cancel;   /* of own_call.h: it is not in the table */
+    xo_call_t **asked;             /* in its request, while that is there */
     xo_msg_t *reply;
     xo_timer_t timer;
     struct xo_call *prev, *next;           /* in link->calls, or endpoint->own_calls */

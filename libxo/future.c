@@ -9,6 +9,7 @@ struct xo_future {
     xo_call_t *call; /* NULL once it is answered */
     xo_msg_t *answer;
     bool done;
+    uint32_t memory; /* size of this, with what follows it */
     xo_future_f then;
     void *arg;
     xo_defer_t defer;
@@ -21,14 +22,26 @@ static void call_back(xo_defer_t *defer, void *arg)
     future->then(future, future->arg);
 }
 
-xo_future_t *xoi_future_create(xo_endpoint_t *endpoint)
+xo_future_t *xoi_future_create_with(xo_endpoint_t *endpoint, size_t extra_bytes)
 {
-    xo_future_t *future = xoi_cache_calloc(sizeof *future);
+    size_t memory = sizeof(xo_future_t) + extra_bytes;
+    xo_future_t *future = xoi_cache_calloc(memory);
     if (!future)
         return NULL;
+    future->memory = (uint32_t)memory;
     future->endpoint = endpoint;
     xo_defer_init(&future->defer, xo_endpoint_loop(endpoint), call_back, future);
     return future;
+}
+
+xo_future_t *xoi_future_create(xo_endpoint_t *endpoint)
+{
+    return xoi_future_create_with(endpoint, 0);
+}
+
+void *xoi_future_extra(xo_future_t *future)
+{
+    return future + 1;
 }
 
 void xoi_future_set_call(xo_future_t *future, xo_call_t *call)
@@ -135,6 +148,6 @@ void xo_future_destroy(xo_future_t *future)
         xo_call_abandon(future->call);
     xo_defer_stop(&future->defer);
     xo_msg_destroy(&future->answer);
-    xoi_cache_free(future, sizeof *future);
+    xoi_cache_free(future, future->memory);
     errno = saved;
 }

@@ -7,6 +7,9 @@
 /* A future for the call that is to be made with xoi_future_answer and the future as its argument.
  * Owned by the user once xoi_future_set_call was called. */
 xo_future_t *xoi_future_create(xo_endpoint_t *endpoint);
+/* The same with memory for who makes it, all zero: it is there as long as the future. */
+xo_future_t *xoi_future_create_with(xo_endpoint_t *endpoint, size_t extra_bytes);
+void *xoi_future_extra(xo_future_t *future);
 void xoi_future_set_call(xo_future_t *future, xo_call_t *call);
 void xoi_future_answer(xo_call_t *call, xo_msg_t **answer, void *arg);
 /* Runs the loop until `done(arg)`: 0, or -1 with ETIMEDOUT. timeout_ms -1: no limit. */

@@ -91,34 +91,44 @@ static char *place_texts(char *at, xo_header_t *header)
     return place(at, &header->trace);
 }
 
+static inline void init_inline(xo_msg_t *msg, const xo_header_t *header, xo_slice_t body,
+                               size_t memory)
+{
+    msg->next = NULL;
+    msg->form = XOI_MSG_INLINE;
+    msg->buffer_count = msg->buffer_capacity = 0;
+    msg->buffers = NULL;
+    msg->memory = memory;
+    msg->bytes = 0;
+    msg->header = *header;
+    msg->body = body;
+}
+
 size_t xoi_msg_place_bytes(const xo_header_t *header, size_t body_bytes)
 {
-    return sizeof(xo_msg_t) + text_size(header) + body_bytes;
+    return sizeof(xo_msg_t) + header->sender_uid.size + header->trace.size + body_bytes;
 }
 
 xo_msg_t *xoi_msg_place(void *at, const xo_header_t *header, xo_slice_t body)
 {
     xo_msg_t *msg = at;
-    msg->next = NULL;
-    msg->form = XOI_MSG_INLINE;
-    msg->buffer_count = msg->buffer_capacity = 0;
-    msg->buffers = NULL;
-    msg->memory = 0;
-    msg->bytes = xoi_header_size(header) + body.size;
-    msg->header = *header;
-    msg->body = body;
-    place(place_texts(msg->rest, &msg->header), &msg->body);
+    init_inline(msg, header, body, 0);
+    char *end = place(msg->rest, &msg->header.sender_uid);
+    if (msg->header.trace.size)
+        end = place(end, &msg->header.trace);
+    place(end, &msg->body);
     return msg;
 }
 
 static xo_msg_t *create_inline(const xo_header_t *header, xo_slice_t body)
 {
-    size_t memory = xoi_msg_place_bytes(header, body.size);
-    void *block = xoi_cache_alloc(memory);
-    if (!block)
+    size_t texts = text_size(header);
+    size_t memory = sizeof(xo_msg_t) + texts + body.size;
+    xo_msg_t *msg = xoi_cache_alloc(memory);
+    if (!msg)
         return NULL;
-    xo_msg_t *msg = xoi_msg_place(block, header, body);
-    msg->memory = memory;
+    init_inline(msg, header, body, memory);
+    place(texts ? place_texts(msg->rest, &msg->header) : msg->rest, &msg->body);
     return msg;
 }
 
@@ -206,8 +216,11 @@ void *xo_msg_take_payload(xo_msg_t *msg)
     return payload;
 }
 
+/* Of a small message they are counted when somebody wants to know. */
 size_t xo_msg_bytes(const xo_msg_t *msg)
 {
+    if (!msg->bytes && msg->form == XOI_MSG_INLINE)
+        ((xo_msg_t *)msg)->bytes = xoi_header_size(&msg->header) + msg->body.size;
     return msg->bytes;
 }
 
@@ -265,7 +278,7 @@ int xo_msg_add_buffer(xo_msg_t *msg, zmq_msg_t *buffer)
 {
     size_t size = zmq_msg_size(buffer);
     if (msg->buffer_count >= XO_BUFFERS_MAX || size > XO_MESSAGE_BYTES_MAX ||
-        msg->bytes > XO_MESSAGE_BYTES_MAX - size) {
+        xo_msg_bytes(msg) > XO_MESSAGE_BYTES_MAX - size) {
         errno = EMSGSIZE;
         return -1;
     }
@@ -331,7 +344,7 @@ void xo_msgq_push(xo_msgq_t *queue, xo_msg_t **msg)
         queue->head = last;
     queue->tail = last;
     queue->count++;
-    queue->bytes += last->bytes;
+    queue->bytes += xo_msg_bytes(last);
 }
 
 /* Takes out what follows `before` (NULL: the head). */

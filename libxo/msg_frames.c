@@ -15,7 +15,7 @@ size_t xo_msg_frame_count(const xo_msg_t *msg)
 
 size_t xoi_msg_inline_size(const xo_msg_t *msg)
 {
-    return msg->form == XOI_MSG_INLINE && msg->buffer_count == 0 ? msg->bytes : 0;
+    return msg->form == XOI_MSG_INLINE && msg->buffer_count == 0 ? xo_msg_bytes(msg) : 0;
 }
 
 void xoi_msg_encode(const xo_msg_t *msg, uint8_t *out)
@@ -204,6 +204,7 @@ static int wrap_frames(xo_msg_t *wrapper, const xo_msg_t *msg, size_t apart)
         else if (share(frame, &msg->buffers[i]) < 0)
             return -1;
     }
+    wrapper->bytes = xo_msg_bytes(wrapper);
     for (size_t i = 0; i < wrapper->buffer_count; i++)
         wrapper->bytes += zmq_msg_size(&wrapper->buffers[i]);
     return 0;

@@ -20,7 +20,7 @@ struct xo_msg {
     xo_msg_t *next; /* in an xo_msgq_t */
     xo_header_t header;
     xo_slice_t body;
-    size_t bytes; /* see xo_msg_bytes */
+    size_t bytes; /* see xo_msg_bytes; 0: not counted yet */
     xoi_msg_form_t form : 8;
     xoi_layout_t layout; /* of frame 0 */
     uint32_t buffer_count;
@@ -60,7 +60,8 @@ void xoi_move_frames(zmq_msg_t *to, zmq_msg_t *from, size_t count);
 int xoi_msg_build_frame(xo_msg_t *msg, const xo_header_t *header, xo_slice_t body);
 
 /* For who keeps a small message in memory of its own: its size, and makes it there. The header is
- * checked, the body has at most XOI_INLINE_BODY_BYTES; it is never destroyed, nor gets buffers. */
+ * checked, and its target_uid and method stay where they are, which is for longer than the message
+ * is there. The body has at most XOI_INLINE_BODY_BYTES. It is never destroyed, nor gets buffers. */
 size_t xoi_msg_place_bytes(const xo_header_t *header, size_t body_bytes);
 xo_msg_t *xoi_msg_place(void *at, const xo_header_t *header, xo_slice_t body);
 

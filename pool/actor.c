@@ -38,6 +38,7 @@ xo_actor_t *xoi_actor_create(xo_pool_t *pool, xo_slice_t uid, xo_slice_t class_n
     if (!actor)
         return NULL;
     actor->pool = pool;
+    pool->changes++;
     actor->incarnation = ++pool->last_incarnation;
     if (xoi_table_add(&pool->by_uid, hash_of(uid), actor) < 0) {
         free(actor);
@@ -108,6 +109,7 @@ static void actor_leave(xo_actor_t *actor, const char *why)
 {
     xo_pool_t *pool = actor->pool;
     actor->state = XOI_ACTOR_GONE;
+    pool->changes++;
     if (pool->last_found == actor)
         pool->last_found = NULL;
     xoi_table_remove(&pool->by_uid, hash_of(xo_actor_uid(actor)), actor);

@@ -87,7 +87,7 @@ static int make_object(xo_actor_t *actor, xoi_c_actor_t *c, xo_request_t *reques
                         err.text[0] ? err.text : "refused its arguments");
         return -1;
     }
-    c->made = true;
+    actor->object_made = true;
     xo_actor_set_object(actor, self);
     return 0;
 }
@@ -144,15 +144,19 @@ static void refuse_method(const xo_actor_t *actor, xo_request_t *request)
 static void host_handle(void *arg, xo_actor_t *actor, xo_request_t *request)
 {
     (void)arg;
-    xoi_c_actor_t *c = xoi_c_actor(actor);
-    const xo_header_t *header = xo_msg_header(xo_request_msg(request));
-    const xo_method_t *method = xoi_method_find(c->kind, header->method);
-    if (!method)
-        refuse_method(actor, request);
-    else if (header->kind == XO_BATCH)
-        xoi_batch_run(request, method);
+    const xo_header_t *header = xo_msg_header(request->msg);
+    if (!request->method) {
+        const xoi_method_t *found = xoi_method_find(xoi_c_actor(actor)->kind, header->method);
+        if (!found) {
+            refuse_method(actor, request);
+            return;
+        }
+        request->method = found->method;
+    }
+    if (header->kind == XO_BATCH)
+        xoi_batch_run(request, request->method);
     else
-        xoi_method_run(method, request);
+        xoi_method_run(request->method, request);
 }
 
 /* One call, of a batch perhaps. */
@@ -178,9 +182,10 @@ static void host_release(void *arg, xo_actor_t *actor)
     if (!c)
         return;
     xoi_pending_end(actor);
-    if (c->made && c->kind->class_->destroy)
+    if (actor->object_made && c->kind->class_->destroy)
         c->kind->class_->destroy(actor->object);
     xoi_batches_free(actor);
+    xoi_targets_free(actor);
     actor->host_data = NULL;
     free(c);
 }
@@ -197,8 +202,8 @@ static bool host_bypass(void *arg, xo_actor_t *actor, xo_slice_t name)
     xoi_class_t *kind = xoi_c_actor(actor)->kind;
     if (!kind->has_no_lock)
         return false;
-    const xo_method_t *method = xoi_method_find(kind, name);
-    return method && (method->flags & XO_METHOD_NO_LOCK);
+    const xoi_method_t *found = xoi_method_find(kind, name);
+    return found && (found->method->flags & XO_METHOD_NO_LOCK);
 }
 
 static void host_stop(void *arg)

@@ -2,6 +2,7 @@
  *
  * host_c.c     the pool's operations on C actors    module.c       loading modules
  * batch.c      batches, one call after the other    module_call.c  what methods use
+ * target.c     calls to other actors
  */
 #ifndef XO_HOST_IMPL_H
 #define XO_HOST_IMPL_H
@@ -41,7 +42,7 @@ typedef struct xoi_pending {
     xo_actor_t *actor;
     xoi_request_key_t key; /* of the request on whose behalf it is */
     bool cancelled;
-    xo_future_t *future;
+    xo_future_t *future; /* this is in its memory */
     xo_future_f done;
     void *arg;
     struct xoi_pending *prev, *next;
@@ -61,7 +62,7 @@ typedef struct xoi_c_actor {
     xoi_pending_t *pending;
     xoi_room_t *rooms;
     struct xoi_batch *batches;
-    bool made; /* there is an object, the pool's actor has it */
+    xo_target_t *targets;
 } xoi_c_actor_t;
 
 static inline xoi_c_actor_t *xoi_c_actor(const xo_actor_t *actor)
@@ -71,7 +72,7 @@ static inline xoi_c_actor_t *xoi_c_actor(const xo_actor_t *actor)
 
 /* module.c */
 xoi_class_t *xoi_class_find(const xo_host_c_t *host, xo_slice_t name);
-const xo_method_t *xoi_method_find(xoi_class_t *kind, xo_slice_t name);
+const xoi_method_t *xoi_method_find(xoi_class_t *kind, xo_slice_t name); /* NULL: it has none */
 void xoi_modules_free(xo_host_c_t *host);
 
 /* host_c.c */
@@ -82,8 +83,12 @@ void xoi_method_run(const xo_method_t *method, xo_request_t *request);
  */
 void xoi_arguments(xo_slice_t pair, xo_slice_t *args, xo_slice_t *kwargs);
 bool xoi_is_empty(xo_slice_t container);
+
+/* target.c */
 void xoi_pending_cancel(xo_actor_t *actor, const xo_request_t *request);
+/* The actor goes: those who wait for answers hear that none will come. */
 void xoi_pending_end(xo_actor_t *actor);
+void xoi_targets_free(xo_actor_t *actor);
 
 /* batch.c */
 void xoi_batch_run(xo_request_t *request, const xo_method_t *method);

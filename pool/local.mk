@@ -24,6 +24,7 @@ pool_libxo_pool_la_SOURCES = \
 	pool/request.c \
 	pool/serve.c \
 	pool/stop.c \
+	pool/target.c \
 	pool/text.c \
 	pool/turn.c \
 	pool/watch.c \

@@ -74,16 +74,15 @@ static bool has_name(const void *method, const void *name)
     return xo_slice_eq(((const xoi_method_t *)method)->name, *(const xo_slice_t *)name);
 }
 
-const xo_method_t *xoi_method_find(xoi_class_t *kind, xo_slice_t name)
+const xoi_method_t *xoi_method_find(xoi_class_t *kind, xo_slice_t name)
 {
     const xoi_method_t *last = kind->last;
     if (last && name.size == last->name.size && memcmp(name.data, last->name.data, name.size) == 0)
-        return last->method;
+        return last;
     const xoi_method_t *found = xoi_table_find(&kind->by_name, hash_of(name), has_name, &name);
-    if (!found)
-        return NULL;
-    kind->last = found;
-    return found->method;
+    if (found)
+        kind->last = found;
+    return found;
 }
 
 static void class_free(xoi_class_t *kind)

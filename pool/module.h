@@ -101,6 +101,25 @@ int xo_request_tell(xo_request_t *request, xo_error_t *err, const char *address,
 int xo_request_on_room(xo_request_t *request, const char *address, const char *uid,
                        void (*room)(void *arg), void *arg);
 
+/* An actor and one of its methods, for who calls them again and again: what the functions above
+ * look up each time is looked up once. A call goes to the actor that has the uid at that moment,
+ * also when the one before has gone. `address` and `uid` are as above. A target belongs to `caller`
+ * (xo_request_actor, or what xo_class_t.create is given), whose requests it is used with, and is
+ * freed with it, after xo_class_t.destroy, or by xo_target_destroy. NULL: EINVAL (uid or method),
+ * ENOMEM. */
+typedef struct xo_target xo_target_t;
+xo_target_t *xo_target_create(xo_actor_t *caller, const char *address, const char *uid,
+                              const char *method, xo_error_t *err);
+void xo_target_destroy(xo_target_t *target); /* takes NULL; calls under way are not touched */
+
+/* As xo_request_call, xo_request_tell and xo_request_on_room. */
+int xo_target_call(xo_target_t *target, xo_request_t *request, xo_error_t *err, xo_future_f done,
+                   void *arg, const char *format, ...);
+int xo_target_tell(xo_target_t *target, xo_request_t *request, xo_error_t *err, const char *format,
+                   ...);
+int xo_target_on_room(xo_target_t *target, xo_request_t *request, void (*room)(void *arg),
+                      void *arg);
+
 /* The pool's loop, for timers. */
 xo_loop_t *xo_request_loop(const xo_request_t *request);
 

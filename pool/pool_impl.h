@@ -5,7 +5,7 @@
  * request.c   life of a request                duplicate.c  idempotent requests that come again
  * lookup.c    asking the broker for a uid      join.c       the link to the broker, heartbeats
  * stop.c      orderly stop, the owner's end    bootstrap.c  options from the environment
- * text.c      what goes into sentences     recover.c    actors that are created again
+ * text.c      sentences, failures         recover.c    actors that are created again
  * watch.c     who wants to know when an actor ends          whereabouts.c  GPUs, NUMA node
  * failed.c    actors that could not be created again       guard.c        ends what outlives its
  * owner
@@ -77,11 +77,12 @@ struct xo_actor {
     xoi_actor_state_t state : 8;
     bool stateless : 1;
     bool locked : 1;
-    bool hook_waits : 1; /* post_create or pre_destroy does, and messages are handled meanwhile */
-    bool up : 1;         /* created, and not destroyed */
-    bool ready : 1;      /* in pool->ready */
-    bool spec_told : 1;  /* or why there is none */
-    bool host_made : 1;  /* the host's create was called, so its release is due */
+    bool hook_waits : 1;  /* post_create or pre_destroy does, and messages are handled meanwhile */
+    bool up : 1;          /* created, and not destroyed */
+    bool ready : 1;       /* in pool->ready */
+    bool spec_told : 1;   /* or why there is none */
+    bool host_made : 1;   /* the host's create was called, so its release is due */
+    bool object_made : 1; /* host_c's: there is an object */
     uint8_t uid_size;
     char uid[]; /* then a NUL and the class's name */
 };
@@ -96,39 +97,41 @@ typedef struct xoi_held xoi_held_t;
 typedef struct xoi_confirmation xoi_confirmation_t;
 typedef struct xoi_failed xoi_failed_t;
 
+/* What each message needs comes first. */
 struct xo_request {
+    xo_request_t *prev, *next; /* in a mailbox or one of the actor's lists */
     xo_pool_t *pool;
     xo_actor_t *actor; /* NULL until known, and for ref and has */
     xo_msg_t *msg;
-    xo_link_t *from; /* who gets the credit back; a reference */
     size_t bytes;
-    xo_return_t to; /* to.link: a reference */
-    int64_t due_ns; /* 0: no deadline */
     uint64_t arrival;
+    uint16_t memory; /* size of this; more than the struct: msg lies behind it */
     bool wants_answer;
     bool express; /* does not take the lock */
     bool running;
     bool locked; /* holds the actor's lock */
+
     bool cancelled;
     bool watches; /* in actor->watchers */
     bool ended;   /* by the pool that goes away; what the host does with it is ignored */
+    bool adopts;  /* a create for an actor that came back: it gets a reference */
+    bool indexed; /* in pool->requests */
+    bool parsed;  /* host_c's: args and kwargs are set */
+    xo_slice_t args, kwargs;
+    const struct xo_method *method; /* host_c's, where it is known already */
+    int64_t due_ns;                 /* 0: no deadline */
+    xo_call_t *call;                /* of this pool, that it is; NULL: looked for by `to` */
+
+    xo_link_t *from; /* who gets the credit back; a reference */
+    xo_return_t to;  /* to.link: a reference */
+    xoi_request_key_t key;
     void *data;
     xo_msg_t *spec; /* of a create: what creates the actor again, unless msg does */
     char *no_spec;  /* why there is none */
-    bool adopts;    /* a create for an actor that came back: it gets a reference */
     xoi_confirmation_t *confirmation; /* of a create: the broker is asked to confirm it */
     xoi_held_t *held;
     xoi_duplicate_t *duplicate;
-    xo_request_t *prev, *next; /* in a mailbox or one of the actor's lists */
-    bool indexed;              /* in pool->requests */
-    uint16_t memory;           /* size of this; more than the struct: msg lies behind it */
-    xoi_request_key_t key;
-
-    /* For host_c: the arguments once they were looked at, and the batch that this is one call of.
-     */
-    bool parsed;
-    xo_slice_t args, kwargs;
-    xo_request_t *parent;
+    xo_request_t *parent; /* host_c's: the batch that this is one call of */
     void (*part_ended)(xo_request_t *part, xo_msg_t **answer);
 };
 
@@ -155,6 +158,7 @@ struct xo_pool {
     xo_actor_t *gone;
     xoi_table_t by_uid;
     xo_actor_t *last_found; /* who sends to an actor looks for it twice */
+    uint64_t changes;       /* how often an actor came or went */
     uint64_t last_incarnation;
     xo_actor_t *ready;
     xo_defer_t turns;
@@ -227,8 +231,9 @@ void xoi_lock_waiters_drop(xo_actor_t *actor);
 
 /* request.c */
 xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **msg);
-/* The same for a small message of this pool's own, of which it makes a copy. */
-xo_request_t *xoi_request_own(xo_pool_t *pool, const xo_header_t *header, xo_slice_t body);
+/* The same for a call or tell of this pool's own, of which it makes a copy; see xoi_post. */
+xo_request_t *xoi_request_own(xo_actor_t *actor, const xo_header_t *header, xo_slice_t body,
+                              const struct xo_method *method);
 xo_request_t *xoi_request_part(xo_request_t *parent, xo_slice_t args, xo_slice_t kwargs);
 void xoi_request_part_free(xo_request_t *part);
 xo_request_t *xoi_request_find(xo_pool_t *pool, const xo_header_t *header);
@@ -242,17 +247,17 @@ void xoi_request_reject(xo_request_t *request, xo_drop_t drop, const char *code,
 void xoi_request_absent(xo_request_t *request, const char *why);
 void xoi_request_force(xo_request_t *request);
 void xoi_request_free(xo_request_t *request);
-xo_msg_t *xoi_failure(xo_pool_t *pool, const char *code, const char *executed, const char *reason,
-                      const char *format, va_list args);
-xo_msg_t *xoi_failure_of(xo_pool_t *pool, const char *code, const char *executed,
-                         const char *reason, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
 xo_slice_t xoi_pack_scratch(xo_pool_t *pool, const char *format, ...);
 
 /* text.c */
 #define XOI_TEXT_BYTES 128
 const char *xoi_text(xo_slice_t uid, char text[XOI_TEXT_BYTES]);
 void xoi_text_trim(char *text);
+xo_msg_t *xoi_failure(xo_pool_t *pool, const char *code, const char *executed, const char *reason,
+                      const char *format, va_list args);
+xo_msg_t *xoi_failure_of(xo_pool_t *pool, const char *code, const char *executed,
+                         const char *reason, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 
 /* duplicate.c */
 bool xoi_duplicate_check(xo_request_t *request);
@@ -261,10 +266,13 @@ void xoi_duplicates_free(xo_pool_t *pool);
 
 /* serve.c */
 void xoi_request_route(xo_request_t *request);
-/* A call or tell of this pool to an actor that xo_pool_find has found: straight into its mailbox.
- * The header is checked; `body` was written by xoi_pack_arguments and has at most
- * XOI_INLINE_BODY_BYTES. -1: ENOMEM. */
-int xoi_post(xo_actor_t *actor, const xo_header_t *header, xo_slice_t body);
+/* A call or tell of this pool to an actor that it has: straight into its mailbox. The header is
+ * checked; its uid is the actor's own, its method the name of `method`, which is one of the
+ * actor's. `body` was written by xoi_pack_arguments and has at most XOI_INLINE_BODY_BYTES. `call`
+ * NULL: a tell. -1: ENOMEM. */
+int xoi_post(xo_actor_t *actor, const xo_header_t *header, xo_slice_t body,
+             const struct xo_method *method, xo_call_t *call);
+void xoi_own_cancel(xo_call_t **place); /* for xoi_own_call */
 void xoi_serve(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *arg);
 
 /* watch.c */

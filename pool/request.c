@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "libxo/cache.h"
 #include "libxo/msg_impl.h"
+#include "libxo/own_call.h"
 #include "pool/pool_impl.h"
 
 /* ---- making and freeing ---- */
@@ -87,16 +87,23 @@ xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **ms
     return request;
 }
 
-xo_request_t *xoi_request_own(xo_pool_t *pool, const xo_header_t *header, xo_slice_t body)
+/* It counts for what it takes: nobody else has to come to the same number. */
+xo_request_t *xoi_request_own(xo_actor_t *actor, const xo_header_t *header, xo_slice_t body,
+                              const struct xo_method *method)
 {
     size_t memory = sizeof(xo_request_t) + xoi_msg_place_bytes(header, body.size);
     xo_request_t *request = xoi_cache_alloc(memory);
     if (!request)
         return NULL;
     memset(request, 0, sizeof *request);
+    request->pool = actor->pool;
     request->memory = (uint16_t)memory;
+    request->bytes = memory;
     request->msg = xoi_msg_place(request + 1, header, body);
-    request_fill(request, pool, NULL);
+    request->to.to_id = request->key.sender_id = header->sender_id;
+    request->to.seq = request->key.seq = header->seq;
+    request->wants_answer = header->kind == XO_CALL;
+    request->method = method;
     return request;
 }
 
@@ -143,9 +150,12 @@ static bool is_error(const xo_msg_t *answer)
     return answer && xo_msg_header(answer)->kind == XO_ERROR;
 }
 
-static void send_answer(xo_pool_t *pool, const xo_return_t *to, xo_msg_t **answer)
+static void send_answer(xo_pool_t *pool, xo_call_t *call, const xo_return_t *to, xo_msg_t **answer)
 {
-    xo_endpoint_answer(pool->endpoint, to, answer);
+    if (call)
+        xoi_own_call_answer(call, answer);
+    else
+        xo_endpoint_answer(pool->endpoint, to, answer);
     xo_msg_destroy(answer);
 }
 
@@ -154,6 +164,7 @@ static void close_request(xo_request_t *request, xo_msg_t **answer, xo_drop_t dr
 {
     xo_pool_t *pool = request->pool;
     xo_return_t to = request->to;
+    xo_call_t *call = xoi_own_call_take(&request->call);
     bool wants_answer = request->wants_answer;
     xoi_confirmation_t *confirmation = request->confirmation;
     /* A destroy without an answer is our own, at the pool's stop: nobody's message is lost. */
@@ -168,7 +179,7 @@ static void close_request(xo_request_t *request, xo_msg_t **answer, xo_drop_t dr
     if (confirmation)
         xoi_confirm_first(confirmation, &to, answer);
     else if (wants_answer)
-        send_answer(pool, &to, answer);
+        send_answer(pool, call, &to, answer);
     if (*answer)
         xo_msg_destroy(answer);
     xo_link_decref(to.link);
@@ -242,16 +253,6 @@ void xoi_request_end(xo_request_t *request, xo_msg_t **answer)
     xoi_actor_unpin(actor);
 }
 
-xo_msg_t *xoi_failure_of(xo_pool_t *pool, const char *code, const char *executed,
-                         const char *reason, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    xo_msg_t *msg = xoi_failure(pool, code, executed, reason, format, args);
-    va_end(args);
-    return msg;
-}
-
 /* The pool ends while the host still holds the request: it is answered now and freed with its
  * actor. */
 void xoi_request_force(xo_request_t *request)
@@ -270,7 +271,7 @@ void xoi_request_force(xo_request_t *request)
         return;
     xo_msg_t *answer = xoi_failure_of(pool, XO_CODE_SERVER_CLOSED, "maybe", "the pool ended",
                                       "the pool at %s ended", xo_pool_address(pool));
-    send_answer(pool, &request->to, &answer);
+    send_answer(pool, xoi_own_call_take(&request->call), &request->to, &answer);
 }
 
 /* ---- beginning ---- */
@@ -359,8 +360,6 @@ void xo_pool_left(xo_pool_t *pool)
     xoi_progress_leave(&pool->progress);
 }
 
-/* ---- failures ---- */
-
 xo_slice_t xoi_pack_scratch(xo_pool_t *pool, const char *format, ...)
 {
     va_list args;
@@ -369,23 +368,6 @@ xo_slice_t xoi_pack_scratch(xo_pool_t *pool, const char *format, ...)
     xo_pack_vformat(&pool->scratch, format, args);
     va_end(args);
     return xo_buf_slice(&pool->scratch);
-}
-
-xo_msg_t *xoi_failure(xo_pool_t *pool, const char *code, const char *executed, const char *reason,
-                      const char *format, va_list args)
-{
-    char text[XO_ERROR_TEXT_BYTES];
-    vsnprintf(text, sizeof text, format, args);
-    xoi_text_trim(text);
-    xo_failure_t failure = {.code = xo_slice_str(code),
-                            .message = xo_slice_str(text),
-                            .executed = xo_slice_str(executed),
-                            .reason = xo_slice_str(reason),
-                            .address = xo_slice_str(xo_pool_address(pool)),
-                            .pid = getpid()};
-    xo_buf_clear(&pool->scratch);
-    xo_failure_pack(&failure, &pool->scratch);
-    return xo_msg_create(&(xo_header_t){.kind = XO_ERROR}, xo_buf_slice(&pool->scratch));
 }
 
 /* ---- what hosts see ---- */

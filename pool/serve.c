@@ -1,5 +1,6 @@
 /* serve.c - where an incoming message goes: into a mailbox, or answered here. */
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "libxo/own_call.h"
@@ -202,6 +203,13 @@ static void cancel(xo_pool_t *pool, const xo_link_t *from, const xo_header_t *he
         cancel_known(pool, request);
 }
 
+void xoi_own_cancel(xo_call_t **place)
+{
+    xo_request_t *request = (xo_request_t *)((char *)place - offsetof(xo_request_t, call));
+    if (!request->pool->closing)
+        cancel_known(request->pool, request);
+}
+
 /* No memory for the request object. */
 static void refuse_bare(xo_pool_t *pool, xo_link_t *from, const xo_msg_t *msg)
 {
@@ -217,16 +225,18 @@ static void refuse_bare(xo_pool_t *pool, xo_link_t *from, const xo_msg_t *msg)
     xo_endpoint_answer(pool->endpoint, &to, &answer);
 }
 
-int xoi_post(xo_actor_t *actor, const xo_header_t *header, xo_slice_t body)
+int xoi_post(xo_actor_t *actor, const xo_header_t *header, xo_slice_t body,
+             const struct xo_method *method, xo_call_t *call)
 {
-    xo_pool_t *pool = actor->pool;
-    xo_request_t *request = xoi_request_own(pool, header, body);
+    xo_request_t *request = xoi_request_own(actor, header, body, method);
     if (!request)
         return -1;
+    if (call)
+        xoi_own_call_made(call, &request->call);
     body = xo_msg_body(request->msg);
     request->parsed = true;
     request->args = xo_slice(body.data + 1, body.size - 2); /* of an array of two, the last empty */
-    xoi_own_message(pool->endpoint, request->bytes);
+    xoi_own_message(actor->pool->endpoint, request->bytes);
     xoi_mailbox_put(actor, request);
     return 0;
 }

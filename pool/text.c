@@ -1,6 +1,8 @@
-/* text.c - what goes into sentences must be UTF-8, because they travel as msgpack strings. */
+/* text.c - what goes into sentences must be UTF-8, because they travel as msgpack strings; and the
+ * failures that sentences are for. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pool/pool_impl.h"
 
@@ -55,4 +57,31 @@ void xoi_text_trim(char *text)
         start--;
     if (start && sequence_bytes((unsigned char)text[start - 1]) != size - start + 1)
         text[start - 1] = '\0';
+}
+
+xo_msg_t *xoi_failure(xo_pool_t *pool, const char *code, const char *executed, const char *reason,
+                      const char *format, va_list args)
+{
+    char text[XO_ERROR_TEXT_BYTES];
+    vsnprintf(text, sizeof text, format, args);
+    xoi_text_trim(text);
+    xo_failure_t failure = {.code = xo_slice_str(code),
+                            .message = xo_slice_str(text),
+                            .executed = xo_slice_str(executed),
+                            .reason = xo_slice_str(reason),
+                            .address = xo_slice_str(xo_pool_address(pool)),
+                            .pid = getpid()};
+    xo_buf_clear(&pool->scratch);
+    xo_failure_pack(&failure, &pool->scratch);
+    return xo_msg_create(&(xo_header_t){.kind = XO_ERROR}, xo_buf_slice(&pool->scratch));
+}
+
+xo_msg_t *xoi_failure_of(xo_pool_t *pool, const char *code, const char *executed,
+                         const char *reason, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    xo_msg_t *msg = xoi_failure(pool, code, executed, reason, format, args);
+    va_end(args);
+    return msg;
 }

@@ -126,8 +126,10 @@ static xo_request_t *first(const xo_actor_t *actor, xo_request_t *queue)
 }
 
 /* The message that may start now, or NULL. */
-static xo_request_t *pick(const xo_actor_t *actor)
+static inline xo_request_t *pick(const xo_actor_t *actor)
 {
+    if (actor->state == XOI_ACTOR_RUNNING && !actor->hook_waits && !actor->express)
+        return actor->locked ? NULL : actor->mailbox; /* as it mostly is */
     if (actor->state == XOI_ACTOR_NEW)
         return actor->mailbox;
     if (actor->state != XOI_ACTOR_RUNNING && !actor->hook_waits)

@@ -71,6 +71,7 @@ unit_tests = \
 	t/specs \
 	t/stall \
 	t/table \
+	t/target \
 	t/tool \
 	t/vectors \
 	t/ways
@@ -271,6 +272,8 @@ t_example_modules_SOURCES = t/example-modules.c $(module_world)
 t_example_modules_LDADD = libxo.la $(CMOCKA_LIBS)
 t_module_SOURCES = t/module-probe.c t/module.c $(module_world)
 t_module_LDADD = libxo.la $(CMOCKA_LIBS)
+t_target_SOURCES = t/module-probe.c t/target.c $(module_world)
+t_target_LDADD = libxo.la $(CMOCKA_LIBS)
 module_world = t/module-world.c $(pool_world)
 check_LTLIBRARIES += t/module-abi.la t/module-empty.la t/module-stuck.la
 t_module_abi_la_SOURCES = t/module-abi.c

@@ -1,0 +1,451 @@
+/* target.c - calls of C actors to others, and waiting for room.
+ *
+ * Every call has a target: an actor and one of its methods, looked up, in this pool or behind a
+ * link. One that is kept is looked up again only when actors of the pool came or went, or its link
+ * closed. What is for an actor of this pool goes straight into its mailbox, if that can be.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libxo/future.h"
+#include "libxo/msg_impl.h"
+#include "libxo/own_call.h"
+#include "libxo/pack_arguments.h"
+#include "pool/host_impl.h"
+
+struct xo_target {
+    xo_pool_t *pool;
+    const char *address; /* NULL: this pool's */
+    xo_slice_t uid;
+    xo_slice_t method;
+    xo_actor_t *actor;         /* in this pool; NULL: it has none */
+    uint64_t changes;          /* the pool's when that was found out */
+    const xoi_method_t *known; /* the actor's method; NULL: it has none, or is not made yet */
+    xo_link_t *link;           /* NULL: this pool. A reference, of a target that is kept */
+    xo_actor_t *caller;        /* whose it is; NULL: nobody's, it is for one call */
+    xo_target_t *prev, *next;
+    char texts[]; /* uid, method and address, each with a NUL */
+};
+
+/* ---- looking up ---- */
+
+static int check_names(const xo_target_t *target, xo_error_t *err)
+{
+    if (target->uid.size - 1 >= XO_UID_BYTES_MAX)
+        return xo_error_set(err, EINVAL, "a uid has 1 to %d bytes, not %zu", XO_UID_BYTES_MAX,
+                            target->uid.size);
+    if (target->method.size > XO_METHOD_BYTES_MAX)
+        return xo_error_set(err, EINVAL, "a method's name has at most %d bytes, not %zu",
+                            XO_METHOD_BYTES_MAX, target->method.size);
+    return 0;
+}
+
+static int target_init(xo_target_t *target, xo_pool_t *pool, const char *address, const char *uid,
+                       const char *method, xo_error_t *err)
+{
+    *target = (xo_target_t){.pool = pool,
+                            .uid = xo_slice_str(uid),
+                            .method = xo_slice_str(method),
+                            .changes = pool->changes - 1};
+    if (address && !xo_endpoint_is_self(pool->endpoint, address))
+        target->address = address;
+    return check_names(target, err);
+}
+
+static int find_link(xo_target_t *target, xo_error_t *err)
+{
+    if (target->link && xo_link_up(target->link))
+        return 0;
+    xo_link_t *link = xo_endpoint_link(target->pool->endpoint, target->address, err);
+    if (!link)
+        return -1;
+    if (target->caller) {
+        xo_link_incref(link);
+        xo_link_decref(target->link);
+    }
+    target->link = link;
+    return 0;
+}
+
+static void find_actor(xo_target_t *target)
+{
+    xo_pool_t *pool = target->pool;
+    if (target->changes != pool->changes) {
+        target->changes = pool->changes;
+        target->actor = xo_pool_find(pool, target->uid);
+        target->known = NULL;
+    }
+    bool lacks = target->actor && !target->known && target->actor->object_made;
+    if (lacks && !xo_slice_eq_str(target->method, XO_METHOD_WATCH)) /* the pool's own */
+        target->known = xoi_method_find(xoi_c_actor(target->actor)->kind, target->method);
+}
+
+/* In this pool a full mailbox pushes back. */
+static int find(xo_target_t *target, xo_error_t *err)
+{
+    if (target->address)
+        return find_link(target, err);
+    find_actor(target);
+    if (target->actor && !xo_actor_has_room(target->actor))
+        return xo_error_set(err, EAGAIN, "the mailbox of \"%.*s\" is full", (int)target->uid.size,
+                            target->uid.data);
+    return 0;
+}
+
+/* ---- targets that are kept ---- */
+
+static char *copy_text(char *at, const char **text)
+{
+    size_t bytes = strlen(*text) + 1;
+    memcpy(at, *text, bytes);
+    *text = at;
+    return at + bytes;
+}
+
+xo_target_t *xo_target_create(xo_actor_t *caller, const char *address, const char *uid,
+                              const char *method, xo_error_t *err)
+{
+    xo_target_t named;
+    if (target_init(&named, caller->pool, address, uid, method, err) < 0)
+        return NULL;
+    size_t texts = named.uid.size + named.method.size + (address ? strlen(address) : 0) + 3;
+    xo_target_t *target = malloc(sizeof *target + texts);
+    if (!target)
+        return xo_error_null(err, ENOMEM, "out of memory for a target");
+    *target = named;
+    char *end = copy_text(target->texts, &uid);
+    method = method ? method : "";
+    end = copy_text(end, &method);
+    target->uid.data = uid;
+    target->method.data = method;
+    if (target->address)
+        copy_text(end, &target->address);
+    target->caller = caller;
+    DL_APPEND(xoi_c_actor(caller)->targets, target);
+    return target;
+}
+
+void xo_target_destroy(xo_target_t *target)
+{
+    if (!target)
+        return;
+    int saved = errno;
+    DL_DELETE(xoi_c_actor(target->caller)->targets, target);
+    xo_link_decref(target->link);
+    free(target);
+    errno = saved;
+}
+
+void xoi_targets_free(xo_actor_t *actor)
+{
+    while (xoi_c_actor(actor)->targets)
+        xo_target_destroy(xoi_c_actor(actor)->targets);
+}
+
+/* ---- calls ---- */
+
+static int pack_body(xo_pool_t *pool, const char *format, va_list values, xo_error_t *err)
+{
+    xo_buf_clear(&pool->scratch);
+    if (xoi_pack_arguments(&pool->scratch, format, values) < 0)
+        return errno == ENOMEM
+                   ? xo_error_set(err, ENOMEM, "out of memory for the arguments")
+                   : xo_error_set(err, errno, "the format '%s' of the arguments is wrong",
+                                  format ? format : "");
+    return 0;
+}
+
+/* May it go straight into the mailbox? Else it takes the way of all that arrives. */
+static bool is_direct(const xo_target_t *target)
+{
+    const xo_pool_t *pool = target->pool;
+    return target->known && !pool->closing && pool->scratch.size <= XOI_INLINE_BODY_BYTES;
+}
+
+static xo_header_t header_for(const xo_request_t *request, xo_kind_t kind,
+                              const xo_target_t *target, bool direct)
+{
+    return (xo_header_t){.kind = kind,
+                         .target_uid = direct ? xo_actor_uid(target->actor) : target->uid,
+                         .sender_id = request->pool->id,
+                         .sender_uid = xo_actor_uid(request->actor),
+                         .method = direct ? target->known->name : target->method,
+                         .trace = xo_msg_header(request->msg)->trace};
+}
+
+static void on_answer(xo_future_t *future, void *arg)
+{
+    xoi_pending_t *pending = arg;
+    xo_actor_t *actor = pending->actor;
+    xo_pool_t *pool = actor->pool;
+    DL_DELETE(xoi_c_actor(actor)->pending, pending);
+    xoi_progress_enter(&pool->progress, actor, xo_actor_uid(actor), xo_slice(NULL, 0),
+                       xo_loop_now(pool->loop));
+    pending->done(future, pending->arg);
+    xoi_progress_leave(&pool->progress);
+}
+
+static xoi_pending_t *pending_create(const xo_request_t *request, xo_future_f done, void *arg)
+{
+    xo_future_t *future = xoi_future_create_with(request->pool->endpoint, sizeof(xoi_pending_t));
+    if (!future)
+        return NULL;
+    xoi_pending_t *pending = xoi_future_extra(future);
+    pending->actor = request->actor;
+    pending->key = request->parent ? request->parent->key : request->key;
+    pending->future = future;
+    pending->done = done;
+    pending->arg = arg;
+    DL_APPEND(xoi_c_actor(request->actor)->pending, pending);
+    return pending;
+}
+
+static void pending_drop(xoi_pending_t *pending)
+{
+    DL_DELETE(xoi_c_actor(pending->actor)->pending, pending);
+    xo_future_destroy(pending->future);
+}
+
+/* What the request has left is what its calls get. */
+static int64_t deadline_left(const xo_request_t *request)
+{
+    const xo_request_t *whole = request->parent ? request->parent : request;
+    if (!whole->due_ns)
+        return 0;
+    int64_t left = whole->due_ns - xo_loop_now(whole->pool->loop);
+    return left > 0 ? left : 1;
+}
+
+static xo_call_t *direct_call(xo_request_t *request, const xo_target_t *target, xo_future_t *future,
+                              xo_error_t *err)
+{
+    xo_pool_t *pool = request->pool;
+    xo_header_t header = header_for(request, XO_CALL, target, true);
+    xo_call_t *call = xoi_own_call(pool->endpoint, deadline_left(request), xoi_future_answer,
+                                   future, xoi_own_cancel, err);
+    if (!call)
+        return NULL;
+    header.seq = xo_call_seq(call);
+    if (xoi_post(target->actor, &header, xo_buf_slice(&pool->scratch), target->known->method,
+                 call) == 0)
+        return call;
+    xoi_own_call_forget(call);
+    return xo_error_null(err, ENOMEM, "out of memory for a call");
+}
+
+static xo_call_t *send_call(xo_request_t *request, const xo_target_t *target, xo_future_t *future,
+                            xo_error_t *err)
+{
+    xo_pool_t *pool = request->pool;
+    xo_header_t header = header_for(request, XO_CALL, target, false);
+    xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&pool->scratch));
+    if (!msg)
+        return xo_error_null(err, errno, "no call can be made of that: %s", strerror(errno));
+    xo_call_t *call = xo_endpoint_call(pool->endpoint, target->link, &msg, 0,
+                                       deadline_left(request), xoi_future_answer, future, err);
+    int saved = errno;
+    xo_msg_destroy(&msg);
+    errno = saved;
+    return call;
+}
+
+/* The arguments are in the pool's scratch buffer. */
+static int call(xo_request_t *request, xo_target_t *target, xo_future_f done, void *arg,
+                xo_error_t *err)
+{
+    if (find(target, err) < 0)
+        return -1;
+    xoi_pending_t *pending = pending_create(request, done, arg);
+    if (!pending)
+        return xo_error_set(err, ENOMEM, "out of memory for a call");
+    xo_call_t *made = is_direct(target) ? direct_call(request, target, pending->future, err)
+                                        : send_call(request, target, pending->future, err);
+    if (!made) {
+        int saved = errno;
+        pending_drop(pending);
+        errno = saved;
+        return -1;
+    }
+    xoi_future_set_call(pending->future, made);
+    xo_future_then(pending->future, on_answer, pending);
+    return 0;
+}
+
+int xo_target_call(xo_target_t *target, xo_request_t *request, xo_error_t *err, xo_future_f done,
+                   void *arg, const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    int rc = pack_body(target->pool, format, values, err);
+    va_end(values);
+    return rc < 0 ? -1 : call(request, target, done, arg, err);
+}
+
+int xo_request_call(xo_request_t *request, xo_error_t *err, const char *address, const char *uid,
+                    xo_future_f done, void *arg, const char *method, const char *format, ...)
+{
+    xo_target_t target;
+    va_list values;
+    va_start(values, format);
+    int rc = pack_body(request->pool, format, values, err);
+    va_end(values);
+    if (rc < 0 || target_init(&target, request->pool, address, uid, method, err) < 0)
+        return -1;
+    return call(request, &target, done, arg, err);
+}
+
+/* ---- tells ---- */
+
+static int send_tell(xo_request_t *request, const xo_target_t *target, xo_error_t *err)
+{
+    xo_pool_t *pool = request->pool;
+    xo_header_t header = header_for(request, XO_TELL, target, false);
+    xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&pool->scratch));
+    if (!msg)
+        return xo_error_set(err, errno, "no message can be made of that: %s", strerror(errno));
+    int rc = xo_endpoint_tell(pool->endpoint, target->link, &msg, 0, NULL, NULL, err);
+    int saved = errno;
+    xo_msg_destroy(&msg);
+    errno = saved;
+    return rc;
+}
+
+/* As with `call`. */
+static int tell(xo_request_t *request, xo_target_t *target, xo_error_t *err)
+{
+    if (find(target, err) < 0)
+        return -1;
+    if (!is_direct(target))
+        return send_tell(request, target, err);
+    xo_header_t header = header_for(request, XO_TELL, target, true);
+    return xoi_post(target->actor, &header, xo_buf_slice(&request->pool->scratch),
+                    target->known->method, NULL) == 0
+               ? 0
+               : xo_error_set(err, ENOMEM, "out of memory for a message");
+}
+
+int xo_target_tell(xo_target_t *target, xo_request_t *request, xo_error_t *err, const char *format,
+                   ...)
+{
+    va_list values;
+    va_start(values, format);
+    int rc = pack_body(target->pool, format, values, err);
+    va_end(values);
+    return rc < 0 ? -1 : tell(request, target, err);
+}
+
+int xo_request_tell(xo_request_t *request, xo_error_t *err, const char *address, const char *uid,
+                    const char *method, const char *format, ...)
+{
+    xo_target_t target;
+    va_list values;
+    va_start(values, format);
+    int rc = pack_body(request->pool, format, values, err);
+    va_end(values);
+    if (rc < 0 || target_init(&target, request->pool, address, uid, method, err) < 0)
+        return -1;
+    return tell(request, &target, err);
+}
+
+/* ---- waiting for room ---- */
+
+static void room_done(xoi_room_t *room)
+{
+    void (*call)(void *arg) = room->room;
+    void *arg = room->arg;
+    if (room->actor)
+        DL_DELETE(xoi_c_actor(room->actor)->rooms, room);
+    room->actor = NULL;
+    room->room = NULL;
+    if (call)
+        call(arg);
+}
+
+static void link_room(xo_link_t *link, void *arg)
+{
+    (void)link;
+    room_done(arg);
+    free(arg);
+}
+
+static void mailbox_room(xo_actor_t *actor, void *arg)
+{
+    (void)actor;
+    room_done(arg);
+    free(arg);
+}
+
+/* -1 with ENOENT: nothing to wait for. */
+static int wait_at(xo_target_t *target, xoi_room_t *room)
+{
+    if (target->address)
+        return find_link(target, NULL) < 0 ? -1 : xo_link_on_room(target->link, link_room, room);
+    find_actor(target);
+    errno = ENOENT;
+    return target->actor ? xo_actor_on_room(target->actor, mailbox_room, room) : -1;
+}
+
+int xo_target_on_room(xo_target_t *target, xo_request_t *request, void (*call)(void *arg),
+                      void *arg)
+{
+    xoi_room_t *room = calloc(1, sizeof *room);
+    if (!room)
+        return -1;
+    room->actor = request->actor;
+    room->room = call;
+    room->arg = arg;
+    DL_APPEND(xoi_c_actor(request->actor)->rooms, room);
+    if (wait_at(target, room) == 0)
+        return 0;
+    int saved = errno;
+    DL_DELETE(xoi_c_actor(request->actor)->rooms, room);
+    free(room);
+    errno = saved;
+    return -1;
+}
+
+int xo_request_on_room(xo_request_t *request, const char *address, const char *uid,
+                       void (*room)(void *arg), void *arg)
+{
+    xo_target_t target;
+    if (target_init(&target, request->pool, address, uid, NULL, NULL) < 0)
+        return -1;
+    return xo_target_on_room(&target, request, room, arg);
+}
+
+/* ---- the ends of requests and actors ---- */
+
+static bool is_behalf(const xoi_pending_t *pending, const xo_request_t *request)
+{
+    return pending->key.seq == request->key.seq && pending->key.sender_id == request->key.sender_id;
+}
+
+/* An answer may come within xo_future_cancel and change the list, so each round begins anew. */
+void xoi_pending_cancel(xo_actor_t *actor, const xo_request_t *request)
+{
+    xoi_request_key_t key = request->key; /* the request may end within */
+    xo_request_t named = {.key = key};
+    xoi_pending_t *pending;
+    do {
+        DL_FOREACH(xoi_c_actor(actor)->pending, pending)
+        if (!pending->cancelled && is_behalf(pending, &named))
+            break;
+        if (!pending)
+            return;
+        pending->cancelled = true;
+        xo_future_cancel(pending->future);
+    } while (xoi_c_actor(actor));
+}
+
+/* The actor goes: those who wait for answers hear that none will come. */
+void xoi_pending_end(xo_actor_t *actor)
+{
+    while (xoi_c_actor(actor)->pending) {
+        xoi_pending_t *pending = xoi_c_actor(actor)->pending;
+        xo_future_t *future = pending->future;
+        on_answer(future, pending);
+    }
+    while (xoi_c_actor(actor)->rooms)
+        room_done(xoi_c_actor(actor)->rooms);
+}
