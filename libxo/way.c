@@ -28,11 +28,14 @@ void xoi_way_endpoint(const xo_ctx_t *ctx, xoi_way_t way, const char *address, c
         snprintf(text, size, "tcp://%s", address);
 }
 
-/* The last way is taken without looking. */
-static bool is_open(const xo_ctx_t *ctx, xoi_way_t way, xoi_way_t last, const char *endpoint)
+/* It is taken without looking. */
+static bool is_last(xoi_way_t way, const char *address)
 {
-    if (way == last)
-        return true;
+    return way == (is_ipc(address) ? XOI_BY_IPC : XOI_BY_TCP);
+}
+
+static bool is_open(const xo_ctx_t *ctx, xoi_way_t way, const char *endpoint)
+{
     unsigned lane = way == XOI_BY_SHM ? XOI_LANE_SHM : XOI_LANE_IPC;
     return (ctx->lanes & lane) && access(strstr(endpoint, "://") + 3, F_OK) == 0;
 }
@@ -42,7 +45,6 @@ int xoi_way_choose(xo_link_t *link, xo_error_t *err)
     xo_ctx_t *ctx = link->endpoint->ctx;
     char *out = link->lane_endpoint;
     size_t size = sizeof link->lane_endpoint;
-    xoi_way_t last = is_ipc(link->address) ? XOI_BY_IPC : XOI_BY_TCP;
     bool exact = strstr(link->address, "://") && !is_ipc(link->address);
     if (exact || xo_ctx_has_local(ctx, link->address)) {
         snprintf(out, size, exact ? "%s" : "inproc://%s", link->address);
@@ -50,7 +52,7 @@ int xoi_way_choose(xo_link_t *link, xo_error_t *err)
         return 0;
     }
     xoi_way_endpoint(ctx, link->way, link->address, out, size);
-    while (!is_open(ctx, link->way, last, out))
+    while (!is_last(link->way, link->address) && !is_open(ctx, link->way, out))
         xoi_way_endpoint(ctx, ++link->way, link->address, out, size);
     if (link->way == XOI_BY_TCP && strcmp(strrchr(link->address, ':'), ":0") == 0)
         return xo_error_set(err, EINVAL, "%s has no port to connect to", link->address);
@@ -62,8 +64,8 @@ int xoi_way_choose(xo_link_t *link, xo_error_t *err)
 bool xoi_way_next(xo_link_t *link, int errnum)
 {
     xoi_way_t way = link->way;
-    bool at_last = way == (is_ipc(link->address) ? XOI_BY_IPC : XOI_BY_TCP);
-    if (at_last || errnum == EBADMSG || (way == XOI_BY_IPC && errnum != ECONNREFUSED))
+    if (is_last(way, link->address) || errnum == EBADMSG ||
+        (way == XOI_BY_IPC && errnum != ECONNREFUSED))
         return false;
     if (way == XOI_BY_SHM && errnum != ECONNREFUSED && errnum != ECONNRESET)
         xoi_ctx_warn(link->endpoint->ctx, "no shared memory lane to %s (%s): ipc is used instead",
