@@ -4,7 +4,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "libxo/lane_zmq.h"
 
@@ -188,6 +190,23 @@ void rig_dial(rig_t *rig, end_t *end, const char *endpoint)
         xo_lane_set_bundles(end->lane);
 }
 
+static end_t *expect_end(rig_t *rig, const char *endpoint)
+{
+    if (!rig->listener)
+        rig_listen(rig, endpoint);
+    return &rig->accepted[rig->accepted_count];
+}
+
+end_t *rig_meet(rig_t *rig, end_t *dialled, const char *endpoint)
+{
+    end_t *end = expect_end(rig, endpoint);
+
+    rig_dial(rig, dialled, xo_listener_endpoint(rig->listener));
+    send_seq(dialled->lane, 1);
+    RUN_UNTIL(rig, end->received == 1);
+    return end;
+}
+
 xo_msg_t *make_msg(uint64_t seq, size_t body_bytes)
 {
     xo_header_t header = {.kind = XO_CALL, .seq = seq};
@@ -233,6 +252,20 @@ void fixture_end_child(fixture_t *f)
     kill(f->child, SIGKILL);
     waitpid(f->child, NULL, 0);
     f->child = 0;
+}
+
+end_t *fixture_join(fixture_t *f, void (*dial)(fixture_t *f, void *arg), void *arg)
+{
+    end_t *end = expect_end(&f->rig, f->endpoint);
+
+    f->child = fork();
+    if (f->child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dial(f, arg);
+        _exit(0);
+    }
+    RUN_UNTIL(&f->rig, end->received == 1);
+    return end;
 }
 
 int fixture_close(void **state)

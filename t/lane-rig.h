@@ -58,6 +58,9 @@ void rig_listen(rig_t *rig, const char *endpoint);
 void rig_endpoint(rig_t *rig, const char *scheme, char *text, size_t size);
 void rig_dial(rig_t *rig, end_t *end, const char *endpoint);
 void end_destroy(end_t *end);
+/* Listens there unless the rig does already, dials, and sends a message, which has arrived when
+ * this returns the end that came in. */
+end_t *rig_meet(rig_t *rig, end_t *dialled, const char *endpoint);
 
 /* Runs the loop until it is true. */
 #define RUN_UNTIL(rig_, condition_)                                                                \
@@ -84,6 +87,9 @@ typedef struct fixture {
 int fixture_open(void **state);
 int fixture_close(void **state);
 void fixture_end_child(fixture_t *f);
+/* Listens, and starts the child, which runs `dial` and ends with it or with this process. Returns
+ * the end that came in, when it has had a message. */
+end_t *fixture_join(fixture_t *f, void (*dial)(fixture_t *f, void *arg), void *arg);
 /* Makes `raw`, set up as a lane's socket of that type, with the keys of `ctx`. */
 void open_raw(fixture_t *f, int type, xo_ctx_t *ctx);
 void raw_msg(fixture_t *f, uint64_t seq);

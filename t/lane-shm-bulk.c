@@ -3,7 +3,6 @@
  */
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -55,12 +54,10 @@ static void give_back(keeper_t *keeper)
 /* The other end is `end`'s; both have met. */
 static void meet(fixture_t *f, end_t *end, keeper_t *keeper)
 {
-    rig_listen(&f->rig, f->endpoint);
-    rig_dial(&f->rig, end, f->endpoint);
-    send_seq(end->lane, 1);
-    RUN_UNTIL(&f->rig, f->rig.accepted[0].received == 1);
-    *keeper = (keeper_t){.lane = (xoi_shm_lane_t *)f->rig.accepted[0].lane, .received = 1};
-    xo_lane_set_events(f->rig.accepted[0].lane, &keep_events, keeper);
+    end_t *accepted = rig_meet(&f->rig, end, f->endpoint);
+
+    *keeper = (keeper_t){.lane = (xoi_shm_lane_t *)accepted->lane, .received = 1};
+    xo_lane_set_events(accepted->lane, &keep_events, keeper);
 }
 
 static xo_msg_t *bulk_msg(xo_lane_t *lane, uint64_t seq, size_t size)
@@ -270,25 +267,16 @@ static void stop(xo_lane_t *lane, const xo_error_t *why, void *arg)
 
 static const xo_lane_events_t echo_events = {.message = echo, .closed = stop};
 
-/* A process that dials, sends a message, and echoes what comes. */
-static end_t *join_child(fixture_t *f)
+/* In a process of its own: sends a message, and echoes what comes. */
+static void dial_echo(fixture_t *f, void *arg)
 {
-    end_t *end = &f->rig.accepted[f->rig.accepted_count];
+    xo_ctx_t *ctx = xo_ctx_create(NULL, NULL);
+    xo_loop_t *loop = xo_loop_create(NULL);
+    xo_lane_t *lane = xo_dial(ctx, loop, f->endpoint, &echo_events, loop, NULL);
 
-    if (!f->rig.listener)
-        rig_listen(&f->rig, f->endpoint);
-    f->child = fork();
-    if (f->child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        xo_ctx_t *ctx = xo_ctx_create(NULL, NULL);
-        xo_loop_t *loop = xo_loop_create(NULL);
-        xo_lane_t *lane = xo_dial(ctx, loop, f->endpoint, &echo_events, loop, NULL);
-        send_seq(lane, 1);
-        xo_loop_run(loop);
-        _exit(0);
-    }
-    RUN_UNTIL(&f->rig, end->received == 1);
-    return end;
+    (void)arg;
+    send_seq(lane, 1);
+    xo_loop_run(loop);
 }
 
 /* Each process has lent to the other when one is killed, wherever it is then. */
@@ -301,7 +289,7 @@ static void a_killed_peer_takes_nothing_along(void **state)
     print_message("# XO_TEST_SEED=%u\n", seed);
     srand(seed);
     for (int i = 0; i < 30; i++) {
-        end_t *end = join_child(f);
+        end_t *end = fixture_join(f, dial_echo, NULL);
         keeper_t keeper = {.lane = (xoi_shm_lane_t *)end->lane, .received = 1};
         uint64_t last = 2 + (uint64_t)(rand() % 10);
         xo_lane_set_events(end->lane, &keep_events, &keeper);
@@ -326,7 +314,7 @@ static void a_killed_peer_takes_nothing_along(void **state)
 static void a_stopped_peer_holds_nobody_up(void **state)
 {
     fixture_t *f = *state;
-    end_t *end = join_child(f);
+    end_t *end = fixture_join(f, dial_echo, NULL);
     keeper_t keeper = {.lane = (xoi_shm_lane_t *)end->lane, .received = 1};
     int small = 1;
 

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -196,35 +195,32 @@ static void use_one_core(void)
     sched_setaffinity(0, sizeof set, &set);
 }
 
-/* A process that dials and echoes what comes, until the lane closes; first it sends a message. */
-static void start_echo(fixture_t *f, uint64_t ring_bytes, bool one_core)
+typedef struct echo {
+    uint64_t ring_bytes;
+    bool one_core;
+} echo_t;
+
+/* In a process of its own: sends a message, and echoes what comes until the lane closes. */
+static void dial_echo(fixture_t *f, void *arg)
 {
-    f->child = fork();
-    if (f->child != 0)
-        return;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (one_core)
+    const echo_t *how = arg;
+    if (how->one_core)
         use_one_core();
     xo_ctx_t *ctx = xo_ctx_create(NULL, NULL);
     xo_loop_t *loop = xo_loop_create(NULL);
     xo_lane_t *lane =
-        xoi_shm_dial_sized(ctx, loop, f->endpoint, &echo_events, loop, ring_bytes, NULL);
+        xoi_shm_dial_sized(ctx, loop, f->endpoint, &echo_events, loop, how->ring_bytes, NULL);
     xo_msg_t *msg = make_msg(1, 0);
     xo_lane_send(lane, &msg);
     xo_loop_run(loop);
     xo_lane_destroy(lane);
-    _exit(0);
 }
 
 static end_t *join_child(fixture_t *f, uint64_t ring_bytes, bool one_core)
 {
-    end_t *end = &f->rig.accepted[f->rig.accepted_count];
+    echo_t how = {ring_bytes, one_core};
 
-    if (!f->rig.listener)
-        rig_listen(&f->rig, f->endpoint);
-    start_echo(f, ring_bytes, one_core);
-    RUN_UNTIL(&f->rig, end->received == 1);
-    return end;
+    return fixture_join(f, dial_echo, &how);
 }
 
 #define ROUND_TRIPS 5000
