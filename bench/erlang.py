@@ -8,7 +8,8 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
+
+from scratch import scratch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FAR = "far@localhost"
@@ -21,7 +22,7 @@ def free_port():
 
 
 def main():
-    with tempfile.TemporaryDirectory(prefix="xo-bench.") as place:
+    with scratch() as place:
         env = dict(os.environ, HOME=place, ERL_CRASH_DUMP=os.devnull)
         subprocess.run(["erlc", "-o", place, os.path.join(HERE, "actors.erl")], check=True)
         common = ["erl", "-noshell", "-noinput", "-pa", place, "-setcookie", "bench"]

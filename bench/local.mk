@@ -61,6 +61,7 @@ EXTRA_DIST += \
 	bench/python.py \
 	bench/ratios.py \
 	bench/run \
+	bench/scratch.py \
 	bench/tables.py
 
 # A program in C++, made where the library that it measures is there.

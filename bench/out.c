@@ -1,11 +1,15 @@
 /* out.c - see out.h. */
 #include "bench/out.h"
 
+#include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -108,7 +112,10 @@ void xob_hist(const xob_hist_t *hist, const char *name, ...)
     fflush(stdout);
 }
 
-/* ---- the folder ---- */
+/* ---- the folder (see scratch.py) ---- */
+
+#define XOB_FOLDERS "/tmp/xo-bench.*"
+#define YOUNG_S 60 /* it may not be locked yet */
 
 static int remove_one(const char *path, const struct stat *info, int type, struct FTW *ftw)
 {
@@ -118,10 +125,41 @@ static int remove_one(const char *path, const struct stat *info, int type, struc
     return remove(path);
 }
 
+/* A descriptor that keeps it locked until this process and its children are gone. -1: somebody uses
+ * it, or it is not ours. */
+static int lock(const char *path, time_t age_s)
+{
+    struct stat info;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &info) == 0 && info.st_uid == geteuid() &&
+        time(NULL) - info.st_ctime >= age_s && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* Removes what runs that were killed left. */
+static void sweep(void)
+{
+    glob_t found;
+    if (glob(XOB_FOLDERS, 0, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            int fd = lock(found.gl_pathv[i], YOUNG_S);
+            if (fd < 0)
+                continue;
+            xob_scratch_leave(found.gl_pathv[i]);
+            close(fd);
+        }
+        globfree(&found);
+    }
+}
+
 void xob_scratch_enter(char folder[sizeof XOB_FOLDER])
 {
+    sweep();
     memcpy(folder, XOB_FOLDER, sizeof XOB_FOLDER);
-    if (!mkdtemp(folder))
+    if (!mkdtemp(folder) || lock(folder, 0) < 0)
         xob_die(folder, "cannot be made");
     setenv("XO_RUN_DIR", folder, 1);
     setenv("XO_CONFIG_DIR", folder, 1);

@@ -33,7 +33,7 @@ bool xob_room(size_t bytes, const char *what);
 size_t xob_resident_bytes(void); /* of this process */
 
 /* Makes a folder in which this process and its children keep sockets and keys, and writes its name
- * into `folder`; removes it. */
+ * into `folder`, and removes what others left that were killed; removes it. */
 #define XOB_FOLDER "/tmp/xo-bench.XXXXXX"
 void xob_scratch_enter(char folder[sizeof XOB_FOLDER]);
 void xob_scratch_leave(const char *folder);

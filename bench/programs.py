@@ -8,8 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
+
+from scratch import scratch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -35,7 +36,7 @@ class Runner:
     def run(self, program, title, quick=False):
         """Its figures. Raises Failed."""
         command = program.command + (["--quick"] if quick and program.quick else [])
-        with tempfile.TemporaryDirectory(prefix="xo-bench.") as place:
+        with scratch() as place:
             env = dict(program.env or os.environ, XO_RUN_DIR=os.path.join(place, "run"),
                        XO_CONFIG_DIR=os.path.join(place, "config"))
             with open(os.path.join(place, "out"), "w+") as out, \

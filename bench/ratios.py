@@ -12,7 +12,8 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
+
+from scratch import scratch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BASELINE = os.path.join(HERE, "baseline.json")
@@ -79,7 +80,7 @@ def measure(build):
     commands = [[behind if os.path.exists(behind) else program],
                 [os.environ.get("PYTHON") or sys.executable, os.path.join(HERE, "count.py")]]
     instructions, times = {}, {}
-    with tempfile.TemporaryDirectory(prefix="xo-bench.") as place:
+    with scratch() as place:
         for command in commands:
             instructions.update(_instructions(command + ["once"], place))
             times.update(_run(command + [str(ROUNDS)], place))

@@ -43,9 +43,28 @@ a_failure_is_said() {
     grep -q 'ran out of time' "$work/errors" && grep -q 'all figures' "$work/tables"
 }
 
+# A folder that nobody has locked is a dead run's.
+dead_runs_are_cleared_away() {
+    mkdir -p "$work/tmp/xo-bench.dead/run" "$work/tmp/xo-bench.alive" || return 1
+    TMPDIR="$work/tmp" PYTHONPATH=$XO_SRCDIR/bench "$PYTHON" - <<'PY'
+import fcntl, os, tempfile
+import scratch
+names = lambda: sorted(os.listdir(tempfile.gettempdir()))
+fd = os.open(os.path.join(tempfile.gettempdir(), "xo-bench.alive"), os.O_RDONLY)
+fcntl.flock(fd, fcntl.LOCK_EX)
+with scratch.scratch() as place:
+    assert len(names()) == 3, names()  # too young
+    scratch.YOUNG_S = 0
+    scratch.sweep()
+    assert names() == sorted(["xo-bench.alive", os.path.basename(place)]), names()
+assert names() == ["xo-bench.alive"], names()
+PY
+}
+
 try "the programs build" make -s -C "$XO_BUILDDIR" V=0 bench/lane bench/micro || finish
 try "tables are printed" tables_are_printed
 try "the file holds figures" file_holds_figures
 try "histograms of C and of Python agree" histograms_agree
+try "dead runs are cleared away" dead_runs_are_cleared_away
 try "a program that takes too long is said" a_failure_is_said
 finish
