@@ -69,7 +69,8 @@ static void deliver(xo_call_t *call, xo_msg_t *reply)
     if (call->answer)
         call->answer(call, &reply, call->arg);
     endpoint->nested--;
-    xo_msg_destroy(&reply);
+    if (reply)
+        xo_msg_destroy(&reply);
     xoi_cache_free(call, sizeof *call);
     xo_link_decref(link);
 }

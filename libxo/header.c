@@ -21,6 +21,7 @@
 #define LEAD_UINT32 0xce
 #define LEAD_UINT64 0xcf
 #define LEAD_FIXSTR 0xa0
+#define FIXSTR_MAX 31
 #define LEAD_STR8 0xd9
 #define LEAD_STR16 0xda
 
@@ -249,6 +250,17 @@ static inline int read_bin(xo_reader_t *reader, size_t max, xo_slice_t *value)
     return value->size > max ? -1 : 0;
 }
 
+static inline int read_str(xo_reader_t *reader, xo_slice_t *value)
+{
+    size_t left = (size_t)(reader->end - reader->at);
+    size_t size = left ? (size_t)*reader->at - LEAD_FIXSTR : left;
+    if (size > FIXSTR_MAX || size >= left)
+        return xo_read_str(reader, value);
+    *value = xo_slice(reader->at + 1, size);
+    reader->at += 1 + size;
+    return 0;
+}
+
 static inline int read_array(xo_reader_t *reader, uint32_t *count)
 {
     if (reader->at == reader->end || (*reader->at & 0xf0) != LEAD_ARRAY)
@@ -324,7 +336,7 @@ static int read_method(parse_t *p)
     xo_slice_t *method = &p->header->method;
     if (skip_nil(&p->reader))
         return 0;
-    if (xo_read_str(&p->reader, method) < 0 || method->size > XO_METHOD_BYTES_MAX)
+    if (read_str(&p->reader, method) < 0 || method->size > XO_METHOD_BYTES_MAX)
         return wrong(p, "the method is neither nil nor a str of at most 1024 bytes");
     return 0;
 }

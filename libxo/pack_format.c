@@ -167,12 +167,23 @@ static void pack_values(xo_buf_t *buf, const char *format, va_list list)
     va_end(args.list);
 }
 
-int xo_pack_vformat(xo_buf_t *buf, const char *format, va_list list)
+static __attribute__((noinline)) int pack_any(xo_buf_t *buf, const char *format, va_list list)
 {
     xoi_shape_t shape;
-    if (!xoi_is_single(format) && !xoi_is_format(format, XOI_PACKS, &shape))
+    if (!xoi_is_format(format, XOI_PACKS, &shape))
         return wrong_format();
     pack_values(buf, format, list);
+    return xo_buf_ok(buf);
+}
+
+int xo_pack_vformat(xo_buf_t *buf, const char *format, va_list list)
+{
+    xoi_values_t args;
+    if (!xoi_is_single(format))
+        return pack_any(buf, format, list);
+    va_copy(args.list, list);
+    pack_value(buf, format, &args);
+    va_end(args.list);
     return xo_buf_ok(buf);
 }
 
@@ -182,7 +193,7 @@ static inline bool has_room(const xo_buf_t *buf, size_t more_bytes)
 }
 
 /* Many calls have nothing but small integers. */
-static const char *pack_small(xo_buf_t *buf, const char *at, xoi_values_t *args)
+static inline const char *pack_small(xo_buf_t *buf, const char *at, xoi_values_t *args)
 {
     for (; *at == 'i' && has_room(buf, 1); at++) {
         int value = va_arg(args->list, int);
@@ -196,7 +207,7 @@ static const char *pack_small(xo_buf_t *buf, const char *at, xoi_values_t *args)
 
 /* Most calls have a few small arguments: one walk over the format. False: nothing was written, and
  * something needs a closer look. */
-static bool pack_few(xo_buf_t *buf, const char *format, va_list list)
+static inline bool pack_few(xo_buf_t *buf, const char *format, va_list list)
 {
     xoi_values_t args;
     size_t before = buf->size;
@@ -221,12 +232,9 @@ static bool pack_few(xo_buf_t *buf, const char *format, va_list list)
     return !buf->failed;
 }
 
-int xoi_pack_arguments(xo_buf_t *buf, const char *format, va_list list)
+static __attribute__((noinline)) int pack_arguments(xo_buf_t *buf, const char *format, va_list list)
 {
     xoi_shape_t shape;
-    format = format ? format : "";
-    if (pack_few(buf, format, list))
-        return 0;
     if (!xoi_is_format(format, XOI_PACKS, &shape))
         return wrong_format();
     xo_pack_array(buf, 2);
@@ -234,6 +242,12 @@ int xoi_pack_arguments(xo_buf_t *buf, const char *format, va_list list)
     pack_values(buf, format, list);
     xo_pack_map(buf, 0);
     return xo_buf_ok(buf);
+}
+
+int xoi_pack_arguments(xo_buf_t *buf, const char *format, va_list list)
+{
+    format = format ? format : "";
+    return pack_few(buf, format, list) ? 0 : pack_arguments(buf, format, list);
 }
 
 int xo_pack_format(xo_buf_t *buf, const char *format, ...)

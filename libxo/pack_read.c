@@ -6,6 +6,14 @@
 #include <errno.h>
 #include <string.h>
 
+/* Heads of one byte; the fourth begins no value. */
+#define LEAD_FIXMAP 0x80
+#define LEAD_FIXARRAY 0x90
+#define LEAD_FIXSTR 0xa0
+#define LEAD_OTHER 0xc1
+#define FIXCOUNT_MAX 15
+#define FIXSTR_MAX 31
+
 #include "libxo/bytes.h"
 
 /* What a lead byte says. The table is the format overview of the msgpack specification. */
@@ -322,6 +330,26 @@ static inline bool is_one_byte(uint8_t lead)
     return lead < 0x80 || lead >= 0xe0 || lead == 0xc0 || lead == 0xc2 || lead == 0xc3;
 }
 
+/* A value whose head is one byte, as most are: moves on to what is in it, or behind it. False: look
+ * closer. */
+static inline bool skip_short(xo_reader_t *reader, bool *opens, uint64_t *inside)
+{
+    uint8_t lead = reader->at != reader->end ? *reader->at : LEAD_OTHER;
+    size_t bytes = 1;
+    *opens = lead >= LEAD_FIXMAP && lead < LEAD_FIXSTR;
+    *inside = lead & FIXCOUNT_MAX;
+    if (*opens)
+        *inside <<= lead < LEAD_FIXARRAY; /* a map's are pairs */
+    else if (lead >= LEAD_FIXSTR && lead <= LEAD_FIXSTR + FIXSTR_MAX)
+        bytes += lead - LEAD_FIXSTR;
+    else if (!is_one_byte(lead))
+        return false;
+    if ((size_t)(reader->end - reader->at) < bytes)
+        return false;
+    reader->at += bytes;
+    return true;
+}
+
 int xo_read_skip(xo_reader_t *reader)
 {
     if (reader->at != reader->end && is_one_byte(*reader->at)) {
@@ -333,13 +361,18 @@ int xo_read_skip(xo_reader_t *reader)
     xo_reader_t ahead = *reader;
     missing[0] = 1;
     while (missing[depth] > 0) {
-        token_t token;
-        if (!token_read(&ahead, &token))
-            return malformed();
-        ahead.at = token.next;
+        bool opens;
+        uint64_t inside;
+        if (!skip_short(&ahead, &opens, &inside)) {
+            token_t token;
+            if (!token_read(&ahead, &token))
+                return malformed();
+            ahead.at = token.next;
+            opens = token.type == XO_T_ARRAY || token.type == XO_T_MAP;
+            inside = values_in(&token);
+        }
         missing[depth]--;
-        uint64_t inside = values_in(&token);
-        if (token.type == XO_T_ARRAY || token.type == XO_T_MAP) {
+        if (opens) {
             if (depth == XO_DEPTH_MAX)
                 return malformed();
             missing[++depth] = inside;

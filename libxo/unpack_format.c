@@ -46,33 +46,33 @@ static int read_u(xo_reader_t *reader, unsigned *value)
     return 0;
 }
 
-static inline int read_letter(unpack_t *u, char letter)
+static inline int read_letter(xo_reader_t *reader, char letter, xoi_values_t *args)
 {
     switch (letter) {
     case 'i':
-        return read_i(&u->reader, va_arg(u->args.list, int *));
+        return read_i(reader, va_arg(args->list, int *));
     case 'I':
-        return xo_read_int(&u->reader, va_arg(u->args.list, int64_t *));
+        return xo_read_int(reader, va_arg(args->list, int64_t *));
     case 'u':
-        return read_u(&u->reader, va_arg(u->args.list, unsigned *));
+        return read_u(reader, va_arg(args->list, unsigned *));
     case 'U':
-        return xo_read_uint(&u->reader, va_arg(u->args.list, uint64_t *));
+        return xo_read_uint(reader, va_arg(args->list, uint64_t *));
     case 'f':
-        return xo_read_double(&u->reader, va_arg(u->args.list, double *));
+        return xo_read_double(reader, va_arg(args->list, double *));
     case '?':
-        return xo_read_bool(&u->reader, va_arg(u->args.list, bool *));
+        return xo_read_bool(reader, va_arg(args->list, bool *));
     case 'n':
-        return xo_read_nil(&u->reader);
+        return xo_read_nil(reader);
     case 's':
-        return xo_read_bytes(&u->reader, va_arg(u->args.list, xo_slice_t *));
+        return xo_read_bytes(reader, va_arg(args->list, xo_slice_t *));
     case 'S':
-        return xo_read_str(&u->reader, va_arg(u->args.list, xo_slice_t *));
+        return xo_read_str(reader, va_arg(args->list, xo_slice_t *));
     case 'B':
-        return xo_read_bin(&u->reader, va_arg(u->args.list, xo_slice_t *));
+        return xo_read_bin(reader, va_arg(args->list, xo_slice_t *));
     case 'V':
-        return xo_read_raw(&u->reader, va_arg(u->args.list, xo_slice_t *));
+        return xo_read_raw(reader, va_arg(args->list, xo_slice_t *));
     default:
-        return xo_read_skip(&u->reader);
+        return xo_read_skip(reader);
     }
 }
 
@@ -192,7 +192,7 @@ static int unpack_step(unpack_t *u, const char *at)
         return unpack_rest(u);
     if (*at == ']')
         u->depth--;
-    else if (read_letter(u, *at) < 0)
+    else if (read_letter(&u->reader, *at, &u->args) < 0)
         return mismatch(u, *at);
     pass_value(u);
     return 0;
@@ -223,22 +223,22 @@ static void unpack_begin(unpack_t *u, xo_slice_t bytes, xo_error_t *err)
 }
 
 /* One value, as most results are. */
-static bool unpack_single(xo_slice_t bytes, char letter, va_list list)
+static inline bool unpack_single(xo_slice_t bytes, char letter, va_list list)
 {
-    unpack_t u;
-    u.reader = xo_reader(bytes);
-    va_copy(u.args.list, list);
-    bool fits = read_letter(&u, letter) == 0 && xo_reader_done(&u.reader);
-    va_end(u.args.list);
+    xoi_values_t args;
+    xo_reader_t reader = xo_reader(bytes);
+    va_copy(args.list, list);
+    bool fits = read_letter(&reader, letter, &args) == 0 && xo_reader_done(&reader);
+    va_end(args.list);
     return fits;
 }
 
-int xo_vunpack(xo_slice_t bytes, xo_error_t *err, const char *format, va_list list)
+/* Apart, so that the common way has little to save and restore. */
+static __attribute__((noinline)) int unpack_any(xo_slice_t bytes, xo_error_t *err,
+                                                const char *format, va_list list)
 {
     unpack_t u;
     xoi_shape_t shape;
-    if (xoi_is_single(format) && unpack_single(bytes, format[0], list))
-        return 0;
     if (!xoi_is_format(format, XOI_UNPACKS, &shape))
         return xo_error_set(err, EINVAL, "bad format \"%s\"", format);
     unpack_begin(&u, bytes, err);
@@ -248,36 +248,42 @@ int xo_vunpack(xo_slice_t bytes, xo_error_t *err, const char *format, va_list li
     return rc;
 }
 
+int xo_vunpack(xo_slice_t bytes, xo_error_t *err, const char *format, va_list list)
+{
+    if (xoi_is_single(format) && unpack_single(bytes, format[0], list))
+        return 0;
+    return unpack_any(bytes, err, format, list);
+}
+
 /* As pack_few: what does not fit is read again from the beginning, for the sentence that says so.
  */
-static bool unpack_few(xo_slice_t args, const char *format, va_list list)
+static inline bool unpack_few(xo_slice_t bytes, const char *format, va_list list)
 {
-    unpack_t u;
+    xoi_values_t args;
     const char *at = format;
-    u.reader = xo_reader(args);
-    if (args.size == 0 || (*u.reader.at & FIXARRAY_MASK) != XOI_LEAD_FIXARRAY)
+    xo_reader_t reader = xo_reader(bytes);
+    if (bytes.size == 0 || (*reader.at & FIXARRAY_MASK) != XOI_LEAD_FIXARRAY)
         return false;
-    unsigned left = *u.reader.at++ & XOI_FEW;
-    va_copy(u.args.list, list);
-    while (left > 0 && *at == 'i' && u.reader.at != u.reader.end && *u.reader.at <= FIXINT_MAX) {
-        *va_arg(u.args.list, int *) = *u.reader.at++;
+    unsigned left = *reader.at++ & XOI_FEW;
+    va_copy(args.list, list);
+    while (left > 0 && *at == 'i' && reader.at != reader.end && *reader.at <= FIXINT_MAX) {
+        *va_arg(args.list, int *) = *reader.at++;
         left--;
         at++;
     }
-    for (; left > 0 && (xoi_letters[(unsigned char)*at] & XOI_FLAT) && read_letter(&u, *at) == 0;
+    for (; left > 0 && (xoi_letters[(unsigned char)*at] & XOI_FLAT) &&
+           read_letter(&reader, *at, &args) == 0;
          at++)
         left--;
-    va_end(u.args.list);
-    return left == 0 && !*at && xo_reader_done(&u.reader);
+    va_end(args.list);
+    return left == 0 && !*at && xo_reader_done(&reader);
 }
 
-int xoi_unpack_arguments(xo_slice_t args, xo_error_t *err, const char *format, va_list list)
+static __attribute__((noinline)) int unpack_arguments(xo_slice_t args, xo_error_t *err,
+                                                      const char *format, va_list list)
 {
     unpack_t u;
     xoi_shape_t shape;
-    format = format ? format : "";
-    if (unpack_few(args, format, list))
-        return 0;
     if (!xoi_is_format(format, XOI_UNPACKS, &shape))
         return xo_error_set(err, EINVAL, "bad format \"%s\"", format);
     unpack_begin(&u, args, err);
@@ -287,6 +293,12 @@ int xoi_unpack_arguments(xo_slice_t args, xo_error_t *err, const char *format, v
         rc = unpack_values(&u, format);
     va_end(u.args.list);
     return rc < 0 ? -1 : unpack_end(&u);
+}
+
+int xoi_unpack_arguments(xo_slice_t args, xo_error_t *err, const char *format, va_list list)
+{
+    format = format ? format : "";
+    return unpack_few(args, format, list) ? 0 : unpack_arguments(args, err, format, list);
 }
 
 int xo_unpack(xo_slice_t bytes, xo_error_t *err, const char *format, ...)

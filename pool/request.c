@@ -156,7 +156,8 @@ static void send_answer(xo_pool_t *pool, xo_call_t *call, const xo_return_t *to,
         xoi_own_call_answer(call, answer);
     else
         xo_endpoint_answer(pool->endpoint, to, answer);
-    xo_msg_destroy(answer);
+    if (*answer)
+        xo_msg_destroy(answer);
 }
 
 /* The answer goes last: a caller in this pool hears of it at once, within this function. */
