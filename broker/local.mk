@@ -16,6 +16,7 @@ broker_libxo_broker_la_SOURCES = \
 	broker/command.h \
 	broker/directory.c \
 	broker/directory.h \
+	broker/ends.c \
 	broker/events.c \
 	broker/facts.c \
 	broker/launch.c \
@@ -33,6 +34,8 @@ broker_libxo_broker_la_SOURCES = \
 	broker/node.h \
 	broker/node_dir.c \
 	broker/node_dir.h \
+	broker/oom_killer.c \
+	broker/oom_killer.h \
 	broker/own_registry.c \
 	broker/own_registry.h \
 	broker/places.c \
@@ -57,6 +60,8 @@ broker_libxo_broker_la_SOURCES = \
 	broker/specs.c \
 	broker/specs.h \
 	broker/stall.c \
+	broker/sweep.c \
+	broker/sweep.h \
 	broker/starts.c \
 	broker/supervisor.c \
 	broker/supervisor.h \

@@ -252,6 +252,7 @@ static void check_liveness(xo_supervisor_t *supervisor, xo_member_t *member)
 void xo_supervisor_tick(xo_timer_t *timer, void *arg)
 {
     xo_supervisor_t *supervisor = arg;
+    xo_oom_killer_tick(&supervisor->oom_killer);
     for (xo_member_t *m = xo_pools_first(supervisor->pools); m != NULL; m = xo_pools_next(m))
         check_liveness(supervisor, m);
     xo_timer_start(timer, supervisor->options.heartbeat_ms * XO_MS);

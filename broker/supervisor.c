@@ -14,8 +14,6 @@
 #include "broker/launch.h"
 #include "broker/supervisor_impl.h"
 
-#define LAST_LINE_BYTES 256
-
 static void note_reason(xo_member_t *member, xo_fact_t fact, const char *reason)
 {
     bool is_well = member->state == XO_POOL_READY && !member->away;
@@ -89,8 +87,10 @@ static void check_stopped(xo_supervisor_t *supervisor)
     if (!supervisor->stopping || supervisor->processes > 0)
         return;
     xo_timer_stop(&supervisor->limit);
-    if (supervisor->events.stopped != NULL)
-        supervisor->events.stopped(supervisor, supervisor->arg);
+    if (supervisor->events.stopped == NULL)
+        return;
+    xo_supervisor_sweep_all(supervisor);
+    supervisor->events.stopped(supervisor, supervisor->arg);
     supervisor->events.stopped = NULL;
 }
 
@@ -183,27 +183,6 @@ static void after_end(xo_run_t *run, xo_end_t end, const char *reason)
     }
 }
 
-static bool is_early(const xo_run_t *run)
-{
-    const xo_member_t *m = run->member;
-    while (m != NULL && m->state != XO_POOL_STARTING)
-        m = xo_member_sibling(m);
-    return m != NULL;
-}
-
-static void explain_end(const xo_run_t *run, int status, char *text, size_t size)
-{
-    char sentence[64], line[LAST_LINE_BYTES] = "";
-    xo_process_sentence(status, sentence, sizeof(sentence));
-    if (run->spec->output != NULL && !run->was_ready)
-        xo_last_line(run->spec->output, run->output_start, line, sizeof(line));
-    if (run->cause[0] != 0)
-        snprintf(text, size, "%s", run->cause);
-    else
-        snprintf(text, size, "%s%s%s%s", sentence, is_early(run) ? " before it was ready" : "",
-                 line[0] ? ": " : "", line);
-}
-
 static xo_end_t kind_of_end(const xo_run_t *run, int status)
 {
     if (run->asked_to_die)
@@ -215,9 +194,11 @@ static void on_ended(xo_process_t *process, int status, void *arg)
 {
     xo_run_t *run = arg;
     xo_supervisor_t *supervisor = run->member->supervisor;
+    uint64_t id = run->member->id;
+    uint32_t generation = run->member->generation;
     char reason[XO_ERROR_TEXT_BYTES];
     xo_end_t end = kind_of_end(run, status);
-    explain_end(run, status, reason, sizeof(reason));
+    xo_run_explain_end(run, status, reason, sizeof(reason));
     xo_process_destroy(process);
     run->process = NULL;
     run->cause[0] = 0;
@@ -229,6 +210,8 @@ static void on_ended(xo_process_t *process, int status, void *arg)
         xo_supervisor_mark_down(supervisor, m, reason);
     }
     after_end(run, end, reason);
+    if (!supervisor->stopping)
+        xo_supervisor_sweep_later(supervisor, id, generation);
     check_stopped(supervisor);
 }
 
@@ -476,7 +459,9 @@ xo_supervisor_t *xo_supervisor_create(xo_loop_t *loop, xo_pools_t *pools,
         .loop = loop, .pools = pools, .options = *options, .events = *events, .arg = arg};
     xo_timer_init(&supervisor->tick, loop, xo_supervisor_tick, supervisor);
     xo_timer_init(&supervisor->limit, loop, on_limit, supervisor);
+    xo_timer_init(&supervisor->sweep, loop, xo_supervisor_sweep, supervisor);
     xo_timer_start(&supervisor->tick, options->heartbeat_ms * XO_MS);
+    xo_oom_killer_init(&supervisor->oom_killer, "/proc", "/sys/fs/cgroup");
     return supervisor;
 }
 
@@ -486,6 +471,8 @@ void xo_supervisor_destroy(xo_supervisor_t *supervisor)
         return;
     xo_timer_stop(&supervisor->tick);
     xo_timer_stop(&supervisor->limit);
+    xo_timer_stop(&supervisor->sweep);
+    free(supervisor->dead);
     for (xo_member_t *m = xo_pools_last(supervisor->pools); m != NULL; m = xo_pools_previous(m))
         release(m);
     free(supervisor);

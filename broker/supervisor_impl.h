@@ -2,14 +2,17 @@
  *
  * supervisor.c   processes: started, ended, started again, stopped
  * membership.c   links: who may join, who is there, who is silent
+ * ends.c         how a process ended, and what it left behind
  * stall.c        what a loop does that stands still
  * waiters.c      those who wait for a pool
  */
 #ifndef XO_BROKER_SUPERVISOR_IMPL_H
 #define XO_BROKER_SUPERVISOR_IMPL_H
 
+#include "broker/oom_killer.h"
 #include "broker/process.h"
 #include "broker/supervisor.h"
+#include "broker/sweep.h"
 
 struct xo_waiter {
     xo_supervisor_done_f done;
@@ -46,6 +49,10 @@ struct xo_supervisor {
     size_t processes;
     xo_timer_t tick;
     xo_timer_t limit;
+    xo_oom_killer_t oom_killer;
+    xo_timer_t sweep;
+    xo_swept_t *dead; /* whose leavings are to be ended */
+    size_t dead_count;
 };
 
 void xo_supervisor_tell(xo_supervisor_t *supervisor, xo_member_t *member, xo_fact_t fact,
@@ -70,6 +77,15 @@ void xo_member_wake(xo_member_t *member, bool for_stop, const xo_error_t *why);
 xo_member_t *xo_supervisor_add(xo_supervisor_t *supervisor, uint64_t id);
 /* Kills its process, for this trouble of the pool. */
 void xo_member_kill_because(xo_member_t *member, const char *trouble);
+
+/* ---- ends.c ---- */
+/* Why it ended, for people; before it is marked as down. */
+void xo_run_explain_end(const xo_run_t *run, int status, char *text, size_t size);
+/* What this process of ours had started and that left its group is ended, soon. */
+void xo_supervisor_sweep_later(xo_supervisor_t *supervisor, uint64_t pool_id, uint32_t generation);
+void xo_supervisor_sweep(xo_timer_t *timer, void *arg);
+/* The same at once for all processes of the node. */
+void xo_supervisor_sweep_all(xo_supervisor_t *supervisor);
 
 /* ---- stall.c ---- */
 /* A heartbeat has said where its progress page is. */

@@ -197,17 +197,39 @@ def temporary(place):
     assert node.call("actors") == []
 
 
+def sleepers(place):
+    return [pid for pid, line in place.processes().items() if line.startswith("sleep ")]
+
+
 def family(place):
     """what a pool started goes with it, when it dies and when it is stopped"""
     node = Node(place)
-    for end in ("kill", "stop"):
-        pool = node.call("pool.start", start_pool("child", restart="temporary"))
-        child = next(pid for pid, line in place.processes().items() if "sleep" in line)
-        if end == "kill":
-            os.kill(pool["pid"], signal.SIGKILL)
-        else:
-            node.call("pool.stop", pool["address"])
-        until(lambda pid=child: pid not in place.processes(), "the child to be gone")
+    for kind in ("child", "daemon"):
+        for end in ("kill", "stop"):
+            pool = node.call("pool.start", start_pool(kind, restart="temporary"))
+            child = until(lambda: sleepers(place), "its child")[0]
+            if end == "kill":
+                os.kill(pool["pid"], signal.SIGKILL)
+            else:
+                node.call("pool.stop", pool["address"])
+            until(lambda pid=child: pid not in place.processes(), "the child to be gone")
+
+
+def families(place):
+    """only what the dead pool started goes with it; the rest when the node ends"""
+    node = Node(place)
+    first = node.call("pool.start", start_pool("daemon"))
+    (daemon,) = until(lambda: sleepers(place), "its daemon")
+    node.call("pool.start", start_pool("daemon"))
+    until(lambda: len(sleepers(place)) == 2, "the other's daemon")
+    (other,) = set(sleepers(place)) - {daemon}
+    os.kill(first["pid"], signal.SIGKILL)
+    until(lambda: daemon not in sleepers(place), "its daemon to be gone")
+    until(lambda: len(sleepers(place)) == 2, "that of its next process")
+    assert other in sleepers(place)
+    status, seconds = node.stop()
+    assert status == 0 and seconds < STOP_S, (status, seconds)
+    place.assert_clean()
 
 
 def stubborn(place):
@@ -302,4 +324,4 @@ def death_answers(place):
 
 
 run(death_answers, configured, killed, drops, lookups, on_request, failing_starts, output_file, gives_up,
-    recovering, created_again, temporary, family, stubborn, by_itself, impostor, silent, relayed)
+    recovering, created_again, temporary, family, families, stubborn, by_itself, impostor, silent, relayed)

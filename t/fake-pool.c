@@ -5,12 +5,14 @@
  *   mute       never says hello
  *   stubborn   ignores SIGTERM
  *   child      leaves a child in its process group that sleeps on
+ *   daemon     leaves one in a session of its own, whose parent is gone
  *   actor=UID  tells the broker of an actor, once it has joined; creates it when it is told to
  */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "libxo/xo.h"
@@ -119,6 +121,18 @@ static void on_term(xo_signal_t *watcher, int signum, void *arg)
     xo_loop_stop(((fake_t *)arg)->loop);
 }
 
+static void leave_daemon(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        setsid();
+        if (fork() == 0)
+            execlp("sleep", "sleep", "600", (char *)NULL);
+        _exit(127);
+    }
+    waitpid(child, NULL, 0);
+}
+
 static void take_word(fake_t *fake, const char *word)
 {
     if (strncmp(word, "exit=", 5) == 0) {
@@ -133,6 +147,8 @@ static void take_word(fake_t *fake, const char *word)
             execlp("sleep", "sleep", "600", (char *)NULL);
             _exit(127);
         }
+    } else if (strcmp(word, "daemon") == 0) {
+        leave_daemon();
     } else if (strncmp(word, "actor=", 6) == 0) {
         fake->actor = word + 6;
     } else {

@@ -41,6 +41,7 @@ unit_tests = \
 	t/msg \
 	t/msgq \
 	t/oom \
+	t/oom-killer \
 	t/pack \
 	t/policy \
 	t/pool \
@@ -70,6 +71,7 @@ unit_tests = \
 	t/slots \
 	t/specs \
 	t/stall \
+	t/sweep \
 	t/table \
 	t/target \
 	t/tool \
@@ -96,6 +98,7 @@ valgrind_unfit = \
 	t/private-redis \
 	t/process \
 	t/registry-refusals \
+	t/sweep \
 	t/ways
 
 system_tests = \
@@ -234,6 +237,7 @@ t_liveness_LDADD = $(broker_test_libs)
 t_oom_SOURCES = t/node.c t/oom.c
 t_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free \
 	-Wl,--wrap=zmq_msg_init_size,--wrap=vasprintf
+t_oom_killer_LDADD = $(broker_test_libs)
 t_policy_LDADD = $(broker_test_libs)
 t_private_redis_SOURCES = t/private-redis.c t/registry-support.c
 t_registry_SOURCES = t/registry-support.c t/registry.c
@@ -250,6 +254,7 @@ t_slots_LDADD = $(broker_test_libs)
 t_specs_LDADD = $(broker_test_libs)
 t_stall_LDADD = $(broker_test_libs)
 t_stall_SOURCES = t/node.c t/stall.c
+t_sweep_LDADD = $(broker_test_libs)
 t_tool_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(JSON_C_CFLAGS)
 t_tool_LDADD = cmd/libxo-tool.la $(unit_test_libs)
 t_vectors_SOURCES = t/transcode.c t/vectors.c

@@ -1,0 +1,88 @@
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include "broker/launch.h"
+#include "broker/supervisor_impl.h"
+
+#define COMPONENT "supervisor"
+#define LAST_LINE_BYTES 256
+#define CRASH_BYTES 512
+/* Where many die at once they are looked for together. */
+#define SWEEP_AFTER_MS 20
+
+/* ---- why ---- */
+
+static bool is_early(const xo_run_t *run)
+{
+    const xo_member_t *m = run->member;
+    while (m != NULL && m->state != XO_POOL_STARTING)
+        m = xo_member_sibling(m);
+    return m != NULL;
+}
+
+/* What it was in when a signal ended it: its progress page is there still. */
+static void describe_crash(const xo_run_t *run, int status, char *text, size_t size)
+{
+    const char *oom = xo_oom_killer_says(&run->member->supervisor->oom_killer);
+    int length = snprintf(text, size, "%s", WTERMSIG(status) == SIGKILL ? oom : "");
+    xo_member_t *m = run->member;
+    while (m != NULL && (xo_member_look(m) < 0 || !m->seen.inside))
+        m = xo_member_sibling(m);
+    if (m != NULL)
+        xo_member_describe_stall(m, text + length, size - (size_t)length);
+}
+
+void xo_run_explain_end(const xo_run_t *run, int status, char *text, size_t size)
+{
+    char sentence[64], line[LAST_LINE_BYTES] = "", crash[CRASH_BYTES] = "";
+    xo_process_sentence(status, sentence, sizeof(sentence));
+    if (WIFSIGNALED(status))
+        describe_crash(run, status, crash, sizeof(crash));
+    if (run->spec->output != NULL && !run->was_ready)
+        xo_last_line(run->spec->output, run->output_start, line, sizeof(line));
+    if (run->cause[0] != 0)
+        snprintf(text, size, "%s", run->cause);
+    else
+        snprintf(text, size, "%s%s%s%s%s", sentence, crash,
+                 is_early(run) ? " before it was ready" : "", line[0] ? ": " : "", line);
+}
+
+/* ---- what is left ---- */
+
+static void sweep(xo_supervisor_t *supervisor, const xo_swept_t *dead, size_t count)
+{
+    size_t killed = xo_sweep(supervisor->pools->node_id, dead, count);
+    if (killed > 0)
+        xo_log(supervisor->options.log, XO_LOG_INFO, COMPONENT,
+               "%zu processes that pools had started were ended with them", killed);
+}
+
+void xo_supervisor_sweep(xo_timer_t *timer, void *arg)
+{
+    xo_supervisor_t *supervisor = arg;
+    (void)timer;
+    if (supervisor->dead_count > 0)
+        sweep(supervisor, supervisor->dead, supervisor->dead_count);
+    supervisor->dead_count = 0;
+}
+
+void xo_supervisor_sweep_all(xo_supervisor_t *supervisor)
+{
+    xo_timer_stop(&supervisor->sweep);
+    sweep(supervisor, NULL, 0);
+}
+
+void xo_supervisor_sweep_later(xo_supervisor_t *supervisor, uint64_t pool_id, uint32_t generation)
+{
+    size_t count = supervisor->dead_count + 1;
+    xo_swept_t *dead = realloc(supervisor->dead, count * sizeof(*dead));
+    if (dead == NULL)
+        return; /* the node's end ends it */
+    dead[count - 1] = (xo_swept_t){pool_id, generation};
+    supervisor->dead = dead;
+    supervisor->dead_count = count;
+    if (!xo_timer_active(&supervisor->sweep))
+        xo_timer_start(&supervisor->sweep, SWEEP_AFTER_MS * XO_MS);
+}

@@ -1,0 +1,73 @@
+#include "broker/oom_killer.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_BYTES (PATH_MAX + 64)
+
+/* The number behind "oom_kill " at the beginning of a line. -1: there is none. */
+static int64_t count_in(const char *path)
+{
+    static const char name[] = "oom_kill ";
+    char line[LINE_BYTES];
+    int64_t count = -1;
+    FILE *file = path[0] != 0 ? fopen(path, "re") : NULL;
+    while (file != NULL && count < 0 && fgets(line, sizeof(line), file) != NULL)
+        if (strncmp(line, name, sizeof(name) - 1) == 0)
+            count = strtoll(line + sizeof(name) - 1, NULL, 10);
+    if (file != NULL)
+        fclose(file);
+    return count;
+}
+
+/* Our cgroup in the unified hierarchy: the line "0::PATH" (cgroups(7)). */
+static void find_cgroup(const char *proc, char own[LINE_BYTES])
+{
+    char path[PATH_MAX], line[LINE_BYTES];
+    own[0] = 0;
+    snprintf(path, sizeof(path), "%s/self/cgroup", proc);
+    FILE *file = fopen(path, "re");
+    while (file != NULL && own[0] == 0 && fgets(line, sizeof(line), file) != NULL)
+        if (strncmp(line, "0::/", 4) == 0) {
+            line[strcspn(line, "\n")] = 0;
+            strcpy(own, line + 3);
+        }
+    if (file != NULL)
+        fclose(file);
+}
+
+static bool set_path(xo_oom_killer_t *killer, const char *folder, const char *own, const char *name)
+{
+    int size = snprintf(killer->path, sizeof(killer->path), "%s%s/%s", folder, own, name);
+    if (size > 0 && (size_t)size < sizeof(killer->path) && count_in(killer->path) >= 0)
+        return true;
+    killer->path[0] = 0;
+    return false;
+}
+
+void xo_oom_killer_init(xo_oom_killer_t *killer, const char *proc, const char *cgroups)
+{
+    char own[LINE_BYTES];
+    *killer = (xo_oom_killer_t){0};
+    find_cgroup(proc, own);
+    killer->of_cgroup = own[0] != 0 && set_path(killer, cgroups, own, "memory.events");
+    if (!killer->of_cgroup)
+        set_path(killer, proc, "", "vmstat");
+    killer->before = killer->now = count_in(killer->path);
+}
+
+void xo_oom_killer_tick(xo_oom_killer_t *killer)
+{
+    killer->before = killer->now;
+    killer->now = count_in(killer->path);
+}
+
+const char *xo_oom_killer_says(const xo_oom_killer_t *killer)
+{
+    if (killer->before < 0 || count_in(killer->path) <= killer->before)
+        return "";
+    return killer->of_cgroup ? ": out of memory"
+                             : ", possibly out of memory: the kernel has ended a process for that";
+}
