@@ -122,7 +122,8 @@ int main(int argc, char **argv)
     char folder[sizeof XOB_FOLDER];
     xob_scratch_enter(folder);
     bench.loop = xo_loop_create(&err);
-    xo_private_redis_t *redis = xo_private_redis_start(bench.loop, folder, ended, NULL, &err);
+    xo_private_redis_options_t options = {.run_dir = folder, .owner = getpid()};
+    xo_private_redis_t *redis = xo_private_redis_start(bench.loop, &options, ended, NULL, &err);
     if (!redis)
         xob_die("redis-server", err.text);
     bench.registry = xo_registry_open(bench.loop, xo_private_redis_url(redis), "bench",

@@ -197,8 +197,11 @@ void xo_broker_stop(xo_broker_t *broker, const char *why)
         return;
     broker->stopping = true;
     snprintf(broker->why_stopping, sizeof(broker->why_stopping), "%s", why);
+    if (broker->reloading)
+        xo_supervisor_take_over(broker->supervisor); /* to stop them */
     xo_log(broker->options.log, XO_LOG_INFO, COMPONENT, "stopping: %s", why);
     xo_timer_stop(&broker->tick);
+    xo_timer_stop(&broker->reconcile);
     xo_broker_publish_node(broker);
     xo_supervisor_stop(broker->supervisor, XO_STOP_MS);
 }
@@ -231,6 +234,7 @@ static int create_supervisor(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err
         .cluster = xo_ctx_cluster(ctx),
         .run_dir = broker->options.run_dir,
         .broker = broker->options.listen,
+        .dir = broker->options.dir,
         .owner = broker->options.owner,
         .heartbeat_ms = broker->options.heartbeat_ms,
         .hang_ms = broker->options.hang_ms,
@@ -258,7 +262,7 @@ static int create_endpoint(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err)
     if (broker->endpoint == NULL)
         return -1;
     broker->asks.endpoint = broker->endpoint;
-    return xo_endpoint_listen_on(broker->endpoint, broker->options.listen, err);
+    return 0;
 }
 
 static int create_publish(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err)
@@ -276,13 +280,54 @@ static int create_publish(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err)
     return broker->publish ? 0 : -1;
 }
 
-static void begin(xo_broker_t *broker)
+static int begin(xo_broker_t *broker, xo_error_t *err)
+{
+    if (xo_endpoint_listen_on(broker->endpoint, broker->options.listen, err) < 0)
+        return -1;
+    xo_log(broker->options.log, XO_LOG_INFO, COMPONENT, "%016llx listens at %s",
+           (unsigned long long)broker->options.node_id, broker->options.listen);
+    return 0;
+}
+
+static void on_reconcile(xo_timer_t *timer, void *arg)
+{
+    xo_broker_t *broker = arg;
+    (void)timer;
+    xo_publish_reconcile(broker->publish, &broker->pools, &broker->directory);
+}
+
+static void on_reloaded(xo_broker_t *broker)
+{
+    char what[96];
+    xo_error_t err;
+    broker->reloading = false;
+    if (broker->stopping)
+        return;
+    snprintf(what, sizeof(what), "%zu pools and %zu actors were taken over",
+             xo_pools_count(&broker->pools), broker->directory.count);
+    xo_supervisor_take_over(broker->supervisor);
+    bool listens = begin(broker, &err) == 0;
+    if (listens) {
+        note_node(broker, "broker.restarted", what);
+        xo_timer_start(&broker->reconcile, LEASE_HEARTBEATS * broker->options.heartbeat_ms * XO_MS);
+    }
+    if (broker->options.ready != NULL)
+        broker->options.ready(broker, listens ? NULL : &err, broker->arg);
+}
+
+static int begin_or_take_over(xo_broker_t *broker, xo_error_t *err)
 {
     broker->started = time(NULL);
     xo_timer_start(&broker->tick, broker->options.heartbeat_ms * XO_MS);
-    xo_log(broker->options.log, XO_LOG_INFO, COMPONENT, "%016llx listens at %s",
-           (unsigned long long)broker->options.node_id, broker->options.listen);
+    if (broker->options.take_over) {
+        broker->reloading = true;
+        xo_supervisor_find(broker->supervisor);
+        return xo_broker_reload(broker, on_reloaded, err);
+    }
+    if (begin(broker, err) < 0)
+        return -1;
     note_node(broker, "node.up", NULL);
+    return 0;
 }
 
 xo_broker_t *xo_broker_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_broker_options_t *options,
@@ -299,15 +344,15 @@ xo_broker_t *xo_broker_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_broker_op
     broker->pools.node_id = broker->options.node_id;
     gethostname(broker->host, sizeof(broker->host) - 1);
     xo_timer_init(&broker->tick, loop, on_tick, broker);
+    xo_timer_init(&broker->reconcile, loop, on_reconcile, broker);
     xo_defer_init(&broker->stop_defer, loop, on_stop_defer, broker);
     if (create_supervisor(broker, ctx, err) < 0 || create_publish(broker, ctx, err) < 0 ||
-        create_endpoint(broker, ctx, err) < 0) {
+        create_endpoint(broker, ctx, err) < 0 || begin_or_take_over(broker, err) < 0) {
         int saved = errno;
         xo_broker_destroy(broker);
         errno = saved;
         return NULL;
     }
-    begin(broker);
     return broker;
 }
 
@@ -317,6 +362,7 @@ void xo_broker_destroy(xo_broker_t *broker)
     if (broker == NULL)
         return;
     xo_timer_stop(&broker->tick);
+    xo_timer_stop(&broker->reconcile);
     xo_defer_stop(&broker->stop_defer);
     xo_asks_fail(&broker->asks, "the node has stopped");
     xo_supervisor_destroy(broker->supervisor);

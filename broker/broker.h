@@ -13,23 +13,31 @@
 
 typedef struct xo_broker xo_broker_t;
 
+/* It listens; or `why` not. Once. */
+typedef void (*xo_broker_ready_f)(xo_broker_t *broker, const xo_error_t *why, void *arg);
+
 typedef struct xo_broker_options {
-    uint64_t node_id;      /* 0: drawn */
-    const char *listen;    /* lane endpoint, for example "ipc:///run/.../broker.sock" */
-    const char *registry;  /* URL */
-    bool shared_registry;  /* other nodes may be in it */
-    const char *run_dir;   /* $XO_RUN_DIR for the pools: without the cluster's name */
-    pid_t owner;           /* whom the pools must not survive; 0: nobody */
-    uint32_t heartbeat_ms; /* 0: 1000 */
-    int64_t hang_ms;       /* as in a pool's spec, for those that say nothing */
-    const xo_log_t *log;   /* NULL: silent */
+    uint64_t node_id;        /* 0: drawn */
+    const char *listen;      /* lane endpoint, for example "ipc:///run/.../broker.sock" */
+    const char *registry;    /* URL */
+    bool shared_registry;    /* other nodes may be in it */
+    const char *run_dir;     /* $XO_RUN_DIR for the pools: without the cluster's name */
+    const char *dir;         /* where a next broker finds what this one knew; NULL: nowhere */
+    bool take_over;          /* what the node's last broker left there goes on */
+    xo_broker_ready_f ready; /* of one that takes over; may be NULL */
+    pid_t owner;             /* whom the pools must not survive; 0: nobody */
+    uint32_t heartbeat_ms;   /* 0: 1000 */
+    int64_t hang_ms;         /* as in a pool's spec, for those that say nothing */
+    const xo_log_t *log;     /* NULL: silent */
     const char *version;
 } xo_broker_options_t;
 
 /* Why it stops ("SIGTERM", "asked by a client"), and that nothing of it runs any more. */
 typedef void (*xo_broker_stopped_f)(xo_broker_t *broker, void *arg);
 
-/* Listens at once; the registry comes in parallel. The options' strings must outlive it. */
+/* Listens at once; the registry comes in parallel. One that takes over waits for the registry
+ * first, for 5 s at most, since that knows what creates the actors again. The options' strings must
+ * outlive it. */
 xo_broker_t *xo_broker_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_broker_options_t *options,
                               xo_broker_stopped_f stopped, void *arg, xo_error_t *err);
 /* After it has stopped, or to end all at once: kills what is left. Takes NULL. */

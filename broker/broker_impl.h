@@ -7,6 +7,7 @@
  * events.c    the stream                          letters.c  dead letters
  * starts.c    pool.start, pool.stop               relay.c    calls passed on
  * recover.c   actors created again with their pool again.c     each of them
+ * reload.c    what the registry knows of the actors, for a broker that takes over
  * wait.c      pool.wait, pool.kill                 places.c   place.take, place.free
  * barrier.c   waits until what pools have told has arrived
  */
@@ -43,6 +44,8 @@ struct xo_broker {
     xo_defer_t stop_defer;
     int64_t started; /* Unix seconds */
     char host[XO_HOST_BYTES];
+    bool reloading;       /* what the last broker left has been found, and not been taken over */
+    xo_timer_t reconcile; /* when all that it left has had time to come back */
     bool stopping;
     char why_stopping[64];
     uint64_t handled; /* asks */
@@ -103,6 +106,11 @@ int xo_broker_create_again(xo_broker_t *broker, xo_recovery_t *recovery, xo_acto
 void xo_broker_give_up(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason,
                        xo_slice_t traceback);
 void xo_broker_creations_end(xo_broker_t *broker);
+
+/* ---- reload.c ---- */
+/* Adds the actors of all pools to the directory, with their specs, as the registry knows them.
+ * Calls `done` once, unless the broker ends before. -1: ENOMEM. */
+int xo_broker_reload(xo_broker_t *broker, void (*done)(xo_broker_t *broker), xo_error_t *err);
 
 /* ---- barrier.c ---- */
 /* What a pool tells is under way for a moment: a pool that does not answer for longer than this is

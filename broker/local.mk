@@ -51,6 +51,9 @@ broker_libxo_broker_la_SOURCES = \
 	broker/record.h \
 	broker/recover.c \
 	broker/relay.c \
+	broker/reload.c \
+	broker/runs.c \
+	broker/runs.h \
 	broker/settings.c \
 	broker/settings.h \
 	broker/slots.c \
@@ -66,6 +69,7 @@ broker_libxo_broker_la_SOURCES = \
 	broker/supervisor.c \
 	broker/supervisor.h \
 	broker/supervisor_impl.h \
+	broker/takeover.c \
 	broker/wait.c \
 	broker/waiters.c
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "broker/node.h"
+#include "broker/record.h"
 #include "config.h"
 
 enum { EXIT_USAGE = 2 };
@@ -17,6 +18,7 @@ typedef struct xo_arguments {
     const char *config, *cluster, *log;
     char *registry; /* a copy */
     int64_t owner;
+    uint64_t adopt;
     int64_t ready_fd;
 } xo_arguments_t;
 
@@ -31,6 +33,7 @@ static void print_help(void)
          "                       memory:\n"
          "                       [$XO_REGISTRY, else a private redis-server]\n"
          "      --owner PID      stop when this process is gone, and take the pools along\n"
+         "      --adopt ID       take over this node, whose broker was killed\n"
          "      --ready-fd N     write the broker's endpoint to descriptor N when\n"
          "                       it listens\n"
          "      --log LEVEL      error, warn, info or debug [info; warn with --owner]\n"
@@ -68,6 +71,7 @@ enum {
     OPT_CLUSTER,
     OPT_REGISTRY,
     OPT_OWNER,
+    OPT_ADOPT,
     OPT_READY_FD,
     OPT_LOG,
     OPT_HELP,
@@ -79,6 +83,7 @@ static const struct option long_options[] = {
     {"cluster", required_argument, NULL, OPT_CLUSTER},
     {"registry", required_argument, NULL, OPT_REGISTRY},
     {"owner", required_argument, NULL, OPT_OWNER},
+    {"adopt", required_argument, NULL, OPT_ADOPT},
     {"ready-fd", required_argument, NULL, OPT_READY_FD},
     {"log", required_argument, NULL, OPT_LOG},
     {"help", no_argument, NULL, OPT_HELP},
@@ -119,6 +124,10 @@ static int set_option(xo_arguments_t *arguments, int option)
         return set_registry(arguments, optarg);
     case OPT_OWNER:
         return read_number("owner", optarg, INT32_MAX, &arguments->owner);
+    case OPT_ADOPT:
+        return xo_id_parse(xo_slice_str(optarg), &arguments->adopt) == 0
+                   ? 0
+                   : usage_error("--adopt: '%s' is not the id of a node", optarg);
     case OPT_READY_FD:
         return read_number("ready-fd", optarg, INT32_MAX, &arguments->ready_fd);
     case OPT_LOG:
@@ -183,6 +192,8 @@ static int run(const xo_arguments_t *arguments, const xo_settings_t *settings, x
         .settings = settings,
         .heartbeat_ms = settings ? (uint32_t)settings->heartbeat_ms : 0,
         .hang_ms = settings ? settings->hang_ms : 0,
+        .config = arguments->config,
+        .adopt = arguments->adopt,
         .owner = (pid_t)arguments->owner,
         .ready_fd = (int)arguments->ready_fd,
         .version = PACKAGE_VERSION,

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -14,6 +15,7 @@
 #include "broker/node_dir.h"
 #include "broker/own_registry.h"
 #include "libxo/ctx.h"
+#include "registry/proc.h"
 
 #define COMPONENT "node"
 #define LANE_ENDPOINT_BYTES (XO_PATH_BYTES + 16)
@@ -33,6 +35,9 @@ typedef struct xo_node {
     xo_io_t owner;
     int owner_fd;
     bool told_to_stop;
+    bool takes_over; /* what the node's last broker left */
+    char *claim;
+    xo_error_t failure; /* of one that takes over; errnum 0: none */
     char endpoint[LANE_ENDPOINT_BYTES];
     char run_dir[XO_PATH_BYTES]; /* without the cluster */
 } xo_node_t;
@@ -128,9 +133,32 @@ static int make_registry(xo_node_t *node, xo_error_t *err)
 {
     if (node->options->registry != NULL)
         return 0;
-    node->own_registry =
-        xo_own_registry_create(node->loop, xo_node_dir_path(node->dir), node->options->log, err);
+    node->own_registry = xo_own_registry_create(node->loop, xo_node_dir_path(node->dir),
+                                                node->options->owner, node->options->log, err);
     return node->own_registry ? 0 : -1;
+}
+
+static void say_ready(xo_node_t *node)
+{
+    int fd = node->options->ready_fd;
+    if (fd < 0)
+        return;
+    if (dprintf(fd, "%s\n", node->endpoint) < 0)
+        xo_log(node->options->log, XO_LOG_WARN, COMPONENT, "--ready-fd %d: %s", fd,
+               strerror(errno));
+    close(fd);
+}
+
+static void on_ready(xo_broker_t *broker, const xo_error_t *why, void *arg)
+{
+    xo_node_t *node = arg;
+    (void)broker;
+    if (why == NULL) {
+        say_ready(node);
+        return;
+    }
+    node->failure = *why;
+    xo_loop_stop(node->loop);
 }
 
 static int make_broker(xo_node_t *node, xo_error_t *err)
@@ -142,6 +170,9 @@ static int make_broker(xo_node_t *node, xo_error_t *err)
         .registry = options->registry ? options->registry : xo_own_registry_url(node->own_registry),
         .shared_registry = options->registry && strcmp(options->registry, "memory:") != 0,
         .run_dir = node->run_dir,
+        .dir = xo_node_dir_path(node->dir),
+        .take_over = node->takes_over,
+        .ready = on_ready,
         .owner = options->owner,
         .heartbeat_ms = options->heartbeat_ms,
         .hang_ms = options->hang_ms,
@@ -152,16 +183,47 @@ static int make_broker(xo_node_t *node, xo_error_t *err)
     return node->broker ? 0 : -1;
 }
 
+/* Who has the right to take the node over: a line of text. */
+static char *make_claim(const xo_node_options_t *options)
+{
+    char *claim = NULL;
+    char *path = options->config ? realpath(options->config, NULL) : NULL;
+    int size = options->owner > 0 ? asprintf(&claim, "owner %d %lld\n", (int)options->owner,
+                                             (long long)xo_proc_started(options->owner))
+                                  : asprintf(&claim, "config %s\n", path ? path : "");
+    free(path);
+    return size < 0 ? NULL : claim;
+}
+
+/* A node of an owner is taken over by its id only: the owner may have several. */
+static int find_left(xo_node_t *node, xo_error_t *err)
+{
+    const xo_node_options_t *options = node->options;
+    node->claim = make_claim(options);
+    if (node->claim == NULL)
+        return xo_error_set(err, ENOMEM, "out of memory");
+    if (options->owner > 0 && options->adopt == 0)
+        return 0;
+    node->dir = xo_node_dir_take_over(xo_ctx_run_dir(node->ctx), options->adopt, node->claim,
+                                      options->owner == 0, err);
+    if (node->dir == NULL)
+        return err->errnum != 0 ? -1 : 0;
+    node->takes_over = true;
+    node->id = xo_node_dir_id(node->dir);
+    return 0;
+}
+
 static int make_node(xo_node_t *node, xo_error_t *err)
 {
     node->ctx = xo_ctx_create(node->options->cluster, err);
-    if (node->ctx == NULL || name_places(node, err) < 0)
+    if (node->ctx == NULL || find_left(node, err) < 0 || name_places(node, err) < 0)
         return -1;
     node->loop = xo_loop_create(err);
     if (node->loop == NULL || watch_signals(node, err) < 0 || watch_owner(node, err) < 0)
         return -1;
-    node->dir =
-        xo_node_dir_create(xo_ctx_run_dir(node->ctx), node->id, node->options->owner == 0, err);
+    if (node->dir == NULL)
+        node->dir =
+            xo_node_dir_create(xo_ctx_run_dir(node->ctx), node->id, node->options->owner == 0, err);
     if (node->dir == NULL || make_registry(node, err) < 0)
         return -1;
     return make_broker(node, err);
@@ -192,17 +254,6 @@ static int start_pools(xo_node_t *node, xo_error_t *err)
     return 0;
 }
 
-static void say_ready(xo_node_t *node)
-{
-    int fd = node->options->ready_fd;
-    if (fd < 0)
-        return;
-    if (dprintf(fd, "%s\n", node->endpoint) < 0)
-        xo_log(node->options->log, XO_LOG_WARN, COMPONENT, "--ready-fd %d: %s", fd,
-               strerror(errno));
-    close(fd);
-}
-
 static void unmake_node(xo_node_t *node)
 {
     xo_broker_destroy(node->broker);
@@ -218,18 +269,34 @@ static void unmake_node(xo_node_t *node)
         close(node->owner_fd);
     xo_loop_destroy(node->loop);
     xo_ctx_destroy(node->ctx);
+    free(node->claim);
+}
+
+static int begin(xo_node_t *node, xo_error_t *err)
+{
+    if (node->takes_over)
+        return 0;
+    if (start_pools(node, err) < 0)
+        return -1;
+    if (xo_node_dir_claim(node->dir, node->claim) < 0)
+        return xo_error_set(err, errno, "cannot write to %s: %s", xo_node_dir_path(node->dir),
+                            strerror(errno));
+    say_ready(node);
+    return 0;
 }
 
 int xo_node_run(const xo_node_options_t *options, xo_error_t *err)
 {
     xo_node_t node = {.options = options, .id = xo_random_id(), .owner_fd = -1};
     int rc = make_node(&node, err);
-    if (rc == 0) {
-        say_ready(&node);
-        rc = start_pools(&node, err);
-    }
+    if (rc == 0)
+        rc = begin(&node, err);
     if (rc == 0)
         xo_loop_run(node.loop);
+    if (node.failure.errnum != 0) {
+        *err = node.failure;
+        rc = -1;
+    }
     unmake_node(&node);
     return rc;
 }

@@ -6,6 +6,7 @@
 #include <ftw.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,19 +17,30 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "broker/runs.h"
 #include "libxo/ctx.h"
+#include "libxo/loop.h"
+#include "registry/private.h"
+#include "registry/proc.h"
 
 /* A socket that nobody listens on may be about to be listened on (bind(2) comes before listen(2)),
  * and a directory that nobody locks about to be locked. Older ones are dead. */
 #define FRESH_S 5
+/* Until killed processes are gone. */
+#define NAP_NS (5 * XO_MS)
+#define NAPS 100
 #define OPEN_FILES_MAX 8 /* for nftw(3) */
 #define DEFAULT_NAME "default"
 #define UNNAMED_PREFIX "new-" /* a directory that is being made */
+#define NODE_PREFIX "n-"
+#define CLAIM_NAME "claim"
+#define CLAIM_BYTES (PATH_MAX + 32)
 
 struct xo_node_dir {
     char run_dir[PATH_MAX];
     char path[PATH_MAX];
     char name[32]; /* "n-NODEID" */
+    uint64_t id;
     int lock_fd;
     bool is_default;
 };
@@ -101,7 +113,53 @@ static bool is_dead_node(const char *path, const char *name, const struct stat *
     if (!S_ISDIR(info->st_mode))
         return false;
     bool unnamed = strncmp(name, UNNAMED_PREFIX, strlen(UNNAMED_PREFIX)) == 0;
-    return (strncmp(name, "n-", 2) == 0 || (unnamed && is_old(info))) && !is_alive(path);
+    return (strncmp(name, NODE_PREFIX, strlen(NODE_PREFIX)) == 0 || (unnamed && is_old(info))) &&
+           !is_alive(path);
+}
+
+static pid_t redis_of(const char *directory)
+{
+    char path[PATH_MAX];
+    if ((size_t)snprintf(path, sizeof(path), "%s/" XO_PRIVATE_REDIS_PID, directory) >= sizeof(path))
+        return 0;
+    return xo_proc_read(path);
+}
+
+/* Does a process live that the node's broker has started? */
+static bool has_processes(const char *directory)
+{
+    return redis_of(directory) != 0 || xo_runs_live(directory, false);
+}
+
+static void nap(void)
+{
+    static const struct timespec length = {.tv_nsec = NAP_NS};
+    nanosleep(&length, NULL);
+}
+
+/* A context that is closed as the last one removes the run directory. The first thread of a process
+ * that was killed may be gone while another still has the lock. */
+static void leave_run_dir(const char *path)
+{
+    char run_dir[PATH_MAX];
+    snprintf(run_dir, sizeof(run_dir), "%.*s", (int)(strrchr(path, '/') - path), path);
+    for (int naps = 0; naps < NAPS && access(run_dir, F_OK) == 0; naps++) {
+        xo_ctx_destroy(xo_ctx_create(strrchr(run_dir, '/') + 1, NULL));
+        nap();
+    }
+}
+
+void xo_node_dir_abandon(const char *path)
+{
+    pid_t redis = redis_of(path);
+    if (is_alive(path))
+        return;
+    if (redis > 0 && redis != getpid())
+        kill(-redis, SIGKILL);
+    for (int naps = 0; naps < NAPS && xo_runs_live(path, true); naps++)
+        nap();
+    remove_tree(path);
+    leave_run_dir(path);
 }
 
 static void clean_entry(const char *run_dir, const char *name)
@@ -111,7 +169,7 @@ static void clean_entry(const char *run_dir, const char *name)
     if ((size_t)snprintf(path, sizeof(path), "%s/%s", run_dir, name) >= sizeof(path) ||
         lstat(path, &info) < 0)
         return;
-    if (is_dead_node(path, name, &info))
+    if (is_dead_node(path, name, &info) && !has_processes(path))
         remove_tree(path);
     else if (is_dead_socket(path, &info))
         unlink(path);
@@ -136,12 +194,19 @@ static void default_path(const xo_node_dir_t *dir, char path[PATH_MAX])
         path[0] = 0;
 }
 
+static bool points_to(const char *link, const char *name)
+{
+    char target[PATH_MAX] = "";
+    ssize_t size = readlink(link, target, sizeof(target) - 1);
+    return size > 0 && strcmp(target, name) == 0;
+}
+
 /* Of two nodes that do this at once the later one wins. */
 static void become_default(xo_node_dir_t *dir)
 {
     char path[PATH_MAX];
     default_path(dir, path);
-    if (is_alive(path))
+    if (is_alive(path) && !points_to(path, dir->name))
         return;
     unlink(path);
     dir->is_default = symlink(dir->name, path) == 0;
@@ -149,10 +214,9 @@ static void become_default(xo_node_dir_t *dir)
 
 static void resign_default(const xo_node_dir_t *dir)
 {
-    char path[PATH_MAX], target[sizeof(dir->name)] = "";
+    char path[PATH_MAX];
     default_path(dir, path);
-    ssize_t size = readlink(path, target, sizeof(target) - 1);
-    if (size > 0 && strcmp(target, dir->name) == 0)
+    if (points_to(path, dir->name))
         unlink(path);
 }
 
@@ -176,19 +240,28 @@ static int make(xo_node_dir_t *dir, xo_error_t *err)
     return xo_error_set(err, saved, "cannot make %s: %s", dir->path, strerror(saved));
 }
 
-xo_node_dir_t *xo_node_dir_create(const char *run_dir, uint64_t node_id, bool want_default,
-                                  xo_error_t *err)
+static xo_node_dir_t *create(const char *run_dir, uint64_t node_id, xo_error_t *err)
 {
     xo_node_dir_t *dir = calloc(1, sizeof(*dir));
     if (dir == NULL)
         return xo_error_null(err, ENOMEM, "out of memory");
     dir->lock_fd = -1;
-    snprintf(dir->name, sizeof(dir->name), "n-%016" PRIx64, node_id);
+    dir->id = node_id;
+    snprintf(dir->name, sizeof(dir->name), NODE_PREFIX "%016" PRIx64, node_id);
     if ((size_t)snprintf(dir->run_dir, PATH_MAX, "%s", run_dir) >= PATH_MAX ||
         (size_t)snprintf(dir->path, PATH_MAX, "%s/%s", run_dir, dir->name) >= PATH_MAX) {
         free(dir);
         return xo_error_null(err, ENAMETOOLONG, "the path of the run directory is too long");
     }
+    return dir;
+}
+
+xo_node_dir_t *xo_node_dir_create(const char *run_dir, uint64_t node_id, bool want_default,
+                                  xo_error_t *err)
+{
+    xo_node_dir_t *dir = create(run_dir, node_id, err);
+    if (dir == NULL)
+        return NULL;
     clean(dir->run_dir);
     if (make(dir, err) < 0) {
         int saved = errno;
@@ -198,6 +271,95 @@ xo_node_dir_t *xo_node_dir_create(const char *run_dir, uint64_t node_id, bool wa
     }
     if (want_default)
         become_default(dir);
+    return dir;
+}
+
+/* ---- taking over ---- */
+
+static int claim_path(const xo_node_dir_t *dir, char path[PATH_MAX])
+{
+    return (size_t)snprintf(path, PATH_MAX, "%s/" CLAIM_NAME, dir->path) < PATH_MAX ? 0 : -1;
+}
+
+int xo_node_dir_claim(const xo_node_dir_t *dir, const char *claim)
+{
+    char path[PATH_MAX];
+    int fd = claim_path(dir, path) == 0 ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)
+                                        : -1;
+    if (fd < 0)
+        return -1;
+    ssize_t written = write(fd, claim, strlen(claim));
+    close(fd);
+    return written == (ssize_t)strlen(claim) ? 0 : -1;
+}
+
+static bool has_claim(const xo_node_dir_t *dir, const char *claim)
+{
+    char path[PATH_MAX], text[CLAIM_BYTES];
+    int fd = claim_path(dir, path) == 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    ssize_t size = fd >= 0 ? read(fd, text, sizeof(text)) : -1;
+    if (fd >= 0)
+        close(fd);
+    return size == (ssize_t)strlen(claim) && memcmp(text, claim, (size_t)size) == 0;
+}
+
+/* Whoever has the lock is the one. NULL: it cannot be had, or this is not what is wanted. */
+static xo_node_dir_t *try_to_take(const char *run_dir, uint64_t node_id, const char *claim,
+                                  bool alive)
+{
+    xo_node_dir_t *dir = create(run_dir, node_id, NULL);
+    if (dir == NULL)
+        return NULL;
+    int fd = open_lock(dir->path, 0);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && has_claim(dir, claim) &&
+        (!alive || has_processes(dir->path))) {
+        dir->lock_fd = fd;
+        return dir;
+    }
+    if (fd >= 0)
+        close(fd);
+    free(dir);
+    return NULL;
+}
+
+static bool is_node(const char *name, uint64_t *id)
+{
+    char *end;
+    if (strncmp(name, NODE_PREFIX, strlen(NODE_PREFIX)) != 0)
+        return false;
+    *id = strtoull(name + strlen(NODE_PREFIX), &end, 16);
+    return *id != 0 && *end == 0;
+}
+
+static xo_node_dir_t *take_any(const char *run_dir, const char *claim)
+{
+    xo_node_dir_t *dir = NULL;
+    uint64_t id;
+    DIR *entries = opendir(run_dir);
+    for (struct dirent *entry;
+         entries != NULL && dir == NULL && (entry = readdir(entries)) != NULL;) {
+        if (is_node(entry->d_name, &id))
+            dir = try_to_take(run_dir, id, claim, true);
+    }
+    if (entries != NULL)
+        closedir(entries);
+    return dir;
+}
+
+xo_node_dir_t *xo_node_dir_take_over(const char *run_dir, uint64_t node_id, const char *claim,
+                                     bool want_default, xo_error_t *err)
+{
+    xo_node_dir_t *dir =
+        node_id != 0 ? try_to_take(run_dir, node_id, claim, false) : take_any(run_dir, claim);
+    if (dir != NULL && want_default)
+        become_default(dir);
+    if (dir == NULL && node_id != 0)
+        xo_error_set(err, ENOENT,
+                     "there is no node %016" PRIx64 " in %s whose broker was killed, and which "
+                     "belongs to whoever starts this one",
+                     node_id, run_dir);
+    else
+        err->errnum = 0;
     return dir;
 }
 
@@ -212,6 +374,11 @@ void xo_node_dir_destroy(xo_node_dir_t *dir)
         close(dir->lock_fd);
     }
     free(dir);
+}
+
+uint64_t xo_node_dir_id(const xo_node_dir_t *dir)
+{
+    return dir->id;
 }
 
 const char *xo_node_dir_path(const xo_node_dir_t *dir)

@@ -4,12 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/node_dir.h"
 #include "registry/private.h"
 
 #define COMPONENT "registry"
-/* Before the server is started again, doubled each time it ends. */
+/* Before the server is started again, doubled each time it ends, until one has been well for long.
+ */
 #define RESTART_MS 100
 #define RESTART_MAX_MS 60000
+#define WELL_MS 10000
 #define URL_BYTES 256
 
 struct xo_own_registry {
@@ -19,6 +22,8 @@ struct xo_own_registry {
     xo_private_redis_t *redis; /* NULL: memory, or between two servers */
     xo_timer_t restart;
     int64_t restart_ms;
+    int64_t started_ns;
+    pid_t owner;
     char url[URL_BYTES];
 };
 
@@ -26,6 +31,8 @@ static int start(xo_own_registry_t *own, xo_error_t *err);
 
 static void restart_later(xo_own_registry_t *own)
 {
+    if (xo_loop_now(own->loop) - own->started_ns > WELL_MS * XO_MS)
+        own->restart_ms = RESTART_MS;
     xo_timer_start(&own->restart, own->restart_ms * XO_MS);
     if (own->restart_ms < RESTART_MAX_MS)
         own->restart_ms *= 2;
@@ -54,14 +61,17 @@ static void on_restart(xo_timer_t *timer, void *arg)
 
 static int start(xo_own_registry_t *own, xo_error_t *err)
 {
-    own->redis = xo_private_redis_start(own->loop, own->directory, on_exit_of_server, own, err);
+    xo_private_redis_options_t options = {
+        .run_dir = own->directory, .owner = own->owner, .orphaned = xo_node_dir_abandon};
+    own->started_ns = xo_loop_now(own->loop);
+    own->redis = xo_private_redis_start(own->loop, &options, on_exit_of_server, own, err);
     if (own->redis == NULL)
         return -1;
     snprintf(own->url, sizeof(own->url), "%s", xo_private_redis_url(own->redis));
     return 0;
 }
 
-xo_own_registry_t *xo_own_registry_create(xo_loop_t *loop, const char *directory,
+xo_own_registry_t *xo_own_registry_create(xo_loop_t *loop, const char *directory, pid_t owner,
                                           const xo_log_t *log, xo_error_t *err)
 {
     xo_own_registry_t *own = calloc(1, sizeof(*own));
@@ -70,6 +80,7 @@ xo_own_registry_t *xo_own_registry_create(xo_loop_t *loop, const char *directory
     own->loop = loop;
     own->directory = directory;
     own->log = log;
+    own->owner = owner;
     own->restart_ms = RESTART_MS;
     xo_timer_init(&own->restart, loop, on_restart, own);
     if (start(own, err) == 0)

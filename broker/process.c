@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -11,12 +12,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "registry/proc.h"
+
 extern char **environ;
 
 struct xo_process {
     pid_t pid;
     int pidfd;
     bool ended;
+    bool adopted;    /* not our child */
+    int64_t started; /* of one that is not */
     xo_io_t watch;
     xo_process_ended_f callback;
     void *arg;
@@ -24,7 +29,9 @@ struct xo_process {
 
 void xo_process_sentence(int status, char *text, size_t size)
 {
-    if (WIFSIGNALED(status))
+    if (status == XO_STATUS_UNKNOWN)
+        snprintf(text, size, "it ended");
+    else if (WIFSIGNALED(status))
         snprintf(text, size, "signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
     else
         snprintf(text, size, "exit status %d", WEXITSTATUS(status));
@@ -127,10 +134,32 @@ static int spawn(pid_t *pid, char *const *argv, char **env, const char *output)
 
 /* ---- watching ---- */
 
+/* Of one that is not our child. Whoever has inherited it reaps it, but its number stays taken as
+ * long as there is a group with it: if another process has the number, nothing is left of the
+ * group. */
+static void kill_group_of(pid_t pid, int64_t started)
+{
+    int64_t now = xo_proc_started(pid);
+    if (now == 0 || now == started)
+        kill(-pid, SIGKILL);
+}
+
+static int leave_adopted(xo_process_t *process)
+{
+    struct pollfd gone = {.fd = process->pidfd, .events = POLLIN};
+    kill_group_of(process->pid, process->started);
+    while (poll(&gone, 1, -1) < 0 && errno == EINTR)
+        ;
+    process->ended = true;
+    return XO_STATUS_UNKNOWN;
+}
+
 /* The group goes while its leader is a zombie, so that the number cannot be another's already. */
 static int reap(xo_process_t *process)
 {
     int status = 0;
+    if (process->adopted)
+        return leave_adopted(process);
     kill(-process->pid, SIGKILL);
     while (waitpid(process->pid, &status, 0) < 0 && errno == EINTR)
         ;
@@ -180,6 +209,30 @@ xo_process_t *xo_process_spawn(xo_loop_t *loop, char *const *argv, const char *c
         return NULL;
     }
     return process;
+}
+
+xo_process_t *xo_process_adopt(xo_loop_t *loop, pid_t pid, int64_t started,
+                               xo_process_ended_f ended, void *arg, xo_error_t *err)
+{
+    xo_process_t *process = calloc(1, sizeof(*process));
+    if (process == NULL)
+        return xo_error_null(err, ENOMEM, "out of memory");
+    *process = (xo_process_t){.pid = pid,
+                              .pidfd = -1,
+                              .adopted = true,
+                              .started = started,
+                              .callback = ended,
+                              .arg = arg};
+    /* With the descriptor open, the number can be compared: it stays this process's. */
+    if (watch(process, loop, err) == 0 && xo_proc_started(pid) == started)
+        return process;
+    xo_error_set(err, ESRCH, "process %d has ended", (int)pid);
+    int saved = errno;
+    kill_group_of(pid, started);
+    process->ended = true;
+    xo_process_destroy(process);
+    errno = saved;
+    return NULL;
 }
 
 pid_t xo_process_pid(const xo_process_t *process)

@@ -1,4 +1,5 @@
-/* process.h - a child process: started, watched through a pidfd, and gone when we say so.
+/* process.h - a process of ours, a child or one that our predecessor has started: watched through a
+ * pidfd, and gone when we say so.
  *
  * It leads a process group of its own, so that what it started can be ended with it. Its standard
  * input is /dev/null; it inherits no descriptor but standard output and standard error.
@@ -14,8 +15,10 @@
 
 typedef struct xo_process xo_process_t;
 
-/* The process ended, and what was left of its group has been killed. `status` is waitpid's. Called
- * once, by the loop; destroying the process here is fine. */
+#define XO_STATUS_UNKNOWN (-1) /* of one that is not our child */
+
+/* The process ended, and what was left of its group has been killed. `status` is waitpid's, or
+ * XO_STATUS_UNKNOWN. Called once, by the loop; destroying the process here is fine. */
 typedef void (*xo_process_ended_f)(xo_process_t *process, int status, void *arg);
 
 /* Starts argv[0] (looked for on PATH) with our environment, in which each "NAME=VALUE" of `env`
@@ -24,13 +27,17 @@ typedef void (*xo_process_ended_f)(xo_process_t *process, int status, void *arg)
 xo_process_t *xo_process_spawn(xo_loop_t *loop, char *const *argv, const char *const *env,
                                const char *output, xo_process_ended_f ended, void *arg,
                                xo_error_t *err);
+/* Takes over one that leads a group and is not our child. `started`: xo_proc_started. ESRCH: it has
+ * ended, and what was left of its group has been killed. */
+xo_process_t *xo_process_adopt(xo_loop_t *loop, pid_t pid, int64_t started,
+                               xo_process_ended_f ended, void *arg, xo_error_t *err);
 pid_t xo_process_pid(const xo_process_t *process);
 void xo_process_signal(xo_process_t *process, int signum); /* to the process alone */
 void xo_process_kill_group(xo_process_t *process);         /* SIGKILL to its whole group */
 /* Kills the group and waits, if it has not ended; `ended` is not called any more. Takes NULL. */
 void xo_process_destroy(xo_process_t *process);
 
-/* "exit status 3", "signal 9 (Killed)" into text[size]. */
+/* "exit status 3", "signal 9 (Killed)", "it ended" into text[size]. */
 void xo_process_sentence(int status, char *text, size_t size);
 
 #endif

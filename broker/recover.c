@@ -247,8 +247,13 @@ int xo_broker_take_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t
     char why[XO_ERROR_TEXT_BYTES];
     xo_reader_t reader = xo_reader(told);
     xo_type_t type = xo_read_type(&reader);
-    if (type == XO_T_NIL || !entry->member->recovers)
+    if (!entry->member->recovers)
         return 0;
+    if (type == XO_T_NIL) {
+        if (entry->spec == NULL && broker->options.take_over)
+            do_without(broker, entry, "what creates it was lost with its node's last broker");
+        return 0;
+    }
     if (type == XO_T_STR) {
         xo_read_str(&reader, &body);
         snprintf(why, sizeof(why), "%.*s", (int)body.size, body.size ? body.data : "");

@@ -11,6 +11,7 @@
 #define XO_READY_MS 30000 /* a Python interpreter on a slow disk may need many seconds */
 #define XO_STOP_MS 1000   /* contract 15 gives the whole node 2 s */
 
+/* Plain data but for the three texts: runs.c writes the rest down as it is. */
 typedef struct xo_pool_spec {
     char **argv;  /* ends with NULL */
     char **env;   /* "NAME=VALUE", ends with NULL; NULL: none */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "libxo/ctx.h"
+#include "libxo/loop.h"
 
 #define LAYOUT 1 /* of what the registry keeps */
 
@@ -84,12 +85,18 @@ size_t xo_actor_spec_bytes(const xo_actor_spec_t *spec)
 void xo_actor_spec_pack(const xo_actor_spec_t *spec, xo_buf_t *out)
 {
     const char *at = spec->bytes + spec->body_size;
-    xo_pack_array(out, 3);
+    xo_pack_array(out, 4);
     xo_pack_int(out, LAYOUT);
     xo_pack_bin(out, spec->bytes, spec->body_size);
     xo_pack_array(out, (uint32_t)spec->buffer_count);
     for (size_t i = 0; i < spec->buffer_count; at += spec->buffer_sizes[i++])
         xo_pack_bin(out, at, spec->buffer_sizes[i]);
+    const xo_policy_t *policy = &spec->policy;
+    xo_pack_map(out, 5);
+    xo_pack_format(out, "s s s U", "restart", xo_restart_name(policy->restart), "intensity",
+                   (uint64_t)policy->intensity);
+    xo_pack_format(out, "s i s i s i", "period_ms", policy->period_ns / XO_MS, "backoff_ms",
+                   policy->backoff_ns / XO_MS, "backoff_max_ms", policy->backoff_max_ns / XO_MS);
 }
 
 /* The buffers that the reader is in front of, into a message of its own. */
@@ -110,13 +117,28 @@ static xo_msg_t *read_buffers(xo_reader_t *reader)
     return msg;
 }
 
+static int read_policy(xo_reader_t *reader, xo_policy_t *policy)
+{
+    uint32_t count;
+    xo_slice_t key;
+    if (xo_read_map(reader, &count) < 0)
+        return -1;
+    for (; count > 0; count--) {
+        if (xo_read_str(reader, &key) < 0 || xo_policy_set(policy, key, reader, NULL) < 0) {
+            errno = EBADMSG;
+            return -1;
+        }
+    }
+    return 0;
+}
+
 xo_actor_spec_t *xo_actor_spec_unpack(xo_slice_t bytes)
 {
     xo_reader_t reader = xo_reader(bytes);
     uint32_t count;
     int64_t layout;
     xo_slice_t body;
-    if (xo_read_array(&reader, &count) < 0 || count != 3 || xo_read_int(&reader, &layout) < 0 ||
+    if (xo_read_array(&reader, &count) < 0 || count != 4 || xo_read_int(&reader, &layout) < 0 ||
         layout != LAYOUT || xo_read_bin(&reader, &body) < 0) {
         errno = EBADMSG;
         return NULL;
@@ -124,7 +146,11 @@ xo_actor_spec_t *xo_actor_spec_unpack(xo_slice_t bytes)
     xo_msg_t *buffers = read_buffers(&reader);
     xo_actor_spec_t *spec = buffers ? xo_actor_spec_create(body, buffers) : NULL;
     xo_msg_destroy(&buffers);
-    return spec;
+    if (spec == NULL || read_policy(&reader, &spec->policy) == 0)
+        return spec;
+    xo_actor_spec_destroy(spec);
+    errno = EBADMSG;
+    return NULL;
 }
 
 static int add_buffers(const xo_actor_spec_t *spec, xo_msg_t *msg)

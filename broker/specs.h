@@ -16,7 +16,8 @@ typedef struct xo_actor_spec xo_actor_spec_t;
 xo_actor_spec_t *xo_actor_spec_create(xo_slice_t body, const xo_msg_t *from);
 void xo_actor_spec_destroy(xo_actor_spec_t *spec);       /* takes NULL */
 size_t xo_actor_spec_bytes(const xo_actor_spec_t *spec); /* what it takes; NULL: 0 */
-/* As the registry keeps it: a msgpack array of 1 (this layout), the body, and the buffers. */
+/* As the registry keeps it: a msgpack array of 1 (this layout), the body, the buffers, and a map
+ * with the policy. What it remembers of restarts is not kept. */
 void xo_actor_spec_pack(const xo_actor_spec_t *spec, xo_buf_t *out);
 /* The reverse. NULL: EBADMSG, or ENOMEM. */
 xo_actor_spec_t *xo_actor_spec_unpack(xo_slice_t bytes);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "broker/launch.h"
+#include "broker/runs.h"
 #include "broker/supervisor_impl.h"
 
 static void note_reason(xo_member_t *member, xo_fact_t fact, const char *reason)
@@ -29,6 +30,7 @@ void xo_supervisor_tell(xo_supervisor_t *supervisor, xo_member_t *member, xo_fac
                         const char *reason)
 {
     note_reason(member, fact, reason);
+    xo_run_changed(member, fact == XO_FACT_GONE);
     supervisor->events.fact(supervisor, member, fact, reason, supervisor->arg);
 }
 
@@ -119,8 +121,6 @@ void xo_supervisor_mark_down(xo_supervisor_t *supervisor, xo_member_t *member, c
 
 /* ---- starting ---- */
 
-static void launch(xo_run_t *run);
-
 static uint32_t random_bits(void)
 {
     uint32_t bits = 0;
@@ -190,7 +190,17 @@ static xo_end_t kind_of_end(const xo_run_t *run, int status)
     return status == 0 ? XO_END_NORMAL : XO_END_FAILED;
 }
 
-static void on_ended(xo_process_t *process, int status, void *arg)
+void xo_run_ended(xo_run_t *run, xo_end_t end, const char *reason)
+{
+    for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m)) {
+        xo_timer_stop(&m->timer);
+        m->end = end;
+        xo_supervisor_mark_down(m->supervisor, m, reason);
+    }
+    after_end(run, end, reason);
+}
+
+void xo_run_on_ended(xo_process_t *process, int status, void *arg)
 {
     xo_run_t *run = arg;
     xo_supervisor_t *supervisor = run->member->supervisor;
@@ -204,12 +214,7 @@ static void on_ended(xo_process_t *process, int status, void *arg)
     run->cause[0] = 0;
     run->asked_to_die = false;
     supervisor->processes--;
-    for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m)) {
-        xo_timer_stop(&m->timer);
-        m->end = end;
-        xo_supervisor_mark_down(supervisor, m, reason);
-    }
-    after_end(run, end, reason);
+    xo_run_ended(run, end, reason);
     if (!supervisor->stopping)
         xo_supervisor_sweep_later(supervisor, id, generation);
     check_stopped(supervisor);
@@ -231,8 +236,9 @@ static int try_launch(xo_run_t *run, xo_error_t *err)
     xo_supervisor_t *supervisor = run->member->supervisor;
     if (run->spec->output != NULL)
         run->output_start = xo_file_size(run->spec->output);
+    xo_run_save(run); /* it must not run without anybody knowing */
     run->process = xo_launch(supervisor->loop, run->spec, run->member, &supervisor->options,
-                             supervisor->pools->node_id, on_ended, run, err);
+                             supervisor->pools->node_id, xo_run_on_ended, run, err);
     if (run->process == NULL)
         return -1;
     supervisor->processes++;
@@ -241,7 +247,7 @@ static int try_launch(xo_run_t *run, xo_error_t *err)
     return 0;
 }
 
-static void launch(xo_run_t *run)
+void xo_run_launch(xo_run_t *run)
 {
     xo_error_t err;
     if (try_launch(run, &err) < 0)
@@ -297,7 +303,7 @@ static void on_timer(xo_timer_t *timer, void *arg)
         xo_member_kill_because(member, trouble);
         break;
     case XO_POOL_RESTARTING:
-        launch(member->run);
+        xo_run_launch(member->run);
         break;
     case XO_POOL_SUSPECT:
         xo_member_kill_because(member, "its link to the broker was lost");
@@ -370,7 +376,7 @@ int xo_supervisor_start(xo_supervisor_t *supervisor, xo_pool_spec_t **spec, bool
     }
     if (keep) {
         *spec = NULL;
-        launch(run);
+        xo_run_launch(run);
     } else if (try_launch(run, err) < 0) {
         discard(run);
         return -1;

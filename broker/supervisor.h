@@ -42,6 +42,7 @@ typedef struct xo_supervisor_options {
     const char *cluster;
     const char *run_dir; /* $XO_RUN_DIR for the pools */
     const char *broker;  /* the lane endpoint that they dial */
+    const char *dir;     /* where a next broker finds them; NULL: nowhere */
     pid_t owner;         /* whose end they do not survive; 0: nobody's */
     uint32_t heartbeat_ms;
     int64_t hang_ms; /* of pools whose spec says nothing; 0: they are left alone */
@@ -59,6 +60,11 @@ void xo_supervisor_destroy(xo_supervisor_t *supervisor);
 /* `why` NULL: it is ready, or gone, as was wanted; else that did not happen, and why. */
 typedef void (*xo_supervisor_done_f)(xo_member_t *member, const xo_error_t *why, void *arg);
 
+/* Adds the pools that the last broker left in the directory; nothing happens to them yet. */
+void xo_supervisor_find(xo_supervisor_t *supervisor);
+/* Goes on with them: watches those that live, which link by themselves, and does with the others
+ * what their policy says. */
+void xo_supervisor_take_over(xo_supervisor_t *supervisor);
 /* Starts a pool. *spec is taken over when it succeeds. `keep`: its policy holds for the first start
  * too; otherwise a pool that has never been ready goes when its process ends. `done` (may be NULL)
  * is called once, when it is ready or has failed. -1: it could not be started (not if `keep`), the

@@ -5,6 +5,8 @@
  * ends.c         how a process ended, and what it left behind
  * stall.c        what a loop does that stands still
  * waiters.c      those who wait for a pool
+ * runs.c         what a next broker must know
+ * takeover.c     what the last one left
  */
 #ifndef XO_BROKER_SUPERVISOR_IMPL_H
 #define XO_BROKER_SUPERVISOR_IMPL_H
@@ -31,6 +33,8 @@ struct xo_run {
     xo_member_t *member; /* the first of its pools */
     xo_pool_spec_t *spec;
     xo_process_t *process; /* NULL: none now */
+    pid_t left_pid;        /* of the process that the last broker left; 0: none, or taken over */
+    int64_t left_started;  /* xo_proc_started of that */
     xo_policy_state_t history;
     bool keep;
     bool was_ready;                  /* in any generation */
@@ -54,6 +58,13 @@ struct xo_supervisor {
     xo_swept_t *dead; /* whose leavings are to be ended */
     size_t dead_count;
 };
+
+/* Starts its process; what if that fails, its policy says. */
+void xo_run_launch(xo_run_t *run);
+/* Its process is gone: tells it of all its pools, and does what the policy says. The run may be
+ * gone when this returns. */
+void xo_run_ended(xo_run_t *run, xo_end_t end, const char *reason);
+void xo_run_on_ended(xo_process_t *process, int status, void *arg); /* of a run's process */
 
 void xo_supervisor_tell(xo_supervisor_t *supervisor, xo_member_t *member, xo_fact_t fact,
                         const char *reason);

@@ -5,3 +5,5 @@ dist_completion_DATA += \
 dist_xoconf_DATA += \
 	etc/minimal.ini \
 	etc/node.ini
+dist_systemdunit_DATA += \
+	etc/xo-broker.service

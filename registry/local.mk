@@ -11,6 +11,10 @@ registry_libxo_registry_la_SOURCES = \
 	registry/memory.c \
 	registry/private.c \
 	registry/private.h \
+	registry/private_guard.c \
+	registry/private_guard.h \
+	registry/proc.c \
+	registry/proc.h \
 	registry/records.c \
 	registry/records.h \
 	registry/redis-commands.c \

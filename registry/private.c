@@ -2,15 +2,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "registry/private_guard.h"
+#include "registry/proc.h"
 
 #define PROGRAM "redis-server"
 #define FILE_BYTES 107     /* what sun_path holds, and hiredis takes */
@@ -20,7 +23,7 @@ struct xo_private_redis {
     xo_loop_t *loop;
     xo_private_redis_exit_f on_exit;
     void *arg;
-    pid_t pid; /* 0: gone */
+    pid_t pid; /* of its guard, which leads their group; 0: gone */
     int pidfd;
     bool stopping;
     bool told;
@@ -31,6 +34,7 @@ struct xo_private_redis {
     char dir[FILE_BYTES];
     char socket[FILE_BYTES];
     char log[FILE_BYTES];
+    char pid_file[FILE_BYTES];
     char url[3 * FILE_BYTES + 8];
 };
 
@@ -74,57 +78,6 @@ static int find_program(char *path, size_t size, xo_error_t *err)
                                 "XO_REDIS_SERVER, or configure a registry");
 }
 
-/* ---- the child: only async-signal-safe calls from here to execv ---- */
-
-typedef struct launch {
-    const char *program;
-    char *const *argv;
-    const char *log;
-    pid_t parent;
-    int status_fd; /* takes the errno of what failed; closed by a good exec */
-} launch_t;
-
-static void reset_signals(void)
-{
-    sigset_t none;
-    for (int signum = 1; signum < NSIG; signum++)
-        signal(signum, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static int redirect(const char *log)
-{
-    int in = open("/dev/null", O_RDONLY), out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-    if (in < 0 || out < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
-        return -1;
-    return 0;
-}
-
-/* Everything but 0 to 2 and the status pipe; a listener of ours that a child kept would outlive us.
- */
-static void close_others(int keep)
-{
-    if (keep > 3)
-        close_range(3, (unsigned)keep - 1, 0);
-    close_range((unsigned)keep + 1, ~0u, 0);
-}
-
-static void run_child(const launch_t *launch)
-{
-    setpgid(0, 0);
-    reset_signals();
-    if (prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == launch->parent &&
-        redirect(launch->log) == 0) {
-        close_others(launch->status_fd);
-        execv(launch->program, launch->argv);
-    }
-    int errnum = errno ? errno : ESRCH;
-    if (write(launch->status_fd, &errnum, sizeof(errnum)) < 0)
-        _exit(126);
-    _exit(127);
-}
-
 /* ---- starting ---- */
 
 /* Waits for the exec, which takes about a millisecond. 0, or its errno. */
@@ -138,16 +91,15 @@ static int read_status(int fd)
     return n == sizeof(errnum) ? errnum : 0;
 }
 
-static pid_t spawn(launch_t *launch, xo_error_t *err)
+static pid_t spawn(xo_guard_t *guard, xo_error_t *err)
 {
     int fds[2];
     if (pipe2(fds, O_CLOEXEC) < 0)
         return xo_error_set(err, errno, "cannot make a pipe: %s", strerror(errno));
-    launch->status_fd = fds[1];
-    launch->parent = getpid();
+    guard->status_fd = fds[1];
     pid_t pid = fork();
     if (pid == 0)
-        run_child(launch);
+        xoi_guard_run(guard);
     int errnum = errno;
     close(fds[1]);
     if (pid > 0 && (errnum = read_status(fds[0]))) {
@@ -157,10 +109,11 @@ static pid_t spawn(launch_t *launch, xo_error_t *err)
     close(fds[0]);
     if (pid > 0)
         return pid;
-    return xo_error_set(err, errnum, "cannot start %s: %s", launch->program, strerror(errnum));
+    return xo_error_set(err, errnum, "cannot start %s: %s", guard->program, strerror(errnum));
 }
 
-static pid_t spawn_server(xo_private_redis_t *redis, const char *program, xo_error_t *err)
+static pid_t spawn_server(xo_private_redis_t *redis, const char *program,
+                          const xo_private_redis_options_t *options, xo_error_t *err)
 {
     /* clang-format off */
     const char *const argv[] = {
@@ -178,8 +131,16 @@ static pid_t spawn_server(xo_private_redis_t *redis, const char *program, xo_err
         NULL,
     };
     /* clang-format on */
-    launch_t launch = {program, (char *const *)argv, redis->log, 0, -1};
-    return spawn(&launch, err);
+    xo_guard_t guard = {
+        .program = program,
+        .argv = (char *const *)argv,
+        .log = redis->log,
+        .pid_file = redis->pid_file,
+        .run_dir = redis->dir,
+        .owner = options->owner,
+        .orphaned = options->orphaned,
+    };
+    return spawn(&guard, err);
 }
 
 /* ---- its end ---- */
@@ -225,10 +186,11 @@ static void reap(xo_private_redis_t *redis, int options)
     while (rc < 0 && errno == EINTR);
     if (rc == 0 && info.si_pid == 0)
         return;     /* still there */
-    redis->pid = 0; /* ECHILD: somebody else has reaped it */
+    redis->pid = 0; /* ECHILD: it was another's child, or somebody else has reaped it */
     xo_timer_stop(&redis->kill);
     xo_io_stop(&redis->gone);
     unlink(redis->socket);
+    unlink(redis->pid_file);
     describe_exit(redis, pid, &info);
 }
 
@@ -259,7 +221,7 @@ static void on_kill(xo_timer_t *timer, void *arg)
     (void)timer;
     xo_private_redis_t *redis = arg;
     if (redis->pid)
-        kill(redis->pid, SIGKILL);
+        kill(-redis->pid, SIGKILL);
 }
 
 /* ---- life ---- */
@@ -280,6 +242,7 @@ static int name_files(xo_private_redis_t *redis, const char *run_dir, xo_error_t
     snprintf(redis->dir, sizeof(redis->dir), "%s", full);
     snprintf(redis->socket, sizeof(redis->socket), "%.95s/redis.sock", full);
     snprintf(redis->log, sizeof(redis->log), "%.95s/redis.log", full);
+    snprintf(redis->pid_file, sizeof(redis->pid_file), "%.95s/" XO_PRIVATE_REDIS_PID, full);
     return 0;
 }
 
@@ -309,21 +272,34 @@ static int watch(xo_private_redis_t *redis, xo_error_t *err)
     return 0;
 }
 
-static int start(xo_private_redis_t *redis, const char *run_dir, xo_error_t *err)
+static int spawn_new(xo_private_redis_t *redis, const xo_private_redis_options_t *options,
+                     xo_error_t *err)
 {
     char program[4096];
-    if (name_files(redis, run_dir, err) < 0 || find_program(program, sizeof(program), err) < 0)
+    if (find_program(program, sizeof(program), err) < 0)
+        return -1;
+    unlink(redis->socket);
+    redis->pid = spawn_server(redis, program, options, err);
+    if (redis->pid > 0)
+        return 0;
+    redis->pid = 0;
+    return -1;
+}
+
+static int start(xo_private_redis_t *redis, const xo_private_redis_options_t *options,
+                 xo_error_t *err)
+{
+    if (name_files(redis, options->run_dir, err) < 0)
         return -1;
     make_url(redis);
-    unlink(redis->socket);
-    pid_t pid = spawn_server(redis, program, err);
-    if (pid < 0)
+    redis->pid = xo_proc_read(redis->pid_file);
+    if (redis->pid == 0 && spawn_new(redis, options, err) < 0)
         return -1;
-    redis->pid = pid;
     return watch(redis, err);
 }
 
-xo_private_redis_t *xo_private_redis_start(xo_loop_t *loop, const char *run_dir,
+xo_private_redis_t *xo_private_redis_start(xo_loop_t *loop,
+                                           const xo_private_redis_options_t *options,
                                            xo_private_redis_exit_f on_exit, void *arg,
                                            xo_error_t *err)
 {
@@ -337,7 +313,7 @@ xo_private_redis_t *xo_private_redis_start(xo_loop_t *loop, const char *run_dir,
     xo_timer_init(&redis->kill, loop, on_kill, redis);
     xo_defer_init(&redis->tell, loop, tell, redis);
     xo_io_init(&redis->gone, loop, -1, XO_READ, on_gone, redis);
-    if (start(redis, run_dir, err) == 0)
+    if (start(redis, options, err) == 0)
         return redis;
     int saved = errno;
     xo_private_redis_destroy(redis);
@@ -363,8 +339,27 @@ void xo_private_redis_stop(xo_private_redis_t *redis)
     if (redis->stopping)
         return;
     redis->stopping = true;
-    kill(redis->pid, SIGTERM);
+    kill(-redis->pid, SIGTERM);
     xo_timer_start(&redis->kill, KILL_AFTER_MS * XO_MS);
+}
+
+/* waitid(2) waits for our own child only. */
+static bool wait_gone(const xo_private_redis_t *redis, int signum)
+{
+    struct pollfd gone = {.fd = redis->pidfd, .events = POLLIN};
+    int rc;
+    kill(signum == SIGKILL ? -redis->pid : redis->pid, signum);
+    do
+        rc = poll(&gone, 1, KILL_AFTER_MS);
+    while (rc < 0 && errno == EINTR);
+    return rc > 0;
+}
+
+static void kill_and_wait(xo_private_redis_t *redis)
+{
+    if (redis->pidfd < 0 || !wait_gone(redis, XO_GUARD_KILL))
+        wait_gone(redis, SIGKILL);
+    reap(redis, 0);
 }
 
 void xo_private_redis_destroy(xo_private_redis_t *redis)
@@ -372,10 +367,8 @@ void xo_private_redis_destroy(xo_private_redis_t *redis)
     if (!redis)
         return;
     int saved = errno;
-    if (redis->pid) {
-        kill(redis->pid, SIGKILL);
-        reap(redis, 0);
-    }
+    if (redis->pid)
+        kill_and_wait(redis);
     xo_io_stop(&redis->gone);
     xo_timer_stop(&redis->kill);
     xo_defer_stop(&redis->tell);
@@ -385,6 +378,8 @@ void xo_private_redis_destroy(xo_private_redis_t *redis)
         unlink(redis->socket);
     if (redis->log[0])
         unlink(redis->log);
+    if (redis->pid_file[0])
+        unlink(redis->pid_file);
     free(redis);
     errno = saved;
 }

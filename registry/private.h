@@ -1,8 +1,9 @@
 /* private.h - a redis-server of one's own, on a unix socket in a run directory: what a broker uses
  * when no registry is configured.
  *
- * Nothing is kept on disk. The server dies with the thread that started it, however that ends, and
- * is in a process group of its own, so that a terminal's ^C does not reach it first.
+ * Nothing is kept on disk. The server outlives the process that started it, which another one can
+ * then replace, but not the node's owner (registry/private_guard.h). It is in a process group of
+ * its own, so that a terminal's ^C does not reach it first.
  */
 #ifndef XO_REGISTRY_PRIVATE_H
 #define XO_REGISTRY_PRIVATE_H
@@ -18,11 +19,23 @@ typedef struct xo_private_redis xo_private_redis_t;
 typedef void (*xo_private_redis_exit_f)(xo_private_redis_t *redis, const xo_error_t *why,
                                         void *arg);
 
+#define XO_PRIVATE_REDIS_PID "redis.pid" /* a file in run_dir: registry/proc.h */
+
+typedef struct xo_private_redis_options {
+    const char *run_dir;
+    pid_t owner; /* the server ends, at the latest, soon after this process; 0: nobody's */
+    /* Called in another process, a fork of this one, when that happened without
+     * xo_private_redis_destroy: there is nobody else to clean up. May be NULL. */
+    void (*orphaned)(const char *run_dir);
+} xo_private_redis_options_t;
+
 /* Starts redis-server ($XO_REDIS_SERVER, else the one in PATH) with its socket and log in
- * `run_dir`, which is the caller's and must be 0700. Returns at once; xo_registry_open on the URL
+ * `run_dir`, which is the caller's and must be 0700, or takes over the one that another process has
+ * started there, which has all that it had. Returns at once; xo_registry_open on the URL
  * goes on trying until the server answers. ENOENT: no such program (the caller takes "memory:" and
  * says so); ENAMETOOLONG: run_dir. */
-xo_private_redis_t *xo_private_redis_start(xo_loop_t *loop, const char *run_dir,
+xo_private_redis_t *xo_private_redis_start(xo_loop_t *loop,
+                                           const xo_private_redis_options_t *options,
                                            xo_private_redis_exit_f on_exit, void *arg,
                                            xo_error_t *err);
 const char *xo_private_redis_url(const xo_private_redis_t *redis); /* "unix:///..." */

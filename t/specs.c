@@ -60,13 +60,15 @@ static void the_registry_keeps_it(void **unused)
     assert_true(xo_slice_eq(xo_msg_body(msg), BODY));
     assert_int_equal(xo_msg_buffer_count(msg), 3);
     assert_true(xo_slice_eq_str(xo_msg_buffer(msg, 2), "third"));
+    assert_int_equal(xo_actor_spec_policy(read)->restart, xo_actor_spec_policy(spec)->restart);
+    assert_int_equal(xo_actor_spec_policy(read)->period_ns, xo_actor_spec_policy(spec)->period_ns);
     xo_msg_destroy(&msg);
     xo_actor_spec_destroy(read);
     for (size_t size = 0; size < bytes.size; size++) { /* what somebody has cut short */
         assert_null(xo_actor_spec_unpack(xo_slice(bytes.data, size)));
         assert_int_equal(errno, EBADMSG);
     }
-    assert_null(xo_actor_spec_unpack(xo_slice("\x93\x02\xc4\x00\x90", 5))); /* another layout */
+    assert_null(xo_actor_spec_unpack(xo_slice("\x94\x02\xc4\x00\x90\x80", 6))); /* another layout */
     xo_actor_spec_destroy(spec);
     xo_buf_free(&bytes);
 }

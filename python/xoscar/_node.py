@@ -4,14 +4,17 @@ The broker starts the sub pools and is gone when this process is, however that e
 """
 import os
 import subprocess
+import time
 
 import _xo
 
 _READY_S = 20  # a broker that has not said that it listens by then is given up
 _STOP_S = 5  # a broker that has not stopped by then is killed
-_ORPHAN_S = 5  # the same for a pool whose broker was killed
 _EXIT_S = 3  # the same while the interpreter exits
-_CLEAN_UP_TRIES = 10
+# A broker that is killed more often is not started again: the limits of a pool (broker/policy.h).
+_INTENSITY = 5
+_PERIOD_S = 60
+_BACKOFF_S = 0.02
 
 pools = set()  # the MainActorPools that have not been stopped
 
@@ -87,104 +90,141 @@ async def wait_process(process, timeout):
     return True
 
 
-def _orphans(endpoint):
-    """pid -> descriptor of the processes that the broker with this endpoint had started."""
-    mine = b"XO_BROKER=" + os.fsencode(endpoint)
-    parents, fds = {}, {}
-    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                if mine not in file.read().split(b"\0"):
-                    continue
-            fds[pid] = os.pidfd_open(pid)
-            with open(f"/proc/{pid}/stat", "rb") as file:
-                parents[pid] = int(file.read().rpartition(b")")[2].split()[1])
-        except OSError:  # it has ended meanwhile, or is another user's
-            continue
-    inherited = [pid for pid in fds if parents.get(pid) in (None, os.getpid(), *fds)]
-    for pid in inherited:  # not a pool but what a pool, or this process, has started
-        os.close(fds.pop(pid))
-    return fds
-
-
-async def _end_orphans(endpoint):
-    """Ends the pools of a broker that was killed, in order; by force if that takes too long."""
-    import signal
-
-    for fd in _orphans(endpoint).values():
-        try:
-            signal.pidfd_send_signal(fd, signal.SIGTERM)
-            if not await _wait_pidfd(fd, _ORPHAN_S):
-                signal.pidfd_send_signal(fd, signal.SIGKILL)
-                await _wait_pidfd(fd, None)
-        except ProcessLookupError:
-            pass
-        finally:
-            os.close(fd)
-
-
 class Broker:
-    """The process of a node's broker."""
+    """The process of a node's broker, and the one that takes over should that be killed."""
 
     def __init__(self, process, endpoint):
         self.process = process
         self.endpoint = endpoint  # of its lane, what pools join
+        self._watched = None  # a descriptor of the process
+        self._restarts = []  # when; those of the last _PERIOD_S
+        self._restarting = None  # the task
+
+    def watch(self):
+        """From now on it is started again when it is killed."""
+        import asyncio
+
+        self._watched = os.pidfd_open(self.process.pid)
+        asyncio.get_running_loop().add_reader(self._watched, self._ended)
+
+    def _unwatch(self):
+        import asyncio
+
+        if self._watched is not None:
+            asyncio.get_running_loop().remove_reader(self._watched)
+            os.close(self._watched)
+            self._watched = None
+
+    def _ended(self):
+        import asyncio
+
+        self._unwatch()
+        if self.process.wait() != 0:  # else somebody has stopped the node
+            self._restarting = asyncio.get_running_loop().create_task(self._restart())
+
+    async def _restart(self):
+        import asyncio
+        import logging
+
+        log = logging.getLogger("xoscar")
+        while True:
+            status = self.process.returncode
+            log.warning("xo-broker ended (status %d), another one takes over", status)
+            delay = self._backoff()
+            if delay is None:
+                log.error("xo-broker is not started again: it ended %d times within %d s",
+                          _INTENSITY + 1, _PERIOD_S)
+                return
+            await asyncio.sleep(delay)
+            try:
+                self.process = await self._take_over()
+            except (RuntimeError, OSError) as error:
+                log.error("%s", error)
+                continue
+            self.watch()
+            return
+
+    def _backoff(self):
+        """Seconds to wait, as for pools: none at first, then ever more. None: it is given up."""
+        now = time.monotonic()
+        self._restarts = [when for when in self._restarts if now - when < _PERIOD_S]
+        count = len(self._restarts)
+        if count >= _INTENSITY:
+            return None
+        self._restarts.append(now)
+        return 0 if count == 0 else _BACKOFF_S * 2 ** (count - 1)
+
+    async def _take_over(self):
+        node = os.path.basename(os.path.dirname(self.endpoint))
+        return (await start_broker("--adopt", node.partition("-")[2])).process
 
     async def stop(self):
         """Ends it and with it the node's sub pools, in order; by force if that takes too long."""
+        import asyncio
+
+        self._unwatch()
+        if self._restarting is not None:
+            self._restarting.cancel()
+            await asyncio.wait([self._restarting])
         if self.process.poll() is None:
             self.process.terminate()
         if not await wait_process(self.process, _STOP_S):
             self.process.kill()
             await wait_process(self.process, None)
-        if self.process.returncode != 0 and self.endpoint:
-            await _end_orphans(self.endpoint)
-        self._clean_up()
+        if self.process.returncode != 0 and self.endpoint and os.path.exists(self._directory()):
+            await self._end_the_rest()
+
+    async def _end_the_rest(self):
+        """What a broker that was killed has left, another one that takes over can stop."""
+        import logging
+
+        try:
+            self.process = await self._take_over()
+        except (RuntimeError, OSError) as error:
+            log = logging.getLogger("xoscar")
+            log.error("what xo-broker left goes on until this process ends: %s", error)
+            return
+        self.process.terminate()
+        await wait_process(self.process, None)
 
     def forget(self):
         """In the child of a fork, whose process it is not."""
         self.process.returncode = 0  # or Popen complains that it still runs
+        if self._watched is not None:
+            os.close(self._watched)
+            self._watched = None
 
     def stop_now(self):
         """The same without a loop, while the interpreter exits."""
-        self.process.terminate()
+        if self.process.poll() is None:
+            self.process.terminate()
         try:
             self.process.wait(_EXIT_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait()
-        self._clean_up()
+            self.process.wait()  # what is left, those who watch this process end
 
-    def _clean_up(self):
-        """Removes the node's directory, which a broker that was killed leaves. Its redis-server,
-        which ends with it, may still write there."""
-        if not self.endpoint:
-            return
-        directory = os.path.dirname(self.endpoint[len("ipc://") :])
-        for _ in range(_CLEAN_UP_TRIES):
-            if not os.path.exists(directory):
-                break
-            import shutil
-
-            shutil.rmtree(directory, ignore_errors=True)
+    def _directory(self):
+        return os.path.dirname(self.endpoint[len("ipc://") :])
 
 
-def _spawn(write_fd):
+def _spawn(write_fd, options):
+    owner = ["--owner", str(os.getpid()), "--ready-fd", str(write_fd)]
     # A session of its own: Ctrl-C is for this process, which then stops the node in order.
     return subprocess.Popen(
-        [find_program("xo-broker"), "--owner", str(os.getpid()), "--ready-fd", str(write_fd)],
+        [find_program("xo-broker"), *owner, *options],
         stdin=subprocess.DEVNULL,
         pass_fds=(write_fd,),
         start_new_session=True,
     )
 
 
-async def start_broker():
+async def start_broker(*options):
     """Starts a broker and waits until it listens."""
     read_fd, write_fd = os.pipe()
     try:
         try:
-            process = _spawn(write_fd)
+            process = _spawn(write_fd, options)
         finally:
             os.close(write_fd)
         broker = Broker(process, None)

@@ -96,6 +96,7 @@ class MainActorPool:
         import asyncio
 
         self._broker = await _node.start_broker()
+        self._broker.watch()
         self._pool = _xo.Pool(
             self._told_to_stop,
             address=self._plan.addresses[0],

@@ -1,0 +1,173 @@
+/* reload.c - what the registry knows of this node's actors, for a broker that takes over from one
+ * that was killed: which there are, and what creates them again.
+ *
+ * It is read before anybody is let in. Then the pools name their actors, as after each lost link,
+ * and what they do not name is dropped as ever.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/broker_impl.h"
+
+#define COMPONENT "recovery"
+#define ASKED_MAX 64 /* specs on their way: each may have 16 MiB */
+
+typedef struct xo_reload {
+    xo_broker_t *broker;
+    void (*done)(xo_broker_t *broker);
+    xo_member_t *member; /* the next spec to ask for is of its entry `entry` */
+    xo_actor_entry_t *entry;
+    size_t asked;
+    size_t specs;
+} xo_reload_t;
+
+/* ---- records ---- */
+
+static xo_member_t *find_pool(const xo_broker_t *broker, const char *id)
+{
+    uint64_t pool;
+    const char *at = strrchr(id, '@');
+    if (at == NULL || xo_id_parse(xo_slice_str(at + 1), &pool) < 0)
+        return NULL;
+    return xo_pools_find(&broker->pools, pool);
+}
+
+static xo_actor_entry_t *find_entry(const xo_broker_t *broker, const char *id)
+{
+    char uid[XO_UID_BYTES_MAX];
+    size_t size;
+    xo_member_t *member = find_pool(broker, id);
+    if (member == NULL || xo_registry_actor_uid(id, uid, sizeof(uid), &size) < 0)
+        return NULL;
+    return xo_directory_get(&broker->directory, member, xo_slice(uid, size));
+}
+
+static void set_state(xo_actor_entry_t *entry, const xo_record_t *record)
+{
+    xo_slice_t state = xo_rec_find(record, "state");
+    xo_slice_t reason = xo_rec_find(record, "reason");
+    if (xo_slice_eq_str(state, xo_actor_state_name(XO_ACTOR_RECOVERING)))
+        entry->state = XO_ACTOR_RECOVERING;
+    if (!xo_slice_eq_str(state, xo_actor_state_name(XO_ACTOR_FAILED)))
+        return;
+    char *text = strndup(reason.size > 0 ? reason.data : "", reason.size);
+    xo_directory_set_failed(entry, text != NULL ? text : "");
+    free(text);
+}
+
+static void add_actor(xo_broker_t *broker, const xo_record_t *record)
+{
+    char uid[XO_UID_BYTES_MAX], number[24] = "";
+    size_t size;
+    xo_slice_t incarnation = xo_rec_find(record, "incarnation");
+    xo_member_t *member = find_pool(broker, record->id);
+    if (member == NULL || xo_registry_actor_uid(record->id, uid, sizeof(uid), &size) < 0)
+        return;
+    if (incarnation.size > 0 && incarnation.size < sizeof(number))
+        memcpy(number, incarnation.data, incarnation.size);
+    xo_actor_entry_t *entry =
+        xo_directory_put(&broker->directory, member, xo_slice(uid, size),
+                         strtoull(number, NULL, 10), xo_rec_find(record, "class"), false);
+    if (entry != NULL)
+        set_state(entry, record);
+}
+
+/* ---- specs ---- */
+
+static void ask_more(xo_reload_t *reload);
+
+static void finish(xo_reload_t *reload)
+{
+    xo_broker_t *broker = reload->broker;
+    xo_log(broker->options.log, XO_LOG_INFO, COMPONENT,
+           "the registry knows %zu actors of this node's pools, %zu can be created again",
+           broker->directory.count, reload->specs);
+    void (*done)(xo_broker_t * broker) = reload->done;
+    free(reload);
+    done(broker);
+}
+
+static void on_spec(int errnum, const char *text, const xo_record_t *records, size_t count,
+                    void *arg)
+{
+    xo_reload_t *reload = arg;
+    if (errnum == ECANCELED) { /* the broker ends */
+        if (--reload->asked == 0)
+            free(reload);
+        return;
+    }
+    xo_broker_t *broker = reload->broker;
+    xo_actor_entry_t *entry = count == 1 ? find_entry(broker, records[0].id) : NULL;
+    xo_actor_spec_t *spec =
+        entry != NULL ? xo_actor_spec_unpack(xo_rec_find(&records[0], "spec")) : NULL;
+    if (spec != NULL) {
+        xo_directory_set_spec(entry, spec);
+        reload->specs++;
+    } else if (errnum != ENOENT) {
+        xo_log(broker->options.log, XO_LOG_ERROR, COMPONENT,
+               "what creates an actor again could not be read: %s", text);
+    }
+    reload->asked--;
+    ask_more(reload);
+}
+
+/* The next actor of a pool that recovers. NULL: there is none. */
+static xo_actor_entry_t *next_entry(xo_reload_t *reload)
+{
+    while (reload->entry == NULL && reload->member != NULL) {
+        reload->entry = reload->member->recovers ? reload->member->entries : NULL;
+        reload->member = xo_pools_next(reload->member);
+    }
+    xo_actor_entry_t *entry = reload->entry;
+    if (entry != NULL)
+        reload->entry = entry->next;
+    return entry;
+}
+
+static void ask(xo_reload_t *reload, const xo_actor_entry_t *entry)
+{
+    char id[XO_RECORD_ID_BYTES], pool[XO_ID_TEXT_BYTES];
+    xo_id_format(entry->member->id, pool);
+    if (xo_registry_actor_id(xo_actor_entry_uid(entry), pool, id, sizeof(id)) < 0)
+        return;
+    reload->asked++;
+    xo_registry_get_spec(xo_publish_registry(reload->broker->publish), id, on_spec, reload);
+}
+
+static void ask_more(xo_reload_t *reload)
+{
+    const xo_actor_entry_t *entry = NULL;
+    while (reload->asked < ASKED_MAX && (entry = next_entry(reload)) != NULL)
+        ask(reload, entry);
+    if (reload->asked == 0)
+        finish(reload);
+}
+
+static void on_actors(int errnum, const char *text, const xo_record_t *records, size_t count,
+                      void *arg)
+{
+    xo_reload_t *reload = arg;
+    xo_broker_t *broker = reload->broker;
+    if (errnum == ECANCELED) {
+        free(reload);
+        return;
+    }
+    if (errnum != 0)
+        xo_log(broker->options.log, XO_LOG_ERROR, COMPONENT,
+               "which actors there were is not known, so they will not be created again: %s", text);
+    for (size_t i = 0; errnum == 0 && i < count; i++)
+        add_actor(broker, &records[i]);
+    reload->member = xo_pools_first(&broker->pools);
+    ask_more(reload);
+}
+
+int xo_broker_reload(xo_broker_t *broker, void (*done)(xo_broker_t *broker), xo_error_t *err)
+{
+    xo_reload_t *reload = calloc(1, sizeof(*reload));
+    if (reload == NULL)
+        return xo_error_set(err, ENOMEM, "out of memory");
+    *reload = (xo_reload_t){.broker = broker, .done = done};
+    xo_registry_list(xo_publish_registry(broker->publish), XO_REG_ACTOR, on_actors, reload);
+    return 0;
+}

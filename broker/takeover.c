@@ -1,0 +1,52 @@
+/* takeover.c - the processes that the node's last broker had started.
+ */
+#include "broker/runs.h"
+
+static void go_on(xo_member_t *member)
+{
+    member->pid = xo_process_pid(member->run->process);
+    if (member->state == XO_POOL_STARTING) {
+        xo_timer_start(&member->timer, member->run->spec->ready_ms * XO_MS);
+        return;
+    }
+    xo_member_set_state(member, XO_POOL_SUSPECT); /* without a limit: it may be busy */
+    xo_supervisor_tell(member->supervisor, member, XO_FACT_STATE, "its broker was started again");
+}
+
+static void take_over(xo_run_t *run)
+{
+    xo_supervisor_t *supervisor = run->member->supervisor;
+    pid_t pid = run->left_pid;
+    run->left_pid = 0;
+    if (run->member->state == XO_POOL_FAILED)
+        return;
+    if (pid > 0)
+        run->process =
+            xo_process_adopt(supervisor->loop, pid, run->left_started, xo_run_on_ended, run, NULL);
+    supervisor->processes += run->process != NULL;
+    if (run->process == NULL && pid > 0)
+        xo_run_ended(run, XO_END_FAILED, "it ended while the node had no broker");
+    else if (run->process == NULL)
+        xo_run_launch(run);
+    else if (run->member->state == XO_POOL_STOPPING)
+        xo_supervisor_stop_pool(supervisor, run->member, XO_STOP_MS, NULL, NULL);
+    else
+        for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m))
+            go_on(m);
+}
+
+void xo_supervisor_find(xo_supervisor_t *supervisor)
+{
+    xo_runs_load(supervisor);
+}
+
+void xo_supervisor_take_over(xo_supervisor_t *supervisor)
+{
+    for (xo_member_t *m = xo_pools_first(supervisor->pools), *next; m != NULL; m = next) {
+        next = xo_pools_next(m);
+        while (next != NULL && !xo_member_leads(next)) /* they may go with it */
+            next = xo_pools_next(next);
+        if (xo_member_leads(m))
+            take_over(m->run);
+    }
+}

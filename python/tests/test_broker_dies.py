@@ -1,0 +1,188 @@
+"""What a broker that is killed takes with it: nothing. The process of its node starts another."""
+
+import asyncio
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import xoscar as xo
+from xoscar import _node
+from actors import DEADLINE_S, Echo, children, node_files
+
+
+class Counter(Echo):
+    """Has a state, and remembers what it was made of."""
+
+    def __init__(self, made_of):
+        super().__init__()
+        self.made_of = made_of
+        self.count = 0
+
+    def add(self):
+        self.count += 1
+        return self.count
+
+    def told(self):
+        return self.made_of
+
+
+async def make(n_process=2, **options):
+    return await xo.create_actor_pool("127.0.0.1", n_process=n_process, **options)
+
+
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0.01)
+
+
+def kill_broker(pool):
+    os.kill(pool._broker.process.pid, signal.SIGKILL)
+
+
+def broker(pool):
+    return xo.ActorRef(pool.external_address, "xo.broker")
+
+
+async def ask(pool, method, *args):
+    """The broker's answer, from whichever broker it is that gives one."""
+    while True:
+        try:
+            return await getattr(broker(pool), method)(*args)
+        except xo.ServerClosed:
+            await asyncio.sleep(0.01)
+
+
+async def all_ready(pool):
+    """Waits until all pools are. Returns their records."""
+    while True:
+        records = await ask(pool, "pools")
+        if [r["state"] for r in records] == ["ready"] * (len(pool.sub_processes) + 1):
+            return records
+        await asyncio.sleep(0.01)
+
+
+async def taken_over(pool, before):
+    """Waits until another broker has all pools. Returns their records."""
+    await until(lambda: pool._broker.process.pid != before)
+    return await all_ready(pool)
+
+
+async def test_all_goes_on():
+    async with await make() as pool:
+        first, second = pool.sub_processes
+        one = await xo.create_actor(Counter, [1], uid="one", address=first)
+        two = await xo.create_actor(Counter, [2], uid="two", address=second)
+        before = {r["id"]: (r["pid"], r["generation"]) for r in await ask(pool, "pools")}
+        pid = pool._broker.process.pid
+        assert await one.add() == 1
+        kill_broker(pool)
+        assert await one.add() == 2 and await two.add() == 1  # whether there is a broker or not
+        records = await taken_over(pool, pid)
+        assert {r["id"]: (r["pid"], r["generation"]) for r in records} == before
+        assert await one.add() == 3
+        assert {r["uid"] for r in await ask(pool, "actors")} >= {"one", "two"}
+        assert await (await xo.actor_ref(first, "one")).add() == 4
+        three = await xo.create_actor(Counter, [3], uid="three", address=second)
+        assert await three.add() == 1
+        events = await ask(pool, "events", "0", 1000)
+        (event,) = [event for event in events if event["type"] == "broker.restarted"]
+        assert event["pid"] == pool._broker.process.pid
+        assert "2 pools" in event["reason"]
+    assert node_files() == []
+
+
+async def test_actors_come_back_though_another_broker_had_their_specs():
+    async with await make(1, auto_recover="actor") as pool:
+        ((address, process),) = pool.sub_processes.items()
+        uids = [f"c{i}" for i in range(20)]
+        refs = [await xo.create_actor(Counter, [uid], uid=uid, address=address) for uid in uids]
+        pool_id = next(r["id"] for r in await ask(pool, "pools") if r["address"] == address)
+        await until_saved(pool, [f"{uid}@{pool_id}" for uid in uids])
+        pid = pool._broker.process.pid
+        kill_broker(pool)
+        await taken_over(pool, pid)
+        process.kill()
+        with pytest.raises(xo.ServerClosed):
+            while True:
+                await refs[0].add()
+        await all_ready(pool)
+        assert [await ref.told() for ref in refs] == [[uid] for uid in uids]
+
+
+async def until_saved(pool, ids):
+    socket = os.path.join(pool._broker._directory(), "redis.sock")
+    keys = [f"xo:{{default}}:spec:{id}" for id in ids]
+
+    def saved():
+        argv = ["redis-cli", "-s", socket, "exists", *keys]
+        return int(subprocess.run(argv, capture_output=True, check=True).stdout) == len(keys)
+
+    await until(saved)
+
+
+async def test_a_broker_that_keeps_dying_is_given_up(monkeypatch, caplog):
+    monkeypatch.setattr(_node, "_INTENSITY", 1)
+    before = children()
+    async with await make(1) as pool:
+        (address,) = pool.sub_processes
+        ref = await xo.create_actor(Counter, None, address=address)
+        pid = pool._broker.process.pid
+        kill_broker(pool)
+        await taken_over(pool, pid)
+        kill_broker(pool)
+        await until(lambda: [r for r in caplog.records if "not started again" in r.getMessage()])
+        assert await ref.add() == 1  # calls go on all the same
+    assert node_files() == [] and children() == before
+
+
+async def test_a_pool_may_be_stopped_whenever_its_broker_dies():
+    before = children()
+    for delay in (0, 0.01, 0.03, 0.1):
+        pool = await make(1)
+        kill_broker(pool)
+        await asyncio.sleep(delay)
+        await pool.stop()
+        assert node_files() == [] and children() == before
+
+
+SCRIPT = """
+    import asyncio, os, signal, time
+    import xoscar as xo
+
+    async def main():
+        pool = await xo.create_actor_pool("127.0.0.1", n_process=2)
+        first = pool._broker.process.pid
+        os.kill(first, signal.SIGKILL)
+        RESTARTED
+        pids = [process.pid for process in pool.sub_processes.values()]
+        print(*pids, flush=True)
+        time.sleep(600)
+
+    asyncio.run(main())
+"""
+
+RESTARTED = """while pool._broker.process.pid == first:
+            await asyncio.sleep(0.01)"""
+
+
+@pytest.mark.parametrize("restarted", ["pass", RESTARTED], ids=["without", "with"])
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGABRT])
+def test_nothing_is_left_when_the_owner_dies_too(tmp_path, restarted, signum):
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT.replace("RESTARTED", restarted)))
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    watched = [os.pidfd_open(int(word)) for word in process.stdout.readline().split()]
+    assert len(watched) == 2
+    process.send_signal(signum)
+    process.wait()
+    process.stdout.close()
+    for fd in watched:
+        assert select.select([fd], [], [], DEADLINE_S)[0] == [fd]
+        os.close(fd)
+    while node_files():
+        pass

@@ -1,0 +1,65 @@
+#include "registry/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define STATE_FIELD 3
+#define STARTED_FIELD 22
+
+/* The file's beginning. -1: it cannot be read. */
+static ssize_t read_file(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
+    if (fd >= 0)
+        close(fd);
+    text[got > 0 ? got : 0] = 0;
+    return got;
+}
+
+/* From the blank before the state, which follows the name in parentheses. NULL: there is none. */
+static const char *skip_fields(const char *at, int count)
+{
+    for (; at != NULL && count > 0; count--)
+        at = strchr(at + 1, ' ');
+    return at;
+}
+
+int64_t xo_proc_started(pid_t pid)
+{
+    char path[64], text[1024];
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    if (pid <= 0 || read_file(path, text, sizeof(text)) <= 0)
+        return 0;
+    const char *state = strrchr(text, ')');
+    if (state == NULL || strncmp(state, ") Z", 3) == 0 || strncmp(state, ") X", 3) == 0)
+        return 0;
+    const char *started = skip_fields(state + 1, STARTED_FIELD - STATE_FIELD);
+    return started != NULL ? strtoll(started, NULL, 10) : 0;
+}
+
+int xo_proc_write(const char *path, pid_t pid)
+{
+    char text[64];
+    int size = snprintf(text, sizeof(text), "%d %lld\n", (int)pid, (long long)xo_proc_started(pid));
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -1;
+    ssize_t written = write(fd, text, (size_t)size);
+    close(fd);
+    return written == size ? 0 : -1;
+}
+
+pid_t xo_proc_read(const char *path)
+{
+    char text[64], *end;
+    if (read_file(path, text, sizeof(text)) <= 0)
+        return 0;
+    long pid = strtol(text, &end, 10);
+    int64_t started = strtoll(end, NULL, 10);
+    return started > 0 && xo_proc_started((pid_t)pid) == started ? (pid_t)pid : 0;
+}

@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""A broker that is killed takes nothing with it, and the next one takes over (contract 14)."""
+
+import os
+import signal
+import sys
+
+sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
+from brokers import FAKE_POOL, STOP_S, Node, run, seconds_until, until  # noqa: E402
+
+POOLS = (f"[pool work]\ncommand = {FAKE_POOL} faithful child actor=alice\n"
+         "count = 2\nrecover = actors\nlabel = work\n")
+SAME = ("id", "index", "address", "label", "pid", "generation", "restarts", "started")
+
+
+def same(pools):
+    return {pool["id"]: [pool[key] for key in SAME] for pool in pools}
+
+
+def kill(node):
+    node.process.kill()
+    node.process.wait()
+
+
+def actors(node):
+    return sorted((actor["uid"], actor["pool"], actor["incarnation"], actor["state"])
+                  for actor in node.call("actors"))
+
+
+def taken_over(place):
+    """the next broker has the same node, pools, actors and registry"""
+    node = Node(place, config=POOLS)
+    before = same(node.wait_pools(2))
+    until(lambda: len(actors(node)) == 2, "the actors")
+    known = actors(node)
+    node.wait_registry()
+    old = node.events("node.up")
+    kill(node)
+    assert len(place.processes()) == 2 * 2 + 2, place.processes()
+    again = Node(place, config=POOLS)
+    assert again.directory == node.directory
+    assert same(again.wait_pools(2)) == before
+    assert actors(again) == known
+    again.wait_registry()
+    assert again.events("node.up") == old, "the stream of events was lost"
+    restarted = again.events("broker.restarted")
+    assert len(restarted) == 1 and "2 pools" in restarted[0]["reason"], restarted
+    assert restarted[0]["pid"] == again.process.pid
+    assert os.path.realpath(os.path.join(os.path.dirname(again.directory), "default")) \
+        == again.directory
+    assert again.stop()[0] == 0
+    place.assert_clean()
+
+
+def supervised(place):
+    """it goes on restarting and stopping them, and has their specs"""
+    kill(Node(place, config=POOLS))
+    node = Node(place, config=POOLS)
+    one, two = node.wait_pools(2)
+    os.kill(one["pid"], signal.SIGKILL)
+    until(lambda: [p for p in node.pools("ready") if p["id"] == one["id"] and p["generation"] == 2],
+          "the pool to be there again")
+    down = until(lambda: node.events("pool.down"), "the event")
+    assert down[0]["reason"] == "it ended", down
+    until(lambda: len(actors(node)) == 2 and {a[3] for a in actors(node)} == {"running"},
+          "its actor to be there again")
+    node.call("pool.stop", two["address"])
+    assert len(node.pools()) == 1
+    assert node.stop()[0] == 0
+    place.assert_clean()
+
+
+def died_meanwhile(place):
+    """a pool that died while there was no broker is started again, with its actors"""
+    node = Node(place, config=POOLS)
+    pools = node.wait_pools(2)
+    specs = [f"xo:{{default}}:spec:alice@{pool['id']}" for pool in pools]
+    until(lambda: all(node.redis("exists", spec) == ["1"] for spec in specs), "the specs")
+    kill(node)
+    os.kill(pools[0]["pid"], signal.SIGKILL)
+    until(lambda: pools[0]["pid"] not in place.processes(), "the pool to be gone")
+    node = Node(place, config=POOLS)
+    until(lambda: {p["id"] for p in node.pools("ready")} == {p["id"] for p in pools}, "both")
+    again = next(pool for pool in node.pools() if pool["id"] == pools[0]["id"])
+    assert again["generation"] == 2 and again["address"] == pools[0]["address"], again
+    until(lambda: len(actors(node)) == 2 and {a[3] for a in actors(node)} == {"running"},
+          "its actor to be there again")
+    assert any("no broker" in event["reason"] for event in node.events("pool.down"))
+    assert node.stop()[0] == 0
+    place.assert_clean()
+
+
+def all_died(place):
+    """a node of which nothing lives is not taken over: the next one begins anew"""
+    node = Node(place, config=POOLS)
+    node.wait_pools(2)
+    node.wait_registry()
+    kill(node)
+    for pid in place.processes():
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not place.processes(), "all to be gone")
+    again = Node(place, config=POOLS)
+    assert again.directory != node.directory and not os.path.exists(node.directory)
+    assert {pool["generation"] for pool in again.wait_pools(2)} == {1}
+    assert again.stop()[0] == 0
+    place.assert_clean()
+
+
+def another_configuration(place):
+    """a broker of another configuration leaves it alone"""
+    node = Node(place, config=POOLS)
+    before = same(node.wait_pools(2))
+    kill(node)
+    other = Node(place)
+    assert other.directory != node.directory and other.pools() == []
+    assert other.stop()[0] == 0
+    again = Node(place, config=POOLS)
+    assert again.directory == node.directory and same(again.wait_pools(2)) == before
+    assert again.stop()[0] == 0
+    place.assert_clean()
+
+
+def many_times(place):
+    """however often it dies"""
+    node = Node(place, config=POOLS)
+    before = same(node.wait_pools(2))
+    for _ in range(5):
+        kill(node)
+        node = Node(place, config=POOLS)
+    assert same(node.wait_pools(2)) == before
+    until(lambda: len(actors(node)) == 2, "the actors")
+    assert node.stop()[0] == 0
+    place.assert_clean()
+
+
+def owned(place):
+    """an owner's node is taken over by its id, and goes with the owner all the same"""
+    owner = place.other("sleep", "600")
+    node = Node(place, "--owner", str(owner.pid), config=POOLS)
+    before = same(node.wait_pools(2))
+    name = os.path.basename(node.directory)[2:]
+    kill(node)
+    another = Node(place, "--owner", str(owner.pid))
+    assert another.directory != node.directory
+    again = Node(place, "--owner", str(owner.pid), "--adopt", name)
+    assert same(again.wait_pools(2)) == before
+    owner.kill()
+    owner.wait()
+    assert seconds_until(lambda: not place.processes(), "all to be gone") < STOP_S
+    place.assert_clean()
+
+
+def nobody_is_left(place):
+    """when the owner dies while there is no broker, nothing is left either"""
+    owner = place.other("sleep", "600")
+    node = Node(place, "--owner", str(owner.pid), config=POOLS)
+    node.wait_pools(2)
+    node.wait_registry()
+    kill(node)
+    owner.kill()
+    owner.wait()
+    until(lambda: not place.processes(), "all to be gone")
+    until(lambda: not place.files(), f"files to be gone: {place.files()}")
+
+
+def stopped_at_once(place):
+    """a broker that is told to stop while it takes over stops what it has found"""
+    node = Node(place, config=POOLS)
+    node.wait_pools(2)
+    kill(node)
+    again = Node(place, config=POOLS)
+    assert again.stop()[0] == 0
+    place.assert_clean()
+
+
+def not_there(place):
+    """--adopt of what cannot be taken over is an error that says so"""
+    node = Node(place, config=POOLS)
+    name = os.path.basename(node.directory)[2:]
+    for wanted in (name, "0123456789abcdef"):
+        try:
+            Node(place, "--adopt", wanted, config=POOLS)
+            raise RuntimeError("it has started")
+        except AssertionError as error:
+            assert wanted in str(error), error
+    assert node.stop()[0] == 0
+
+
+run(taken_over, supervised, died_meanwhile, all_died, another_configuration, many_times, owned,
+    nobody_is_left, stopped_at_once, not_there)
