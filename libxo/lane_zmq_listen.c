@@ -32,7 +32,8 @@
 
 #define EVENTS                                                                                     \
     (ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |                                      \
-     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_CLOSED)
+#define CLOSE_MS 1000 /* how long at most an address may take to be free again */
 #define PROBE_MS 1
 #define SUSPECT_PROBES 12        /* 1 ms, 2 ms, 4 ms ... 4 s altogether */
 #define DRAIN_MESSAGES_MAX 65536 /* read when it is destroyed, to find who has just come */
@@ -139,7 +140,7 @@ static void read_monitor(xoi_listener_t *listener)
             note_disconnected(listener, value);
         else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
             listener->greeted++;
-        else
+        else if (event != ZMQ_EVENT_CLOSED)
             note_failed(listener, event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH);
     }
 }
@@ -434,12 +435,26 @@ static void find_newcomers(xoi_listener_t *listener)
     }
 }
 
+/* ZeroMQ's thread closes what was bound: who stops may listen there again at once. What else the
+ * monitor tells is of connections that end now in any case. */
+static void unbind(xoi_listener_t *listener)
+{
+    zmq_pollitem_t item = {.socket = listener->monitor, .events = ZMQ_POLLIN};
+    int event = 0, value;
+
+    xoi_zmq_unbind(listener->ctx, listener->socket, listener->base.endpoint, listener->inode);
+    while (listener->monitor && event != ZMQ_EVENT_CLOSED && zmq_poll(&item, 1, CLOSE_MS) > 0) {
+        while (event != ZMQ_EVENT_CLOSED && xoi_monitor_read(listener->monitor, &event, &value)) {
+        }
+    }
+}
+
 void xoi_zmq_listener_destroy(xo_listener_t *base)
 {
     xoi_listener_t *listener = (xoi_listener_t *)base;
     xoi_peer_t *peer, *next;
 
-    xoi_zmq_unbind(listener->ctx, listener->socket, base->endpoint, listener->inode);
+    unbind(listener);
     find_newcomers(listener);
     HASH_ITER(hh, listener->peers, peer, next)
     {

@@ -271,6 +271,19 @@ static void a_stale_socket_is_replaced(void **state)
     assert_int_equal(lstat(strchr(f->endpoint, '/') + 2, &st), -1);
 }
 
+static void an_address_is_free_again_at_once(void **state)
+{
+    fixture_t *f = *state;
+    char endpoint[320];
+
+    rig_listen(&f->rig, f->endpoint);
+    snprintf(endpoint, sizeof endpoint, "%s", xo_listener_endpoint(f->rig.listener));
+    for (int i = 0; i < 100; i++) {
+        xo_listener_destroy(f->rig.listener);
+        rig_listen(&f->rig, endpoint);
+    }
+}
+
 static void a_path_may_be_too_long(void **state)
 {
     fixture_t *f = *state;
@@ -315,6 +328,8 @@ static int run_all(void)
         ZMQ_TEST(garbage_closes_a_dialled_lane, "tcp"),
         ZMQ_TEST(too_many_frames_are_garbage, "inproc"),
         ZMQ_TEST(a_stale_socket_is_replaced, "ipc"),
+        ZMQ_TEST(an_address_is_free_again_at_once, "ipc"),
+        ZMQ_TEST(an_address_is_free_again_at_once, "tcp"),
         ZMQ_TEST(a_path_may_be_too_long, "ipc"),
     };
 
