@@ -16,6 +16,8 @@
 struct xo_creation {
     xo_broker_t *broker;
     xo_recovery_t *recovery; /* that it is a part of; NULL: it is tried alone */
+    bool revives;            /* somebody wants it tried once */
+    xo_ask_t *ask;           /* who waits for that; NULL: nobody */
     uint64_t pool;
     uint32_t generation; /* of the pool: in the next one all begins anew */
     xo_timer_t timer;
@@ -60,6 +62,7 @@ static void wait_for(xo_creation_t *creation, xo_actor_entry_t *entry, int64_t d
 {
     entry->alone = true;
     creation->recovery = NULL;
+    creation->revives = false;
     DL_APPEND(creation->broker->creations, creation);
     xo_timer_start(&creation->timer, delay_ns);
 }
@@ -70,6 +73,10 @@ static bool next_try(xo_creation_t *creation, xo_actor_entry_t *entry, const cha
 {
     char why[XO_ERROR_TEXT_BYTES];
     xo_broker_t *broker = creation->broker;
+    if (creation->revives) {
+        xo_broker_give_up(broker, entry, text, traceback);
+        return false;
+    }
     xo_decision_t decision =
         xo_actor_spec_ended(entry->spec, XO_END_FAILED, xo_loop_now(broker->loop));
     if (decision.action != XO_DECIDE_RESTART) {
@@ -115,15 +122,38 @@ static bool after_failure(xo_creation_t *creation, const xo_msg_t *answer)
     return next_try(creation, entry, text, failure.traceback);
 }
 
+static xo_ask_t *take_ask(xo_creation_t *creation)
+{
+    xo_ask_t *ask = creation->ask;
+    creation->ask = NULL;
+    if (ask != NULL)
+        xo_ask_on_stop(ask, NULL, NULL);
+    return ask;
+}
+
+/* With what the pool answered. */
+static void answer_ask(xo_ask_t *ask, bool made, xo_msg_t **answer)
+{
+    if (made)
+        xo_ask_reply(ask, "n");
+    else if (*answer != NULL)
+        xo_ask_reply_msg(ask, answer);
+    else
+        xo_broker_refuse(ask, "the broker is out of memory");
+}
+
 static void on_created(xo_call_t *call, xo_msg_t **answer, void *arg)
 {
     xo_creation_t *creation = arg;
     xo_recovery_t *recovery = creation->recovery;
+    xo_ask_t *ask = take_ask(creation);
     (void)call;
     bool made = *answer != NULL && xo_msg_header(*answer)->kind == XO_RESULT;
     bool current = recovery == NULL || xo_broker_recovery_is_current(recovery);
     if (made || !current || !after_failure(creation, *answer))
         free(creation);
+    if (ask != NULL)
+        answer_ask(ask, made, answer);
     if (recovery != NULL)
         xo_broker_recovery_one_less(recovery, made);
 }
@@ -189,6 +219,35 @@ int xo_broker_create_again(xo_broker_t *broker, xo_recovery_t *recovery, xo_acto
     if (!after_failure(creation, NULL))
         free(creation);
     return -1;
+}
+
+static void let_go(xo_ask_t *ask, void *arg)
+{
+    xo_creation_t *creation = arg;
+    (void)ask;
+    creation->ask = NULL;
+}
+
+void xo_broker_revive_actor(xo_broker_t *broker, xo_ask_t *ask, xo_actor_entry_t *entry)
+{
+    xo_msg_t *none = NULL;
+    xo_creation_t *creation = begin(broker, NULL, entry);
+    if (creation == NULL) {
+        answer_ask(ask, false, &none);
+        return;
+    }
+    creation->revives = true;
+    creation->ask = ask;
+    xo_ask_on_stop(ask, let_go, creation);
+    xo_actor_spec_forgive(entry->spec);
+    entry->state = XO_ACTOR_RECOVERING;
+    entry->alone = true;
+    xo_publish_actor(broker->publish, entry);
+    if (request(creation, entry) == 0)
+        return;
+    after_failure(creation, NULL); /* which gives it up */
+    answer_ask(take_ask(creation), false, &none);
+    free(creation);
 }
 
 void xo_broker_creations_end(xo_broker_t *broker)

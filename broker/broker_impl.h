@@ -9,6 +9,7 @@
  * recover.c   actors created again with their pool again.c     each of them
  * reload.c    what the registry knows of the actors, for a broker that takes over
  * wait.c      pool.wait, pool.kill                 places.c   place.take, place.free
+ * revive.c    revive
  * barrier.c   waits until what pools have told has arrived
  */
 #ifndef XO_BROKER_BROKER_IMPL_H
@@ -105,6 +106,8 @@ int xo_broker_create_again(xo_broker_t *broker, xo_recovery_t *recovery, xo_acto
 /* It is *failed*; says so to all. */
 void xo_broker_give_up(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason,
                        xo_slice_t traceback);
+/* Tries once to create an actor that has failed, in a pool with a link, and answers `ask`. */
+void xo_broker_revive_actor(xo_broker_t *broker, xo_ask_t *ask, xo_actor_entry_t *entry);
 void xo_broker_creations_end(xo_broker_t *broker);
 
 /* ---- reload.c ---- */
@@ -128,6 +131,8 @@ bool xo_broker_barrier(xo_broker_t *broker, xo_slice_t uid, uint32_t bound_ms,
 void xo_broker_places_tick(xo_broker_t *broker); /* each heartbeat */
 
 /* ---- wait.c ---- */
+/* Answers when the pool is up with its actors, or will not be. */
+void xo_broker_await_pool(xo_broker_t *broker, xo_ask_t *ask, xo_member_t *member);
 void xo_broker_waits_on_fact(xo_broker_t *broker, const xo_member_t *member, xo_fact_t fact,
                              const char *reason);
 
@@ -150,6 +155,7 @@ void xo_broker_pool_wait(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_pool_kill(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_place_take(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_place_free(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_revive(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_relay(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 
 #endif

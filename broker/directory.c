@@ -61,6 +61,8 @@ void xo_directory_set_spec(xo_actor_entry_t *entry, xo_actor_spec_t *spec)
     entry->member->spec_bytes += xo_actor_spec_bytes(spec);
     xo_actor_spec_destroy(entry->spec);
     entry->spec = spec;
+    if (spec != NULL)
+        xo_actor_spec_inherit(spec, entry->member->policy);
 }
 
 void xo_directory_set_unsaved(xo_directory_t *directory, xo_actor_entry_t *entry, bool unsaved)

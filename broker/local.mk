@@ -54,6 +54,8 @@ broker_libxo_broker_la_SOURCES = \
 	broker/reload.c \
 	broker/runs.c \
 	broker/runs.h \
+	broker/restart.c \
+	broker/revive.c \
 	broker/settings.c \
 	broker/settings.h \
 	broker/slots.c \

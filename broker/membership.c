@@ -87,6 +87,7 @@ static xo_member_t *join(xo_supervisor_t *supervisor, const xo_identity_t *peer)
     member->index = index;
     member->run = xo_supervisor_run_of(supervisor, peer->pool_id);
     member->recovers = member->run != NULL && member->run->spec->recover;
+    member->policy = member->run ? &member->run->spec->policy : NULL;
     member->generation = peer->generation;
     member->started = time(NULL);
     return member;

@@ -186,6 +186,7 @@ static const struct xo_broker_method {
     {"pool.wait", xo_broker_pool_wait, 1, 1, "ADDRESS or ID"},
     {"pool.kill", xo_broker_pool_kill, 1, 1, "ADDRESS or ID"},
     {"pool.why", pool_why, 1, 1, "ADDRESS or ID"},
+    {"revive", xo_broker_revive, 1, 2, "ADDRESS, ID or UID[, ADDRESS]"},
     {"place.take", xo_broker_place_take, 4, 4, "UID, RULE, LABEL, MARK"},
     {"place.free", xo_broker_place_free, 5, 5, "UID, RULE, LABEL, MARK, ADDRESS"},
     {"node.stop", node_stop, 0, 0, ""},

@@ -77,9 +77,10 @@ typedef struct xo_member {
 
     /* The supervisor's. */
     xo_supervisor_t *supervisor;
-    xo_run_t *run;        /* shared by the pools of a process; NULL: it joined by itself */
-    xo_timer_t timer;     /* what for follows from the state */
-    xo_waiter_t *waiters; /* for it to be ready, or gone */
+    const xo_policy_t *policy; /* of its process; NULL: it joined by itself */
+    xo_run_t *run;             /* shared by the pools of a process; NULL: it joined by itself */
+    xo_timer_t timer;          /* what for follows from the state */
+    xo_waiter_t *waiters;      /* for it to be ready, or gone */
     UT_hash_handle hh;
 } xo_member_t;
 

@@ -179,6 +179,13 @@ xo_msg_t *xo_actor_spec_msg(const xo_actor_spec_t *spec, xo_slice_t uid, const c
 
 /* ---- policy ---- */
 
+void xo_actor_spec_inherit(xo_actor_spec_t *spec, const xo_policy_t *pools)
+{
+    xo_actor_spec_forgive(spec); /* it has the size of another policy */
+    spec->policy = pools ? *pools : xo_policy_default();
+    spec->policy.restart = XO_RESTART_PERMANENT;
+}
+
 const xo_policy_t *xo_actor_spec_policy(const xo_actor_spec_t *spec)
 {
     return &spec->policy;

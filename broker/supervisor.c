@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -75,8 +74,7 @@ void xo_supervisor_remove(xo_supervisor_t *supervisor, xo_member_t *member, cons
     xo_pools_remove(supervisor->pools, member);
 }
 
-/* All pools of the process; the run is gone when this returns. */
-static void remove_pools(xo_run_t *run, const char *reason)
+void xo_run_remove_pools(xo_run_t *run, const char *reason)
 {
     xo_member_t *first = run->member, *sibling;
     while ((sibling = xo_member_sibling(first)) != NULL)
@@ -121,49 +119,6 @@ void xo_supervisor_mark_down(xo_supervisor_t *supervisor, xo_member_t *member, c
 
 /* ---- starting ---- */
 
-static uint32_t random_bits(void)
-{
-    uint32_t bits = 0;
-    if (getrandom(&bits, sizeof(bits), GRND_NONBLOCK) != (ssize_t)sizeof(bits))
-        bits = (uint32_t)getpid(); /* jitter needs no more than to differ */
-    return bits;
-}
-
-static void restart_later(xo_run_t *run, int64_t delay_ns, const char *reason)
-{
-    for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m)) {
-        xo_member_set_state(m, XO_POOL_RESTARTING);
-        m->restarts++;
-        m->generation++;
-        m->away = true;
-        xo_supervisor_tell(m->supervisor, m, XO_FACT_RESTART, reason);
-    }
-    xo_timer_start(&run->member->timer, delay_ns);
-}
-
-static void give_up(xo_run_t *run, const char *reason)
-{
-    char text[XO_ERROR_TEXT_BYTES];
-    xo_policy_explain(&run->spec->policy, reason, text, sizeof(text));
-    for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m)) {
-        xo_member_set_state(m, XO_POOL_FAILED);
-        xo_supervisor_tell(m->supervisor, m, XO_FACT_FAILED, text);
-    }
-}
-
-static void follow_policy(xo_run_t *run, xo_end_t end, const char *reason)
-{
-    xo_loop_update(run->member->supervisor->loop);
-    xo_decision_t decision =
-        xo_policy_ended(&run->spec->policy, &run->history, end,
-                        xo_loop_now(run->member->supervisor->loop), random_bits());
-    if (decision.action == XO_DECIDE_RESTART)
-        restart_later(run, decision.delay_ns, reason);
-    else if (decision.action == XO_DECIDE_FAIL)
-        give_up(run, reason);
-    else
-        remove_pools(run, reason);
-}
 
 /* Nothing of it runs any more: what now? The run may be gone when this returns. */
 static void after_end(xo_run_t *run, xo_end_t end, const char *reason)
@@ -174,12 +129,12 @@ static void after_end(xo_run_t *run, xo_end_t end, const char *reason)
     if (run->member->state == XO_POOL_STOPPING || supervisor->stopping) {
         xo_member_wake(run->member, false, &why);
         xo_member_wake(run->member, true, NULL);
-        remove_pools(run, reason);
+        xo_run_remove_pools(run, reason);
     } else if (!run->keep && !run->was_ready) {
         xo_member_wake(run->member, false, &why);
-        remove_pools(run, reason);
+        xo_run_remove_pools(run, reason);
     } else {
-        follow_policy(run, end, reason);
+        xo_run_follow_policy(run, end, reason);
     }
 }
 
@@ -339,6 +294,7 @@ static xo_run_t *create_run(xo_supervisor_t *supervisor, xo_pool_spec_t *spec, b
     member->run = run;
     member->index = index;
     member->recovers = spec->recover;
+    member->policy = &spec->policy;
     memcpy(member->label, spec->label, sizeof(member->label));
     memcpy(member->address, spec->address, sizeof(member->address));
     return run;
@@ -410,7 +366,7 @@ void xo_supervisor_stop_pool(xo_supervisor_t *supervisor, xo_member_t *member, i
     }
     if (run != NULL && run->process == NULL) {
         xo_member_wake(member, true, NULL);
-        remove_pools(run, "stopped");
+        xo_run_remove_pools(run, "stopped");
         return;
     }
     begin_stop(member);

@@ -78,6 +78,9 @@ void xo_supervisor_stop_pool(xo_supervisor_t *supervisor, xo_member_t *member, i
 /* Kills the process of a pool that it started, and with it all its pools, as if it had died by
  * itself; what is asked for does not count against the pool's intensity. */
 void xo_supervisor_kill(xo_member_t *member);
+/* Starts a pool that has failed once more, and with it all pools of its process, as if it never had
+ * died. False: it has not failed. */
+bool xo_supervisor_revive(xo_member_t *member);
 /* A pool that was started again (member->away) has its actors again. */
 void xo_supervisor_recovered(xo_supervisor_t *supervisor, xo_member_t *member);
 /* Forgets every waiter with this arg. */

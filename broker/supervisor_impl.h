@@ -3,6 +3,7 @@
  * supervisor.c   processes: started, ended, started again, stopped
  * membership.c   links: who may join, who is there, who is silent
  * ends.c         how a process ended, and what it left behind
+ * restart.c      what its policy makes of the end of a process
  * stall.c        what a loop does that stands still
  * waiters.c      those who wait for a pool
  * runs.c         what a next broker must know
@@ -72,6 +73,10 @@ void xo_supervisor_tell(xo_supervisor_t *supervisor, xo_member_t *member, xo_fac
 void xo_supervisor_mark_down(xo_supervisor_t *supervisor, xo_member_t *member, const char *reason);
 /* For good; frees the member. Siblings go before the first of their process. */
 void xo_supervisor_remove(xo_supervisor_t *supervisor, xo_member_t *member, const char *reason);
+/* All pools of the process; the run is gone when this returns. */
+void xo_run_remove_pools(xo_run_t *run, const char *reason);
+/* Its process ended by itself, or could not be started. The run may be gone when this returns. */
+void xo_run_follow_policy(xo_run_t *run, xo_end_t end, const char *reason);
 /* Is it the first pool of a process of ours? */
 bool xo_member_leads(const xo_member_t *member);
 /* The next of its process's pools, in the order in which they came; from the first. NULL: none. */

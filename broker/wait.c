@@ -124,6 +124,17 @@ static xo_member_t *find(xo_broker_t *broker, xo_slice_t args, xo_slice_t *name,
     return member;
 }
 
+void xo_broker_await_pool(xo_broker_t *broker, xo_ask_t *ask, xo_member_t *member)
+{
+    xo_pool_wait_t *wait = begin(broker, ask, member, false);
+    if (wait == NULL)
+        return;
+    if (member->state == XO_POOL_FAILED)
+        fail(wait, member, member->reason);
+    else if (!member->away && member->link != NULL)
+        ping(wait, member->link);
+}
+
 void xo_broker_pool_wait(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
 {
     xo_slice_t name;
@@ -137,13 +148,7 @@ void xo_broker_pool_wait(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
         xo_ask_fail(ask, XO_CODE_SERVER_CLOSED, "pool.wait: %s", err.text);
         return;
     }
-    xo_pool_wait_t *wait = begin(broker, ask, member, false);
-    if (wait == NULL)
-        return;
-    if (member->state == XO_POOL_FAILED)
-        fail(wait, member, member->reason);
-    else if (!member->away && member->link != NULL)
-        ping(wait, member->link);
+    xo_broker_await_pool(broker, ask, member);
 }
 
 /* ---- pool.kill ---- */

@@ -59,6 +59,7 @@ extern const xoi_command_t xoi_command_events;
 extern const xoi_command_t xoi_command_help;
 extern const xoi_command_t xoi_command_nodes;
 extern const xoi_command_t xoi_command_pools;
+extern const xoi_command_t xoi_command_revive;
 extern const xoi_command_t xoi_command_start;
 extern const xoi_command_t xoi_command_status;
 extern const xoi_command_t xoi_command_stop;

@@ -21,6 +21,7 @@ cmd_libxo_tool_la_SOURCES = \
 	cmd/options.c \
 	cmd/options.h \
 	cmd/pools.c \
+	cmd/revive.c \
 	cmd/start.c \
 	cmd/status.c \
 	cmd/stop.c \

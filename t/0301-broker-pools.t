@@ -149,6 +149,26 @@ def gives_up(place):
     assert node.pools() == [] and node.call("actors") == []
 
 
+def revived(place):
+    """a pool that has failed is started again when somebody says so, and has its actors"""
+    node = Node(place, config=f"[pool p]\ncommand = {FAKE_POOL} actor=alice\nintensity = 0\n"
+                              "recover = actors\n")
+    until(lambda: [a for a in node.call("lookup", "alice") if a["state"] == "running"],
+          "its actor")
+    (pool,) = node.wait_pools(1)
+    assert "has not failed, it is ready" in str(refusal(node.call, "revive", pool["address"]))
+    assert refusal(node.call, "revive", "alice").code == "ActorNotExist"
+    for generation in (2, 3):
+        os.kill(node.pools()[0]["pid"], signal.SIGKILL)
+        (failed,) = node.wait_pools(1, "failed")
+        assert "given up" in failed["reason"]
+        assert "revive that" in str(refusal(node.call, "revive", "alice"))
+        node.call("revive", pool["id"] if generation == 2 else pool["address"])
+        (back,) = node.pools("ready")
+        assert back["generation"] == generation and "reason" not in back
+        assert [actor["state"] for actor in node.call("lookup", "alice")] == ["running"]
+
+
 def recovering(place):
     """while a pool is away, its actors are recovering, if they are to come back at all"""
     for recover, states in (("actors", ["recovering"]), ("none", [])):
@@ -324,4 +344,5 @@ def death_answers(place):
 
 
 run(death_answers, configured, killed, drops, lookups, on_request, failing_starts, output_file, gives_up,
-    recovering, created_again, temporary, family, families, stubborn, by_itself, impostor, silent, relayed)
+    revived, recovering, created_again, temporary, family, families, stubborn, by_itself, impostor, silent,
+    relayed)

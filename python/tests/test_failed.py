@@ -112,6 +112,46 @@ def test_an_actor_that_is_created_again_in_the_end(tmp_path):
     asyncio.run(asyncio.wait_for(one_that_comes_back_in_the_end(str(path)), DEADLINE_S))
 
 
+async def call_xo(*arguments):
+    process = await asyncio.create_subprocess_exec("xo", *arguments, stderr=subprocess.PIPE)
+    _, text = await process.communicate()
+    return process.returncode, text.decode()
+
+
+async def one_that_is_revived(path):
+    pool, one, two = await start()
+    async with pool:
+        ref = await xo.create_actor(Picky, path, uid="picky", address=one)
+        other = await xo.create_actor(Picky, path, uid="other", address=one)
+        os.unlink(path)
+        await xo.kill_actor(ref)
+        await xo.wait_actor_pool_recovered(one)
+        with pytest.raises(xo.ActorNotExist, match="has failed"):
+            await other.touch()
+        for _ in range(2):  # it fails, and so does the first try to revive it
+            with pytest.raises(xo.ActorNotExist, match="FileNotFoundError"):
+                await ref.touch()
+            status, text = await call_xo("revive", "picky")
+            assert status == 4 and "FileNotFoundError" in text and "in __init__" in text
+        with open(path, "w", encoding="utf-8"):
+            pass
+        assert await call_xo("revive", f"{one}/picky") == (0, "")
+        assert await ref.touch()
+        status, text = await call_xo("revive", "picky", "--at", one)
+        assert status == 5 and "has failed" in text
+        await xo.kill_actor(ref)
+        await xo.wait_actor_pool_recovered(one)
+        assert await ref.touch(), "its arguments are known still"
+        with pytest.raises(xo.ActorNotExist, match="has failed"):
+            await other.touch()
+
+
+def test_an_actor_that_is_revived(tmp_path):
+    path = tmp_path / "condition"
+    path.write_text("")
+    asyncio.run(asyncio.wait_for(one_that_is_revived(str(path)), DEADLINE_S))
+
+
 async def exit_until_given_up(ref, address):
     while True:
         with pytest.raises(xo.ServerClosed, match="died") as caught:
@@ -122,14 +162,6 @@ async def exit_until_given_up(ref, address):
         except xo.ServerClosed as error:
             assert "given up" in str(error)
             return
-
-
-async def call_with_xo(address):
-    process = await asyncio.create_subprocess_exec(
-        "xo", "call", f"{address}/picky", "touch", stderr=subprocess.PIPE
-    )
-    _, text = await process.communicate()
-    return process.returncode, text.decode()
 
 
 async def one_whose_pool_was_given_up(path):
@@ -150,8 +182,10 @@ async def one_whose_pool_was_given_up(path):
                 await call
             assert caught.value.reason.startswith("exit status 3; given up after 5 restarts")
             assert caught.value.executed == "no"
-        status, text = await call_with_xo(one)
+        status, text = await call_xo("call", f"{one}/picky", "touch")
         assert status == 1 and "has failed: exit status 3; given up after" in text
+        assert await call_xo("revive", one) == (0, "")
+        assert await ref.touch() and await xo.actor_ref(two, "picky") == ref
 
 
 def test_a_pool_that_was_given_up():

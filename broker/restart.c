@@ -1,0 +1,47 @@
+#include "broker/supervisor_impl.h"
+
+static void restart_later(xo_run_t *run, int64_t delay_ns, const char *reason)
+{
+    for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m)) {
+        xo_member_set_state(m, XO_POOL_RESTARTING);
+        m->restarts++;
+        m->generation++;
+        m->away = true;
+        xo_supervisor_tell(m->supervisor, m, XO_FACT_RESTART, reason);
+    }
+    xo_timer_start(&run->member->timer, delay_ns);
+}
+
+static void give_up(xo_run_t *run, const char *reason)
+{
+    char text[XO_ERROR_TEXT_BYTES];
+    xo_policy_explain(&run->spec->policy, reason, text, sizeof(text));
+    for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m)) {
+        xo_member_set_state(m, XO_POOL_FAILED);
+        xo_supervisor_tell(m->supervisor, m, XO_FACT_FAILED, text);
+    }
+}
+
+void xo_run_follow_policy(xo_run_t *run, xo_end_t end, const char *reason)
+{
+    xo_loop_update(run->member->supervisor->loop);
+    xo_decision_t decision =
+        xo_policy_ended(&run->spec->policy, &run->history, end,
+                        xo_loop_now(run->member->supervisor->loop), (uint32_t)xo_random_id());
+    if (decision.action == XO_DECIDE_RESTART)
+        restart_later(run, decision.delay_ns, reason);
+    else if (decision.action == XO_DECIDE_FAIL)
+        give_up(run, reason);
+    else
+        xo_run_remove_pools(run, reason);
+}
+
+bool xo_supervisor_revive(xo_member_t *member)
+{
+    xo_run_t *run = member->run;
+    if (member->state != XO_POOL_FAILED || run == NULL || member->supervisor->stopping)
+        return false;
+    run->history = (xo_policy_state_t){0};
+    restart_later(run, 0, "revived");
+    return true;
+}
