@@ -62,7 +62,7 @@ void xo_directory_set_spec(xo_actor_entry_t *entry, xo_actor_spec_t *spec)
     xo_actor_spec_destroy(entry->spec);
     entry->spec = spec;
     if (spec != NULL)
-        xo_actor_spec_inherit(spec, entry->member->policy);
+        xo_actor_spec_inherit(spec, entry->member->policy, NULL);
 }
 
 void xo_directory_set_unsaved(xo_directory_t *directory, xo_actor_entry_t *entry, bool unsaved)
@@ -162,6 +162,13 @@ void xo_directory_remove_pool(xo_directory_t *directory, xo_member_t *member)
         xo_directory_remove(directory, member->entries);
 }
 
+/* What has no spec is not created again. */
+static const char *restart_of(const xo_actor_entry_t *entry)
+{
+    return xo_restart_name(entry->spec ? xo_actor_spec_policy(entry->spec)->restart
+                                       : XO_RESTART_TEMPORARY);
+}
+
 void xo_actor_record(const xo_actor_entry_t *entry, uint64_t node_id, xo_rec_t *rec)
 {
     xo_rec_bytes(rec, "uid", xo_actor_entry_uid(entry));
@@ -171,6 +178,7 @@ void xo_actor_record(const xo_actor_entry_t *entry, uint64_t node_id, xo_rec_t *
     xo_rec_text(rec, "class", entry->class_name);
     xo_rec_int(rec, "incarnation", (int64_t)entry->incarnation);
     xo_rec_text(rec, "state", xo_actor_state_name(entry->state));
+    xo_rec_text(rec, "restart", restart_of(entry));
     if (entry->state == XO_ACTOR_FAILED)
         xo_rec_text(rec, "pool_state", xo_pool_state_name(entry->member->state));
     if (entry->state != XO_ACTOR_RUNNING && entry->reason != NULL)

@@ -229,6 +229,8 @@ void xo_member_record(const xo_member_t *member, xo_rec_t *rec)
     xo_rec_text(rec, "state", xo_pool_state_name(member->state));
     if (member->reason[0] != 0)
         xo_rec_text(rec, "reason", member->reason);
+    xo_rec_text(rec, "restart",
+                xo_restart_name(member->policy ? member->policy->restart : XO_RESTART_TEMPORARY));
     xo_rec_text(rec, "language", member->language);
     xo_rec_text(rec, "gpus", member->gpus);
     xo_rec_int(rec, "numa", member->numa);

@@ -6,6 +6,7 @@
  * arrives for actors that it lacks. Their answers come as they come. The event "pool.recovered" is
  * sent when all are there and the pool has told of what it has (the barrier, another `has`).
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -228,16 +229,19 @@ static void do_without(xo_broker_t *broker, xo_actor_entry_t *entry, const char 
 static void keep(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t body,
                  const xo_msg_t *from)
 {
+    xo_error_t why;
     xo_actor_spec_t *spec = xo_actor_spec_create(body, from);
     size_t others = entry->member->spec_bytes - xo_actor_spec_bytes(entry->spec);
-    if (spec == NULL) {
-        do_without(broker, entry, "the broker is out of memory");
-    } else if (others + xo_actor_spec_bytes(spec) > XO_POOL_SPECS_BYTES_MAX) {
-        xo_actor_spec_destroy(spec);
-        do_without(broker, entry, "the arguments of its pool's actors take more than 512 MiB");
-    } else {
+    if (spec == NULL)
+        xo_error_set(&why, ENOMEM, "the broker is out of memory");
+    else if (others + xo_actor_spec_bytes(spec) > XO_POOL_SPECS_BYTES_MAX)
+        xo_error_set(&why, ENOSPC, "the arguments of its pool's actors take more than 512 MiB");
+    else if (xo_actor_spec_inherit(spec, entry->member->policy, &why) == 0) {
         set_spec(broker, entry, spec);
+        return;
     }
+    xo_actor_spec_destroy(spec);
+    do_without(broker, entry, why.text);
 }
 
 int xo_broker_take_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t told,

@@ -235,6 +235,7 @@ static xo_member_t *read_member(xo_reader_t *reader, xo_supervisor_t *supervisor
     member->restarts = restarts;
     member->away = away;
     member->recovers = run->spec->recover;
+    member->policy = &run->spec->policy;
     copy_text(member->label, sizeof(member->label), label);
     copy_text(member->address, sizeof(member->address), address);
     copy_text(member->language, sizeof(member->language), language);

@@ -179,11 +179,32 @@ xo_msg_t *xo_actor_spec_msg(const xo_actor_spec_t *spec, xo_slice_t uid, const c
 
 /* ---- policy ---- */
 
-void xo_actor_spec_inherit(xo_actor_spec_t *spec, const xo_policy_t *pools)
+static int read_options(xo_slice_t options, xo_policy_t *policy, xo_error_t *err)
 {
+    uint32_t pairs = 0;
+    xo_slice_t key;
+    xo_reader_t reader = xo_reader(options);
+    if (options.size > 0)
+        xo_read_map(&reader, &pairs);
+    while (pairs-- > 0) {
+        if (xo_read_str(&reader, &key) < 0)
+            return xo_error_set(err, EINVAL, "it takes a map with str keys");
+        if (xo_policy_set(policy, key, &reader, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int xo_actor_spec_inherit(xo_actor_spec_t *spec, const xo_policy_t *pools, xo_error_t *err)
+{
+    xo_policy_t policy = pools ? *pools : xo_policy_default();
+    policy.restart = XO_RESTART_PERMANENT;
     xo_actor_spec_forgive(spec); /* it has the size of another policy */
-    spec->policy = pools ? *pools : xo_policy_default();
-    spec->policy.restart = XO_RESTART_PERMANENT;
+    spec->policy = policy;
+    if (read_options(xo_create_options(xo_slice(spec->bytes, spec->body_size)), &policy, err) < 0)
+        return xo_error_prefix(err, "its restart policy");
+    spec->policy = policy;
+    return 0;
 }
 
 const xo_policy_t *xo_actor_spec_policy(const xo_actor_spec_t *spec)

@@ -25,9 +25,10 @@ xo_actor_spec_t *xo_actor_spec_unpack(xo_slice_t bytes);
 xo_msg_t *xo_actor_spec_msg(const xo_actor_spec_t *spec, xo_slice_t uid, const char *class_name);
 
 /* ---- when it is created again, and when no more ---- */
-/* What it does not say itself is as `pools` (NULL: the defaults) says of its pool, but for restart:
- * that is permanent. */
-void xo_actor_spec_inherit(xo_actor_spec_t *spec, const xo_policy_t *pools);
+/* Its policy is what the options of its body say, and for what they leave out what `pools` (NULL:
+ * the defaults) says of its pool, but for restart: that is permanent. -1: EINVAL, the options
+ * cannot be, and do not count. */
+int xo_actor_spec_inherit(xo_actor_spec_t *spec, const xo_policy_t *pools, xo_error_t *err);
 const xo_policy_t *xo_actor_spec_policy(const xo_actor_spec_t *spec);
 /* The process with the actor ended, or its creation failed (XO_END_FAILED). */
 xo_decision_t xo_actor_spec_ended(xo_actor_spec_t *spec, xo_end_t end, int64_t now_ns);

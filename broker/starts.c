@@ -76,14 +76,6 @@ static int set_bind(xo_pool_spec_t *spec, xo_reader_t *value, xo_error_t *err)
     return xo_pool_spec_set_bind(spec, text, err);
 }
 
-static int set_restart(xo_pool_spec_t *spec, xo_reader_t *value, xo_error_t *err)
-{
-    char text[32];
-    if (read_text(value, text, sizeof(text), err) < 0)
-        return -1;
-    return xo_restart_parse(text, &spec->policy.restart, err);
-}
-
 static int set_recover(xo_pool_spec_t *spec, xo_reader_t *value, xo_error_t *err)
 {
     char text[32];
@@ -119,11 +111,9 @@ static const struct xo_start_key {
     const char *name;
     xo_set_f set;
 } start_keys[] = {
-    {"argv", set_argv},       {"env", set_env},
-    {"label", set_label},     {"address", set_address},
-    {"bind", set_bind},       {"index", set_index},
-    {"restart", set_restart}, {"ready_ms", set_ready},
-    {"recover", set_recover}, {"hang_timeout_ms", set_hang},
+    {"argv", set_argv},       {"env", set_env},         {"label", set_label},
+    {"address", set_address}, {"bind", set_bind},       {"index", set_index},
+    {"ready_ms", set_ready},  {"recover", set_recover}, {"hang_timeout_ms", set_hang},
 };
 
 static int set_key(xo_pool_spec_t *spec, xo_slice_t key, xo_reader_t *value, xo_error_t *err)
@@ -137,7 +127,9 @@ static int set_key(xo_pool_spec_t *spec, xo_slice_t key, xo_reader_t *value, xo_
             return xo_error_prefix(err, "%s", start_keys[i].name);
         return 0;
     }
-    return xo_error_set(err, EINVAL, "there is no key '%.*s'", (int)key.size, key.data);
+    if (xo_read_type(value) == XO_T_NIL)
+        return xo_read_nil(value);
+    return xo_policy_set(&spec->policy, key, value, err);
 }
 
 static int read_spec(xo_slice_t args, xo_pool_spec_t *spec, xo_error_t *err)

@@ -119,7 +119,6 @@ void xo_supervisor_mark_down(xo_supervisor_t *supervisor, xo_member_t *member, c
 
 /* ---- starting ---- */
 
-
 /* Nothing of it runs any more: what now? The run may be gone when this returns. */
 static void after_end(xo_run_t *run, xo_end_t end, const char *reason)
 {

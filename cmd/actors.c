@@ -8,7 +8,7 @@
 static const xoi_column_t columns[] = {
     {"UID", "uid", NULL, false, false},         {"CLASS", "class", NULL, false, false},
     {"ADDRESS", "address", NULL, false, false}, {"INC", "incarnation", NULL, true, false},
-    {"STATE", "state", NULL, false, false},
+    {"STATE", "state", NULL, false, false},     {"RESTART", "restart", NULL, false, false},
 };
 
 static bool equals(json_object *record, const char *key, const char *text)
@@ -61,8 +61,10 @@ const xoi_command_t xoi_command_actors = {
     .operands = "",
     .summary = "Lists the actors of the cluster",
     .options = "pjwtNc",
-    .text = "INC is the incarnation: how many times the actor was created. Characters that a\n"
-            "terminal would act upon are shown as \\xNN.\n"
+    .text = "INC is the incarnation, which grows each time the actor is created. RESTART: is\n"
+            "it created again when its pool dies? permanent: always; transient: unless the\n"
+            "process ended with status 0; temporary: never. Characters that a terminal would\n"
+            "act upon are shown as \\xNN.\n"
             "\n"
             "examples:\n"
             "  xo actors\n"

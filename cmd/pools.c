@@ -8,6 +8,7 @@ static const xoi_column_t columns[] = {
     {"PID", "pid", NULL, true, false},
     {"GEN", "generation", NULL, true, false},
     {"STATE", "state", NULL, false, false},
+    {"RESTART", "restart", NULL, false, false},
     {"LANG", "language", NULL, false, false},
     {"ACTORS", "actors", xoi_cell_count, true, false},
     {"WAITING", "waiting", xoi_cell_count, true, false},
@@ -29,6 +30,8 @@ const xoi_command_t xoi_command_pools = {
     .summary = "Lists the pools of the cluster",
     .options = "jwtNc",
     .text = "GEN counts the processes that the pool has had: above 1 it was restarted.\n"
+            "RESTART: is it started again when its process ends? permanent: always;\n"
+            "transient: unless it ended with status 0; temporary: never.\n"
             "WAITING are messages in mailboxes, HANDLED those that were handled.\n"
             "A pool is suspect while its loop stands still. METHOD, ACTOR and FOR tell what a\n"
             "pool is in at this moment, and for how long, where one is in a method.\n"

@@ -63,6 +63,27 @@ xo_future_t *xo_ref_batch(xo_ref_t *ref, xo_error_t *err, const char *method,
 /* Creates an actor of class `class_name` at `address`; result: the uid. */
 xo_future_t *xo_create_actor(xo_endpoint_t *endpoint, xo_error_t *err, const char *address,
                              const char *class_name, const char *uid, const char *format, ...);
+
+/* When an actor's pool dies, or it cannot be created again: how often it is, and how soon. Begin
+ * with XO_ACTOR_OPTIONS_INIT; what it leaves open is as the pool's own policy says. */
+typedef struct xo_actor_options {
+    const char *restart;    /* "permanent", "transient" (not if the process ended with status 0),
+                               "temporary" (never); NULL: permanent */
+    int intensity;          /* restarts within period_ms that are fine, 0 to 64; -1: open */
+    int64_t period_ms;      /* -1: open, as in the next two; at most INT32_MAX */
+    int64_t backoff_ms;     /* before the second try in a row to create it; doubles with each */
+    int64_t backoff_max_ms; /* where that ends */
+} xo_actor_options_t;
+
+#define XO_ACTOR_OPTIONS_INIT                                                                      \
+    {                                                                                              \
+        NULL, -1, -1, -1, -1                                                                       \
+    }
+
+/* xo_create_actor with options (NULL: none). EINVAL: one of them cannot be. */
+xo_future_t *xo_create_actor_with(xo_endpoint_t *endpoint, xo_error_t *err, const char *address,
+                                  const char *class_name, const char *uid,
+                                  const xo_actor_options_t *options, const char *format, ...);
 xo_future_t *xo_ref_destroy_actor(xo_ref_t *ref, xo_error_t *err);
 
 /* ---- futures ---- */

@@ -39,6 +39,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/cache.h \
 	libxo/call.c \
 	libxo/client.c \
+	libxo/creation.c \
 	libxo/ctx.c \
 	libxo/ctx_internal.h \
 	libxo/endpoint.c \

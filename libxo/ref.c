@@ -1,4 +1,5 @@
 /* ref.c - references: an actor's address and uid, and the requests made through them. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +7,9 @@
 #include "libxo/future.h"
 #include "libxo/msg_impl.h"
 #include "libxo/pack_arguments.h"
+
+#define ARRAY_OF_3 0x93           /* in msgpack */
+#define XO_ACTOR_INTENSITY_MAX 64 /* as many as a broker remembers (broker/policy.h) */
 
 struct xo_ref {
     xo_endpoint_t *endpoint;
@@ -200,33 +204,121 @@ int xo_ref_tell(xo_ref_t *ref, xo_error_t *err, const char *method, const char *
     return rc;
 }
 
-static xo_future_t *create_with(const xo_ref_t *at, xo_error_t *err, const char *class_name,
-                                const xo_buf_t *body)
+/* ---- creating ---- */
+
+static int check_restart(const char *restart, xo_error_t *err)
 {
-    xo_msg_t *msg = make(at, XO_CREATE, class_name, body);
-    return send_call(at, &msg, err);
+    if (!restart || strcmp(restart, "permanent") == 0 || strcmp(restart, "transient") == 0 ||
+        strcmp(restart, "temporary") == 0)
+        return 0;
+    return xo_error_set(err, EINVAL, "restart '%s': not one of permanent, transient, temporary",
+                        restart);
+}
+
+static int check_range(const char *name, int64_t value, int64_t max, xo_error_t *err)
+{
+    if (value >= -1 && value <= max)
+        return 0;
+    return xo_error_set(err, EINVAL, "%s must be from 0 to %lld, or -1, not %lld", name,
+                        (long long)max, (long long)value);
+}
+
+static int check_options(const xo_actor_options_t *options, xo_error_t *err)
+{
+    if (check_restart(options->restart, err) < 0 ||
+        check_range("intensity", options->intensity, XO_ACTOR_INTENSITY_MAX, err) < 0 ||
+        check_range("period_ms", options->period_ms, INT32_MAX, err) < 0 ||
+        check_range("backoff_ms", options->backoff_ms, INT32_MAX, err) < 0)
+        return -1;
+    return check_range("backoff_max_ms", options->backoff_max_ms, INT32_MAX, err);
+}
+
+static uint32_t pack_option(xo_buf_t *out, const char *name, int64_t value)
+{
+    if (value < 0)
+        return 0;
+    xo_pack_cstr(out, name);
+    xo_pack_int(out, value);
+    return 1;
+}
+
+static void pack_options(xo_buf_t *out, const xo_actor_options_t *options)
+{
+    xo_buf_t pairs = XO_BUF_INIT;
+    uint32_t count = options->restart ? 1 : 0;
+    if (options->restart)
+        xo_pack_format(&pairs, "s s", "restart", options->restart);
+    count += pack_option(&pairs, "intensity", options->intensity);
+    count += pack_option(&pairs, "period_ms", options->period_ms);
+    count += pack_option(&pairs, "backoff_ms", options->backoff_ms);
+    count += pack_option(&pairs, "backoff_max_ms", options->backoff_max_ms);
+    xo_pack_map(out, count);
+    xo_buf_append(out, pairs.data, pairs.size);
+    out->failed |= pairs.failed;
+    xo_buf_free(&pairs);
+}
+
+/* [args, kwargs] becomes [args, kwargs, options]. */
+static int add_options(xo_buf_t *body, const xo_actor_options_t *options, xo_error_t *err)
+{
+    if (check_options(options, err) < 0)
+        return -1;
+    if (xo_buf_ok(body) < 0)
+        return xo_error_set(err, ENOMEM, "out of memory for a message");
+    body->data[0] = (char)ARRAY_OF_3;
+    pack_options(body, options);
+    return xo_buf_ok(body) < 0 ? xo_error_set(err, ENOMEM, "out of memory for a message") : 0;
+}
+
+static int name_actor(xo_ref_t *at, const char *address, const char *uid, xo_error_t *err)
+{
+    size_t uid_size = uid ? strlen(uid) : 0;
+    if (uid_size > XO_UID_BYTES_MAX)
+        return xo_error_set(err, EINVAL, "a uid has at most %d bytes, not %zu", XO_UID_BYTES_MAX,
+                            uid_size);
+    if (set_address(at, address, err) < 0)
+        return -1;
+    memcpy(at->uid, uid ? uid : "", uid_size);
+    at->uid_size = uid_size;
+    return 0;
+}
+
+static xo_future_t *create(xo_endpoint_t *endpoint, xo_error_t *err, const char *address,
+                           const char *class_name, const char *uid,
+                           const xo_actor_options_t *options, const char *format, va_list args)
+{
+    xo_ref_t at = {.endpoint = endpoint};
+    xo_buf_t body = XO_BUF_INIT;
+    xo_future_t *future = NULL;
+    if (name_actor(&at, address, uid, err) < 0)
+        return NULL;
+    if (pack_arguments(&body, err, format, args) == 0 &&
+        (!options || add_options(&body, options, err) == 0)) {
+        xo_msg_t *msg = make(&at, XO_CREATE, class_name, &body);
+        future = send_call(&at, &msg, err);
+    }
+    xo_buf_free(&body);
+    return future;
 }
 
 xo_future_t *xo_create_actor(xo_endpoint_t *endpoint, xo_error_t *err, const char *address,
                              const char *class_name, const char *uid, const char *format, ...)
 {
-    xo_ref_t at = {.endpoint = endpoint};
-    size_t uid_size = uid ? strlen(uid) : 0;
-    xo_buf_t body = XO_BUF_INIT;
-    xo_future_t *future = NULL;
-    if (uid_size > XO_UID_BYTES_MAX)
-        return xo_error_null(err, EINVAL, "a uid has at most %d bytes, not %zu", XO_UID_BYTES_MAX,
-                             uid_size);
-    if (set_address(&at, address, err) < 0)
-        return NULL;
-    memcpy(at.uid, uid ? uid : "", uid_size);
-    at.uid_size = uid_size;
     va_list args;
     va_start(args, format);
-    if (pack_arguments(&body, err, format, args) == 0)
-        future = create_with(&at, err, class_name, &body);
+    xo_future_t *future = create(endpoint, err, address, class_name, uid, NULL, format, args);
     va_end(args);
-    xo_buf_free(&body);
+    return future;
+}
+
+xo_future_t *xo_create_actor_with(xo_endpoint_t *endpoint, xo_error_t *err, const char *address,
+                                  const char *class_name, const char *uid,
+                                  const xo_actor_options_t *options, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    xo_future_t *future = create(endpoint, err, address, class_name, uid, options, format, args);
+    va_end(args);
     return future;
 }
 

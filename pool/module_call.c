@@ -42,17 +42,28 @@ static bool plain_arguments(xo_slice_t pair, xo_slice_t *args, xo_slice_t *kwarg
     return true;
 }
 
-void xoi_arguments(xo_slice_t pair, xo_slice_t *args, xo_slice_t *kwargs)
+/* `more`: values that follow the pair. */
+static void read_arguments(xo_slice_t pair, uint32_t more, xo_slice_t *args, xo_slice_t *kwargs)
 {
     uint32_t count;
     xo_reader_t reader = xo_reader(pair);
-    if (plain_arguments(pair, args, kwargs))
-        return;
-    if (xo_read_array(&reader, &count) == 0 && count == 2 && xo_read_type(&reader) == XO_T_ARRAY &&
-        xo_read_raw(&reader, args) == 0 && xo_read_type(&reader) == XO_T_MAP &&
-        xo_read_raw(&reader, kwargs) == 0)
+    if (xo_read_array(&reader, &count) == 0 && count == 2 + more &&
+        xo_read_type(&reader) == XO_T_ARRAY && xo_read_raw(&reader, args) == 0 &&
+        xo_read_type(&reader) == XO_T_MAP && xo_read_raw(&reader, kwargs) == 0)
         return;
     *args = *kwargs = xo_slice(NULL, 0);
+}
+
+void xoi_arguments(xo_slice_t pair, xo_slice_t *args, xo_slice_t *kwargs)
+{
+    if (!plain_arguments(pair, args, kwargs))
+        read_arguments(pair, 0, args, kwargs);
+}
+
+static bool has_options(const xo_request_t *request)
+{
+    return xo_msg_header(request->msg)->kind == XO_CREATE &&
+           xo_create_options(xo_msg_body(request->msg)).size > 0;
 }
 
 static void parse(xo_request_t *request)
@@ -60,7 +71,10 @@ static void parse(xo_request_t *request)
     if (request->parsed)
         return;
     request->parsed = true;
-    xoi_arguments(xo_msg_body(request->msg), &request->args, &request->kwargs);
+    if (has_options(request))
+        read_arguments(xo_msg_body(request->msg), 1, &request->args, &request->kwargs);
+    else
+        xoi_arguments(xo_msg_body(request->msg), &request->args, &request->kwargs);
 }
 
 xo_slice_t xo_request_args(xo_request_t *request)

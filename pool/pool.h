@@ -68,7 +68,8 @@ typedef struct xo_host_ops {
     /* An event of the cluster, such as "pool.down". NULL allowed. */
     void (*event)(void *host, const xo_msg_t *event);
     /* The create request whose payload the host has been given or will be, as a message that can be
-     * sent. NULL with the reason; NULL allowed. */
+     * sent. NULL with the reason, or without one if the actor is not to be created again; NULL
+     * allowed. */
     xo_msg_t *(*spec)(void *host, xo_request_t *request, xo_error_t *why);
     /* The broker asks the pool to end (SIGTERM does the same). Must lead to xo_pool_destroy. */
     void (*stop)(void *host);

@@ -115,6 +115,7 @@ struct xo_request {
     bool watches; /* in actor->watchers */
     bool ended;   /* by the pool that goes away; what the host does with it is ignored */
     bool adopts;  /* a create for an actor that came back: it gets a reference */
+    bool once;    /* a create: the actor is not to be created again */
     bool indexed; /* in pool->requests */
     bool parsed;  /* host_c's: args and kwargs are set */
     xo_slice_t args, kwargs;

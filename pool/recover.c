@@ -211,8 +211,18 @@ static void take_local(xo_request_t *request)
     request->spec = pool->ops->spec(pool->host, request, &why);
     if (request->spec)
         check_size(request, request->spec);
+    else if (!why.errnum)
+        request->once = true;
     else
         set_none(request, why.text);
+}
+
+static bool is_temporary(xo_slice_t body)
+{
+    char restart[16];
+    xo_slice_t options = xo_create_options(body);
+    return options.size && xo_map_get_str(options, "restart", restart, sizeof restart) == 0 &&
+           !strcmp(restart, "temporary");
 }
 
 void xoi_spec_take(xo_request_t *request)
@@ -223,6 +233,9 @@ void xoi_spec_take(xo_request_t *request)
         take_local(request);
         return;
     }
+    request->once = is_temporary(xo_msg_body(request->msg));
+    if (request->once)
+        return;
     check_size(request, request->msg);
     if (request->no_spec || !xo_msg_buffer_count(request->msg))
         return;
@@ -241,7 +254,7 @@ bool xoi_spec_is_new(const xo_request_t *request)
 {
     const xo_pool_t *pool = request->pool;
     bool recovers = pool->recovering && xoi_asked_by_broker(request);
-    return pool->keep_specs && !recovers && !is_tried_again(request);
+    return pool->keep_specs && !request->once && !recovers && !is_tried_again(request);
 }
 
 void xoi_spec_pack(const xo_request_t *request, xo_buf_t *out)

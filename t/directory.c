@@ -121,7 +121,8 @@ static void an_actors_record(void **state)
     dump(&rec, text, sizeof text);
     assert_string_equal(text, "{\"uid\": \"alice\", \"pool\": \"0000000000000001\", "
                               "\"node\": \"0000000000000abc\", \"address\": \"127.0.0.1:1\", "
-                              "\"class\": \"Class\", \"incarnation\": 5, \"state\": \"running\"}");
+                              "\"class\": \"Class\", \"incarnation\": 5, \"state\": \"running\", "
+                              "\"restart\": \"temporary\"}");
 }
 
 static void uids_that_are_no_text_are_bin(void **state)

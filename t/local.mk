@@ -153,6 +153,7 @@ python_tests = \
 	python/tests/test_readme.py \
 	python/tests/test_recovery.py \
 	python/tests/test_refs.py \
+	python/tests/test_restart_policy.py \
 	python/tests/test_serialization.py \
 	python/tests/test_shared_memory.py \
 	python/tests/test_stalls.py \

@@ -102,9 +102,58 @@ static void test_the_end_answers_who_waits_for_another_try(void **state)
     expect_error(call, XO_CODE_SERVER_CLOSED, "no");
 }
 
+/* ---- options ---- */
+
+static xo_future_t *create_with(world_t *world, const char *uid, const xo_actor_options_t *options)
+{
+    xo_error_t err;
+    xo_future_t *future = xo_create_actor_with(world->client, &err, xo_pool_address(world->pool),
+                                               "Class", uid, options, "i", 5);
+    if (!future)
+        fail_msg("%s", err.text);
+    return future;
+}
+
+/* One that is temporary has none, another one's options are in it. */
+static void test_options_go_with_the_spec(void **state)
+{
+    broker_t *broker = *state;
+    xo_actor_options_t options = XO_ACTOR_OPTIONS_INIT;
+    expect_ok(create_with(broker->world, "none", NULL));
+    expect_ok(create_with(broker->world, "open", &options));
+    options.restart = "temporary";
+    expect_ok(create_with(broker->world, "once", &options));
+    options = (xo_actor_options_t){"transient", 64, 0, 1, INT32_MAX};
+    expect_ok(create_with(broker->world, "all", &options));
+    settle(broker);
+    assert_string_equal(broker->told, "none=4+0 open=5+0 once all=77+0 ");
+}
+
+static void expect_einval(world_t *world, const xo_actor_options_t *options, const char *name)
+{
+    xo_error_t err;
+    assert_null(xo_create_actor_with(world->client, &err, xo_pool_address(world->pool), "Class",
+                                     "wrong", options, ""));
+    assert_int_equal(err.errnum, EINVAL);
+    assert_non_null(strstr(err.text, name));
+}
+
+static void test_options_that_cannot_be_are_refused(void **state)
+{
+    broker_t *broker = *state;
+    expect_einval(broker->world, &(xo_actor_options_t){"always", -1, -1, -1, -1}, "always");
+    expect_einval(broker->world, &(xo_actor_options_t){NULL, 65, -1, -1, -1}, "intensity");
+    expect_einval(broker->world, &(xo_actor_options_t){NULL, -1, -2, -1, -1}, "period_ms");
+    expect_einval(broker->world, &(xo_actor_options_t){NULL, -1, -1, INT64_MAX, -1}, "backoff_ms");
+    expect_einval(broker->world, &(xo_actor_options_t){NULL, -1, -1, -1, INT64_MIN},
+                  "backoff_max_ms");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        FIRST(test_options_go_with_the_spec),
+        FIRST(test_options_that_cannot_be_are_refused),
         SECOND(test_calls_wait_for_another_try),
         SECOND(test_callers_hear_when_it_is_given_up),
         SECOND(test_one_that_failed_before_is_not_waited_for),

@@ -73,6 +73,117 @@ static void the_registry_keeps_it(void **unused)
     xo_buf_free(&bytes);
 }
 
+/* ---- policy ---- */
+
+/* A spec whose create message's body is what `format` writes. */
+static xo_actor_spec_t *make_with(const char *format, ...)
+{
+    va_list args;
+    xo_buf_t out = XO_BUF_INIT;
+    xo_msg_t *source = make_source();
+    va_start(args, format);
+    assert_int_equal(xo_pack_vformat(&out, format, args), 0);
+    va_end(args);
+    xo_actor_spec_t *spec = xo_actor_spec_create(xo_buf_slice(&out), source);
+    xo_buf_free(&out);
+    xo_msg_destroy(&source);
+    assert_non_null(spec);
+    return spec;
+}
+
+static void what_it_leaves_open_is_its_pools(void **unused)
+{
+    xo_policy_t pools = xo_policy_default();
+    xo_error_t err;
+    (void)unused;
+    pools.restart = XO_RESTART_TRANSIENT;
+    pools.intensity = 9;
+    xo_actor_spec_t *spec = make();
+    assert_int_equal(xo_actor_spec_inherit(spec, &pools, &err), 0);
+    assert_int_equal(xo_actor_spec_policy(spec)->intensity, 9);
+    assert_int_equal(xo_actor_spec_policy(spec)->restart, XO_RESTART_PERMANENT);
+    assert_int_equal(xo_actor_spec_inherit(spec, NULL, &err), 0);
+    assert_int_equal(xo_actor_spec_policy(spec)->intensity, xo_policy_default().intensity);
+    xo_actor_spec_destroy(spec);
+    spec = make_with("[[] {} {s s s i}]", "restart", "transient", "period_ms", 7);
+    assert_int_equal(xo_actor_spec_inherit(spec, &pools, &err), 0);
+    assert_int_equal(xo_actor_spec_policy(spec)->restart, XO_RESTART_TRANSIENT);
+    assert_int_equal(xo_actor_spec_policy(spec)->period_ns, 7000000);
+    assert_int_equal(xo_actor_spec_policy(spec)->intensity, 9);
+    xo_actor_spec_destroy(spec);
+}
+
+/* Of a pickle, and what the registry kept. */
+static void options_are_stored_with_it(void **unused)
+{
+    xo_buf_t body = XO_BUF_INIT, kept = XO_BUF_INIT;
+    xo_error_t err;
+    (void)unused;
+    xo_pack_array(&body, 3);
+    xo_pack_ext(&body, XO_EXT_PICKLE, "no pickle", 9);
+    xo_pack_format(&body, "n {s i}", "intensity", 2);
+    xo_msg_t *source = make_source();
+    xo_actor_spec_t *spec = xo_actor_spec_create(xo_buf_slice(&body), source);
+    xo_actor_spec_pack(spec, &kept);
+    xo_actor_spec_destroy(spec);
+    spec = xo_actor_spec_unpack(xo_buf_slice(&kept));
+    assert_int_equal(xo_actor_spec_inherit(spec, NULL, &err), 0);
+    assert_int_equal(xo_actor_spec_policy(spec)->intensity, 2);
+    xo_actor_spec_destroy(spec);
+    xo_msg_destroy(&source);
+    xo_buf_free(&body);
+    xo_buf_free(&kept);
+}
+
+static void options_that_cannot_be_are_told(void **unused)
+{
+    xo_error_t err;
+    xo_actor_spec_t *specs[] = {
+        make_with("[[] {} {s s}]", "restart", "sometimes"),
+        make_with("[[] {} {s i}]", "intensity", 65),
+        make_with("[[] {} {s i s i}]", "period_ms", 5, "colour", 1),
+        make_with("[[] {} {i i}]", 1, 1),
+    };
+    (void)unused;
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        assert_int_equal(xo_actor_spec_inherit(specs[i], NULL, &err), -1);
+        assert_non_null(strstr(err.text, "its restart policy: "));
+        assert_int_equal(xo_actor_spec_policy(specs[i])->period_ns, xo_policy_default().period_ns);
+        xo_actor_spec_destroy(specs[i]);
+    }
+}
+
+static void a_call_with_three_values_has_options_only_if_the_last_is_a_map(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *body;
+        size_t size, options;
+    } cases[] = {
+        {"", 0, 0},         {"\x92\x90\x80", 3, 0},     {"\x93\x90\x80\x90", 4, 0},
+        {"\x93\x90", 2, 0}, {"\x93\x90\x80\x80", 4, 1}, {"\x94\x90\x80\x80\x80", 5, 0},
+        {"\xc0", 1, 0},     {"\x93\x90\x80\x81", 4, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(xo_create_options(xo_slice(cases[i].body, cases[i].size)).size,
+                         cases[i].options);
+}
+
+static void history_is_forgotten_when_it_is_forgiven(void **unused)
+{
+    xo_error_t err;
+    (void)unused;
+    xo_actor_spec_t *spec = make_with("[[] {} {s i}]", "intensity", 1);
+    assert_int_equal(xo_actor_spec_inherit(spec, NULL, &err), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(xo_actor_spec_ended(spec, XO_END_ASKED, 5).action, XO_DECIDE_RESTART);
+        assert_int_equal(xo_actor_spec_ended(spec, XO_END_FAILED, 5).action, XO_DECIDE_RESTART);
+        assert_int_equal(xo_actor_spec_ended(spec, XO_END_FAILED, 6).action, XO_DECIDE_FAIL);
+        xo_actor_spec_forgive(spec);
+    }
+    xo_actor_spec_destroy(spec);
+}
+
 /* ---- in the directory ---- */
 
 typedef struct {
@@ -164,6 +275,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_makes_the_create_message_again),
+        cmocka_unit_test(what_it_leaves_open_is_its_pools),
+        cmocka_unit_test(options_are_stored_with_it),
+        cmocka_unit_test(options_that_cannot_be_are_told),
+        cmocka_unit_test(a_call_with_three_values_has_options_only_if_the_last_is_a_map),
+        cmocka_unit_test(history_is_forgotten_when_it_is_forgiven),
         cmocka_unit_test(the_registry_keeps_it),
         TEST(a_pools_specs_are_counted),
         TEST(an_actor_that_came_back_keeps_its_spec),

@@ -227,14 +227,41 @@ static int put_foreign(xopy_body_t *body, PyObject *what)
     }
 }
 
-int xopy_put_create(xopy_body_t *body, PyObject *what)
+#define ARRAY_OF_2 0x92
+#define ARRAY_OF_3 0x93
+
+/* [args, kwargs] becomes [args, kwargs, options], a pickle [pickle, nil, options]. */
+static int add_options(xopy_body_t *body, PyObject *options)
 {
-    if (PyUnicode_Check(PyTuple_GET_ITEM(what, 0)))
-        return put_foreign(body, what);
+    xo_buf_t *bytes = &body->bytes;
+    if ((unsigned char)bytes->data[0] != ARRAY_OF_2) {
+        if (xo_buf_reserve(bytes, 1) < 0)
+            return ended(body);
+        memmove(bytes->data + 1, bytes->data, bytes->size++);
+        xo_pack_nil(bytes);
+    }
+    bytes->data[0] = (char)ARRAY_OF_3;
+    xopy_written_t written = xopy_write(body, options);
+    if (written == XOPY_NOT_PLAIN)
+        PyErr_SetString(PyExc_TypeError, "options are plain values");
+    return written == XOPY_WRITTEN ? ended(body) : -1;
+}
+
+static int put_python(xopy_body_t *body, PyObject *what)
+{
     PyObject *portable = xopy_glue("portable_create", "(O)", what);
     int failed = portable ? xopy_put_pickle(body, portable) : -1;
     Py_XDECREF(portable);
     return failed;
+}
+
+int xopy_put_create(xopy_body_t *body, PyObject *what)
+{
+    bool foreign = PyUnicode_Check(PyTuple_GET_ITEM(what, 0));
+    int failed = foreign ? put_foreign(body, what) : put_python(body, what);
+    if (failed || PyTuple_GET_SIZE(what) == 3)
+        return failed;
+    return add_options(body, PyTuple_GET_ITEM(what, 3));
 }
 
 void xopy_untrack(PyObject *tuple)

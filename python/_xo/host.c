@@ -325,6 +325,13 @@ static void host_release(void *host, xo_actor_t *actor)
     free(hosted);
 }
 
+static bool is_temporary(PyObject *what)
+{
+    PyObject *options = PyTuple_GET_SIZE(what) > 3 ? PyTuple_GET_ITEM(what, 3) : NULL;
+    PyObject *restart = options ? PyDict_GetItemString(options, "restart") : NULL;
+    return restart && PyUnicode_CompareWithASCIIString(restart, "temporary") == 0;
+}
+
 /* What an actor of this pool created is objects; written down before the new one can change them.
  */
 static xo_msg_t *host_spec(void *host, xo_request_t *request, xo_error_t *why)
@@ -332,9 +339,12 @@ static xo_msg_t *host_spec(void *host, xo_request_t *request, xo_error_t *why)
     xopy_body_t body;
     xo_msg_t *msg = NULL;
     const xo_header_t *header = xo_msg_header(xo_request_msg(request));
+    PyObject *what = xo_msg_payload(xo_request_msg(request));
     (void)host;
+    if (is_temporary(what))
+        return NULL;
     xopy_body_init(&body, xopy_state()->pins, XOPY_SHARE_NONE, NULL);
-    if (xopy_put_create(&body, xo_msg_payload(xo_request_msg(request))) == 0)
+    if (xopy_put_create(&body, what) == 0)
         msg = xopy_body_message(&body, header);
     xopy_body_free(&body);
     if (msg)

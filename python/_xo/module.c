@@ -318,7 +318,8 @@ static PyObject *module_decode(PyObject *module, PyObject *args)
 
 static PyMethodDef functions[] = {
     {"create", module_create, METH_VARARGS,
-     "create(address, uid, class_name, (class, args, kwargs))\n--\n\nCreates an actor; await it "
+     "create(address, uid, class_name, (class, args, kwargs[, options]))\n--\n\nCreates an actor; "
+     "await it "
      "for its reference. uid b\"\": the pool draws one."},
     {"destroy", module_destroy, METH_VARARGS,
      "destroy(address, uid, why=\"\")\n--\n\nDestroys an actor; why: told to who watches it."},

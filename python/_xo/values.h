@@ -57,8 +57,8 @@ int xopy_put_value(xopy_body_t *body, PyObject *value);
 int xopy_put_args(xopy_body_t *body, PyObject *const *args, Py_ssize_t count, PyObject *kwnames);
 int xopy_put_pairs(xopy_body_t *body, PyObject *pairs); /* a list of (args, kwargs) */
 int xopy_put_pickle(xopy_body_t *body, PyObject *value);
-/* Of a create: (class, args, kwargs); the class's name instead of it says that it is no Python
- * class. */
+/* Of a create: (class, args, kwargs) or (class, args, kwargs, dict of options); the class's name
+ * instead of it says that it is no Python class. */
 int xopy_put_create(xopy_body_t *body, PyObject *what);
 
 /* Moves the memory of `exporter` into the body as one more buffer, copied or not as body->share

@@ -22,6 +22,7 @@
 from _xo import lane_totals, lent_bytes
 
 from . import errors
+from ._restart import RestartPolicy
 from .api import (
     actor_ref,
     buffer_ref,
@@ -75,6 +76,7 @@ __all__ = [
     "ActorRefType",
     "DebugOptions",
     "LocalActorRef",
+    "RestartPolicy",
     "Return",
     "SendMessageFailed",
     "ServerClosed",

@@ -57,6 +57,8 @@ def flatten(args, kwargs):
 
 def create_request(value, name):
     """(class, args, kwargs) of a create message: a pickle's, or plain ones for the class `name`."""
+    if isinstance(value, list) and len(value) == 3:  # the third is the broker's
+        value = value[0] if value[1] is None else value[:2]
     if isinstance(value, tuple) and len(value) == 3:
         if isinstance(value[1], tuple) and isinstance(value[2], (dict, type(None))):
             return value

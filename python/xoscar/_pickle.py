@@ -250,5 +250,5 @@ def _class_by_value(cls):
 
 def portable_create(what):
     """(class, args, kwargs) of a create request, as it can be pickled."""
-    cls, args, kwargs = what
+    cls, args, kwargs = what[:3]
     return _class_by_value(cls) if _goes_by_value(cls) else cls, args, kwargs or {}

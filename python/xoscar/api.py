@@ -8,6 +8,7 @@ from ._buffers import buffer_ref, copy_to, file_object_ref
 from ._cluster import setup_cluster
 from ._generator import IteratorWrapper, generator
 from ._monitor import link, monitor
+from ._restart import RestartPolicy
 from ._shown import shown
 from ._views import list_actors, list_nodes, list_pools
 from .backends.config import own_address
@@ -76,6 +77,15 @@ def _class_name(actor_cls):
     return name.encode()[:_NAME_BYTES].decode(errors="ignore")
 
 
+def _take_policy(kwargs):
+    """The options of a create request. What is no policy is the actor's own argument."""
+    policy = kwargs.get("restart_policy")
+    if not isinstance(policy, RestartPolicy):
+        return None
+    del kwargs["restart_policy"]
+    return policy.options()
+
+
 async def create_actor(
     actor_cls: type[_A] | str,
     *args: Any,
@@ -99,6 +109,8 @@ async def create_actor(
         "host:port" of a pool. This process's own pool by default.
     allocate_strategy : optional
         One of ``xo.allocate_strategy``: chooses among the pools of the node at ``address``.
+    restart_policy : RestartPolicy, optional
+        When the actor is created again. Anything else of this name is for ``__init__``.
 
     Returns
     -------
@@ -119,7 +131,10 @@ async def create_actor(
     uid = b"" if uid is None else _uid_bytes(uid)
     if address is None:
         address = _own_address()
+    options = _take_policy(kwargs)
     what = (actor_cls, args, kwargs or None)
+    if options is not None:
+        what = (*what, options)
     if allocate_strategy is not None:
         return _localize(await _create_by(allocate_strategy, address, uid, name, what))
     try:

@@ -23,6 +23,8 @@ from .recovery import Watch, pool_settings
 if TYPE_CHECKING:
     from typing import Any, Callable, Sequence
 
+    from .._restart import RestartPolicy
+
 _READY_MS = 60000  # for a sub pool to start, with the modules that it imports
 _STOP_MS = 1500  # for the main pool's actors' __pre_destroy__
 _REMOVE_S = 5  # for a sub pool that is removed to end in order
@@ -369,6 +371,7 @@ async def create_actor_pool(
     enable_internal_addresses: Sequence[bool | None] | None = None,
     auto_recover: bool | str = "actor",
     hang_timeout: float | None = None,
+    restart_policy: RestartPolicy | None = None,
     modules: Sequence[str] | None = None,
     suspend_sigint: bool | None = None,
     use_uvloop: bool | str = "auto",
@@ -406,6 +409,9 @@ async def create_actor_pool(
         await for instance, is killed, as if its process had died. Say more than anything takes that
         does not await, imports included; less than three seconds is three seconds. By default it is
         only said to be suspect (``xo pools``), and left alone.
+    restart_policy : RestartPolicy, optional
+        How often and how soon the process comes back, and its actors where they have no policy of
+        their own. Without effect where auto_recover is False.
     modules : list of str, optional
         Imported by each sub pool before it is ready.
     suspend_sigint : bool, optional
@@ -440,7 +446,7 @@ async def create_actor_pool(
         With errno EADDRINUSE, if a port is in use. Nothing is left running, as after any error.
     """
     plan = Plan(address, n_process, labels, ports, envs)
-    recovery = pool_settings(auto_recover, hang_timeout)
+    recovery = pool_settings(auto_recover, hang_timeout, restart_policy)
     callbacks = {"on_process_down": on_process_down, "on_process_recover": on_process_recover}
     extra = check_rest(
         plan.count,

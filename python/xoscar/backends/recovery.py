@@ -9,6 +9,7 @@ from __future__ import annotations
 import _xo
 
 from .. import errors
+from .._restart import RestartPolicy
 from .._shown import shown
 from ..core import TYPE_CHECKING, ActorRef
 
@@ -40,7 +41,11 @@ def _check_hang_timeout(seconds):
     return int(seconds * 1000)
 
 
-def pool_settings(auto_recover: bool | str, hang_timeout: float | None = None) -> dict[str, Any]:
+def pool_settings(
+    auto_recover: bool | str,
+    hang_timeout: float | None = None,
+    policy: RestartPolicy | None = None,
+) -> dict[str, Any]:
     """What ``pool.start`` is told of what to do when the pool fails.
 
     Parameters
@@ -49,25 +54,32 @@ def pool_settings(auto_recover: bool | str, hang_timeout: float | None = None) -
         "actor" (True is the same), "process" or False.
     hang_timeout : float, optional
         Seconds that its loop may stand still. For ever by default.
+    policy : RestartPolicy, optional
+        How often and how soon, where anything is recovered.
 
     Returns
     -------
     dict
-        The keys restart, recover and, if there is a hang_timeout, hang_timeout_ms.
+        The keys restart and recover, those of the policy, and hang_timeout_ms if there is one.
 
     Raises
     ------
     TypeError, ValueError
         For anything else.
     """
+    if policy is not None and not isinstance(policy, RestartPolicy):
+        raise TypeError(f"restart_policy is a RestartPolicy, not {shown(policy)}")
     mode = "actor" if auto_recover is True else auto_recover
     if mode is not False and mode not in ("actor", "process"):
         raise ValueError(
             f'auto_recover is "actor", "process", True or False, not {shown(auto_recover)}'
         )
-    if hang_timeout is None:
-        return _MODES[mode]
-    return {**_MODES[mode], "hang_timeout_ms": _check_hang_timeout(hang_timeout)}
+    settings = dict(_MODES[mode])
+    if policy is not None and mode is not False:
+        settings.update(policy.options())
+    if hang_timeout is not None:
+        settings["hang_timeout_ms"] = _check_hang_timeout(hang_timeout)
+    return settings
 
 
 # ---- callbacks ----
