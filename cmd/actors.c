@@ -6,9 +6,9 @@
 #include "cmd/text.h"
 
 static const xoi_column_t columns[] = {
-    {"UID", "uid", NULL, false, false},         {"CLASS", "class", NULL, false, false},
-    {"ADDRESS", "address", NULL, false, false}, {"INC", "incarnation", NULL, true, false},
-    {"STATE", "state", NULL, false, false},     {"RESTART", "restart", NULL, false, false},
+    {"UID", "uid", NULL, false, NULL},         {"CLASS", "class", NULL, false, NULL},
+    {"ADDRESS", "address", NULL, false, NULL}, {"INC", "incarnation", NULL, true, NULL},
+    {"STATE", "state", NULL, false, NULL},     {"RESTART", "restart", NULL, false, NULL},
 };
 
 static bool equals(json_object *record, const char *key, const char *text)

@@ -28,11 +28,11 @@ static char *cell_time(json_object *value)
 }
 
 static const xoi_column_t columns[] = {
-    {"TIME", "time", cell_time, true, false},  {"REASON", "reason", NULL, false, false},
-    {"KIND", "kind", NULL, false, false},      {"UID", "uid", NULL, false, false},
-    {"METHOD", "method", NULL, false, false},  {"AT", "address", NULL, false, false},
-    {"FROM", "from", NULL, false, false},      {"BYTES", "bytes", NULL, true, false},
-    {"PAYLOAD", "payload", NULL, false, true},
+    {"TIME", "time", cell_time, true, NULL}, {"REASON", "reason", NULL, false, NULL},
+    {"KIND", "kind", NULL, false, NULL},     {"UID", "uid", NULL, false, NULL},
+    {"METHOD", "method", NULL, false, NULL}, {"AT", "address", NULL, false, NULL},
+    {"FROM", "from", NULL, false, NULL},     {"BYTES", "bytes", NULL, true, NULL},
+    {"PAYLOAD", "payload", NULL, false, ""},
 };
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
 

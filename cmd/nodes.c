@@ -3,14 +3,14 @@
 #include "cmd/table.h"
 
 static const xoi_column_t columns[] = {
-    {"NODE", "id", NULL, false, false},
-    {"HOST", "host", NULL, false, false},
-    {"PID", "pid", NULL, true, false},
-    {"STATE", "state", NULL, false, false},
-    {"POOLS", "pools", xoi_cell_count, true, false},
-    {"ACTORS", "actors", xoi_cell_count, true, false},
-    {"UP", "started", xoi_cell_age, true, false},
-    {"VERSION", "version", NULL, false, false},
+    {"NODE", "id", NULL, false, NULL},
+    {"HOST", "host", NULL, false, NULL},
+    {"PID", "pid", NULL, true, NULL},
+    {"STATE", "state", NULL, false, NULL},
+    {"POOLS", "pools", xoi_cell_count, true, NULL},
+    {"ACTORS", "actors", xoi_cell_count, true, NULL},
+    {"UP", "started", xoi_cell_age, true, NULL},
+    {"VERSION", "version", NULL, false, NULL},
 };
 
 static int run(const xoi_args_t *args)

@@ -66,13 +66,16 @@ char *xoi_cell_age(json_object *value)
     return xoi_text_age(xoi_text_now() - (int64_t)since);
 }
 
-static bool is_anywhere(json_object *rows, const char *key)
+static bool is_usual(const xoi_column_t *column, json_object *rows)
 {
     size_t count = json_object_array_length(rows);
-    for (size_t r = 0; r < count; r++)
-        if (json_object_object_get_ex(json_object_array_get_idx(rows, r), key, NULL))
-            return true;
-    return false;
+    for (size_t r = 0; r < count; r++) {
+        json_object *value = NULL;
+        json_object_object_get_ex(json_object_array_get_idx(rows, r), column->key, &value);
+        if (value != NULL && strcmp(json_object_get_string(value), column->usual) != 0)
+            return false;
+    }
+    return true;
 }
 
 /* Those that are shown, into kept[COLUMNS_MAX]. */
@@ -80,7 +83,7 @@ static size_t keep(const xoi_column_t *columns, size_t count, json_object *rows,
 {
     size_t shown = 0;
     for (size_t c = 0; c < count && shown < COLUMNS_MAX; c++)
-        if (!columns[c].rare || is_anywhere(rows, columns[c].key))
+        if (columns[c].usual == NULL || !is_usual(&columns[c], rows))
             kept[shown++] = columns[c];
     return shown;
 }

@@ -12,10 +12,10 @@ typedef char *(*xoi_cell_f)(json_object *value);
 
 typedef struct xoi_column {
     const char *title;
-    const char *key; /* of the record */
-    xoi_cell_f cell; /* NULL: xoi_cell_text */
-    bool right;      /* aligned right, and never cut: numbers */
-    bool rare;       /* left out where no row has it */
+    const char *key;   /* of the record */
+    xoi_cell_f cell;   /* NULL: xoi_cell_text */
+    bool right;        /* aligned right, and never cut: numbers */
+    const char *usual; /* left out where all rows have this or nothing; NULL: never */
 } xoi_column_t;
 
 char *xoi_cell_text(json_object *value);  /* "-" for what is missing */

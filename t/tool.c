@@ -247,9 +247,9 @@ static char *print_table(const xoi_column_t *columns, size_t count, const char *
     return text;
 }
 
-static const xoi_column_t columns[] = {{"UID", "uid", NULL, false, false},
-                                       {"N", "n", xoi_cell_count, true, false},
-                                       {"STATE", "state", NULL, false, false}};
+static const xoi_column_t columns[] = {{"UID", "uid", NULL, false, NULL},
+                                       {"N", "n", xoi_cell_count, true, NULL},
+                                       {"STATE", "state", NULL, false, NULL}};
 
 static void test_table(void **state)
 {
@@ -264,9 +264,10 @@ static void test_table(void **state)
 static void test_table_rare(void **state)
 {
     (void)state;
-    const xoi_column_t rare[] = {{"UID", "uid", NULL, false, false},
-                                 {"WHY", "why", NULL, false, true}};
+    const xoi_column_t rare[] = {{"UID", "uid", NULL, false, NULL},
+                                 {"WHY", "why", NULL, false, "because"}};
     check_text(print_table(rare, 2, "[{\"uid\":\"a\"},{\"uid\":\"b\"}]", 80), "UID\na\nb\n");
+    check_text(print_table(rare, 2, "[{\"uid\":\"a\",\"why\":\"because\"}]", 80), "UID\na\n");
     check_text(print_table(rare, 2, "[{\"uid\":\"a\"},{\"uid\":\"b\",\"why\":\"c\"}]", 80),
                "UID  WHY\n"
                "a    -\n"
