@@ -81,6 +81,14 @@ static void on_unlinked(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error
         xo_supervisor_unlinked(broker->supervisor, link, why);
 }
 
+static bool on_watches(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
+{
+    xo_broker_t *broker = arg;
+    const xo_member_t *member = xo_pools_by_link(&broker->pools, link);
+    (void)endpoint;
+    return member != NULL && member->run != NULL;
+}
+
 static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *msg, void *arg)
 {
     xo_broker_t *broker = arg;
@@ -252,6 +260,7 @@ static int create_endpoint(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err)
         .admit = on_admit,
         .linked = on_linked,
         .unlinked = on_unlinked,
+        .watches = on_watches,
         .event = on_event,
         .refused = on_refused,
     };

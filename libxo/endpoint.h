@@ -67,6 +67,9 @@ typedef struct xo_endpoint_ops {
     /* The link is gone; calls over it have been answered. Also for one that never came up. NULL
      * allowed. */
     void (*unlinked)(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error_t *why, void *arg);
+    /* Whether the owner will call xo_endpoint_peer_down once the peer's process has ended: a link
+     * that breaks waits for that reason. NULL: it won't, and the broker's word is waited for. */
+    bool (*watches)(xo_endpoint_t *endpoint, xo_link_t *link, void *arg);
     /* A heartbeat or an event, for example "pool.down". NULL allowed. */
     void (*event)(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *msg, void *arg);
     /* A frame or a handshake was refused, and its lane is closed: a sentence for the log that says

@@ -26,8 +26,9 @@
 #define XOI_LINK_ADDRESS_BYTES 384 /* "host:port" or a lane endpoint */
 #define XOI_LANE_ENDPOINT_BYTES 640
 #define XOI_HANDSHAKE_MS 5000
-/* How long a lane that broke waits for the broker's word on why the peer died. */
-#define XOI_POST_MORTEM_MS 100
+/* How long at most a lane that broke waits for the word on why the peer died: on a busy machine a
+ * process may be a while between the end of its sockets and its own. */
+#define XOI_POST_MORTEM_MS 1000
 /* How long who found nobody at an address waits for the broker's word on that. */
 #define XOI_WHY_MS 1000
 /* How long a lane may still deliver what a dead process had sent. */

@@ -203,8 +203,9 @@ static bool reason_may_come(const xo_link_t *link)
     if (endpoint->closing || link->state != XOI_LINK_UP || link->why.errnum != ECONNRESET ||
         !link->same_machine || link->peer.role != XO_ROLE_POOL)
         return false;
-    return endpoint->self.role == XO_ROLE_BROKER ||
-           (endpoint->broker && endpoint->broker != link && xo_link_up(endpoint->broker));
+    if (endpoint->ops.watches)
+        return endpoint->ops.watches(link->endpoint, (xo_link_t *)link, endpoint->arg);
+    return endpoint->broker && endpoint->broker != link && xo_link_up(endpoint->broker);
 }
 
 void xoi_link_closed(xo_link_t *link, const xo_error_t *why)

@@ -78,8 +78,14 @@ static void on_refused(xo_endpoint_t *endpoint, const char *text, void *arg)
     snprintf(node->refusal, sizeof node->refusal, "%s", text);
 }
 
-static const xo_endpoint_ops_t ops = {on_request,  on_admit, on_linked,
-                                      on_unlinked, on_event, on_refused};
+static const xo_endpoint_ops_t ops = {
+    .request = on_request,
+    .admit = on_admit,
+    .linked = on_linked,
+    .unlinked = on_unlinked,
+    .event = on_event,
+    .refused = on_refused,
+};
 
 node_t *node_create(fixture_t *f, xo_role_t role, const char *door,
                     const xo_endpoint_options_t *options)
