@@ -210,10 +210,14 @@ class Broker:
 
 def _spawn(write_fd, options):
     owner = ["--owner", str(os.getpid()), "--ready-fd", str(write_fd)]
+    # Within a pool: that pool's broker kills what has its id here and is left when the pool has
+    # died, but a node sees its owner's end by itself, and removes its files.
+    env = {name: value for name, value in os.environ.items() if name != "XO_POOL_ID"}
     # A session of its own: Ctrl-C is for this process, which then stops the node in order.
     return subprocess.Popen(
         [find_program("xo-broker"), *owner, *options],
         stdin=subprocess.DEVNULL,
+        env=env,
         pass_fds=(write_fd,),
         start_new_session=True,
     )
