@@ -97,7 +97,7 @@ static void pack_members(const xo_run_t *run, xo_buf_t *out)
         count++;
     xo_pack_array(out, count);
     for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m))
-        xo_pack_format(out, "[U U U i s s s i s i U ?]", m->id, m->endpoint,
+        xo_pack_format(out, "[U U U I s s s I s I U ?]", m->id, m->endpoint,
                        (uint64_t)m->generation, (int64_t)m->index, m->label, m->address,
                        m->language, (int64_t)m->state, m->reason, m->started, m->restarts, m->away);
 }
@@ -112,7 +112,7 @@ void xo_run_save(const xo_run_t *run)
     pid_t pid = run->process ? xo_process_pid(run->process) : 0;
     xo_pack_array(&out, 11);
     xo_pack_cstr(&out, PACKAGE_VERSION);
-    xo_pack_format(&out, "i i", (int64_t)pid, xo_proc_started(pid));
+    xo_pack_format(&out, "I I", (int64_t)pid, xo_proc_started(pid));
     xo_pack_format(&out, "? ?", run->keep, run->was_ready);
     xo_pack_bin(&out, &run->history, sizeof(run->history));
     pack_spec(run->spec, &out);
@@ -218,7 +218,7 @@ static xo_member_t *read_member(xo_reader_t *reader, xo_supervisor_t *supervisor
     xo_slice_t raw, label, address, language, reason;
     bool away;
     if (xo_read_raw(reader, &raw) < 0 ||
-        xo_unpack(raw, NULL, "[U U U i s s s i s i U ?]", &id, &endpoint, &generation, &index,
+        xo_unpack(raw, NULL, "[U U U I s s s I s I U ?]", &id, &endpoint, &generation, &index,
                   &label, &address, &language, &state, &reason, &started, &restarts, &away) < 0 ||
         state < XO_POOL_STARTING || state > XO_POOL_FAILED ||
         xo_pools_find(supervisor->pools, id) != NULL)

@@ -95,7 +95,7 @@ void xo_actor_spec_pack(const xo_actor_spec_t *spec, xo_buf_t *out)
     xo_pack_map(out, 5);
     xo_pack_format(out, "s s s U", "restart", xo_restart_name(policy->restart), "intensity",
                    (uint64_t)policy->intensity);
-    xo_pack_format(out, "s i s i s i", "period_ms", policy->period_ns / XO_MS, "backoff_ms",
+    xo_pack_format(out, "s I s I s I", "period_ms", policy->period_ns / XO_MS, "backoff_ms",
                    policy->backoff_ns / XO_MS, "backoff_max_ms", policy->backoff_max_ns / XO_MS);
 }
 

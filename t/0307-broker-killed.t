@@ -39,7 +39,7 @@ def taken_over(place):
     assert len(place.processes()) == 2 * 2 + 2, place.processes()
     again = Node(place, config=POOLS)
     assert again.directory == node.directory
-    assert same(again.wait_pools(2)) == before
+    assert same(again.wait_pools(2)) == before, (same(again.pools()), before)
     assert actors(again) == known
     again.wait_registry()
     assert again.events("node.up") == old, "the stream of events was lost"
@@ -143,7 +143,7 @@ def owned(place):
     another = Node(place, "--owner", str(owner.pid))
     assert another.directory != node.directory
     again = Node(place, "--owner", str(owner.pid), "--adopt", name)
-    assert same(again.wait_pools(2)) == before
+    assert same(again.wait_pools(2)) == before, (same(again.pools()), before)
     owner.kill()
     owner.wait()
     assert seconds_until(lambda: not place.processes(), "all to be gone") < STOP_S

@@ -231,6 +231,7 @@ static void it_is_taken_over(void **state)
     kill(-pid, SIGKILL); /* its end is told, though not how */
     wait_exit(fixture);
     assert_non_null(strstr(fixture->why.text, " ended; "));
+    xo_private_redis_destroy(fixture->redis);
     start(fixture, probe->server.dir);
     probe_wait_up(probe, 2);
     close(gone.fd);

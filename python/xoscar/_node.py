@@ -9,6 +9,7 @@ import time
 import _xo
 
 _READY_S = 20  # a broker that has not said that it listens by then is given up
+_LOOK_S = 0.1
 _STOP_S = 5  # a broker that has not stopped by then is killed
 _EXIT_S = 3  # the same while the interpreter exits
 # A broker that is killed more often is not started again: the limits of a pool (broker/policy.h).
@@ -60,33 +61,61 @@ async def _read_line(fd, timeout):
     return data.partition(b"\n")[0].decode()
 
 
-async def _wait_pidfd(fd, timeout):
-    """Waits until the process has ended. False: it has not, in time."""
+class _End:
+    """Calls from the loop when a Popen's process has ended, and reaps it.
+
+    Where there are no pidfds (Linux before 5.3, sandboxes) it looks now and then.
+    """
+
+    def __init__(self, process, call):
+        import asyncio
+
+        self._loop = asyncio.get_running_loop()
+        self._process, self._call = process, call
+        self._fd = self._timer = None
+        try:
+            self._fd = os.pidfd_open(process.pid)
+        except (OSError, AttributeError):
+            self._look()
+        else:
+            self._loop.add_reader(self._fd, self._look)
+
+    def _look(self):
+        if self._process.poll() is not None:
+            self.cancel()
+            self._call()
+        elif self._fd is None:
+            self._timer = self._loop.call_later(_LOOK_S, self._look)
+
+    def cancel(self):
+        """Does not call any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._fd is not None:
+            self._loop.remove_reader(self._fd)
+        self.forget()
+
+    def forget(self):
+        """The same in the child of a fork, which has no loop."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+async def wait_process(process, timeout):
+    """Waits until a Popen's process has ended, and reaps it. False: it has not, in time."""
     import asyncio
 
-    loop = asyncio.get_running_loop()
-    done = loop.create_future()
-    loop.add_reader(fd, lambda: done.done() or done.set_result(None))
+    if process.poll() is not None:
+        return True
+    done = asyncio.get_running_loop().create_future()
+    end = _End(process, lambda: done.done() or done.set_result(None))
     try:
         await asyncio.wait_for(done, timeout)
     except asyncio.TimeoutError:
         return False
     finally:
-        loop.remove_reader(fd)
-    return True
-
-
-async def wait_process(process, timeout):
-    """Waits until a Popen's process has ended, and reaps it. False: it has not, in time."""
-    if process.poll() is not None:
-        return True
-    fd = os.pidfd_open(process.pid)
-    try:
-        if not await _wait_pidfd(fd, timeout):
-            return False
-    finally:
-        os.close(fd)
-    process.wait()
+        end.cancel()
     return True
 
 
@@ -96,30 +125,24 @@ class Broker:
     def __init__(self, process, endpoint):
         self.process = process
         self.endpoint = endpoint  # of its lane, what pools join
-        self._watched = None  # a descriptor of the process
+        self._end = None  # of the process, which is waited for
         self._restarts = []  # when; those of the last _PERIOD_S
         self._restarting = None  # the task
 
     def watch(self):
         """From now on it is started again when it is killed."""
-        import asyncio
-
-        self._watched = os.pidfd_open(self.process.pid)
-        asyncio.get_running_loop().add_reader(self._watched, self._ended)
+        self._end = _End(self.process, self._ended)
 
     def _unwatch(self):
-        import asyncio
-
-        if self._watched is not None:
-            asyncio.get_running_loop().remove_reader(self._watched)
-            os.close(self._watched)
-            self._watched = None
+        if self._end is not None:
+            self._end.cancel()
+            self._end = None
 
     def _ended(self):
         import asyncio
 
-        self._unwatch()
-        if self.process.wait() != 0:  # else somebody has stopped the node
+        self._end = None
+        if self.process.returncode != 0:  # else somebody has stopped the node
             self._restarting = asyncio.get_running_loop().create_task(self._restart())
 
     async def _restart(self):
@@ -190,9 +213,9 @@ class Broker:
     def forget(self):
         """In the child of a fork, whose process it is not."""
         self.process.returncode = 0  # or Popen complains that it still runs
-        if self._watched is not None:
-            os.close(self._watched)
-            self._watched = None
+        if self._end is not None:
+            self._end.forget()
+            self._end = None
 
     def stop_now(self):
         """The same without a loop, while the interpreter exits."""
