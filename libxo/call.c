@@ -43,13 +43,19 @@ static bool has_left(const xo_call_t *call)
     return !call->outgoing && !call->transfer;
 }
 
-static void unlist(xo_call_t *call)
+bool xoi_call_may_have_run(const xo_call_t *call)
+{
+    return xoi_again_has_left(call->again) || (has_left(call) && !xoi_again_waits(call->again));
+}
+
+static const char *executed(const xo_call_t *call)
+{
+    return xoi_call_may_have_run(call) ? "maybe" : "no";
+}
+
+static inline void leave_list(xo_call_t *call)
 {
     xo_call_t **list = list_of(call);
-    if (call->own_cancel)
-        part(call);
-    else
-        xoi_table_remove(&call->endpoint->calls, hash_of(call->seq), call);
     DL_DELETE(*list, call);
     if (call->outgoing)
         xoi_outgoing_drop(call->link, call->outgoing);
@@ -57,7 +63,27 @@ static void unlist(xo_call_t *call)
         xoi_bulk_give_up(call->transfer);
     if (call->arriving)
         xoi_bulk_unwanted(call->arriving);
+}
+
+void xoi_call_move(xo_call_t *call, xo_link_t *link)
+{
+    leave_list(call);
+    xo_link_decref(call->link);
+    call->link = link ? xo_link_incref(link) : NULL;
+    xo_call_t **list = list_of(call);
+    DL_APPEND(*list, call);
+}
+
+static void unlist(xo_call_t *call)
+{
+    if (call->own_cancel)
+        part(call);
+    else
+        xoi_table_remove(&call->endpoint->calls, hash_of(call->seq), call);
+    leave_list(call);
     xo_timer_stop(&call->timer);
+    if (call->again)
+        xoi_again_forget(call);
     call->answered = true;
 }
 
@@ -86,10 +112,13 @@ void xoi_call_finish(xo_call_t *call, xo_msg_t **reply)
 }
 
 /* Where its peer is; "" if that is nowhere that others could go to. */
-static const char *address_of(const xo_link_t *link)
+static const char *address_of(const xo_call_t *call)
 {
-    if (!link || link->peer.address[0])
-        return link ? link->peer.address : "";
+    const xo_link_t *link = call->link;
+    if (!link)
+        return call->again ? xoi_again_address(call->again) : "";
+    if (link->peer.address[0])
+        return link->peer.address;
     return strstr(link->address, "://") ? "" : link->address;
 }
 
@@ -100,7 +129,7 @@ void xoi_call_fail(xo_call_t *call, const char *code, const char *executed, cons
                             .message = xo_slice_str(message),
                             .executed = xo_slice_str(executed),
                             .reason = xo_slice_str(reason),
-                            .address = xo_slice_str(address_of(call->link))};
+                            .address = xo_slice_str(address_of(call))};
     xo_msg_t *reply = xo_failure_answer(call->seq, &failure);
     xoi_call_finish(call, &reply);
 }
@@ -110,8 +139,9 @@ void xoi_calls_of_link_fail(xo_link_t *link)
     xo_call_t *call;
     xo_call_t *next;
     DL_FOREACH_SAFE(link->calls, call, next)
-    xoi_call_fail(call, XO_CODE_SERVER_CLOSED, has_left(call) ? "maybe" : "no",
-                  xoi_link_reason(link), link->why.text);
+    if (!xoi_again_later(call))
+        xoi_call_fail(call, XO_CODE_SERVER_CLOSED, executed(call), xoi_link_reason(link),
+                      link->why.text);
 }
 
 void xoi_notify(xo_endpoint_t *endpoint, xoi_notice_t *notice, int errnum)
@@ -193,10 +223,10 @@ static void deadline_passed(xo_timer_t *timer, void *arg)
     (void)timer;
     xo_call_t *call = arg;
     xo_call_t **asked = call->asked;
-    bool sent = has_left(call);
+    bool sent = has_left(call) && !xoi_again_waits(call->again);
     /* Failed first, which leaves it alive until the deferred pass: the cancel of a local request
      * may be answered at once. */
-    xoi_call_fail(call, XO_CODE_DEADLINE, sent ? "maybe" : "no", "deadline",
+    xoi_call_fail(call, XO_CODE_DEADLINE, executed(call), "deadline",
                   "the deadline passed before the answer came");
     if (sent)
         send_cancel(call, asked);
@@ -312,9 +342,12 @@ xo_call_t *xo_endpoint_call(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t *
         deliver_local(endpoint, call, msg);
         return call;
     }
+    if (xoi_again_wants(link, *msg) && xoi_again_keep(call, *msg) < 0) {
+        xoi_own_call_forget(call);
+        return xo_error_null(err, ENOMEM, "out of memory for a call");
+    }
     if (link->state <= XOI_LINK_UP && xoi_submit(link, msg, flags, call, NULL, err) < 0) {
-        unlist(call);
-        call_free(call);
+        xoi_own_call_forget(call);
         return NULL;
     }
     if (*msg) {
@@ -343,9 +376,12 @@ void xoi_cancel_send(xo_endpoint_t *endpoint, xo_link_t *link, uint64_t target_i
     xo_msg_destroy(&msg);
 }
 
-/* A local request may be answered at once: its caller hears of it in the deferred pass. */
+/* A local request may be answered at once: its caller hears of it in the deferred pass. Who does
+ * not want it any more does not want it to run again. */
 static void cancel_sent(xo_call_t *call)
 {
+    if (call->again)
+        xoi_again_forget(call);
     call->in_flight_local = true;
     send_cancel(call, call->asked);
     call->in_flight_local = false;
@@ -355,10 +391,11 @@ void xo_call_cancel(xo_call_t *call)
 {
     if (call->answered)
         return;
-    if (has_left(call))
+    if (has_left(call) && !xoi_again_waits(call->again))
         cancel_sent(call);
     else
-        xoi_call_fail(call, XO_CODE_CANCELLED, "no", "cancelled", "cancelled before it was sent");
+        xoi_call_fail(call, XO_CODE_CANCELLED, executed(call), "cancelled",
+                      "cancelled before it was sent");
 }
 
 void xo_call_abandon(xo_call_t *call)
@@ -451,18 +488,4 @@ void xo_endpoint_answer(xo_endpoint_t *endpoint, const xo_return_t *to, xo_msg_t
     xo_msg_set_target_id(*answer, to->to_id);
     xo_msg_set_sender_id(*answer, endpoint->self.id);
     xoi_send_urgent(to->link, answer);
-}
-
-void xo_endpoint_peer_down(xo_endpoint_t *endpoint, uint64_t peer_id, const char *reason)
-{
-    xo_link_t *link;
-    xo_link_t *next;
-    DL_FOREACH_SAFE(endpoint->links, link, next)
-    if (link->peer.id == peer_id) {
-        xo_error_t why;
-        snprintf(link->reason, sizeof link->reason, "%s", reason);
-        xo_error_set(&why, ECONNRESET, "%s died",
-                     link->peer.address[0] ? link->peer.address : "the peer");
-        xo_link_close(link, &why);
-    }
 }

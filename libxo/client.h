@@ -45,6 +45,10 @@ xo_slice_t xo_ref_uid(const xo_ref_t *ref);
 
 /* Arguments of the next call made through a reference: 0 turns it off. */
 void xo_ref_set_deadline(xo_ref_t *ref, int64_t deadline_ms);
+/* May the calls that follow be made again if they get lost? They are then sent again to the actor's
+ * next incarnation, until the deadline, while its pool comes back (at most 5 s if nobody knows that
+ * it does, nor listens there); one that a pool has had already is not run twice there. */
+void xo_ref_set_idempotent(xo_ref_t *ref, bool idempotent);
 void xo_ref_set_sender(xo_ref_t *ref, xo_slice_t sender_uid);
 
 /* Calls `method` with the positional arguments that `format` (pack.h) writes. NULL: EAGAIN (no

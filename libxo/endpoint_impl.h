@@ -5,6 +5,7 @@
  * greet.c      what hello and welcome do          outbox.c     credit and what waits for it
  * call.c       calls, tells, answers              route.c      where an incoming message goes
  * way.c        which lane leads to an address     refusal.c    what is told of those refused
+ * again.c      idempotent calls that are sent again
  * bulk*.c      large buffers, on a lane of their own: bulk.h
  */
 #ifndef XO_ENDPOINT_IMPL_H
@@ -80,6 +81,9 @@ typedef struct xoi_bulk_offer {
     uint64_t token;  /* of a welcome: who knows it may attach a lane to the link */
 } xoi_bulk_offer_t;
 
+/* What its broker says of a pool at an address where nobody is. */
+typedef enum { XOI_POOL_UNKNOWN, XOI_POOL_COMES_BACK, XOI_POOL_FAILED } xoi_pool_state_t;
+
 struct xo_link {
     xo_endpoint_t *endpoint;
     int refs;
@@ -94,6 +98,7 @@ struct xo_link {
     bool same_machine;
     xo_error_t why;
     char reason[160]; /* who died and why, in a few words; "" : by why.errnum */
+    xoi_pool_state_t pool_state;
     xo_timer_t timer; /* handshake, later draining and post-mortem */
     xo_io_t pidfd;
 
@@ -135,6 +140,7 @@ struct xo_call {
     xoi_outgoing_t *outgoing;      /* while it has not left */
     struct xoi_transfer *transfer; /* while buffers of its request have not left */
     struct xoi_incoming *arriving; /* its answer, while chunks of it come */
+    struct xoi_again *again;       /* NULL: it is not sent again */
     bool in_flight_local;          /* its request, or its cancel, is being delivered right now */
     bool answered;                 /* out of the table; its answer waits to be delivered */
     xoi_own_cancel_f own_cancel;   /* of own_call.h: it is not in the table */
@@ -274,10 +280,25 @@ void xoi_call_finish(xo_call_t *call, xo_msg_t **reply);
 void xoi_call_fail(xo_call_t *call, const char *code, const char *executed, const char *reason,
                    const char *message);
 void xoi_calls_of_link_fail(xo_link_t *link);
+bool xoi_call_may_have_run(const xo_call_t *call);
+/* Takes it off its link, with what has not left yet, and gives it to another; NULL: none for now.
+ */
+void xoi_call_move(xo_call_t *call, xo_link_t *link);
 void xoi_answer_arrived(xo_endpoint_t *endpoint, const xo_link_t *from, xo_msg_t **msg);
 void xoi_notify(xo_endpoint_t *endpoint, xoi_notice_t *notice, int errnum); /* NULL: to nobody */
 void xoi_run_deferred(xo_defer_t *defer, void *arg);
 void xoi_cancel_send(xo_endpoint_t *endpoint, xo_link_t *link, uint64_t target_id, uint64_t seq);
+
+/* again.c: idempotent calls that outlive a link */
+typedef struct xoi_again xoi_again_t;
+bool xoi_again_wants(const xo_link_t *link, const xo_msg_t *msg);
+int xoi_again_keep(xo_call_t *call, const xo_msg_t *msg); /* -1: ENOMEM */
+/* Its link has ended: true if it will be sent again. */
+bool xoi_again_later(xo_call_t *call);
+bool xoi_again_waits(const xoi_again_t *again);    /* for the next link; takes NULL */
+bool xoi_again_has_left(const xoi_again_t *again); /* over an earlier link; takes NULL */
+const char *xoi_again_address(const xoi_again_t *again);
+void xoi_again_forget(xo_call_t *call); /* one with `again`: it will not be sent again */
 
 /* The call that a request is, unless it gets no answer; and the one that waits for an answer. */
 xo_call_t *xoi_call_of(xo_endpoint_t *endpoint, const xo_header_t *header);

@@ -168,6 +168,8 @@ static void on_why(xo_call_t *call, xo_msg_t **answer, void *arg)
                 xo_unpack(xo_msg_body(*answer), NULL, "[s s]", &what, &reason) == 0;
     if (link->state == XOI_LINK_DYING && told) {
         snprintf(link->reason, sizeof link->reason, "%.*s", (int)reason.size, reason.data);
+        link->pool_state =
+            xo_slice_eq_str(what, "has failed") ? XOI_POOL_FAILED : XOI_POOL_COMES_BACK;
         xo_error_set(&link->why, ECONNREFUSED, "the pool at %s %.*s", link->address, (int)what.size,
                      what.data);
     }
@@ -233,6 +235,20 @@ void xo_link_close(xo_link_t *link, const xo_error_t *why)
     drop_lane(link);
     xoi_link_table_remove(link);
     finish(link);
+}
+
+void xo_endpoint_peer_down(xo_endpoint_t *endpoint, uint64_t peer_id, const char *reason)
+{
+    xo_link_t *link;
+    xo_link_t *next;
+    DL_FOREACH_SAFE(endpoint->links, link, next)
+    if (link->peer.id == peer_id) {
+        xo_error_t why;
+        snprintf(link->reason, sizeof link->reason, "%s", reason);
+        xo_error_set(&why, ECONNRESET, "%s died",
+                     link->peer.address[0] ? link->peer.address : "the peer");
+        xo_link_close(link, &why);
+    }
 }
 
 void xoi_link_break(xo_link_t *link)

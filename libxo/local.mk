@@ -24,6 +24,7 @@ libxo_libxo_core_la_LIBADD = \
 # Sources, and headers that are not installed. One file a line, sorted.
 libxo_libxo_core_la_SOURCES = \
 	libxo/address.c \
+	libxo/again.c \
 	libxo/borrow.c \
 	libxo/borrow.h \
 	libxo/bulk.c \

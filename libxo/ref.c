@@ -19,6 +19,7 @@ struct xo_ref {
     char sender[XO_UID_BYTES_MAX + 1];
     size_t sender_size;
     int64_t deadline_ms;
+    bool idempotent;
 };
 
 static int set_address(xo_ref_t *ref, const char *address, xo_error_t *err)
@@ -78,6 +79,11 @@ void xo_ref_set_deadline(xo_ref_t *ref, int64_t deadline_ms)
     ref->deadline_ms = deadline_ms;
 }
 
+void xo_ref_set_idempotent(xo_ref_t *ref, bool idempotent)
+{
+    ref->idempotent = idempotent;
+}
+
 void xo_ref_set_sender(xo_ref_t *ref, xo_slice_t sender_uid)
 {
     ref->sender_size = sender_uid.size > XO_UID_BYTES_MAX ? XO_UID_BYTES_MAX : sender_uid.size;
@@ -89,7 +95,9 @@ void xo_ref_set_sender(xo_ref_t *ref, xo_slice_t sender_uid)
 
 static xo_msg_t *make(const xo_ref_t *ref, xo_kind_t kind, const char *method, const xo_buf_t *body)
 {
+    bool again = ref->idempotent && (kind == XO_CALL || kind == XO_BATCH);
     xo_header_t header = {.kind = kind,
+                          .flags = again ? XO_F_IDEMPOTENT : 0,
                           .target_uid = xo_ref_uid(ref),
                           .sender_uid = xo_slice(ref->sender, ref->sender_size),
                           .method = xo_slice_str(method),

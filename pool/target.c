@@ -239,6 +239,7 @@ static xo_call_t *send_call(xo_request_t *request, const xo_target_t *target, xo
 {
     xo_pool_t *pool = request->pool;
     xo_header_t header = header_for(request, XO_CALL, target, false);
+    header.deadline_ms = (uint64_t)(deadline_left(request) + XO_MS - 1) / XO_MS;
     xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&pool->scratch));
     if (!msg)
         return xo_error_null(err, errno, "no call can be made of that: %s", strerror(errno));

@@ -10,6 +10,7 @@
 # One file a line, sorted.
 unit_tests = \
 	t/address \
+	t/again \
 	t/broker \
 	t/broker-recover \
 	t/bulk \
@@ -139,6 +140,7 @@ python_tests = \
 	python/tests/test_here.py \
 	python/tests/test_guide.py \
 	python/tests/test_hooks.py \
+	python/tests/test_idempotent.py \
 	python/tests/test_lean.py \
 	python/tests/test_loops.py \
 	python/tests/test_main_module.py \
@@ -204,6 +206,7 @@ EXTRA_DIST += \
 	t/corpus \
 	t/vectors.txt
 
+t_again_SOURCES = t/again.c t/node.c
 t_bulk_SOURCES = t/bulk.c t/bulk-rig.c t/node.c
 t_bulk_hostile_SOURCES = t/bulk-hostile.c t/bulk-rig.c t/node.c
 t_bundle_SOURCES = t/bundle.c t/lane-rig.c

@@ -362,6 +362,61 @@ static void tells_are_refused_or_heard_of(void **state)
     walk_tell(f, WITHOUT_CREDIT);
 }
 
+/* ---- calls that are sent again ---- */
+
+#define CALLS_AGAIN 100 /* their timers need more memory than there is at first */
+
+static void count_answer(xo_call_t *call, xo_msg_t **answer, void *arg)
+{
+    (void)call;
+    ++*(int *)arg;
+    xo_msg_destroy(answer);
+}
+
+static void call_many(fixture_t *f, xo_link_t *link, int answers[])
+{
+    for (int i = 0; i < CALLS_AGAIN; i++) {
+        xo_header_t idempotent = header;
+        idempotent.flags = XO_F_IDEMPOTENT;
+        xo_msg_t *msg = xo_msg_create(&idempotent, xo_slice("\x92\x91\x01\x80", 4));
+        assert_non_null(xo_endpoint_call(f->a->endpoint, link, &msg, XO_SEND_QUEUE, 0, count_answer,
+                                         &answers[i], NULL));
+    }
+}
+
+/* With one allocation failing while their link ends. False: there were not as many. */
+static bool lose_many(fixture_t *f, int failures)
+{
+    int answers[CALLS_AGAIN] = {0};
+    call_many(f, link_ab(f, &(xo_endpoint_options_t){.window_messages = 1}), answers);
+    UNTIL(f->b->count == 1);
+    node_destroy(f->b);
+    allowed = failures;
+    UNTIL(f->a->unlinked > 0);
+    bool failed = allowed < 0;
+    allowed = -1;
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    f->b->echo = true;
+    for (int i = 0; i < CALLS_AGAIN; i++)
+        UNTIL(answers[i]);
+    xo_loop_once(f->loop, 0);
+    for (int i = 0; i < CALLS_AGAIN; i++)
+        assert_int_equal(answers[i], 1);
+    return failed;
+}
+
+static void calls_that_cannot_wait_are_answered(void **state)
+{
+    bool failed = true;
+    int failures = 0;
+    for (; failed; failures++) {
+        fixture_setup(state);
+        failed = lose_many(*state, failures);
+        fixture_teardown(state);
+    }
+    assert_true(failures > 1);
+}
+
 /* ---- tests ---- */
 
 static void walks_packing(void **state)
@@ -403,6 +458,7 @@ int main(void)
         cmocka_unit_test(reading_allocates_nothing),
         cmocka_unit_test_setup_teardown(tells_are_refused_or_heard_of, fixture_setup,
                                         fixture_teardown),
+        cmocka_unit_test(calls_that_cannot_wait_are_answered),
     };
     xoi_cache_free(xoi_cache_alloc(1), 1); /* there from now on */
     return run_tap(tests);

@@ -269,12 +269,20 @@ static int send_letter(xopy_call_t *call, PyObject *address, xopy_letter_t *lett
     return done == 0 ? send_to(call, &target, letter) : done < 0 ? -1 : 0;
 }
 
+/* For the receiver, which does not begin what is still queued then. */
+static void tell_deadline(xopy_letter_t *letter)
+{
+    if (wants_answer(&letter->header))
+        letter->header.deadline_ms = ((uint64_t)letter->timeout_ns + XO_MS - 1) / XO_MS;
+}
+
 /* Errors are the call's: who sends sees them where it waits for the answer, as remote ones. */
 static PyObject *post(xopy_call_t *call, PyObject *address, xopy_letter_t *letter)
 {
     bool watched = xopy_is_watched() && wants_answer(&letter->header) && letter->header.method.size;
     PyObject *trace = watched ? xopy_watch_sending(address, &letter->header) : NULL;
     PyObject *mark = xopy_mark_sending(&letter->header);
+    tell_deadline(letter);
     if (send_letter(call, address, letter) < 0)
         xopy_call_set_exception(call, NULL);
     else if (watched)

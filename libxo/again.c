@@ -1,0 +1,200 @@
+/* again.c - idempotent calls whose link ends before their answer are sent again (contract 4).
+ *
+ * The caller's endpoint keeps the request. When the link ends it dials the address anew, ever less
+ * often, and sends the request under its old sequence, so that a receiver that had it already knows
+ * it. It goes on until the deadline, while the broker says that the pool there is being started
+ * again or somebody listens there; else XOI_AGAIN_NS after the last sign of it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libxo/endpoint_impl.h"
+
+/* What a pool's next process needs that nobody has announced: its broker is slow, or unknown. */
+#define XOI_AGAIN_NS (5000 * XO_MS)
+#define BACKOFF_FIRST_NS (10 * XO_MS)
+#define BACKOFF_MAX_NS (500 * XO_MS)
+
+struct xoi_again {
+    xo_call_t *call;
+    xo_msg_t *msg; /* stays here; copies of it are sent */
+    char address[XOI_LINK_ADDRESS_BYTES];
+    int64_t begun_ns;
+    int64_t hope_ns; /* when there was a sign of it last */
+    int64_t backoff_ns;
+    bool waits;    /* the call has no link */
+    bool has_left; /* it was sent: it may have run */
+    xo_timer_t timer;
+};
+
+static void send_again(xo_timer_t *timer, void *arg);
+
+/* Shares the buffers. NULL: ENOMEM. */
+static xo_msg_t *copy(const xo_msg_t *msg, const xo_header_t *header)
+{
+    zmq_msg_t buffer;
+    xo_msg_t *made = xo_msg_create(header, xo_msg_body(msg));
+    for (size_t i = 0; made && i < xo_msg_buffer_count(msg); i++) {
+        if (xo_msg_copy_buffer((xo_msg_t *)msg, i, &buffer) < 0)
+            xo_msg_destroy(&made);
+        else if (xo_msg_add_buffer(made, &buffer) < 0) {
+            zmq_msg_close(&buffer);
+            xo_msg_destroy(&made);
+        }
+    }
+    return made;
+}
+
+/* Where it can be dialled anew; "": nowhere. */
+static const char *address_of(const xo_link_t *link)
+{
+    return link->address[0] ? link->address : link->peer.address;
+}
+
+/* What is for another endpoint is its sender's to send again. */
+bool xoi_again_wants(const xo_link_t *link, const xo_msg_t *msg)
+{
+    const xo_header_t *header = xo_msg_header(msg);
+    return (header->flags & XO_F_IDEMPOTENT) && xoi_wants_answer(header) && !header->target_id &&
+           address_of(link)[0];
+}
+
+int xoi_again_keep(xo_call_t *call, const xo_msg_t *msg)
+{
+    xo_header_t header = *xo_msg_header(msg);
+    xoi_again_t *again = calloc(1, sizeof *again);
+    if (!again)
+        return -1;
+    header.incarnation = 0; /* the next one is another */
+    again->msg = copy(msg, &header);
+    if (!again->msg) {
+        free(again);
+        return -1;
+    }
+    again->call = call;
+    again->begun_ns = again->hope_ns = xo_loop_now(call->endpoint->loop);
+    again->backoff_ns = BACKOFF_FIRST_NS;
+    snprintf(again->address, sizeof again->address, "%s", address_of(call->link));
+    xo_timer_init(&again->timer, call->endpoint->loop, send_again, again);
+    call->again = again;
+    return 0;
+}
+
+void xoi_again_forget(xo_call_t *call)
+{
+    xoi_again_t *again = call->again;
+    call->again = NULL;
+    xo_timer_stop(&again->timer);
+    xo_msg_destroy(&again->msg);
+    free(again);
+}
+
+bool xoi_again_waits(const xoi_again_t *again)
+{
+    return again && again->waits;
+}
+
+bool xoi_again_has_left(const xoi_again_t *again)
+{
+    return again && again->has_left;
+}
+
+const char *xoi_again_address(const xoi_again_t *again)
+{
+    return again->address;
+}
+
+/* Was somebody there? One who does not answer the handshake may be busy with its own beginning. */
+static bool is_sign(const xo_link_t *link)
+{
+    return link->peer.id || link->why.errnum == ETIMEDOUT ||
+           link->pool_state == XOI_POOL_COMES_BACK;
+}
+
+/* Is it the end of a link after which a new one may do better? */
+static bool may_come_back(xoi_again_t *again, const xo_link_t *link)
+{
+    int64_t now = xo_loop_now(link->endpoint->loop);
+    if (is_sign(link))
+        again->hope_ns = now;
+    switch (link->why.errnum) {
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case EPIPE:
+    case ESHUTDOWN:
+    case ETIMEDOUT:
+        return link->pool_state != XOI_POOL_FAILED && now - again->hope_ns < XOI_AGAIN_NS;
+    default:
+        return false;
+    }
+}
+
+/* -1: out of memory, and nothing would end the wait. */
+static int wait(xoi_again_t *again)
+{
+    int rc = xo_timer_start(&again->timer, again->backoff_ns);
+    again->backoff_ns *= 2;
+    if (again->backoff_ns > BACKOFF_MAX_NS)
+        again->backoff_ns = BACKOFF_MAX_NS;
+    return rc;
+}
+
+bool xoi_again_later(xo_call_t *call)
+{
+    xo_link_t *link = call->link;
+    xoi_again_t *again = call->again;
+    if (!again || !call->answer || call->endpoint->closing || !may_come_back(again, link) ||
+        wait(again) < 0)
+        return false;
+    again->has_left = xoi_call_may_have_run(call);
+    again->waits = true;
+    xoi_call_move(call, NULL);
+    return true;
+}
+
+static uint64_t deadline_left(const xoi_again_t *again, uint64_t deadline_ms)
+{
+    uint64_t past_ms =
+        (uint64_t)(xo_loop_now(again->call->endpoint->loop) - again->begun_ns) / XO_MS;
+    if (!deadline_ms)
+        return 0;
+    return deadline_ms > past_ms ? deadline_ms - past_ms : 1;
+}
+
+static xo_msg_t *next_copy(const xoi_again_t *again)
+{
+    xo_header_t header = *xo_msg_header(again->msg);
+    header.deadline_ms = deadline_left(again, header.deadline_ms);
+    xo_msg_t *msg = copy(again->msg, &header);
+    if (!msg)
+        return NULL;
+    xo_msg_set_seq(msg, again->call->seq);
+    xo_msg_set_sender_id(msg, again->call->endpoint->self.id);
+    return msg;
+}
+
+static void send_again(xo_timer_t *timer, void *arg)
+{
+    (void)timer;
+    xo_error_t err = {0};
+    xoi_again_t *again = arg;
+    xo_call_t *call = again->call;
+    xo_msg_t *msg = next_copy(again);
+    xo_link_t *link = msg ? xo_endpoint_link(call->endpoint, again->address, &err) : NULL;
+    if (!link) {
+        xoi_call_fail(call, XO_CODE_SERVER_CLOSED, again->has_left ? "maybe" : "no", "no link",
+                      msg ? err.text : "out of memory for sending a call again");
+        xo_msg_destroy(&msg);
+        return;
+    }
+    again->waits = false;
+    xoi_call_move(call, link);
+    if (xoi_submit(link, &msg, XO_SEND_QUEUE, call, NULL, &err) < 0) {
+        xo_msg_destroy(&msg);
+        if (!xoi_again_later(call))
+            xoi_call_fail(call, XO_CODE_SERVER_CLOSED, again->has_left ? "maybe" : "no", "no link",
+                          err.text);
+    }
+}
