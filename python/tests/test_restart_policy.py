@@ -44,9 +44,13 @@ def on_node(test=None, **options):
     return decorate(test) if test else decorate
 
 
-async def records(main):
-    found = await xo.ActorRef(main, "xo.broker").actors()
-    return {record["uid"]: record for record in found}
+async def records(main, *uids):
+    """Those of all actors, once the broker has been told of these: for one that is not created
+    again nobody waits until it has."""
+    while True:
+        found = {record["uid"]: record for record in await xo.ActorRef(main, "xo.broker").actors()}
+        if found.keys() >= set(uids):
+            return found
 
 
 async def exits(ref, status):
@@ -70,7 +74,7 @@ async def test_permanent_transient_temporary(main, address):
         for k in kinds
     ]
     assert await refs[1].told() == (("transient",), None)
-    found = await records(main)
+    found = await records(main, *kinds)
     assert [found[k]["restart"] for k in kinds] == list(kinds)
     await exits(refs[0], 1)
     assert await refs[0].told() == (("permanent",), None)
@@ -93,7 +97,7 @@ async def test_one_is_given_up_before_its_pool(main, address):
     await exits(other, 3)
     assert "exit status 3; given up after 1 restarts within 1000 s" in await gone(fragile)
     assert await other.told() == ((), None)
-    found = await records(main)
+    found = await records(main, "fragile", "other")
     assert found["fragile"]["state"] == "failed" and found["other"]["state"] == "running"
     await xo.ActorRef(main, "xo.broker").revive("fragile")
     assert await fragile.told() == ((), None)
@@ -115,7 +119,7 @@ async def test_what_an_actor_creates_in_its_own_pool(main, address):
     maker = await xo.create_actor(Kept, address=address)
     lock = await maker.make("once", [1], restart_policy=Policy("temporary"))
     kept = await maker.make("kept", [2], restart_policy=Policy("transient"))
-    assert (await records(main))["kept"]["restart"] == "transient"
+    assert (await records(main, "kept"))["kept"]["restart"] == "transient"
     await xo.kill_actor(maker)
     await xo.wait_actor_pool_recovered(address)
     assert await kept.told() == (([2],), None)
@@ -133,7 +137,7 @@ async def test_what_is_no_policy_is_the_actors_own(main, address):
 async def test_in_a_pool_of_this_process(main, address):
     ref = await xo.create_actor(Kept, 1, uid="m", address=main, restart_policy=Policy())
     assert await ref.told() == ((1,), None)
-    assert (await records(main))["m"]["restart"] == "temporary", "it ends with this process"
+    assert (await records(main, "m"))["m"]["restart"] == "temporary", "it ends with this process"
 
 
 def test_of_an_actor_in_c():
@@ -146,7 +150,7 @@ def test_of_an_actor_in_c():
                 "Counter", uid="c", address=address, restart_policy=Policy("transient")
             )
             assert await ref.add(2) == 2
-            found = await records(pool.external_address)
+            found = await records(pool.external_address, "c")
             assert found["c"]["restart"] == "transient"
             await xo.kill_actor(ref)
             await xo.wait_actor_pool_recovered(address)
