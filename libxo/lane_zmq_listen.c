@@ -105,9 +105,11 @@ static void note_disconnected(xoi_listener_t *listener, int fd)
         return;
     HASH_ITER(hh, listener->peers, peer, next)
     {
-        if (peer->fd != fd || peer->end > XOI_SUSPECT)
+        if (peer->fd != fd || peer->parted)
             continue;
-        known = true;
+        known = peer->parted = true;
+        if (peer->end > XOI_SUSPECT) /* a send has told already */
+            continue;
         if (peer->left)
             xoi_peer_forget(peer);
         else

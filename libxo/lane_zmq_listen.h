@@ -34,6 +34,7 @@ typedef struct xoi_peer {
     bool released; /* true until it is accepted, and after it is destroyed */
     bool shut;     /* what it sends is dropped; it has our goodbye */
     bool left;     /* it said goodbye */
+    bool parted;   /* its connection is known to have ended */
     UT_hash_handle hh;
     struct xoi_peer *next; /* of those whose end is not XOI_ALIVE */
     struct xoi_peer *prev;

@@ -50,10 +50,13 @@ void xoi_peer_set_end(xoi_peer_t *peer, xoi_end_t end)
     else if (peer->end != XOI_ALIVE && end == XOI_ALIVE)
         DL_DELETE(peer->listener->ending, peer);
     peer->end = end;
+    peer->parted = peer->parted && end != XOI_ALIVE;
 }
 
 void xoi_peer_forget(xoi_peer_t *peer)
 {
+    if (peer->fd >= 0 && !peer->parted) /* nobody will be known by whom the end is that comes */
+        peer->listener->greeted++;
     xoi_peer_set_end(peer, XOI_ALIVE);
     HASH_DEL(peer->listener->peers, peer);
     peer->listener = NULL;

@@ -20,6 +20,7 @@
 
 #include "libxo/error.h"
 #include "libxo/pack.h"
+#include "libxo/tsan.h"
 
 #define XOI_PROGRESS_UID_BYTES 256
 #define XOI_PROGRESS_METHOD_BYTES 128 /* longer names are cut */
@@ -75,7 +76,7 @@ static inline void xoi_progress_enter(xoi_progress_t *progress, const void *who,
     size_t size = method.size < sizeof page->method ? method.size : sizeof page->method;
     atomic_store_explicit(&page->count, count, memory_order_relaxed);
     /* Nothing below may become visible before the count has said that it changes. */
-    atomic_thread_fence(memory_order_release);
+    XOI_RELEASE_FENCE();
     if (progress->who != who) {
         progress->who = who;
         page->uid_size = (uint32_t)(uid.size < sizeof page->uid ? uid.size : sizeof page->uid);
