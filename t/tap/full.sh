@@ -4,7 +4,7 @@ count=0
 work=$(mktemp -d "${TMPDIR:-/tmp}/xo-full.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 jobs=$(nproc)
-export XO_TEST_LIMIT_S=300
+export XO_TEST_LIMIT_S=600
 
 # try NAME COMMAND...: a test that passes when COMMAND does; a failure shows the end of its output.
 try() {
