@@ -17,7 +17,8 @@
  * CURVE, else only that the connection ended. One that did, of which no handshake succeeded before,
  * is refused. Which connection's handshake succeeded is not told, so they are counted: `greeted`
  * are those of which no message has come yet, and while there are any, one that ends without a
- * message may be one of them.
+ * message may be one of them. So may one whose peer is forgotten already, as a send can tell of an
+ * end (EHOSTUNREACH) before the monitor does.
  *
  * A peer that was closed on our side gets our goodbye and is dropped when it hangs up; ROUTER
  * cannot hang up on it.

@@ -58,7 +58,7 @@ typedef struct xoi_listener {
     xoi_peer_t *ending; /* list */
     bool *strays;       /* by descriptor: a connection ended that no peer was known by */
     size_t stray_count;
-    unsigned greeted; /* handshakes that succeeded, of whom no message has come */
+    unsigned greeted; /* connections whose handshake succeeded, and that no peer is known by */
     unsigned failed;  /* handshakes whose failure was told, and whose connection has not ended */
     xoi_frames_t frames;
 } xoi_listener_t;

@@ -55,7 +55,7 @@ void xoi_peer_set_end(xoi_peer_t *peer, xoi_end_t end)
 
 void xoi_peer_forget(xoi_peer_t *peer)
 {
-    if (peer->fd >= 0 && !peer->parted) /* nobody will be known by whom the end is that comes */
+    if (peer->fd >= 0 && !peer->parted) /* its end will be told when nobody knows it any more */
         peer->listener->greeted++;
     xoi_peer_set_end(peer, XOI_ALIVE);
     HASH_DEL(peer->listener->peers, peer);

@@ -3,6 +3,7 @@
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -152,6 +153,34 @@ static void who_died_unheard_is_noticed(void **state)
         RUN_UNTIL(&f->rig, f->rig.accepted[i].closed);
         assert_int_equal(f->rig.accepted[i].received_at_close, 100);
     }
+}
+
+/* A send may tell of an end before the monitor does, whose event is no stranger's then. */
+static void who_died_is_known_when_its_end_is_told(void **state)
+{
+    fixture_t *f = *state;
+    int out;
+
+    rig_listen(&f->rig, f->endpoint);
+    for (size_t i = 0; i < 10; i++) {
+        end_t *accepted = &f->rig.accepted[i];
+        spawn(f, "call", xo_listener_endpoint(f->rig.listener), &out);
+        close(out);
+        RUN_UNTIL(&f->rig, accepted->received == 100);
+        fixture_end_child(f);
+        for (bool sent = true; sent; sched_yield()) { /* the loop does not run meanwhile */
+            xo_msg_t *msg = make_msg(1, 10);
+            sent = xo_lane_send(accepted->lane, &msg) == 0;
+            xo_msg_destroy(&msg);
+        }
+        RUN_UNTIL(&f->rig, accepted->closed);
+        end_destroy(accepted);
+    }
+    open_raw(f, ZMQ_DEALER, f->rig.ctx); /* what comes of it is told after all that */
+    assert_int_equal(zmq_connect(f->raw, xo_listener_endpoint(f->rig.listener)), 0);
+    zmq_send(f->raw, "garbage", 7, 0);
+    RUN_UNTIL(&f->rig, f->rig.refused > 0);
+    assert_int_equal(f->rig.refused, 1);
 }
 
 /* ---- peers that are not ours ---- */
@@ -317,6 +346,8 @@ static int run_all(void)
         ZMQ_TEST(a_killed_dialler_closes_its_lane, "tcp"),
         ZMQ_TEST(who_died_unheard_is_noticed, "ipc"),
         ZMQ_TEST(who_died_unheard_is_noticed, "tcp"),
+        ZMQ_TEST(who_died_is_known_when_its_end_is_told, "ipc"),
+        ZMQ_TEST(who_died_is_known_when_its_end_is_told, "tcp"),
         ZMQ_TEST(garbage_closes_its_lane_only, "inproc"),
         ZMQ_TEST(garbage_closes_its_lane_only, "ipc"),
         ZMQ_TEST(garbage_closes_its_lane_only, "tcp"),
