@@ -156,6 +156,15 @@ static int pack_body(xo_pool_t *pool, const char *format, va_list values, xo_err
     return 0;
 }
 
+/* A target that is used once, and the arguments for it. */
+static int prepare(xo_target_t *target, xo_pool_t *pool, const char *address, const char *uid,
+                   const char *method, const char *format, va_list values, xo_error_t *err)
+{
+    if (pack_body(pool, format, values, err) < 0)
+        return -1;
+    return target_init(target, pool, address, uid, method, err);
+}
+
 /* May it go straight into the mailbox? Else it takes the way of all that arrives. */
 static bool is_direct(const xo_target_t *target)
 {
@@ -289,11 +298,9 @@ int xo_request_call(xo_request_t *request, xo_error_t *err, const char *address,
     xo_target_t target;
     va_list values;
     va_start(values, format);
-    int rc = pack_body(request->pool, format, values, err);
+    int rc = prepare(&target, request->pool, address, uid, method, format, values, err);
     va_end(values);
-    if (rc < 0 || target_init(&target, request->pool, address, uid, method, err) < 0)
-        return -1;
-    return call(request, &target, done, arg, err);
+    return rc < 0 ? -1 : call(request, &target, done, arg, err);
 }
 
 /* ---- tells ---- */
@@ -342,11 +349,9 @@ int xo_request_tell(xo_request_t *request, xo_error_t *err, const char *address,
     xo_target_t target;
     va_list values;
     va_start(values, format);
-    int rc = pack_body(request->pool, format, values, err);
+    int rc = prepare(&target, request->pool, address, uid, method, format, values, err);
     va_end(values);
-    if (rc < 0 || target_init(&target, request->pool, address, uid, method, err) < 0)
-        return -1;
-    return tell(request, &target, err);
+    return rc < 0 ? -1 : tell(request, &target, err);
 }
 
 /* ---- waiting for room ---- */
