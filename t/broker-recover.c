@@ -3,9 +3,8 @@
  * process; real deaths are in t/0301-broker-pools.t. */
 #include "broker/broker_impl.h"
 #include "broker/supervisor_impl.h"
-#include "t/node.h"
+#include "t/broker-rig.h"
 
-#define DOOR "mem://broker"
 #define BODY xo_slice("\x92\x90\x80", 3)
 
 typedef struct world {
@@ -14,27 +13,13 @@ typedef struct world {
     xo_member_t *member; /* of f->b */
 } world_t;
 
-static void on_stopped(xo_broker_t *broker, void *arg)
-{
-    (void)broker, (void)arg;
-}
-
 static int setup(void **state)
 {
-    static const xo_broker_options_t options = {.node_id = 1,
-                                                .listen = DOOR,
-                                                .registry = "memory:",
-                                                .run_dir = "/nonexistent",
-                                                .heartbeat_ms = 1000,
-                                                .version = "0"};
     world_t *w = calloc(1, sizeof *w);
-    xo_error_t err;
     fixture_setup((void **)&w->f);
     fixture_t *f = w->f;
-    w->broker = xo_broker_create(f->ctx, f->loop, &options, on_stopped, w, &err);
-    if (w->broker == NULL)
-        fail_msg("%s", err.text);
-    f->b = node_pool(f, DOOR, 11, 1);
+    w->broker = rig_broker(f, 1000, NULL, NULL);
+    f->b = node_pool(f, RIG_DOOR, 11, 1);
     node_beat(f->b);
     w->member = xo_pools_find(&w->broker->pools, 11);
     w->member->recovers = true;

@@ -1,10 +1,7 @@
 /* broker.c - the broker as an actor: lookups, liveness, what it refuses. Its pools are endpoints of
  * this process over the in-memory transport, its registry is in memory; processes are tested by
  * t/0301-broker-pools.t. */
-#include "broker/broker.h"
-#include "t/node.h"
-
-#define DOOR "mem://broker"
+#include "t/broker-rig.h"
 
 typedef struct world {
     fixture_t *f;
@@ -21,21 +18,12 @@ static void on_stopped(xo_broker_t *broker, void *arg)
 
 static int setup(void **state)
 {
-    static const xo_broker_options_t options = {.node_id = 1,
-                                                .listen = DOOR,
-                                                .registry = "memory:",
-                                                .run_dir = "/nonexistent",
-                                                .heartbeat_ms = 100,
-                                                .version = "0"};
     world_t *w = calloc(1, sizeof *w);
-    xo_error_t err;
     fixture_setup((void **)&w->f);
     fixture_t *f = w->f;
-    w->broker = xo_broker_create(f->ctx, f->loop, &options, on_stopped, w, &err);
-    if (w->broker == NULL)
-        fail_msg("%s", err.text);
+    w->broker = rig_broker(f, 100, on_stopped, w);
     f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
-    w->link = xo_endpoint_link(f->a->endpoint, DOOR, NULL);
+    w->link = xo_endpoint_link(f->a->endpoint, RIG_DOOR, NULL);
     UNTIL(f->a->linked);
     *state = w;
     return 0;
@@ -128,7 +116,7 @@ static bool shows(world_t *w, const char *method, const char *words)
 
 static node_t *join(world_t *w, uint64_t pool_id, uint32_t generation)
 {
-    node_t *pool = node_pool(w->f, DOOR, pool_id, generation);
+    node_t *pool = node_pool(w->f, RIG_DOOR, pool_id, generation);
     if (pool->linked > 0)
         node_beat(pool);
     return pool;
@@ -362,7 +350,7 @@ static void a_pool_needs_an_id_of_its_own(void **state)
 static void a_pool_is_ready_when_it_has_said_what_it_is(void **state)
 {
     world_t *w = *state;
-    w->f->b = node_pool(w->f, DOOR, 11, 1);
+    w->f->b = node_pool(w->f, RIG_DOOR, 11, 1);
     assert_true(shows(w, "pools", "\"starting\""));
     assert_int_equal(w->f->a->events, 0);
     node_beat(w->f->b);

@@ -380,39 +380,18 @@ static int destroy(world_t *world, xo_error_t *err)
     return rc < 0 && errno == ENOENT ? 0 : rc;
 }
 
-const step_t steps_of_others[] = {{"open the pool", open_pool},
+const step_t steps_to_others[] = {{"open the pool", open_pool},
                                   {"open the broker", open_broker},
                                   {"connect", connect_client},
-                                  {"create", create},
-                                  {"look up", look_up},
-                                  {"call", call},
-                                  {"tell", tell},
-                                  {"batch", batch},
-                                  {"send large", send_large},
-                                  {"get large", get_large},
-                                  {"fail", fail_method},
-                                  {"pass", pass},
-                                  {"deadline", deadline},
-                                  {"cancel", cancel},
-                                  {"drive", drive},
-                                  {"destroy", destroy},
                                   {NULL, NULL}};
-const step_t steps_of_neighbours[] = {{"open the pool", open_pool},
-                                      {"open", open_neighbour},
-                                      {"create", create},
-                                      {"look up", look_up},
-                                      {"call", call},
-                                      {"tell", tell},
-                                      {"batch", batch},
-                                      {"send large", send_large},
-                                      {"get large", get_large},
-                                      {"fail", fail_method},
-                                      {"pass", pass},
-                                      {"deadline", deadline},
-                                      {"cancel", cancel},
-                                      {"drive", drive},
-                                      {"destroy", destroy},
-                                      {NULL, NULL}};
+const step_t steps_to_neighbours[] = {
+    {"open the pool", open_pool}, {"open", open_neighbour}, {NULL, NULL}};
+const step_t steps_of_all[] = {
+    {"create", create},       {"look up", look_up},  {"call", call},
+    {"tell", tell},           {"batch", batch},      {"send large", send_large},
+    {"get large", get_large}, {"fail", fail_method}, {"pass", pass},
+    {"deadline", deadline},   {"cancel", cancel},    {"drive", drive},
+    {"destroy", destroy},     {NULL, NULL}};
 
 void close_world(world_t *world)
 {

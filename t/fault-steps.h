@@ -24,8 +24,10 @@ typedef struct step {
     int (*run)(world_t *world, xo_error_t *err);
 } step_t;
 
-extern const step_t steps_of_others[];     /* with another process' context */
-extern const step_t steps_of_neighbours[]; /* by inproc */
+/* How it is reached, and then what is done with it. */
+extern const step_t steps_to_others[];     /* with another process' context */
+extern const step_t steps_to_neighbours[]; /* by inproc */
+extern const step_t steps_of_all[];
 
 void close_world(world_t *world);
 

@@ -51,15 +51,22 @@ static bool run_step(const step_t *step, world_t *world, fault_kind_t kind)
 }
 
 /* Runs all steps; one that failed is tried again once. */
-static void run_steps(const step_t *steps, fault_kind_t kind)
+static bool run_steps(const step_t *steps, world_t *world, fault_kind_t kind)
+{
+    while (steps->name && run_step(steps, world, kind))
+        steps++;
+    return steps->name == NULL;
+}
+
+static void run_all(const step_t *opening, fault_kind_t kind)
 {
     world_t world = {0};
-    while (steps->name && run_step(steps, &world, kind))
-        steps++;
+    if (run_steps(opening, &world, kind))
+        run_steps(steps_of_all, &world, kind);
     close_world(&world);
 }
 
-static void walk(const step_t *steps, const char *lanes, fault_kind_t kind)
+static void walk(const step_t *opening, const char *lanes, fault_kind_t kind)
 {
     scratch_t scratch;
     scratch_enter(&scratch);
@@ -73,7 +80,7 @@ static void walk(const step_t *steps, const char *lanes, fault_kind_t kind)
         int live = fault_live_blocks();
         int descriptors = count_descriptors();
         fault_arm(kind, faults);
-        run_steps(steps, kind);
+        run_all(opening, kind);
         struck = fault_disarm();
         xoi_cache_drop();
         fault_check(fault_live_blocks() == live, "%d blocks of memory left",
@@ -88,10 +95,10 @@ static void walk(const step_t *steps, const char *lanes, fault_kind_t kind)
 
 static void walk_all(fault_kind_t kind)
 {
-    walk(steps_of_others, "shm", kind);
-    walk(steps_of_others, "ipc", kind);
-    walk(steps_of_others, "tcp", kind);
-    walk(steps_of_neighbours, "shm,ipc,tcp", kind);
+    walk(steps_to_others, "shm", kind);
+    walk(steps_to_others, "ipc", kind);
+    walk(steps_to_others, "tcp", kind);
+    walk(steps_to_neighbours, "shm,ipc,tcp", kind);
 }
 
 static void memory_runs_out(void **state)

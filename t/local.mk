@@ -189,6 +189,7 @@ t_broker_call_CPPFLAGS = $(AM_CPPFLAGS) $(JSON_C_CFLAGS)
 t_broker_call_LDADD = $(unit_test_libs) $(JSON_C_LIBS)
 
 noinst_HEADERS += \
+	t/broker-rig.h \
 	t/bulk-rig.h \
 	t/fault-points.h \
 	t/fault-steps.h \
@@ -234,9 +235,9 @@ t_lane_tcp_SOURCES = t/lane-rig.c t/lane-tcp.c
 t_lane_threads_SOURCES = t/lane-rig.c t/lane-threads.c
 t_lane_zmq_SOURCES = t/lane-rig.c t/lane-zmq.c
 t_broker_LDADD = $(broker_test_libs)
-t_broker_SOURCES = t/broker.c t/node.c
+t_broker_SOURCES = t/broker-rig.c t/broker.c t/node.c
 t_broker_recover_LDADD = $(broker_test_libs)
-t_broker_recover_SOURCES = t/broker-recover.c t/node.c
+t_broker_recover_SOURCES = t/broker-recover.c t/broker-rig.c t/node.c
 t_directory_LDADD = $(broker_test_libs)
 t_process_LDADD = $(broker_test_libs)
 t_liveness_LDADD = $(broker_test_libs)
@@ -259,7 +260,7 @@ t_ctx_LDADD = $(unit_test_libs) $(CZMQ_LIBS)
 t_slots_LDADD = $(broker_test_libs)
 t_specs_LDADD = $(broker_test_libs)
 t_stall_LDADD = $(broker_test_libs)
-t_stall_SOURCES = t/node.c t/stall.c
+t_stall_SOURCES = t/broker-rig.c t/node.c t/stall.c
 t_sweep_LDADD = $(broker_test_libs)
 t_tool_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(JSON_C_CFLAGS)
 t_tool_LDADD = cmd/libxo-tool.la $(unit_test_libs)

@@ -6,9 +6,8 @@
 
 #include "broker/broker_impl.h"
 #include "broker/supervisor_impl.h"
-#include "t/node.h"
+#include "t/broker-rig.h"
 
-#define DOOR "mem://broker"
 #define HEARTBEAT_NS (1000 * XO_MS)
 
 typedef struct world {
@@ -17,11 +16,6 @@ typedef struct world {
     xo_member_t *member; /* of f->b */
     xoi_progress_t progress;
 } world_t;
-
-static void on_stopped(xo_broker_t *broker, void *arg)
-{
-    (void)broker, (void)arg;
-}
 
 static int64_t monotonic_ns(void)
 {
@@ -40,27 +34,11 @@ static void beat(world_t *w)
 
 static int setup(void **state)
 {
-    static const xo_broker_options_t options = {.node_id = 1,
-                                                .listen = DOOR,
-                                                .registry = "memory:",
-                                                .run_dir = "/nonexistent",
-                                                .heartbeat_ms = 1000,
-                                                .version = "0"};
     world_t *w = calloc(1, sizeof *w);
-    xo_error_t err;
     fixture_setup((void **)&w->f);
     fixture_t *f = w->f;
-    w->broker = xo_broker_create(f->ctx, f->loop, &options, on_stopped, w, &err);
-    if (w->broker == NULL)
-        fail_msg("%s", err.text);
-    f->b = node_create(f, XO_ROLE_POOL, NULL, NULL);
-    xo_identity_t self = *xo_endpoint_self(f->b->endpoint);
-    self.pool_id = 11;
-    self.generation = 1;
-    snprintf(self.address, sizeof self.address, "127.0.0.1:11");
-    xo_endpoint_set_self(f->b->endpoint, &self);
-    xo_endpoint_set_broker(f->b->endpoint, xo_endpoint_link(f->b->endpoint, DOOR, NULL));
-    UNTIL(f->b->linked > 0);
+    w->broker = rig_broker(f, 1000, NULL, NULL);
+    f->b = node_pool(f, RIG_DOOR, 11, 1);
     w->member = xo_pools_find(&w->broker->pools, 11);
     assert_int_equal(xoi_progress_open(&w->progress), 0);
     xo_timer_stop(&w->broker->supervisor->tick); /* the test's own */
