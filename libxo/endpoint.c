@@ -32,6 +32,7 @@ xo_endpoint_t *xo_endpoint_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_ident
     endpoint->ctx = ctx;
     endpoint->loop = loop;
     endpoint->ops = *ops;
+    endpoint->post_mortem_ms = XOI_POST_MORTEM_MS;
     endpoint->arg = arg;
     set_options(endpoint, options);
     xo_endpoint_set_self(endpoint, self);

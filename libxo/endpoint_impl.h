@@ -188,6 +188,7 @@ struct xo_endpoint {
     char machine[XOI_MACHINE_BYTES];
     char local_address[XO_ADDRESS_BYTES]; /* registered with the ctx; "" : not */
     bool closing;
+    int post_mortem_ms; /* XOI_POST_MORTEM_MS, shorter in tests */
 
     xoi_door_t *doors;
     xo_link_t *links;

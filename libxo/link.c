@@ -224,7 +224,7 @@ void xoi_link_closed(xo_link_t *link, const xo_error_t *why)
     else
         finish(link);
     if (wait)
-        xo_timer_start(&link->timer, XOI_POST_MORTEM_MS * XO_MS);
+        xo_timer_start(&link->timer, link->endpoint->post_mortem_ms * XO_MS);
 }
 
 void xo_link_close(xo_link_t *link, const xo_error_t *why)
