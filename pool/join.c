@@ -185,11 +185,11 @@ static xo_msg_t *heartbeat_msg(xo_pool_t *pool)
     return xo_buf_ok(out) < 0 ? NULL : xo_msg_create(&header, xo_buf_slice(out));
 }
 
-static void send_heartbeat(xo_pool_t *pool, unsigned flags)
+static void send_heartbeat(xo_pool_t *pool)
 {
     xo_msg_t *msg = heartbeat_msg(pool);
     if (msg)
-        xo_endpoint_tell(pool->endpoint, pool->broker_link, &msg, flags, NULL, NULL, NULL);
+        xo_endpoint_tell(pool->endpoint, pool->broker_link, &msg, 0, NULL, NULL, NULL);
     xo_msg_destroy(&msg);
 }
 
@@ -199,7 +199,7 @@ static void beat(xo_timer_t *timer, void *arg)
     if (!is_joined(pool))
         return;
     xoi_progress_leave(&pool->progress);
-    send_heartbeat(pool, 0);
+    send_heartbeat(pool);
     xo_timer_start(timer, pool->heartbeat_ns);
 }
 
@@ -221,7 +221,6 @@ static int dial(xo_pool_t *pool, xo_error_t *err)
     pool->broker_link = xo_link_incref(link);
     /* The broker may consider us ready before we have its welcome: what is for it waits here. */
     xo_endpoint_set_broker(pool->endpoint, link);
-    send_heartbeat(pool, XO_SEND_QUEUE); /* before all else: it says what the pool is */
     return 0;
 }
 
@@ -264,6 +263,7 @@ void xoi_joined_link(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
     pool->backoff_ns = BACKOFF_FIRST_NS;
     xo_endpoint_set_broker(endpoint, link);
     take_node(endpoint, link);
+    send_heartbeat(pool); /* before all else: it says what the pool is */
     announce_all(pool);
     xo_timer_start(&pool->heartbeat, pool->heartbeat_ns);
     if (!pool->has_joined)

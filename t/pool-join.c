@@ -32,6 +32,7 @@ static void take_tell(broker_t *broker, const xo_msg_t *msg)
     xo_slice_t uid;
     xo_slice_t class_name;
     size_t used = strlen(broker->told);
+    assert_true(broker->heartbeats > 0); /* the first says what the pool is, before all else */
     xo_slice_t method = xo_msg_header(msg)->method;
     assert_int_equal(
         xo_unpack(xo_msg_body(msg), NULL, "[[B U S *] _]", &uid, &broker->incarnation, &class_name),
@@ -223,6 +224,7 @@ static void test_link_again(void **state)
     create(world, "b");
     expect_int(start(world, "a", "echo", 3), 3);
     broker->told[0] = '\0';
+    broker->heartbeats = 0;
     broker_start(broker);
     run_until(world, told_again, broker);
     assert_int_equal(broker->joined, 1);

@@ -77,6 +77,7 @@ async def test_all_goes_on():
         first, second = pool.sub_processes
         one = await xo.create_actor(Counter, [1], uid="one", address=first)
         two = await xo.create_actor(Counter, [2], uid="two", address=second)
+        await xo.create_actor(Counter, [0], uid="ours", address=pool.external_address)
         before = {r["id"]: (r["pid"], r["generation"]) for r in await ask(pool, "pools")}
         pid = pool._broker.process.pid
         assert await one.add() == 1
@@ -85,7 +86,7 @@ async def test_all_goes_on():
         records = await taken_over(pool, pid)
         assert {r["id"]: (r["pid"], r["generation"]) for r in records} == before
         assert await one.add() == 3
-        assert {r["uid"] for r in await ask(pool, "actors")} >= {"one", "two"}
+        assert {r["uid"] for r in await ask(pool, "actors")} >= {"one", "two", "ours"}
         assert await (await xo.actor_ref(first, "one")).add() == 4
         three = await xo.create_actor(Counter, [3], uid="three", address=second)
         assert await three.add() == 1
