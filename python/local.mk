@@ -68,6 +68,7 @@ xoscar_PYTHON = \
 	python/xoscar/_buffers.py \
 	python/xoscar/_cluster.py \
 	python/xoscar/_copy.py \
+	python/xoscar/_create_pool.py \
 	python/xoscar/_cuda.py \
 	python/xoscar/_failure.py \
 	python/xoscar/_fork.py \

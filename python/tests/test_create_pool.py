@@ -208,17 +208,16 @@ async def test_uvloop_that_is_not_installed(monkeypatch):
     await refused(ImportError, "uvloop", "127.0.0.1", n_process=1, use_uvloop=True)
 
 
-async def test_what_is_unused_is_named():
-    with pytest.warns(UserWarning, match="colour, shape"):
-        pool = await xo.create_actor_pool("127.0.0.1", n_process=0, colour=1, shape=2)
-    await pool.stop()
-    with pytest.warns(UserWarning, match="extra_conf.*speed"):
-        pool = await xo.create_actor_pool("127.0.0.1", n_process=0, extra_conf={"speed": 1})
-    await pool.stop()
-    with pytest.warns(UserWarning, match="proxy_conf"):
-        proxies = {"10.0.0.1:1": "10.0.0.2:2"}
-        pool = await xo.create_actor_pool("127.0.0.1", n_process=0, proxy_conf=proxies)
-    await pool.stop()
+async def test_what_is_unused_is_named_to_who_wrote_it():
+    for unused, named in (
+        ({"colour": 1, "shape": 2}, "colour, shape"),
+        ({"extra_conf": {"speed": 1}}, "extra_conf.*speed"),
+        ({"proxy_conf": {"10.0.0.1:1": "10.0.0.2:2"}}, "proxy_conf"),
+    ):
+        with pytest.warns(UserWarning, match=named) as warned:
+            pool = await xo.create_actor_pool("127.0.0.1", n_process=0, **unused)
+        await pool.stop()
+        assert [w.filename for w in warned] == [__file__]
 
 
 # ---- what the arguments do ----

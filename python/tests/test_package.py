@@ -49,7 +49,7 @@ def modules():
 def public(space, names):
     """(name, object) of the package's functions and classes in it, and of the classes' methods."""
     for name in names:
-        thing = vars(space)[name]
+        thing = getattr(space, name)
         if name.startswith("_") or not (inspect.isfunction(thing) or inspect.isclass(thing)):
             continue
         if (thing.__module__ or "").partition(".")[0] in ("xoscar", "_xo"):
@@ -133,7 +133,8 @@ TOP = (
     " has_actor destroy_actor kill_actor create_actor_pool get_pool_config wait_for"
     " wait_actor_pool_recovered buffer_ref file_object_ref copy_to setup_cluster DebugOptions"
     " set_debug_options get_debug_options monitor link list_actors list_pools list_nodes ActorRef"
-    " LocalActorRef ActorRefType MainActorPoolType allocate_strategy errors ActorNotExist"
+    " LocalActorRef ActorRefType MainActorPoolType Monitor ActorRecord PoolRecord NodeRecord"
+    " allocate_strategy errors ActorNotExist"
     " ActorAlreadyExist ServerClosed SendMessageFailed Return aio context debug metrics"
     " serialization utils"
 )
@@ -147,6 +148,7 @@ def test_applications_find_what_they_import(module):
 
 def test_the_package_has_what_applications_use():
     assert [name for name in TOP.split() if not hasattr(xo, name)] == []
+    assert [name for name in TOP.split() if name not in dir(xo)] == []
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         xo.nothing
 

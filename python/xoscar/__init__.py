@@ -19,8 +19,6 @@
 
     asyncio.run(main())
 """
-from _xo import lane_totals, lent_bytes
-
 from . import errors
 from ._restart import RestartPolicy
 from .api import (
@@ -47,35 +45,68 @@ from .api import (
 )
 from .backends import allocate_strategy
 from .batch import extensible
-from .core import Actor, ActorRef, ActorRefType, LocalActorRef, StatelessActor, no_lock
+from .core import (
+    TYPE_CHECKING,
+    Actor,
+    ActorRef,
+    ActorRefType,
+    LocalActorRef,
+    StatelessActor,
+    lane_totals,
+    lent_bytes,
+    no_lock,
+)
 from .debug import DebugOptions, get_debug_options, set_debug_options
 from .errors import ActorAlreadyExist, ActorNotExist, Return, SendMessageFailed, ServerClosed
 
 __version__ = "0.1.0"  # as in configure.ac and pyproject.toml
 
 # Found when they are first asked for: importing the package stays cheap.
-_MODULES = ("aio", "context", "debug", "metrics", "serialization", "utils")
-_PLACES = {"MainActorPoolType": "backends.pool"}
+if TYPE_CHECKING:
+    from . import aio as aio
+    from . import context as context
+    from . import metrics as metrics
+    from . import serialization as serialization
+    from . import utils as utils
+    from ._monitor import Monitor
+    from ._records import ActorRecord, NodeRecord, PoolRecord
+    from .backends.pool import MainActorPoolType
+else:
+    _MODULES = ("aio", "context", "metrics", "serialization", "utils")
+    _PLACES = {
+        "ActorRecord": "_records",
+        "MainActorPoolType": "backends.pool",
+        "Monitor": "_monitor",
+        "NodeRecord": "_records",
+        "PoolRecord": "_records",
+    }
 
+    def __getattr__(name):
+        import importlib
 
-def __getattr__(name):
-    import importlib
+        if name in _MODULES:
+            return importlib.import_module("." + name, __name__)
+        if name in _PLACES:
+            return getattr(importlib.import_module("." + _PLACES[name], __name__), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-    if name in _MODULES:
-        return importlib.import_module("." + name, __name__)
-    if name in _PLACES:
-        return getattr(importlib.import_module("." + _PLACES[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __dir__():
+        return sorted({*globals(), *_MODULES, *_PLACES})
 
 
 __all__ = [
     "Actor",
     "ActorAlreadyExist",
     "ActorNotExist",
+    "ActorRecord",
     "ActorRef",
     "ActorRefType",
     "DebugOptions",
     "LocalActorRef",
+    "MainActorPoolType",
+    "Monitor",
+    "NodeRecord",
+    "PoolRecord",
     "RestartPolicy",
     "Return",
     "SendMessageFailed",

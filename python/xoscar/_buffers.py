@@ -14,7 +14,10 @@ from ._shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
+
+    from .aio import AioFileObject
 
 _UID_BYTES = 16
 
@@ -300,7 +303,7 @@ def buffer_ref(address: str, buf: Any) -> BufferRef:
     return BufferRef.create(buf, address)
 
 
-def file_object_ref(address: str, fileobj: Any) -> FileObjectRef:
+def file_object_ref(address: str, fileobj: AioFileObject) -> FileObjectRef:
     """A reference to a file of this process, into which others can copy_to.
 
     Parameters
@@ -330,7 +333,11 @@ def file_object_ref(address: str, fileobj: Any) -> FileObjectRef:
     return FileObjectRef.create(fileobj, address)
 
 
-async def copy_to(local: Any, remote_refs: Any, block_size: int | None = None) -> None:
+async def copy_to(
+    local: Sequence[Any],
+    remote_refs: Sequence[BufferRef] | Sequence[FileObjectRef],
+    block_size: int | None = None,
+) -> None:
     """Copies buffers into remote buffers, or files into remote files, one to one.
 
     A buffer goes to the beginning of its target, which may be larger; of one that is larger than

@@ -11,12 +11,13 @@ from .core import NO_LOCK_ATTRIBUTE_HINT, StatelessActor
 
 TYPE_CHECKING = False  # as typing has it
 if TYPE_CHECKING:
-    from typing import Any, Callable
+    from collections.abc import Awaitable, Callable
+    from typing import Any
 
 _LOW = 512  # with fewer items at hand the next ones are asked for
 
 
-def generator(func: Callable[..., Any]) -> Callable[..., Any]:
+def generator(func: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     """Mark a method whose generator is consumed by its caller.
 
     The caller writes ``async for item in await ref.method()``. The generator, ``def`` or ``async
@@ -106,7 +107,7 @@ class IteratorWrapper:
 
     def __init__(
         self, uid: str, actor_addr: str, actor_uid: bytes, index: int = 0, hops: int = 0
-    ):
+    ) -> None:
         from collections import deque
 
         self._ident = uid

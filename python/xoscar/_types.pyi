@@ -49,6 +49,9 @@ class ActorRef(Generic[_T]):
 class LocalActorRef(ActorRef[_T]):
     """A reference to an actor in a pool of this process."""
 
+def lane_totals() -> dict[str, tuple[int, int, int, int]]: ...
+def lent_bytes() -> int: ...
+
 class BaseActor:
     """What actors have from the runtime."""
 

@@ -68,11 +68,11 @@ async def list_pools(address: Optional[str] = None) -> list[PoolRecord]:
     -------
     list of PoolRecord
         Named tuples: id, node, index, label (or None), address, pid, generation, state ("starting",
-        "ready", "suspect", "restarting", "stopping", "failed"), language ("python", "c", or ""
-        until it has said so), actors, waiting (messages), handled (messages), restarts, started
-        (seconds since 1970), reason (why it is not as it should be, or None); and what its loop is
-        in at this moment, if it is in a method: busy_actor (its uid), busy_method, busy_since
-        (seconds since 1970), else None.
+        "recovering", "ready", "suspect", "restarting", "stopping", "failed"), language ("python",
+        "c", or "" until it has said so), actors, waiting (messages), handled (messages), restarts,
+        started (seconds since 1970), reason (why it is not as it should be, or None); and what its
+        loop is in at this moment, if it is in a method: busy_actor (its uid), busy_method,
+        busy_since (seconds since 1970), else None.
 
     Raises
     ------

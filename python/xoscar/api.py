@@ -6,6 +6,7 @@ import _xo
 from . import debug, errors
 from ._buffers import buffer_ref, copy_to, file_object_ref
 from ._cluster import setup_cluster
+from ._create_pool import create_actor_pool
 from ._generator import IteratorWrapper, generator
 from ._monitor import link, monitor
 from ._restart import RestartPolicy
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
     from typing import Any, TypeVar
 
+    from .backends.allocate_strategy import AllocateStrategy
     from .backends.config import ActorPoolConfig
-    from .backends.pool import MainActorPool
 
     _A = TypeVar("_A", bound=Actor)
     _R = TypeVar("_R")
@@ -91,7 +92,7 @@ async def create_actor(
     *args: Any,
     uid: str | bytes | None = None,
     address: str | None = None,
-    allocate_strategy: Any = None,
+    allocate_strategy: AllocateStrategy | None = None,
     **kwargs: Any,
 ) -> ActorRefType[_A]:
     """Create an actor.
@@ -107,7 +108,7 @@ async def create_actor(
         1 to 255 bytes, unique in its pool. A random one by default.
     address : str, optional
         "host:port" of a pool. This process's own pool by default.
-    allocate_strategy : optional
+    allocate_strategy : AllocateStrategy, optional
         One of ``xo.allocate_strategy``: chooses among the pools of the node at ``address``.
     restart_policy : RestartPolicy, optional
         When the actor is created again. Anything else of this name is for ``__init__``.
@@ -304,7 +305,7 @@ async def destroy_actor(ref: ActorRef[Any]) -> None:
     return await _xo.destroy(ref.address, ref.uid)
 
 
-async def wait_for(awaitable: Awaitable[_R], timeout: float | None) -> _R:
+async def wait_for(awaitable: Awaitable[_R], timeout: float | None = None) -> _R:
     """Wait for a result for a limited time.
 
     It comes back at the timeout even if the one that has to answer hangs; what was called is
@@ -314,8 +315,8 @@ async def wait_for(awaitable: Awaitable[_R], timeout: float | None) -> _R:
     ----------
     awaitable : awaitable
         A call, a coroutine or a future.
-    timeout : float or None
-        Seconds; None: no limit.
+    timeout : float, optional
+        Seconds; no limit by default.
 
     Returns
     -------
@@ -391,37 +392,6 @@ async def get_pool_config(address: str) -> ActorPoolConfig:
     from .backends.config import read_config
 
     return await read_config(address)
-
-
-async def create_actor_pool(
-    address: str, n_process: int | None = None, **options: Any
-) -> MainActorPool:
-    """Start a main pool in this process and sub pools beside it.
-
-    Parameters
-    ----------
-    address : str
-        "host:port" of the main pool, or "host" for any free port.
-    n_process : int, optional
-        How many sub pools; the number of CPUs by default.
-    **options
-        Those of ``xoscar.backends.pool.create_actor_pool``.
-
-    Returns
-    -------
-    MainActorPool
-        Started; to be stopped, or used with ``async with``.
-
-    Raises
-    ------
-    ValueError
-        For an option that cannot be; nothing was started.
-    OSError
-        If a port is in use; nothing is left running.
-    """
-    from .backends.pool import create_actor_pool
-
-    return await create_actor_pool(address, n_process, **options)
 
 
 __all__ = [

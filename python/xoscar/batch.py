@@ -15,7 +15,7 @@ class _Delay:
 
     __slots__ = ("name", "args", "kwargs")
 
-    def __init__(self, name, args, kwargs):
+    def __init__(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.name, self.args, self.kwargs = name, args, kwargs
 
 
@@ -24,11 +24,11 @@ class _Bound:
 
     __slots__ = ("_self", "_wrapper")
 
-    def __init__(self, instance, wrapper):
+    def __init__(self, instance: Any, wrapper: _ExtensibleWrapper) -> None:
         self._self, self._wrapper = instance, wrapper
 
     @property
-    def __name__(self):
+    def __name__(self) -> str:
         return self._wrapper.__name__
 
     @property
@@ -54,7 +54,7 @@ class _Bound:
         kwargs_list = [kwargs or {} for _, kwargs in pairs]
         return self._wrapper.many(self._self, args_list, kwargs_list)
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         wrapper = self._wrapper
         if wrapper.many is None:
             return wrapper.single(self._self, *args, **kwargs)
@@ -88,17 +88,59 @@ class _Bound:
         except NotImplementedError:
             return await self._await_alone(self._many([(args, kwargs)]))
 
-    def bind(self, *args, **kwargs):
-        """The arguments as a named tuple, defaults filled in."""
-        return self._wrapper.bind(args, kwargs)
+    def bind(self, *args: Any, **kwargs: Any) -> Any:
+        """Give the arguments of a call names.
 
-    def delay(self, *args, **kwargs):
-        """A call for batch()."""
+        Parameters
+        ----------
+        *args, **kwargs
+            As the method takes them.
+
+        Returns
+        -------
+        tuple
+            A named tuple of the arguments, defaults filled in.
+
+        Raises
+        ------
+        TypeError
+            If the method cannot be called so.
+        """
+        return self._wrapper._bind(args, kwargs)
+
+    def delay(self, *args: Any, **kwargs: Any) -> _Delay:
+        """Make a call for ``batch``.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            As the method takes them.
+
+        Returns
+        -------
+        _Delay
+        """
         return _Delay(self._wrapper.__name__, args, kwargs)
 
-    def batch(self, *delays):
-        """The results of delayed calls of this method, as its batch version or else its single
-        one gives them; to be awaited if the method is async."""
+    def batch(self, *delays: _Delay) -> Any:
+        """Call many times at once.
+
+        Parameters
+        ----------
+        *delays
+            Delayed calls of this method.
+
+        Returns
+        -------
+        list
+            What its batch version gives, or its single one where there is none; to be awaited if
+            the method is async.
+
+        Raises
+        ------
+        ValueError
+            If one is of another method.
+        """
         if any(d.name != self._wrapper.__name__ for d in delays):
             raise ValueError("all calls of a batch are of one method")
         if self._wrapper.many is None and not self._wrapper.is_async:
@@ -107,31 +149,51 @@ class _Bound:
 
 
 class _ExtensibleWrapper:
-    """What @extensible makes of a method: single calls, batches and bind."""
+    """What @extensible makes of a method: single calls, batches and bind.
 
-    def __init__(self, single):
+    Parameters
+    ----------
+    single : function
+        The method for single calls.
+    """
+
+    def __init__(self, single: Callable[..., Any]) -> None:
         from functools import update_wrapper
 
-        self.single, self.many = single, None
+        self.single = single
+        self.many: Callable[..., Any] | None = None
         self._tuple = None
         update_wrapper(self, single)
         self.is_async = holds_lock(single)
 
-    def batch(self, many):
-        """Decorator: ``many(self, args_list, kwargs_list)`` handles a whole batch."""
+    def batch(self, many: Callable[..., Any]) -> _ExtensibleWrapper:
+        """Decorate the method's batch version.
+
+        Parameters
+        ----------
+        many : function
+            ``many(self, args_list, kwargs_list)`` handles a whole batch and returns a list of
+            results. A checker of types that minds the second definition of the name wants
+            ``# type: ignore[no-redef]``.
+
+        Returns
+        -------
+        _ExtensibleWrapper
+            The method with both versions.
+        """
         new = _ExtensibleWrapper(self.single)
         new.__dict__.update({k: v for k, v in vars(self).items() if k.startswith("_xoscar")})
         new.many = many
         new.is_async = new.is_async or holds_lock(many)
         return new
 
-    def __get__(self, instance, owner):
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else _Bound(instance, self)
 
-    def __call__(self, instance, *args, **kwargs):
+    def __call__(self, instance: Any, *args: Any, **kwargs: Any) -> Any:
         return _Bound(instance, self)(*args, **kwargs)
 
-    def bind(self, args, kwargs):
+    def _bind(self, args, kwargs):
         if self._tuple is None:
             self._tuple = _named_tuple(self.single)
         signature, make = self._tuple
@@ -139,7 +201,7 @@ class _ExtensibleWrapper:
         bound.apply_defaults()
         return make(*bound.arguments.values())
 
-    def __getstate__(self):  # what a pickle by value must not hold is made anew
+    def __getstate__(self) -> dict[str, Any]:  # what a pickle by value must not hold is made anew
         return {**vars(self), "_tuple": None}
 
 

@@ -7,11 +7,11 @@ TYPE_CHECKING = False  # as typing has it, which takes longer to import than thi
 if TYPE_CHECKING:
     from typing import Any, Callable, TypeVar
 
-    from ._types import ActorRef, BaseActor, LocalActorRef
+    from ._types import ActorRef, BaseActor, LocalActorRef, lane_totals, lent_bytes
 
     _F = TypeVar("_F", bound=Callable[..., Any])
 else:
-    from _xo import ActorRef, BaseActor, LocalActorRef
+    from _xo import ActorRef, BaseActor, LocalActorRef, lane_totals, lent_bytes
 
 from ._buffers import BufferRef, FileObjectRef
 from ._settle import call_batch, within

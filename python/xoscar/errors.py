@@ -2,6 +2,11 @@
 
 A method's own exception reaches the caller as its own type; these are what can go wrong around it.
 """
+from __future__ import annotations
+
+TYPE_CHECKING = False  # as typing has it
+if TYPE_CHECKING:
+    from typing import Any, Literal
 
 
 class XoscarError(Exception):
@@ -23,25 +28,31 @@ class SendMessageFailed(XoscarError):
 class ServerClosed(XoscarError, ConnectionError):
     """The process, node or link that a request went to died, or cannot be reached.
 
-    Attributes
+    Parameters
     ----------
     message : str
         The whole sentence; ``str()`` of the exception.
     reason : str
-        Who died, and why.
+        Who died, and why. An attribute, as are the next two.
     address : str
         Of the pool.
-    executed : str
+    executed : {"no", "maybe"}
         Whether the method ran: "no" (the request was not delivered) or "maybe".
     """
 
-    def __init__(self, message="", reason="", address="", executed="maybe"):
+    def __init__(
+        self,
+        message: str = "",
+        reason: str = "",
+        address: str = "",
+        executed: Literal["no", "maybe"] = "maybe",
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.address = address
         self.executed = executed
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (*self.args, self.reason, self.address, self.executed)
 
 
@@ -51,10 +62,10 @@ class Return(XoscarError):
     Parameters
     ----------
     value : object, optional
-        The method's result.
+        The method's result. An attribute, too.
     """
 
-    def __init__(self, value=None):
+    def __init__(self, value: Any = None) -> None:
         super().__init__(value)
         self.value = value
 

@@ -15,8 +15,6 @@ _PORT_MAX = 65535
 _LABEL_MAX = 63  # bytes (libxo/endpoint.h)
 _GPU_MASK = "CUDA_VISIBLE_DEVICES"
 _EXTRA = ("listen_elastic_ip",)
-#: Arguments that mean something in xoscar and have nothing to do here.
-_NEEDLESS = ("subprocess_start_method",)
 
 
 # ---- addresses ----
@@ -138,7 +136,7 @@ class Plan:
 def _warn_unused(what):
     import warnings
 
-    warnings.warn(what, UserWarning, stacklevel=5)
+    warnings.warn(what, UserWarning, stacklevel=5)  # who called create_actor_pool
 
 
 def _check_proxies(proxy_conf):
@@ -171,6 +169,12 @@ def _check_extra(extra_conf):
     return extra_conf
 
 
+def _check_unknown(unknown):
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        _warn_unused(f"create_actor_pool has no use for the arguments {names}")
+
+
 def check_rest(
     count: int,
     external_address_schemes: Any,
@@ -187,7 +191,5 @@ def check_rest(
     _check_each("enable_internal_addresses", internal, bool, "True or False")
     _check_callbacks(**callbacks)
     _check_proxies(proxy_conf)
-    unused = sorted(name for name in unknown if name not in _NEEDLESS)
-    if unused:
-        _warn_unused(f"create_actor_pool has no use for the arguments {', '.join(unused)}")
+    _check_unknown(unknown)
     return _check_extra(extra_conf)

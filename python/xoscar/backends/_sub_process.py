@@ -1,4 +1,6 @@
 """Sub pools: what starts their processes, and what the main pool knows of them."""
+from __future__ import annotations
+
 import os
 import signal
 import sys
@@ -6,30 +8,51 @@ import sys
 import _xo
 
 from .. import debug
+from ..core import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class SubProcess:
-    """The process of a sub pool. What restarts it or reaps it is the node's broker."""
+    """The process of a sub pool. What restarts it or reaps it is the node's broker.
 
-    def __init__(self, record):
-        self.address = record["address"]
-        self.index = record["index"]
-        self.label = record["label"] or None
-        self.pid = record["pid"]
+    Attributes
+    ----------
+    address : str
+        The pool's "host:port".
+    index : int
+        Its place in the node: 1 is the first sub pool.
+    label : str or None
+        Its label.
+    pid : int
+        Of the process; another one after a restart.
+    """
 
-    def is_alive(self):
-        """Is the process there?"""
+    def __init__(self, record: dict[str, Any]) -> None:
+        self.address: str = record["address"]
+        self.index: int = record["index"]
+        self.label: str | None = record["label"] or None
+        self.pid: int = record["pid"]
+
+    def is_alive(self) -> bool:
+        """Ask whether the process is there.
+
+        Returns
+        -------
+        bool
+        """
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return False
         return True
 
-    def kill(self):
-        """SIGKILL."""
+    def kill(self) -> None:
+        """Kill the process (SIGKILL); nothing happens if it is gone already."""
         _kill(self.pid)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<sub pool {self.index} at {self.address}, process {self.pid}>"
 
 
