@@ -130,4 +130,5 @@ EXTRA_DIST += \
 	python/setup.py \
 	python/tests/actors.py \
 	python/tests/conftest.py \
+	python/tests/surface.py \
 	python/tests/values.py

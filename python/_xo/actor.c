@@ -105,8 +105,17 @@ static int actor_init(PyObject *self, PyObject *args, PyObject *kwargs)
     return 0;
 }
 
+static const char ref_doc[] = "ref()\n"
+                              "--\n"
+                              "\n"
+                              "Make a reference to this actor, for others and for itself.\n"
+                              "\n"
+                              "Returns\n"
+                              "-------\n"
+                              "LocalActorRef";
+
 static PyMethodDef actor_methods[] = {
-    {"ref", actor_ref, METH_NOARGS, "ref()\n--\n\nA reference to this actor."},
+    {"ref", actor_ref, METH_NOARGS, ref_doc},
     {NULL, NULL, 0, NULL},
 };
 

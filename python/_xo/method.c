@@ -227,24 +227,113 @@ static void method_dealloc(PyObject *self)
 
 #define FAST(function) (PyCFunction)(void (*)(void))(function)
 
+static const char send_doc[] = "send(*args, **kwargs)\n"
+                               "--\n"
+                               "\n"
+                               "Call the method.\n"
+                               "\n"
+                               "Parameters\n"
+                               "----------\n"
+                               "*args, **kwargs\n"
+                               "    The method's arguments.\n"
+                               "\n"
+                               "Returns\n"
+                               "-------\n"
+                               "Call\n"
+                               "    Await it for the result, or what the method raises.";
+
+static const char tell_doc[] = "tell(*args, **kwargs)\n"
+                               "--\n"
+                               "\n"
+                               "Send a message without asking for an answer.\n"
+                               "\n"
+                               "Parameters\n"
+                               "----------\n"
+                               "*args, **kwargs\n"
+                               "    The method's arguments.\n"
+                               "\n"
+                               "Returns\n"
+                               "-------\n"
+                               "Call\n"
+                               "    Await it for the acceptance.";
+
+static const char delay_doc[] = "delay(*args, **kwargs)\n"
+                                "--\n"
+                                "\n"
+                                "Make a call that batch sends.\n"
+                                "\n"
+                                "Parameters\n"
+                                "----------\n"
+                                "*args, **kwargs\n"
+                                "    The method's arguments.\n"
+                                "\n"
+                                "Returns\n"
+                                "-------\n"
+                                "Delay";
+
+static const char batch_doc[] = "batch(*delays, send=True)\n"
+                                "--\n"
+                                "\n"
+                                "Send delayed calls of this method as one message.\n"
+                                "\n"
+                                "Parameters\n"
+                                "----------\n"
+                                "*delays\n"
+                                "    What delay gave.\n"
+                                "send : bool\n"
+                                "    False: without an answer, as tell.\n"
+                                "\n"
+                                "Returns\n"
+                                "-------\n"
+                                "Call\n"
+                                "    Await it for the list of results.\n"
+                                "\n"
+                                "Raises\n"
+                                "------\n"
+                                "ValueError\n"
+                                "    If one is of another method.";
+
+static const char tell_delay_doc[] = "tell_delay(*args, delay=None, **kwargs)\n"
+                                     "--\n"
+                                     "\n"
+                                     "Tell later.\n"
+                                     "\n"
+                                     "Parameters\n"
+                                     "----------\n"
+                                     "*args, **kwargs\n"
+                                     "    The method's arguments.\n"
+                                     "delay : float\n"
+                                     "    Seconds.\n"
+                                     "\n"
+                                     "Returns\n"
+                                     "-------\n"
+                                     "awaitable\n"
+                                     "    It is done when the message has been accepted.";
+
+static const char options_doc[] =
+    "options(*, timeout=None, idempotent=False)\n"
+    "--\n"
+    "\n"
+    "Give the same method, with options for its calls.\n"
+    "\n"
+    "Parameters\n"
+    "----------\n"
+    "timeout : float, optional\n"
+    "    Seconds after which a call is given up, an asyncio.TimeoutError.\n"
+    "idempotent : bool\n"
+    "    A call may be sent again, should it get lost.\n"
+    "\n"
+    "Returns\n"
+    "-------\n"
+    "Method";
+
 static PyMethodDef method_methods[] = {
-    {"send", FAST(method_send), METH_FASTCALL | METH_KEYWORDS,
-     "send(*args, **kwargs)\n--\n\nCalls the method; await it for the result."},
-    {"tell", FAST(method_tell), METH_FASTCALL | METH_KEYWORDS,
-     "tell(*args, **kwargs)\n--\n\nSends without asking for an answer; await it for the "
-     "acceptance."},
-    {"delay", FAST(method_delay), METH_FASTCALL | METH_KEYWORDS,
-     "delay(*args, **kwargs)\n--\n\nA call that batch(...) sends."},
-    {"batch", FAST(method_batch), METH_FASTCALL | METH_KEYWORDS,
-     "batch(*delays, send=True)\n--\n\nSends delayed calls of this method as one message; await it "
-     "for the\n"
-     "list of results. With send=False there is no answer."},
-    {"tell_delay", FAST(method_tell_delay), METH_VARARGS | METH_KEYWORDS,
-     "tell_delay(*args, delay=None, **kwargs)\n--\n\nA tell, after delay seconds."},
-    {"options", FAST(method_options), METH_VARARGS | METH_KEYWORDS,
-     "options(*, timeout=None, idempotent=False)\n--\n\nThe same method, whose calls have a "
-     "deadline in seconds, or may be\n"
-     "sent again."},
+    {"send", FAST(method_send), METH_FASTCALL | METH_KEYWORDS, send_doc},
+    {"tell", FAST(method_tell), METH_FASTCALL | METH_KEYWORDS, tell_doc},
+    {"delay", FAST(method_delay), METH_FASTCALL | METH_KEYWORDS, delay_doc},
+    {"batch", FAST(method_batch), METH_FASTCALL | METH_KEYWORDS, batch_doc},
+    {"tell_delay", FAST(method_tell_delay), METH_VARARGS | METH_KEYWORDS, tell_delay_doc},
+    {"options", FAST(method_options), METH_VARARGS | METH_KEYWORDS, options_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -316,6 +316,30 @@ static PyObject *module_decode(PyObject *module, PyObject *args)
     return value;
 }
 
+static const char lane_totals_doc[] =
+    "lane_totals()\n"
+    "--\n"
+    "\n"
+    "Tell what the running loop's pools and client have sent and received.\n"
+    "\n"
+    "Returns\n"
+    "-------\n"
+    "dict\n"
+    "    lane -> (messages in, messages out, bytes in, bytes out).";
+
+static const char lent_bytes_doc[] =
+    "lent_bytes()\n"
+    "--\n"
+    "\n"
+    "Tell how much shared memory holds what the running loop's pools and client have sent to\n"
+    "other processes, and has not come back: an array that arrived lies there as long as it "
+    "lives.\n"
+    "\n"
+    "Returns\n"
+    "-------\n"
+    "int\n"
+    "    Bytes.";
+
 static PyMethodDef functions[] = {
     {"create", module_create, METH_VARARGS,
      "create(address, uid, class_name, (class, args, kwargs[, options]))\n--\n\nCreates an actor; "
@@ -329,14 +353,8 @@ static PyMethodDef functions[] = {
     {"runtime", module_runtime, METH_NOARGS, "The running loop's Runtime, or None."},
     {"pool", module_pool, METH_NOARGS, "The oldest Pool of the running loop, or None."},
     {"pool_at", module_pool_at, METH_O, "The Pool of the running loop at this address, or None."},
-    {"lane_totals", module_lane_totals, METH_NOARGS,
-     "lane_totals()\n--\n\nWhat the running loop's pools and client have sent and received: lane "
-     "->\n"
-     "(messages in, messages out, bytes in, bytes out)."},
-    {"lent_bytes", module_lent_bytes, METH_NOARGS,
-     "lent_bytes()\n--\n\nHow much shared memory holds what the running loop's pools and client "
-     "have sent to\nother processes, and has not come back: an array that arrived lies there as "
-     "long as it lives."},
+    {"lane_totals", module_lane_totals, METH_NOARGS, lane_totals_doc},
+    {"lent_bytes", module_lent_bytes, METH_NOARGS, lent_bytes_doc},
     {"current_run", module_current_run, METH_NOARGS, "The Run whose step this is, or None."},
     {"method", module_method, METH_VARARGS,
      "method(ref, name)\n--\n\nThe method, also one whose name begins with an underscore."},

@@ -182,14 +182,30 @@ static PyObject *ref_destroy(PyObject *self, PyObject *unused)
     return xopy_glue("destroy_actor", "(O)", self);
 }
 
+static const char destroy_doc[] = "destroy()\n"
+                                  "--\n"
+                                  "\n"
+                                  "Run the actor's __pre_destroy__ and end it.\n"
+                                  "\n"
+                                  "Returns\n"
+                                  "-------\n"
+                                  "awaitable\n"
+                                  "    It is done when the actor is gone.\n"
+                                  "\n"
+                                  "Raises\n"
+                                  "------\n"
+                                  "ActorNotExist\n"
+                                  "    If there is none.\n"
+                                  "Exception\n"
+                                  "    What __pre_destroy__ raises.";
+
 static PyMethodDef ref_methods[] = {
     {"__reduce__", ref_reduce, METH_NOARGS, NULL},
     {"__copy__", ref_copy, METH_NOARGS, NULL},
     {"__deepcopy__", ref_copy, METH_O, NULL},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS,
      "For annotations: ActorRefType[MyActor]."},
-    {"destroy", ref_destroy, METH_NOARGS,
-     "destroy()\n--\n\nAwait it: runs the actor's __pre_destroy__ and ends it. ActorNotExist."},
+    {"destroy", ref_destroy, METH_NOARGS, destroy_doc},
     {NULL, NULL, 0, NULL},
 };
 
@@ -201,10 +217,29 @@ static PyMemberDef ref_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
+static const char type_doc[] =
+    "ActorRef(address, uid)\n"
+    "--\n"
+    "\n"
+    "Names an actor. Nothing is sent by making one.\n"
+    "\n"
+    "ref.method(...) calls, ref.method.tell(...) tells, ref.method.delay(...) and\n"
+    "ref.method.batch(...) send many calls as one message.\n"
+    "\n"
+    "Parameters\n"
+    "----------\n"
+    "address : str\n"
+    "    \"host:port\" of the actor's pool. An attribute, as the next one is.\n"
+    "uid : str or bytes\n"
+    "    The actor's; bytes as an attribute.\n"
+    "\n"
+    "Raises\n"
+    "------\n"
+    "ValueError\n"
+    "    For a uid that is no str or bytes of 1 to 255 bytes.";
+
 static PyType_Slot ref_slots[] = {
-    {Py_tp_doc, "ActorRef(address, uid)\n--\n\nNames an actor. Nothing is sent by making one.\n\n"
-                "ref.method(...) calls, ref.method.tell(...) tells, ref.method.delay(...) and\n"
-                "ref.method.batch(...) send many calls as one message."},
+    {Py_tp_doc, (char *)type_doc},
     {Py_tp_new, ref_new},
     {Py_tp_traverse, ref_traverse},
     {Py_tp_dealloc, ref_dealloc},

@@ -1,17 +1,19 @@
 """The package as a whole: what importing it costs, and that what is public is documented."""
 
+import ast
 import importlib
 import inspect
 import os
 import pathlib
-import pkgutil
 import re
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
 import xoscar as xo
+from surface import IMPORTED, everything, modules
 
 HEAVY = {"asyncio", "cloudpickle", "numpy", "pandas", "psutil", "scipy", "typing", "uvloop"}
 
@@ -37,38 +39,10 @@ def test_the_version_is_the_same_everywhere():
 MADE_BY_FUNCTIONS = {"MainActorPool"}
 
 
-def modules():
-    """The package and its public modules."""
-    yield xo
-    for found in pkgutil.walk_packages(xo.__path__, "xoscar."):
-        if not any(part.startswith("_") for part in found.name.split(".")):
-            if found.name != "xoscar.pool":  # a program
-                yield importlib.import_module(found.name)
-
-
-def public(space, names):
-    """(name, object) of the package's functions and classes in it, and of the classes' methods."""
-    for name in names:
-        thing = getattr(space, name)
-        if name.startswith("_") or not (inspect.isfunction(thing) or inspect.isclass(thing)):
-            continue
-        if (thing.__module__ or "").partition(".")[0] in ("xoscar", "_xo"):
-            yield f"{thing.__module__}.{thing.__qualname__}", thing
-            if inspect.isclass(thing):
-                yield from public(thing, list(vars(thing)))
-
-
-def everything():
-    found = {}
-    for module in modules():
-        where = module.__name__
-        own = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == where]
-        found.update(public(module, getattr(module, "__all__", own)))
-    return found
-
-
 def parameters(thing):
     """The names of what it is called with. Exceptions and references are as their bases are."""
+    if isinstance(thing, property):
+        return []
     if inspect.isclass(thing) and (
         not inspect.isfunction(vars(thing).get("__init__")) or thing.__name__ in MADE_BY_FUNCTIONS
     ):
@@ -77,21 +51,53 @@ def parameters(thing):
     return [name for name in names if name not in ("self", "cls")]
 
 
+def gives(thing):
+    """Does it return something? What is written in C says so in its docstring alone."""
+    return inspect.isfunction(thing) and thing.__annotations__.get("return") != "None"
+
+
+def raises(thing):
+    """The names of the exceptions that its own code raises."""
+    if not inspect.isfunction(thing):
+        return set()
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(thing))).body
+    found, nodes = set(), list(tree.body)
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            found.add(ast.unparse(node.exc.func).rpartition(".")[2])
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            nodes.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def section(text, title):
+    """A section of a docstring in numpy's style, or an empty one."""
+    found = re.search(rf"^{title}\n-{{{len(title)}}}\n((?:.|\n)*?)(?=^\w+\n---|\Z)", text, re.M)
+    return found[1] if found else ""
+
+
 def undocumented(thing):
     """What its docstring lacks."""
     text = inspect.getdoc(thing)
     if not text:
         return "a docstring"
-    missing = [name for name in parameters(thing) if not re.search(rf"\b{name}\b", text)]
+    if inspect.isfunction(thing) and "return" not in thing.__annotations__:
+        return "an annotation of what it returns"
+    if gives(thing) and not section(text, "Returns"):
+        return "a section Returns"
+    told = section(text, "Parameters") + section(text, "Attributes")
+    missing = [name for name in parameters(thing) if not re.search(rf"\b{name}\b", told)]
     if missing:
         return f"parameters {', '.join(missing)}"
-    if parameters(thing) and not re.search(r"^(Parameters|Attributes)\n-+$", text, re.MULTILINE):
-        return "a section Parameters"
-    return None
+    told = section(text, "Raises")
+    missing = sorted(name for name in raises(thing) if name not in told)
+    return f"errors {', '.join(missing)}" if missing else None
 
 
 def test_what_is_public_is_documented():
     lacking = {name: undocumented(thing) for name, thing in everything().items()}
+    assert len(lacking) > 120
     assert [f"{name} lacks {what}" for name, what in lacking.items() if what] == []
 
 
@@ -102,32 +108,6 @@ def test_all_names_what_is_there(module):
         assert hasattr(module, name), name
 
 
-# What applications import (xoscar's modules), name by name.
-IMPORTED = {
-    "xoscar.aio": "AioFileObject",
-    "xoscar.api": "IteratorWrapper Actor StatelessActor",
-    "xoscar.backends.allocate_strategy": (
-        "AddressSpecified MainPool Random RandomSubPool RandomLabel ProcessIndex IdleLabel"
-        " LeastLoaded GPU Node Near"
-    ),
-    "xoscar.backends.config": "ActorPoolConfig",
-    "xoscar.backends.pool": "MainActorPoolType create_actor_pool",
-    "xoscar.backends.router": "Router",
-    "xoscar.batch": "extensible _ExtensibleWrapper",
-    "xoscar.context": "get_context",
-    "xoscar.core": "ActorRef LocalActorRef BufferRef FileObjectRef NO_LOCK_ATTRIBUTE_HINT",
-    "xoscar.debug": "DebugOptions set_debug_options get_debug_options",
-    "xoscar.errors": (
-        "ActorNotExist ActorAlreadyExist ServerClosed SendMessageFailed Return XoscarError"
-        " NoIdleSlot NoFreeSlot SlotStateError ReconstructWorkerError ActorPoolNotStarted"
-        " CannotCancelTask DeadlockError"
-    ),
-    "xoscar.metrics": "init_metrics Metrics",
-    "xoscar.serialization": "serialize deserialize",
-    "xoscar.utils": (
-        "get_next_port lazy_import is_linux is_windows is_zero_ip is_v6_ip fix_all_zero_ip"
-    ),
-}
 TOP = (
     "Actor StatelessActor no_lock extensible generator create_actor create_actor_ref actor_ref"
     " has_actor destroy_actor kill_actor create_actor_pool get_pool_config wait_for"

@@ -31,6 +31,8 @@ class Monitor:
     ----------
     ref : ActorRef
         The actor that is watched.
+    callback : callable
+        Who is told; no attribute.
     reason : str or None
         Why it ended; None as long as it has not.
     """

@@ -86,7 +86,12 @@ class RestartPolicy:
         return f"RestartPolicy({', '.join([repr(self.restart), *given])})"
 
     def options(self) -> dict[str, Any]:
-        """What the broker is told (doc/wire.md, "Creating")."""
+        """What the broker is told (doc/wire.md, "Creating").
+
+        Returns
+        -------
+        dict
+        """
         told: dict[str, Any] = {"restart": self.restart}
         if self.intensity is not None:
             told["intensity"] = self.intensity

@@ -17,6 +17,7 @@ from ._shown import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 _METER_S = 60  # a meter's rate is that of the last minute
@@ -45,7 +46,7 @@ class _Metric:
         meter's rate per second in the last minute, or the histogram's mean."""
         return self._value
 
-    def record(self, value: float = 1, tags: dict | None = None) -> None:
+    def record(self, value: float = 1, tags: dict[str, Any] | None = None) -> None:
         """Records a value.
 
         Parameters
@@ -251,7 +252,9 @@ class Metrics:
     """Makes metrics. Each takes a name, a description and the keys of its tags."""
 
     @staticmethod
-    def counter(name: str, descriptions: str = "", tag_keys: Any = None) -> Counter:
+    def counter(
+        name: str, descriptions: str = "", tag_keys: Sequence[str] | None = None
+    ) -> Counter:
         """A metric that only grows.
 
         Parameters
@@ -270,8 +273,17 @@ class Metrics:
         return Counter(name, descriptions, tag_keys)
 
     @staticmethod
-    def gauge(name: str, descriptions: str = "", tag_keys: Any = None) -> Gauge:
-        """A metric that is what was recorded last. Parameters as of counter.
+    def gauge(name: str, descriptions: str = "", tag_keys: Sequence[str] | None = None) -> Gauge:
+        """A metric that is what was recorded last.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        descriptions : str
+            What it measures.
+        tag_keys : tuple of str, optional
+            The keys of the tags that record takes.
 
         Returns
         -------
@@ -280,8 +292,17 @@ class Metrics:
         return Gauge(name, descriptions, tag_keys)
 
     @staticmethod
-    def meter(name: str, descriptions: str = "", tag_keys: Any = None) -> Meter:
-        """A metric of how much is recorded per second. Parameters as of counter.
+    def meter(name: str, descriptions: str = "", tag_keys: Sequence[str] | None = None) -> Meter:
+        """A metric of how much is recorded per second.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        descriptions : str
+            What it measures.
+        tag_keys : tuple of str, optional
+            The keys of the tags that record takes.
 
         Returns
         -------
@@ -290,8 +311,19 @@ class Metrics:
         return Meter(name, descriptions, tag_keys)
 
     @staticmethod
-    def histogram(name: str, descriptions: str = "", tag_keys: Any = None) -> Histogram:
-        """A metric of how values are distributed. Parameters as of counter.
+    def histogram(
+        name: str, descriptions: str = "", tag_keys: Sequence[str] | None = None
+    ) -> Histogram:
+        """A metric of how values are distributed.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        descriptions : str
+            What it measures.
+        tag_keys : tuple of str, optional
+            The keys of the tags that record takes.
 
         Returns
         -------

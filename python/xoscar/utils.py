@@ -16,12 +16,22 @@ _given_ports = set()
 
 
 def is_linux() -> bool:
-    """Return whether this is Linux."""
+    """Ask whether this is Linux.
+
+    Returns
+    -------
+    bool
+    """
     return sys.platform.startswith("linux")
 
 
 def is_windows() -> bool:
-    """Return whether this is Windows."""
+    """Ask whether this is Windows.
+
+    Returns
+    -------
+    bool
+    """
     return sys.platform.startswith("win")
 
 
@@ -92,23 +102,31 @@ def _split(address):
 
 
 def is_v6_ip(ip_port_addr: str) -> bool:
-    """Return whether the host of an address is an IPv6 address.
+    """Ask whether the host of an address is an IPv6 address.
 
     Parameters
     ----------
     ip_port_addr : str
         "host:port", "[v6]:port", "v6:port" or a host alone.
+
+    Returns
+    -------
+    bool
     """
     return _is_v6(_split(ip_port_addr)[0])
 
 
 def is_zero_ip(ip_port_addr: str) -> bool:
-    """Return whether the host of an address stands for all interfaces: 0.0.0.0 or ``::``.
+    """Ask whether the host of an address stands for all interfaces: 0.0.0.0 or ``::``.
 
     Parameters
     ----------
     ip_port_addr : str
         "host:port", "[v6]:port", "v6:port" or a host alone.
+
+    Returns
+    -------
+    bool
     """
     import socket
 
@@ -232,3 +250,14 @@ def lazy_import(
     key = rename or name.lstrip(".").split(".", 1)[0]
     spaces = [space for space in (globals, locals) if space is not None]
     return _LazyModule(name, package, spaces, key)
+
+
+__all__ = [
+    "fix_all_zero_ip",
+    "get_next_port",
+    "is_linux",
+    "is_v6_ip",
+    "is_windows",
+    "is_zero_ip",
+    "lazy_import",
+]

@@ -29,6 +29,11 @@ class AllocateStrategy:
         -------
         str
             The address of the pool in which the actor is to be created.
+
+        Raises
+        ------
+        IndexError, NoIdleSlot, NoFreeSlot
+            If there is none.
         """
         raise NotImplementedError
 
@@ -172,7 +177,22 @@ class _FromBroker(AllocateStrategy):
         return chosen, wish
 
     async def get_allocated_address(self, address: str) -> str:
-        """Without taking the place: somebody else may."""
+        """Choose a pool without taking the place: somebody else may.
+
+        Parameters
+        ----------
+        address : str
+            Of any pool of the node that is asked.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        NoIdleSlot, NoFreeSlot
+            If there is none.
+        """
         chosen, _, give_back = await self.allocate(address, b"")
         await give_back()
         return chosen

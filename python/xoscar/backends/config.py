@@ -33,7 +33,12 @@ class ActorPoolConfig:
         return len(self._pools)
 
     def get_process_indexes(self) -> list[int]:
-        """The indexes of the pools, the main one's first."""
+        """The indexes of the pools, the main one's first.
+
+        Returns
+        -------
+        list of int
+        """
         return list(self._pools)
 
     def get_process_index(self, external_address: str) -> int:
@@ -119,7 +124,13 @@ class ActorPoolConfig:
         ]
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as a dict of plain values: {"pools": {index: what get_pool_config gives}}."""
+        """Everything as plain values.
+
+        Returns
+        -------
+        dict
+            {"pools": {index: what get_pool_config gives}}
+        """
         return {"pools": {index: dict(pool) for index, pool in self._pools.items()}}
 
 
@@ -202,3 +213,6 @@ async def read_config(address: str) -> ActorPoolConfig:
     """
     records = await node_records(address)
     return ActorPoolConfig({index: _entry(r) for index, r in records.items()})
+
+
+__all__ = ["ActorPoolConfig"]

@@ -248,3 +248,6 @@ async def kill_actor(ref: ActorRef) -> None:
         # The way to the broker leads through that process, which is gone when the answer comes.
         if error.executed == "no" or error.address != found.address:
             raise
+
+
+__all__ = ["kill_actor", "wait_actor_pool_recovered"]

@@ -46,7 +46,13 @@ class Router:
 
     @staticmethod
     def get_instance() -> Router | None:
-        """The Router that was set, or one for this loop's pool; None without any."""
+        """The Router that was set, or one for this loop's pool.
+
+        Returns
+        -------
+        Router or None
+            None without any.
+        """
         if _chosen is not None:
             return _chosen
         pool = _xo.pool()
@@ -54,13 +60,24 @@ class Router:
 
     @staticmethod
     def set_instance(router: Router | None) -> None:
-        """Have get_instance give this one; None: the loop's pool's again."""
+        """Have get_instance give another one.
+
+        Parameters
+        ----------
+        router : Router or None
+            None: the loop's pool's again.
+        """
         global _chosen
         _chosen = router
 
     @staticmethod
     def get_instance_or_empty() -> Router:
-        """get_instance, or a Router without addresses."""
+        """get_instance, or a Router without addresses.
+
+        Returns
+        -------
+        Router
+        """
         return Router.get_instance() or Router([])
 
     @property
@@ -87,3 +104,6 @@ class Router:
             return self._local_address
         path = os.path.join(_xo.run_dir(), external_address)
         return f"ipc://{path}" if os.path.exists(path) else None
+
+
+__all__ = ["Router"]
