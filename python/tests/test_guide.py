@@ -1,5 +1,6 @@
 """The programs of doc/python.md, run as a reader would: each prints what its comments say."""
 
+import inspect
 import os
 import re
 import subprocess
@@ -8,17 +9,21 @@ import sys
 import pytest
 
 import xoscar as xo
+from surface import IMPORTED, everything
 
 ROOT = os.environ.get("XO_SRCDIR") or os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 GUIDE = os.path.join(ROOT, "doc", "python.md")
 
 
+def guide():
+    with open(GUIDE, encoding="utf-8") as file:
+        return file.read()
+
+
 def programs():
     """(name, text) of each fenced block of Python, named after the heading above it."""
-    with open(GUIDE, encoding="utf-8") as file:
-        text = file.read()
     heading, block = "", None
-    for line in text.splitlines():
+    for line in guide().splitlines():
         if line == "```" and block is not None:
             yield pytest.param("\n".join(block) + "\n", id=heading)
             block = None
@@ -34,7 +39,7 @@ def promised(program):
     """The comments behind calls of print, and those that stand alone after a loop."""
     lines = []
     for line in program.splitlines():
-        found = re.match(r" +print\(.*\) +# (.*)$", line) or re.match(r" {8}# (\S+)$", line)
+        found = re.match(r" *print\(.*\) +# (.*)$", line) or re.match(r" {8}# (.+)$", line)
         if found:
             lines.append(found[1])
     return lines
@@ -50,6 +55,31 @@ def test_a_program_prints_what_it_promises(program, tmp_path):
 
 
 def test_the_guide_names_what_the_package_has():
-    with open(GUIDE, encoding="utf-8") as file:
-        names = set(re.findall(r"\bxo\.([A-Za-z_]+)", file.read()))
+    names = set(re.findall(r"\bxo\.([A-Za-z_]+)", guide()))
     assert names - set(dir(xo)) == set()
+
+
+# Methods that the package itself calls, in classes that applications use.
+INTERNAL = {"create", "forget", "options", "stop_now"}
+
+
+def surface():
+    """What applications can name."""
+    yield from (name.rpartition(".")[2] for name in everything())
+    yield from IMPORTED
+    for function in xo.create_actor_pool, xo.MainActorPoolType.append_sub_pool:
+        yield from inspect.signature(function).parameters
+    for cls in xo.DebugOptions, xo.RestartPolicy:
+        yield from inspect.signature(cls).parameters
+    for names in IMPORTED.values():
+        yield from names.split()
+    yield from ("block_size", "default_uid", "__on_receive__", "__post_create__", "__pre_destroy__")
+
+
+def test_the_guide_names_all_that_is_public():
+    found = re.findall(r"```python\n(.*?)```|`([^`\n]+)`", guide(), re.DOTALL)
+    code = "\n".join(block or span for block, span in found)
+    needless = INTERNAL | {"self", "unknown", "_ExtensibleWrapper"}
+    names = sorted(set(surface()) - needless)
+    assert len(names) > 150
+    assert [name for name in names if not re.search(rf"(?<!\w){name}(?!\w)", code)] == []
