@@ -83,3 +83,31 @@ def test_the_guide_names_all_that_is_public():
     names = sorted(set(surface()) - needless)
     assert len(names) > 150
     assert [name for name in names if not re.search(rf"(?<!\w){name}(?!\w)", code)] == []
+
+
+# ---- coming from xoscar ----
+
+# The names in xoscar 0.12.2 itself, which dir() gives there.
+THERE = set(
+    "Actor ActorAlreadyExist ActorNotExist ActorRef ActorRefType DebugOptions"
+    " MainActorPoolType Return SendMessageFailed ServerClosed StatelessActor actor_ref aio"
+    " allocate_strategy api backend backends batch buffer_ref constants context copy_to core"
+    " create_actor create_actor_pool create_actor_ref debug destroy_actor driver errors"
+    " extensible file_object_ref generator get_debug_options get_pool_config has_actor"
+    " kill_actor metrics no_lock nvutils profiling serialization set_debug_options"
+    " setup_cluster utils wait_actor_pool_recovered wait_for".split()
+)
+OPTIONS_THERE = set(
+    "address auto_recover enable_internal_addresses envs external_address_schemes extra_conf"
+    " labels logging_conf modules n_process on_process_down on_process_recover ports"
+    " proxy_conf subprocess_start_method suspend_sigint use_uvloop".split()
+)
+
+
+def test_the_page_for_those_who_come_from_xoscar_names_what_differs():
+    with open(os.path.join(ROOT, "doc", "coming-from-xoscar.md"), encoding="utf-8") as file:
+        text = file.read()
+    options = set(inspect.signature(xo.create_actor_pool).parameters) - {"unknown"}
+    differs = (set(xo.__all__) ^ THERE) - (THERE & set(dir(xo))) | (options ^ OPTIONS_THERE)
+    assert {"lent_bytes", "hang_timeout", "nvutils"} < differs
+    assert [name for name in sorted(differs) if not re.search(rf"\b{name}\b", text)] == []
