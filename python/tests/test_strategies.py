@@ -62,7 +62,7 @@ async def test_the_ones_that_choose_a_pool():
         for asked in (main, two):
             assert await where(asked, strategy.MainPool()) == main
             assert await where(asked, strategy.AddressSpecified(two)) == two
-            assert await where(asked, strategy.ProcessIndex(0)) == main
+            assert await where(asked, strategy.ProcessIndex(process_index=0)) == main
             assert await where(asked, strategy.ProcessIndex(3)) == three
             assert await where(asked, strategy.ProcessIndex(-1)) == three
             assert await where(asked, strategy.RandomLabel("b")) == three

@@ -139,20 +139,20 @@ class ProcessIndex(_FromConfig):
 
     Parameters
     ----------
-    index : int
+    process_index : int
         0 is the main pool, 1 the first sub pool; -1 the last one.
     """
 
-    def __init__(self, index: int) -> None:
-        self.index = index
+    def __init__(self, process_index: int) -> None:
+        self.process_index = process_index
 
     def _choose(self, config):
         addresses = config.get_external_addresses()
         try:
-            return addresses[self.index]
+            return addresses[self.process_index]
         except IndexError:
             raise IndexError(
-                f"the node has {len(addresses)} pools, and none at place {self.index}"
+                f"the node has {len(addresses)} pools, and none at place {self.process_index}"
             ) from None
 
 
