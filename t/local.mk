@@ -119,6 +119,8 @@ system_tests = \
 	t/0520-dead-letters.t \
 	t/0600-wordcount.t \
 	t/0610-client.t \
+	t/0700-chaos.t \
+	t/0701-chaos-ledger.t \
 	t/0900-readme.t
 
 python_tests = \
@@ -287,7 +289,10 @@ t_module_LDADD = libxo.la $(CMOCKA_LIBS)
 t_target_SOURCES = t/module-probe.c t/target.c $(module_world)
 t_target_LDADD = libxo.la $(CMOCKA_LIBS)
 module_world = t/module-world.c $(pool_world)
-check_LTLIBRARIES += t/module-abi.la t/module-empty.la t/module-stuck.la
+check_LTLIBRARIES += t/chaos-actors.la t/module-abi.la t/module-empty.la t/module-stuck.la
+t_chaos_actors_la_SOURCES = t/chaos-actors.c
+t_chaos_actors_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
+t_chaos_actors_la_LIBADD = libxo.la
 t_module_abi_la_SOURCES = t/module-abi.c
 t_module_abi_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
 t_module_empty_la_SOURCES = t/module-empty.c
@@ -300,8 +305,17 @@ t_module_stuck_la_LIBADD = libxo.la
 check_PROGRAMS += t/call
 t_call_LDADD = libxo.la
 
-# By hand: ./quickstart exec python3 t/chaos/chaos.py --help
-chaos = t/chaos/chaos.py t/chaos/chaos_actors.py t/chaos/ledger.py
+# t/0700-chaos.t runs it; by hand: ./quickstart exec python3 t/chaos/chaos.py --help
+chaos = \
+	t/chaos/chaos.py \
+	t/chaos/chaos_actors.py \
+	t/chaos/checks.py \
+	t/chaos/faults.py \
+	t/chaos/ledger.py \
+	t/chaos/loads.py \
+	t/chaos/place.py \
+	t/chaos/sabotage.py \
+	t/chaos/world.py
 
 if CMOCKA
 check_PROGRAMS += $(unit_tests)

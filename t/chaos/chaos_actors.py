@@ -1,10 +1,11 @@
 """The actors that t/chaos/chaos.py calls; a module that its sub pools import.
 
 What a Tally runs it writes to a file, a line each, before it answers: so what ran is known whatever
-became of the process.
+became of the process. t/chaos-actors.c has the same in C, and writes the same lines.
 """
 import asyncio
 import os
+import time
 import zlib
 
 import xoscar as xo
@@ -16,11 +17,15 @@ class Tally(xo.Actor):
     def __init__(self, name, path):
         self.name = name
         self.fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self.token = time.monotonic_ns()  # another one: its state is gone
         self.count = 0
+
+    async def __pre_destroy__(self):
+        os.close(self.fd)
 
     def _write(self, sender, number):
         self.count += 1
-        line = f"{self.name} {os.getpid()} {self.count} {sender} {number}\n"
+        line = f"{self.name} {os.getpid()} {self.token} {self.count} {sender} {number}\n"
         os.write(self.fd, line.encode())  # one write appends the line as a whole
         return number
 
@@ -36,20 +41,34 @@ class Tally(xo.Actor):
         await asyncio.sleep(0.005)
         return number
 
-    async def note_through(self, other, sender, number, others_number):
+    async def note_through(self, other, sender, number):
         """Has `other` note, too, as a sender of its own."""
         self._write(sender, number)
-        return number, await other.note(f"{sender}-by-{self.name}", others_number)
+        await other.note(f"{sender}-by-{self.name}", number)
+        return number
 
-    @xo.generator
-    def stream(self, count):
-        yield from range(count)
+    async def tell_through(self, other, sender, number):
+        """The same, and does not wait for it."""
+        self._write(sender, number)
+        await other.note.tell(f"{sender}-by-{self.name}", number)
+        return number
 
-    def checksum(self, data):
+    def note_large(self, sender, number, data):
+        """Gives the checksum of the data."""
+        self._write(sender, number)
         return zlib.crc32(data)
 
-    def back(self, data):
+    def note_back(self, sender, number, data):
+        self._write(sender, number)
         return data
+
+    @xo.generator
+    def note_stream(self, sender, number, count):
+        self._write(sender, number)
+        yield from range(count)
+
+    def ping(self):
+        return "pong"
 
 
 class Passing(xo.Actor):

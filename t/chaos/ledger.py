@@ -2,14 +2,46 @@
 
 import asyncio
 import collections
+import os
 import time
 
 import xoscar as xo
 
-# No call may take longer: far beyond what any fault lasts, on a machine that stands still for 5 s.
-BOUND_S = 60
+TICK_S = 0.05
+# What a call may take that no fault holds up: 3 heartbeats, 1 s in which the broker may say why,
+# and the time in which a pool and its actors are there again.
+BOUND_S = 3 + 1 + 10
+OVER_S = 2  # what is cancelled, or past its deadline, is over within it
+HANG_S = 180  # what is not answered by then is not waited for
 
-DELIVERY_ERRORS = (xo.ServerClosed, xo.ActorNotExist, xo.ActorAlreadyExist, xo.SendMessageFailed)
+FREE = "again"  # senders that begin so may be run again by another process, in whatever order
+
+
+class Clock:
+    """Time, less that in which this process stood still: a machine that is busy is not taken for a
+    slow program."""
+
+    def __init__(self):
+        self.lost_s = 0.0
+
+    def now(self):
+        """Seconds."""
+        return time.monotonic() - self.lost_s
+
+    async def run(self):
+        """Looks how late it is, for ever."""
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(TICK_S)
+            late = time.monotonic() - began - TICK_S
+            if late > TICK_S:
+                self.lost_s += late
+
+
+def how_busy():
+    """How many times longer than alone things may take: the machine's processes that want to run,
+    for each of its cores."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 class Ledger:
@@ -18,94 +50,142 @@ class Ledger:
     def __init__(self, path, say):
         self.path = path
         self.say = say
+        self.clock = Clock()
         self.outcomes = {}  # of what a Tally notes: "ran", "no", "maybe"
         self.counts = collections.Counter()
         self.complaints = []
-        self.longest_s = 0.0
+        self.holdups = []  # [from, until]: when a fault kept something from going on
+        self.asked = self.answered = 0
+        self.longest = (0.0, "nothing")
 
     def complain(self, text):
         """Something that must not be."""
         self.complaints.append(text)
         self.say(f"VIOLATION: {text}")
 
-    async def call(self, what, awaitable, *notes):
-        """The result of a call, or None if a fault kept it from having one. notes: what it has a
-        Tally note, as (sender, number)."""
-        began = time.monotonic()
-        outcome, result = "maybe", None
-        try:
-            result = await asyncio.wait_for(asyncio.shield(_task(awaitable)), BOUND_S)
-            outcome = "ran"
-        except asyncio.TimeoutError:
-            self.complain(f"no answer within {BOUND_S} s: {what}")
-        except DELIVERY_ERRORS as error:
-            outcome = getattr(error, "executed", "no")
-            self.counts[f"{what}: {type(error).__name__}, {outcome}"] += 1
-        except Exception as error:  # pylint: disable=broad-except
-            self.complain(f"{what}: {type(error).__name__}: {error}")
-        else:
-            self.counts[f"{what}: answered"] += 1
-        self.longest_s = max(self.longest_s, time.monotonic() - began)
-        for note in notes:
-            self.outcomes[note] = outcome
-        return result
-
     def expect(self, holds, text):
         """Complains unless holds."""
         if not holds:
             self.complain(text)
 
+    # ---- calls ----
+
+    async def call(self, what, awaitable, *notes, timeout=None, cancel=None, gone=False):
+        """The result of a call, or None if a fault kept it from having one. notes: what it has a
+        Tally note, as (sender, number). timeout: its deadline, which may pass. cancel: it is
+        cancelled after so many seconds. gone: there may be no such actor."""
+        began = self.clock.now()
+        self.asked += 1
+        task = asyncio.ensure_future(_await(awaitable))
+        task.add_done_callback(self._count_answer)
+        if cancel is not None and not (await asyncio.wait([task], timeout=cancel))[0]:
+            task.cancel()
+        await asyncio.wait([task], timeout=HANG_S)
+        outcome, result = "maybe", None
+        if task.done():
+            outcome, result = self._outcome(what, task, timeout, cancel, gone)
+        else:
+            self.complain(f"no answer within {HANG_S} s: {what} {notes}")
+        limits = [limit for limit in (timeout, cancel) if limit is not None]
+        self.check_time(what, began, self.clock.now(), limits)
+        for note in notes:
+            self.outcomes[note] = outcome
+        return result
+
+    def _count_answer(self, _):
+        self.answered += 1
+
+    def _outcome(self, what, task, timeout, cancel, gone):
+        """(what became of the note, the result)"""
+        if task.cancelled():
+            self.expect(cancel is not None, f"nobody has cancelled: {what}")
+            self.counts[f"{what}: cancelled"] += 1
+            return "maybe", None
+        error = task.exception()
+        if error is None:
+            self.counts[f"{what}: answered"] += 1
+            return "ran", task.result()
+        outcome = getattr(error, "executed", "no")
+        known = isinstance(error, xo.ServerClosed) or (
+            gone and isinstance(error, (xo.ActorNotExist, xo.ActorAlreadyExist))
+        )
+        if isinstance(error, asyncio.TimeoutError) and timeout is not None:
+            known, outcome = True, "maybe"
+        if not known:
+            self.complain(f"{what}: {type(error).__name__}: {error}")
+        self.counts[f"{what}: {type(error).__name__}, {outcome}"] += 1
+        return outcome, None
+
+    def check_time(self, what, began, ended, limits):
+        """Was it answered in time? limits: when it should have been over by itself."""
+        took = ended - began
+        if took > self.longest[0]:
+            self.longest = took, what
+        held_up = sum(
+            max(0.0, min(ended, until) - max(began, since)) for since, until in self.holdups
+        )
+        bound = BOUND_S + held_up if not limits else min(limits) + OVER_S
+        bound *= how_busy()
+        self.expect(took <= bound, f"{what} took {took:.2f} s, not {bound:.2f} s at most")
+
+    # ---- what ran ----
+
     def check_what_ran(self):
         """Compares what was answered with what the actors wrote."""
-        seen = collections.Counter()
-        counts = {}  # by (actor, process)
-        last = {}  # by (actor, sender)
         with open(self.path, encoding="utf-8") as file:
-            for line in file:
-                name, pid, count, sender, number = line.split()
-                note = sender, int(number)
-                seen[note] += 1
-                before = counts.get((name, pid), 0)
-                self.expect(int(count) == before + 1, f"{name} lost its state: {line!r}")
-                counts[name, pid] = int(count)
-                self.expect(
-                    last.get((name, sender), -1) < int(number),
-                    f"{name} got {note} after number {last.get((name, sender))}",
-                )
-                last[name, sender] = int(number)
-        for note, times in seen.items():
-            self.expect(times == 1, f"{note} ran {times} times")
+            return self.check_notes(file.read().splitlines())
+
+    def check_notes(self, lines):
+        """The same with these lines. Returns how many there are."""
+        seen = collections.Counter()  # by note
+        within = collections.Counter()  # by (note, process)
+        lives = _Lives(self)
+        last = {}  # by (actor, sender)
+        for line in lines:
+            name, pid, token, count, sender, number = line.split()
+            note = sender, int(number)
+            seen[note] += 1
+            within[note, name, pid] += 1
+            lives.check(name, pid, token, int(count), line)
+            if not sender.startswith(FREE):
+                before = last.get((name, sender), -1)
+                self.expect(before <= note[1], f"{name} got {note} after number {before}")
+                last[name, sender] = note[1]
+        for (note, name, _), times in within.items():
+            self.expect(times == 1, f"{note} ran {times} times in {name}")
+        self._check_outcomes(seen)
+        return len(lines)
+
+    def _check_outcomes(self, seen):
         for note, outcome in self.outcomes.items():
             if outcome == "ran":
-                self.expect(seen[note] == 1, f"{note} was answered, but did not run")
+                self.expect(seen[note] >= 1, f"{note} was answered, but did not run")
             elif outcome == "no":
                 self.expect(seen[note] == 0, f"{note} was said not to have run, but did")
-        return sum(seen.values())
+        for note, times in seen.items():
+            if not note[0].startswith(FREE):
+                self.expect(times == 1, f"{note} ran {times} times")
+
+
+class _Lives:
+    """That a process has the same actor as long as it lives, and that it forgets nothing."""
+
+    def __init__(self, ledger):
+        self.ledger = ledger
+        self.tokens = {}  # by (actor, process)
+        self.counts = {}
+
+    def check(self, name, pid, token, count, line):
+        """One more line of it."""
+        key = name, pid
+        known = self.tokens.setdefault(key, token) == token
+        self.ledger.expect(known, f"{name} was made anew, but its process lived: {line}")
+        if known:
+            wanted = self.counts.get(key, 0) + 1
+            self.ledger.expect(count == wanted, f"{name} lost its state: {line}")
+        self.tokens[key] = token
+        self.counts[key] = count
 
 
 async def _await(awaitable):
     return await awaitable
-
-
-def _task(awaitable):
-    return asyncio.ensure_future(_await(awaitable))
-
-
-class Range:
-    """What the value of a Counter in C can be, whose only user adds 1 with one call at a time."""
-
-    def __init__(self):
-        self.low = self.high = 0
-        self.deaths = 0  # of its process that no answer has shown yet
-
-    def sent(self):
-        """One more call."""
-        self.high += 1
-
-    def holds(self, value):
-        """Is that what an answer can say? From now on it is known."""
-        begun_anew = not self.low < value <= self.high and self.deaths > 0
-        good = self.low < value <= self.high or (begun_anew and 0 < value <= self.high)
-        self.deaths -= begun_anew
-        self.low = self.high = value
-        return good

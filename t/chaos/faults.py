@@ -1,0 +1,276 @@
+"""The faults that t/chaos/chaos.py makes, in an order that its seed gives."""
+import asyncio
+import collections
+import contextlib
+import ctypes
+import os
+import random
+import signal
+import socket
+
+from ledger import how_busy
+from place import SHM
+from world import POOLS
+
+GAP_S = 0.4  # between the beginnings of two, on average
+STOP_S = 2.0  # what stands still, is full or away, is so for at most so long
+# What creates the actors again is in the broker and in Redis: one fills the other within so many
+# seconds, before which it must not die, too.
+FILLED_S = 8
+STARVED_S = 20  # so long after it was full a pool may still find out that it could not start
+# A process that is killed more often is given up: the broker by the program that embeds it (5
+# restarts within 60 s), a pool by the policy that it has here.
+KILLS, PERIOD_S = {"xo-broker": 4}, 65
+POOL_KILLS = 25
+PIDFD_GETFD = 438  # the number is the same on all machines
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+Fault = collections.namedtuple("Fault", "at_s name victim share")
+
+
+def schedule(seed, names, seconds):
+    """[Fault]: when, which, whom (a number that is taken modulo how many there are), how much."""
+    draw = random.Random(f"{seed}/faults")
+    faults, at_s = [], draw.random() * GAP_S
+    while at_s < seconds:
+        faults.append(Fault(at_s, draw.choice(names), draw.randrange(1 << 16), draw.random()))
+        at_s += 2 * GAP_S * draw.random()
+    return faults
+
+
+class Faults:
+    """Makes them."""
+
+    def __init__(self, world, faults):
+        self.world = world
+        self.ledger = world.ledger
+        self.faults = faults
+        self.killed = collections.defaultdict(list)  # by label: when
+        self.filled = 0.0  # when broker and Redis both have what creates the actors
+        self.began = 0.0
+
+    async def run(self):
+        """All, each at its time; several may be under way."""
+        loop = asyncio.get_running_loop()
+        self.began = loop.time()
+        under_way = []
+        for fault in self.faults:
+            await asyncio.sleep(max(0.0, self.began + fault.at_s - loop.time()))
+            under_way.append(asyncio.ensure_future(getattr(self, fault.name)(fault)))
+        for one in under_way:
+            await one
+
+    def say(self, fault, text):
+        """What happens, and when."""
+        now = asyncio.get_running_loop().time() - self.began
+        self.world.say(f"{now:7.2f} s: {fault.name} {text}")
+
+    @contextlib.contextmanager
+    def held_up(self):
+        """Meanwhile, something cannot go on."""
+        span = [self.ledger.clock.now(), float("inf")]
+        self.ledger.holdups.append(span)
+        try:
+            yield
+        finally:
+            span[1] = self.ledger.clock.now()
+
+    # ---- whom ----
+
+    def _may_die(self, label):
+        now = self.ledger.clock.now()
+        recent = [when for when in self.killed[label] if when > now - PERIOD_S]
+        return len(recent) < KILLS.get(label, POOL_KILLS)
+
+    def _choose(self, fault, labels, dies):
+        """One of the processes with these labels, held. None, and that is said: there is none, or
+        it may not die."""
+        processes = self.world.processes()
+        found = [process for process in processes if process.label in labels]
+        chosen = found[fault.victim % len(found)] if found else None
+        for process in processes:
+            if process is not chosen:
+                process.close()
+        if chosen is None:
+            self.say(fault, "finds nobody")
+            return contextlib.nullcontext()
+        if dies and not self._may_die(chosen.label):
+            self.say(fault, f"spares {chosen}")
+            chosen.close()
+            return contextlib.nullcontext()
+        if dies:
+            self.killed[chosen.label].append(self.ledger.clock.now())
+            self.world.doomed.add(chosen.pid)
+        self.say(fault, str(chosen))
+        return chosen
+
+    def _kill(self, fault, labels):
+        with self._choose(fault, labels, True) as process:
+            if process:
+                process.send(signal.SIGKILL)
+                self.ledger.counts[f"fault: {fault.name}"] += 1
+
+    async def _stop(self, fault, labels, kills=False):
+        with self._choose(fault, labels, kills) as process:
+            if not process or not process.send(signal.SIGSTOP):
+                return
+            self.ledger.counts[f"fault: {fault.name}"] += 1
+            try:
+                with self.held_up():
+                    await asyncio.sleep(fault.share * STOP_S)
+            finally:
+                process.send(signal.SIGKILL if kills else signal.SIGCONT)
+
+    # ---- processes ----
+
+    async def kill_pool(self, fault):
+        """SIGKILL to one of the sub pools' processes."""
+        self._kill(fault, POOLS)
+
+    async def kill_pools(self, fault):
+        """To two at the same time."""
+        self._kill(fault, POOLS)
+        self._kill(fault._replace(victim=fault.victim + 1), POOLS)
+
+    async def stop_pool(self, fault):
+        """One stands still for a while."""
+        await self._stop(fault, POOLS)
+
+    async def stop_and_kill_pool(self, fault):
+        """One stands still, and is killed as it does."""
+        await self._stop(fault, POOLS, kills=True)
+
+    async def kill_broker(self, fault):
+        """The program that embeds the node starts another one."""
+        if self._takes_turn(fault):
+            self._kill(fault, ["xo-broker"])
+
+    async def stop_broker(self, fault):
+        """The broker stands still for a while."""
+        await self._stop(fault, ["xo-broker"])
+
+    # ---- the registry ----
+
+    def _takes_turn(self, fault):
+        """Has the other one got all?"""
+        now = self.ledger.clock.now()
+        if now < self.filled:
+            self.say(fault, "waits for its turn")
+            return False
+        self.filled = now + STOP_S + FILLED_S * how_busy()
+        return True
+
+    async def kill_redis(self, fault):
+        """It is gone, and comes back empty."""
+        if not self._takes_turn(fault):
+            return
+        if self.world.redis is None:
+            self._kill(fault, ["redis-server"])
+            return
+        self.say(fault, "outside the node")
+        self.ledger.counts["fault: kill_redis"] += 1
+        self.world.redis.kill()
+        with self.held_up():
+            await asyncio.sleep(fault.share * STOP_S)
+        self.world.redis.start()
+
+    async def stop_redis(self, fault):
+        """It does not answer for a while."""
+        await self._stop(fault, ["redis-server"])
+
+    # ---- room ----
+
+    async def _fill(self, fault, directory):
+        if directory not in self.world.place.small:
+            return
+        by_inodes = fault.victim % 2 == 1
+        self.say(fault, "has no inodes" if by_inodes else "has no bytes")
+        self.ledger.counts[f"fault: {fault.name}"] += 1
+        files = self.world.place.fill(directory, by_inodes)
+        try:
+            with self.held_up():
+                self.world.starved = float("inf")
+                await asyncio.sleep(fault.share * STOP_S)
+        finally:
+            self.world.place.empty(files)
+            self.world.starved = self.ledger.clock.now() + STARVED_S
+
+    async def fill_run_dir(self, fault):
+        """No room where the sockets are."""
+        await self._fill(fault, self.world.place.run_dir)
+
+    async def fill_shm(self, fault):
+        """No room in /dev/shm."""
+        await self._fill(fault, SHM)
+
+    # ---- lanes ----
+
+    async def close_lane(self, fault):
+        """One of a process's connections ends, though both of its processes live."""
+        with self._choose(fault, [*POOLS, "xo-broker"], False) as process:
+            if process:
+                with contextlib.closing(connections(process)) as found:
+                    self.say(fault, f"{process}: {found.shut(fault.share)}")
+                    self.ledger.counts["fault: close_lane"] += found.count > 0
+
+
+NAMES = (
+    "kill_pool", "kill_pools", "stop_pool", "stop_and_kill_pool", "kill_broker", "stop_broker",
+    "kill_redis", "stop_redis", "fill_run_dir", "fill_shm", "close_lane",
+)
+
+
+class _Connections:
+    """Copies of a process's sockets that are connected to another one's."""
+
+    def __init__(self, sockets):
+        self.sockets = sockets
+        self.count = len(sockets)
+
+    def shut(self, share):
+        """Ends one of them, for both sides. Its name."""
+        if not self.sockets:
+            return "it has none"
+        one = self.sockets[int(share * self.count)]
+        name = one.getsockname() or one.getpeername()
+        one.shutdown(socket.SHUT_RDWR)
+        return name
+
+    def close(self):
+        """The copies."""
+        for one in self.sockets:
+            one.close()
+
+
+def connections(process):
+    """Of a Process."""
+    found = []
+    try:
+        names = sorted(os.listdir(f"/proc/{process.pid}/fd"), key=int)
+    except OSError:
+        names = []
+    for name in names:
+        copy = LIBC.syscall(PIDFD_GETFD, process.fd, int(name), 0)
+        if copy < 0:
+            continue
+        try:
+            one = socket.socket(fileno=copy)
+        except OSError:  # no socket
+            os.close(copy)
+            continue
+        if _is_lane(one):
+            found.append(one)
+        else:
+            one.close()
+    return _Connections(found)
+
+
+def _is_lane(one):
+    """Connected, and no pair within a process, of which neither end has a name."""
+    if one.type not in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
+        return False
+    try:
+        return bool(one.getpeername()) or bool(one.getsockname())
+    except OSError:  # it listens
+        return False

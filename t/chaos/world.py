@@ -1,0 +1,203 @@
+"""The node that t/chaos/chaos.py runs: its processes and its actors."""
+import asyncio
+import os
+import signal
+import subprocess
+
+import xoscar as xo
+from chaos_actors import Tally
+
+# Which lanes each sub pool may dial with; None: all.
+PYTHON_POOLS = {"python0": None, "python1": "ipc", "python2": "tcp"}
+C_POOLS = {"c0": None, "c1": "tcp", "pair": "shm,ipc,tcp"}  # "pair" is two pools in one process
+POOLS = (*PYTHON_POOLS, *C_POOLS)
+ACTORS = 2  # in each pool
+WATCH_S = 0.2
+
+
+def module_path():
+    """Of the actors in C."""
+    return os.path.join(os.environ["XO_BUILDDIR"], "t", ".libs", "chaos-actors.so")
+
+
+def _environment(pid):
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        pairs = [pair.partition(b"=") for pair in file.read().split(b"\0")]
+    return {name.decode(): value.decode(errors="replace") for name, _, value in pairs}
+
+
+def _text(pid, name):
+    with open(f"/proc/{pid}/{name}", "rb") as file:
+        return file.read().replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+class Process:
+    """One of the node's, held by a pidfd: a signal cannot reach another one that has its pid."""
+
+    def __init__(self, pid, place):
+        self.pid = pid
+        self.fd = os.pidfd_open(pid)
+        try:
+            environment = _environment(pid)
+            self.program = _text(pid, "comm")
+            # redis-server writes its title over its environment.
+            self.is_ours = environment.get("XO_RUN_DIR") == place.run_dir or (
+                self.program == "redis-server" and place.path in _text(pid, "cmdline")
+            )
+            self.label = environment.get("XO_POOL_LABEL") or self.program
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self):
+        """It goes on."""
+        os.close(self.fd)
+
+    def send(self, number):
+        """A signal. False: it is gone."""
+        try:
+            signal.pidfd_send_signal(self.fd, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __str__(self):
+        return f"{self.label} ({self.pid})"
+
+
+def find_processes(place):
+    """Those that live in it, this process aside."""
+    found = []
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        try:
+            process = Process(pid, place)
+        except OSError:
+            continue
+        if process.is_ours and pid != os.getpid():
+            found.append(process)
+        else:
+            process.close()
+    return sorted(found, key=lambda process: (process.label, process.pid))
+
+
+class OutsideRedis:
+    """A registry that the node is told of, and that outlives it."""
+
+    def __init__(self, directory):
+        self.socket = os.path.join(directory, "outside.sock")
+        self.process = None
+
+    def url(self):
+        """For $XO_REGISTRY."""
+        return f"unix://{self.socket}"
+
+    def start(self):
+        """Empty."""
+        # pylint: disable=consider-using-with
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "",
+             "--appendonly", "no"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        )
+
+    def kill(self):
+        """At once."""
+        self.process.kill()
+        self.process.wait()
+
+    def ask(self, *command):
+        """The lines of the answer."""
+        done = subprocess.run(["redis-cli", "-s", self.socket, *command], capture_output=True,
+                              text=True, check=True)
+        return done.stdout.splitlines()
+
+
+class World:
+    """The node."""
+
+    def __init__(self, place, ledger, redis, say):
+        self.place = place
+        self.ledger = ledger
+        self.redis = redis  # an OutsideRedis; None: the node has its own
+        self.say = say
+        self.pool = None
+        self.python_pools = []  # addresses
+        self.actors = []  # the permanent ones, in Python and in C
+        self.in_c = set()  # which of these are
+        self.doomed = set()  # pids of those that a fault kills
+        self.starved = 0.0  # until when a start may fail, since the run directory was full
+        self.over = False
+
+    async def open(self):
+        """Starts the pools and creates the permanent actors."""
+        policy = xo.RestartPolicy(intensity=60, period=60, backoff_max=0.5)
+        self.pool = await xo.create_actor_pool("127.0.0.1", n_process=0, restart_policy=policy)
+        for label, lanes in PYTHON_POOLS.items():
+            env = {"XO_LANES": lanes} if lanes else None
+            address = await self.pool.append_sub_pool(label=label, env=env)
+            self.python_pools.append(address)
+            await self._create(Tally, label, address)
+        for label, lanes in C_POOLS.items():
+            for address in await self._start_c_pool(label, lanes):
+                await self._create("Tally", f"{label}-{address.rpartition(':')[2]}", address)
+        await self._create(Tally, "home", self.pool.external_address)
+
+    async def _start_c_pool(self, label, lanes):
+        """Its addresses."""
+        argv = ["xo-pool", "--module", module_path(), "--pools", "2" if label == "pair" else "1"]
+        env = {"XO_LANES": lanes} if lanes else {}
+        await self.pool._request(-1, "127.0.0.1:0", label, argv, env)
+        listed = await xo.list_pools(self.address())
+        return [pool.address for pool in listed if (pool.label or "").partition("-")[0] == label]
+
+    async def _create(self, actor_class, name, address):
+        for i in range(ACTORS):
+            uid = f"{name}-{i}"
+            arguments = actor_class, uid, self.place.notes
+            ref = await xo.create_actor(*arguments, uid=uid, address=address)
+            self.actors.append(ref)
+            if actor_class == "Tally":
+                self.in_c.add(ref)
+
+    def address(self):
+        """Of the main pool."""
+        return self.pool.external_address
+
+    def processes(self):
+        """The node's, each to be closed."""
+        return find_processes(self.place)
+
+    async def watch(self):
+        """Complains of processes that end and were not killed, for ever."""
+        known = {}
+        try:
+            while True:
+                self._look(known)
+                await asyncio.sleep(WATCH_S)
+        finally:
+            for process in known.values():
+                process.close()
+
+    def _look(self, known):
+        for process in self.processes():
+            if process.pid in known:
+                process.close()
+            else:
+                known[process.pid] = process
+        for pid, process in list(known.items()):
+            if not process.send(0):
+                self._note_end(process)
+                process.close()
+                del known[pid]
+
+    def _note_end(self, process):
+        starved = self.ledger.clock.now() < self.starved
+        wanted = process.pid in self.doomed or starved
+        is_ours = process.label in POOLS or process.program == "xo-broker"
+        self.ledger.expect(wanted or not is_ours, f"{process} ended, and nobody had killed it")
