@@ -214,8 +214,10 @@ static redis_op_t *create_write(redis_t *redis, int script, const char *id, xo_r
                                 void *arg)
 {
     redis_op_t *op = xoi_redis_op_create(redis, script, on_written, xoi_sink_done(done, arg));
-    if (op)
-        op->what = strdup(id);
+    if (!op)
+        return NULL;
+    op->what = strdup(id);
+    op->write = true;
     return op;
 }
 
@@ -284,6 +286,7 @@ void xoi_redis_put_spec(xo_registry_t *registry, const char *id, xo_slice_t byte
     redis_op_t *op = xoi_redis_op_create(redis, -1, on_ignored, xoi_sink_done(done, arg));
     if (!op)
         return;
+    op->write = true;
     xoi_redis_op_text(op, bytes.size > 0 ? "SET" : "DEL");
     xoi_redis_op_key(redis, op, "spec:", id);
     if (bytes.size > 0)
@@ -363,7 +366,7 @@ void xoi_redis_event(xo_registry_t *registry, const char *type, const xo_field_t
     redis_op_t *op = xoi_redis_op_create(redis, -1, on_ignored, (xo_sink_t){NULL, NULL, NULL});
     if (!op)
         return;
-    op->event = true;
+    op->event = op->write = true;
     xoi_redis_op_text(op, "XADD");
     xoi_redis_op_key(redis, op, "events", "");
     xoi_redis_op_text(op, "MAXLEN");

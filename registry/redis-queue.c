@@ -172,6 +172,7 @@ void xoi_redis_flush(redis_t *redis)
         return;
     if (redis->redo && redis->inflight)
         return;
+    xo_timer_stop(&redis->gather);
     take_redo(redis);
     while (redis->unsent && redis->inflight_count < REDIS_INFLIGHT_MAX &&
            redis->inflight_bytes < REDIS_INFLIGHT_BYTES) {
@@ -182,6 +183,20 @@ void xoi_redis_flush(redis_t *redis)
 }
 
 /* ---- submission ---- */
+
+void xoi_redis_gathered(xo_timer_t *timer, void *arg)
+{
+    (void)timer;
+    xoi_redis_flush(arg);
+}
+
+/* A write and its answer cost both sides a wake-up, so those of a moment share them. Without a
+ * timer it goes at once. */
+static bool gather(redis_t *redis)
+{
+    return xo_timer_active(&redis->gather) ||
+           xo_timer_start(&redis->gather, REDIS_GATHER_MS * XO_MS) == 0;
+}
 
 /* Why it cannot even wait; 0: it can. */
 static int refusal(redis_t *redis, const redis_op_t *op, const char **text)
@@ -215,7 +230,8 @@ void xoi_redis_submit(redis_t *redis, redis_op_t *op)
     redis->base.stats.waiting_bytes += op->args.size;
     be_patient(redis, op);
     DL_APPEND(redis->unsent, op);
-    xoi_redis_flush(redis);
+    if (!op->write || !gather(redis))
+        xoi_redis_flush(redis);
 }
 
 /* ---- answers ---- */
@@ -255,7 +271,8 @@ void xoi_redis_on_reply(redisAsyncContext *ac, void *reply, void *arg)
         redis->inflight_count--;
         redis->inflight_bytes -= op->args.size;
         answer(redis, op, reply);
-        xoi_redis_flush(redis);
+        if (redis->redo || !xo_timer_active(&redis->gather))
+            xoi_redis_flush(redis);
     } else {
         xoi_redis_lost(redis, EBADMSG, "sent an answer that nobody asked for");
     }

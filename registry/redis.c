@@ -175,6 +175,7 @@ static xo_registry_t *redis_open(xo_loop_t *loop, const xo_url_t *url, const cha
     redis->url = *url;
     xo_timer_init(&redis->retry, loop, retry, redis);
     xo_timer_init(&redis->patience, loop, xoi_redis_out_of_patience, redis);
+    xo_timer_init(&redis->gather, loop, xoi_redis_gathered, redis);
     ignore_sigpipe();
     xo_timer_start(&redis->retry, 0); /* from the loop, since a failure calls back */
     return &redis->base;
@@ -201,6 +202,7 @@ static void redis_close(xo_registry_t *registry)
     redis->state = REDIS_AWAY;
     xo_timer_stop(&redis->retry);
     xo_timer_stop(&redis->patience);
+    xo_timer_stop(&redis->gather);
     xoi_redis_detach(redis);
     xoi_redis_end_all(redis, &redis->inflight, ECANCELED, "");
     xoi_redis_end_all(redis, &redis->redo, ECANCELED, "");

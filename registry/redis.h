@@ -23,6 +23,7 @@
 #define REDIS_WAITING_BYTES (64ul << 20) /* and their bytes */
 #define REDIS_INFLIGHT_MAX 4096          /* sent at a time: hiredis moves what is left of its */
 #define REDIS_INFLIGHT_BYTES (1ul << 20) /* buffer at each write, so that must not grow large */
+#define REDIS_GATHER_MS 1             /* what is only written waits for more to go with it */
 #define REDIS_STEADY_MS 2000             /* up for so long: the next retry is a first one again */
 #define REDIS_QUICK_TRIES 40             /* on a unix socket: a server of ours that is starting */
 #define REDIS_QUICK_MS 5
@@ -41,6 +42,7 @@ struct redis_op {
     int script; /* of redis-scripts.h; -1: a plain command */
     bool eval;  /* the server does not know the script: send its text */
     bool raw;
+    bool write;   /* nobody waits for what it answers */
     bool event;   /* counted when dropped, as there is nobody to tell */
     bool counted; /* among those that wait */
     int step;     /* of the greeting; or the kind of record that is listed */
@@ -81,6 +83,7 @@ struct redis {
     int64_t up_since_ns;
     xo_timer_t retry;
     xo_timer_t patience;
+    xo_timer_t gather; /* active: what is written waits for its end */
     xo_resolve_t *resolve;
     unsigned turn; /* which of the name's addresses comes next */
     redisAsyncContext *ac;
@@ -137,6 +140,7 @@ void xoi_redis_end(redis_t *redis, redis_op_t *op, int errnum, const char *text)
 void xoi_redis_end_all(redis_t *redis, redis_op_t **list, int errnum, const char *text);
 void xoi_redis_on_reply(redisAsyncContext *ac, void *reply, void *arg);
 void xoi_redis_out_of_patience(xo_timer_t *timer, void *arg);
+void xoi_redis_gathered(xo_timer_t *timer, void *arg);
 
 /* ---- redis-reply.c ---- */
 
