@@ -17,7 +17,7 @@ xo_policy_t xo_policy_default(void)
         .restart = XO_RESTART_PERMANENT,
         .intensity = 5,
         .period_ns = 60 * second_ns,
-        .backoff_ns = 20 * ms_ns,
+        .backoff_ns = 10 * ms_ns,
         .backoff_max_ns = 5 * second_ns,
     };
 }

@@ -59,7 +59,7 @@ typedef struct xo_decision {
     int64_t delay_ns;
 } xo_decision_t;
 
-/* 5 restarts in 60 s, 20 ms doubling to 5 s, permanent. */
+/* 5 restarts in 60 s, 10 ms doubling to 5 s, permanent. */
 xo_policy_t xo_policy_default(void);
 /* "permanent", "transient", "temporary"; EINVAL names the text. */
 int xo_restart_parse(const char *text, xo_restart_t *restart, xo_error_t *err);

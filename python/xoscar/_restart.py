@@ -34,7 +34,7 @@ class RestartPolicy:
     """When an actor is created again, or a pool started again, and when it is given up.
 
     What is None is as its pool's policy says, for an actor; for a pool 5 restarts in 60 s, and a
-    backoff from 20 ms to 5 s.
+    backoff from 10 ms to 5 s.
 
     Parameters
     ----------

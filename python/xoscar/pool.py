@@ -3,6 +3,7 @@
 A broker starts it and says by environment variables what it is to be (pool/pool.h); XOSCAR_POOL
 holds what the Python side adds, as _xo.encode writes it, in hexadecimal.
 """
+import gc
 import os
 import signal
 import sys
@@ -105,6 +106,8 @@ async def _serve(conf, modules):
     pool = _xo.Pool(end, from_env=True)
     _watch_signals(loop, conf, end)
     _import_all(modules)
+    gc.freeze()  # what was imported stays
+    gc.enable()
     await pool.join()
     await ended
     await pool.stop(_STOP_MS)
@@ -132,6 +135,7 @@ def _run(conf, modules):
 
 
 def main(argv):
+    gc.disable()  # a twentieth of the start
     conf = _take_conf()
     modules = _modules(conf, argv)
     try:
