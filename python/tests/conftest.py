@@ -6,6 +6,7 @@ on uvloop's event loops.
 
 import asyncio
 import functools
+import inspect
 import os
 import shutil
 import sys
@@ -86,7 +87,7 @@ def coroutine_test(function):
 
 def pytest_pycollect_makeitem(collector, name, obj):
     """Coroutine functions are tests, too."""
-    if name.startswith("test") and asyncio.iscoroutinefunction(obj):
+    if name.startswith("test") and inspect.iscoroutinefunction(obj):
         setattr(collector.obj, name, coroutine_test(obj))
     return None
 
