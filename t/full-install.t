@@ -41,6 +41,13 @@ class Adder(xo.Actor):
     def add(self, a, b):
         return a + b
 
+    def place(self, size):
+        self.buffer = bytearray(size)
+        return xo.buffer_ref(self.address, self.buffer)
+
+    def placed(self):
+        return bytes(self.buffer)
+
 
 async def main():
     assert xo.__file__.startswith(sys.prefix), xo.__file__
@@ -48,6 +55,8 @@ async def main():
     async with pool:
         ref = await xo.create_actor(Adder, address=pool.external_address, uid="adder")
         assert await ref.add(1, 2) == 3
+        await xo.copy_to([b"copied"], [await ref.place(6)])
+        assert await ref.placed() == b"copied"
 
 
 if __name__ == "__main__":

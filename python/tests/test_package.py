@@ -36,6 +36,14 @@ def test_the_version_is_the_same_everywhere():
         assert re.search(pattern, (tree / name).read_text()).group(1) == xo.__version__
 
 
+def test_what_pip_installs_is_the_whole_package():
+    tree = pathlib.Path(os.environ.get("XO_SRCDIR", pathlib.Path(__file__).parents[2])) / "python"
+    text = (tree / "pyproject.toml").read_text()
+    listed = re.search(r"(?m)^packages = \[(.*)\]$", text).group(1)
+    there = [path.parent.relative_to(tree) for path in tree.glob("xoscar/**/__init__.py")]
+    assert sorted(re.findall(r'"(.*?)"', listed)) == sorted(".".join(p.parts) for p in there)
+
+
 MADE_BY_FUNCTIONS = {"MainActorPool"}
 
 
