@@ -162,6 +162,7 @@ python_tests = \
 	python/tests/test_shared_memory.py \
 	python/tests/test_stalls.py \
 	python/tests/test_strategies.py \
+	python/tests/test_sub_pool_modules.py \
 	python/tests/test_tcp.py \
 	python/tests/test_typing.py \
 	python/tests/test_utils.py \

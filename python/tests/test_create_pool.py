@@ -201,11 +201,10 @@ async def test_a_module_that_fails(tmp_path, monkeypatch, text, what):
     assert "fails_at_import.py" in str(error.__cause__)
 
 
-async def test_uvloop_that_is_not_installed(monkeypatch):
-    import importlib.util
-
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    await refused(ImportError, "uvloop", "127.0.0.1", n_process=1, use_uvloop=True)
+async def test_uvloop_that_is_not_installed(tmp_path):
+    (tmp_path / "uvloop.py").write_text("raise ImportError('it is not here')")
+    envs = [{"PYTHONPATH": str(tmp_path)}]
+    await refused(ImportError, "uvloop", "127.0.0.1", n_process=1, envs=envs, use_uvloop=True)
 
 
 async def test_what_is_unused_is_named_to_who_wrote_it():

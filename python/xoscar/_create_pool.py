@@ -5,7 +5,7 @@ from .core import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import os
-    from typing import Any, Callable, Literal, NoReturn, Sequence
+    from typing import Any, Callable, Literal, Mapping, NoReturn, Sequence
 
     from ._restart import RestartPolicy
     from .backends.pool import MainActorPool
@@ -17,7 +17,7 @@ async def create_actor_pool(
     *,
     labels: Sequence[str | None] | None = None,
     ports: Sequence[int | None] | None = None,
-    envs: Sequence[dict[str, str] | None] | None = None,
+    envs: Sequence[Mapping[str, str] | None] | None = None,
     external_address_schemes: Sequence[str | None] | None = None,
     enable_internal_addresses: Sequence[bool | None] | None = None,
     subprocess_start_method: str | None = None,
@@ -48,9 +48,10 @@ async def create_actor_pool(
     ports : list of int, optional
         One for each sub pool, and one for the main pool before them if address has none. 0 and
         None are any free port.
-    envs : list of dict, optional
+    envs : list of mappings, optional
         Environment variables of each sub pool. ``CUDA_VISIBLE_DEVICES`` counts within this
-        process's own.
+        process's own, unless it is the same. What a ``PYTHONPATH`` names comes first in the pool's
+        ``sys.path``.
     external_address_schemes, enable_internal_addresses : list, optional
         Checked and accepted: which lane a message takes is found out by the two ends.
     subprocess_start_method : str, optional
@@ -95,7 +96,7 @@ async def create_actor_pool(
     TypeError, ValueError
         For arguments that cannot be right, before anything starts.
     ImportError
-        If a sub pool cannot import one of modules, with its traceback; if uvloop is missing.
+        If a sub pool cannot import one of modules, with its traceback; or uvloop, if it must.
     OSError
         With errno EADDRINUSE, if a port is in use. Nothing is left running, as after any error.
     """

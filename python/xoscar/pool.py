@@ -11,6 +11,11 @@ import sys
 _STOP_MS = 60000  # for __pre_destroy__ of all actors; the broker kills much sooner
 
 
+def _set_path(path):
+    own = [entry for entry in sys.path if entry] if path["own"] else []
+    sys.path[:] = dict.fromkeys(path["first"] + own + path["last"])
+
+
 def _take_conf():
     """The settings of xoscar.backends._sub_process.sub_pool_env; makes importable what is
     importable there."""
@@ -23,7 +28,7 @@ def _take_conf():
     os.environ.pop("PYTHONPATH", None)
     if conf.get("pythonpath"):
         os.environ["PYTHONPATH"] = conf["pythonpath"]
-    sys.path[:] = conf["path"]
+    _set_path(conf["path"])
     if conf["cwd"]:
         os.chdir(conf["cwd"])
     return conf
@@ -66,10 +71,21 @@ def _import_all(names):
             raise ImportError(text, name=name) from e
 
 
-def _new_loop(conf):
-    if conf.get("use_uvloop"):
+def _find_uvloop(choice):
+    try:
         import uvloop
+    except ImportError as e:
+        if choice is True:
+            text = "use_uvloop=True needs uvloop, which is not installed"
+            raise ImportError(text, name="uvloop") from e
+        return None
+    return uvloop
 
+
+def _new_loop(conf):
+    choice = conf.get("use_uvloop")
+    uvloop = _find_uvloop(choice) if choice else None
+    if uvloop is not None:
         return uvloop.new_event_loop()
     from ._lean import import_asyncio
 

@@ -1,8 +1,7 @@
-"""How a sub pool's process is set up: modules, signals, event loop, logging, interpreter."""
+"""How a sub pool's process is set up: modules, signals, event loop, logging."""
 from __future__ import annotations
 
 import os
-import sys
 
 from .._shown import shown
 from ..core import TYPE_CHECKING
@@ -30,15 +29,7 @@ def _check_use_uvloop(use_uvloop):
         use_uvloop = "auto"
     if use_uvloop not in (True, False, "auto"):
         raise ValueError(f'use_uvloop is True, False or "auto", not {shown(use_uvloop)}')
-    if use_uvloop is False:
-        return False
-    from importlib.util import find_spec
-
-    if find_spec("uvloop") is not None:
-        return True
-    if use_uvloop is True:
-        raise ImportError("use_uvloop=True needs uvloop, which is not installed", name="uvloop")
-    return False
+    return use_uvloop  # the sub pool's interpreter sees whether it has it
 
 
 def _check_suspend_sigint(suspend_sigint):
@@ -112,19 +103,3 @@ _CHECKS = {
 def sub_pool_options(**given: Any) -> dict:
     """The options of xoscar.pool, checked: modules, suspend_sigint, use_uvloop, logging_conf."""
     return {name: _CHECKS[name](value) for name, value in given.items()}
-
-
-# ---- the interpreter ----
-
-
-def python_argv(start_python: str | None = None) -> list[str]:
-    """What starts a sub pool: an interpreter, this one by default, with this one's -X, -W, ...."""
-    import shutil
-    import subprocess
-
-    python = sys.executable
-    if start_python is not None:
-        python = shutil.which(os.fspath(start_python))
-    if python is None:
-        raise FileNotFoundError(f"start_python: there is no program {start_python!r}")
-    return [python, *subprocess._args_from_interpreter_flags(), "-m", "xoscar.pool"]

@@ -9,7 +9,7 @@ from .._shown import shown
 from ..core import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Any, Iterable
+    from typing import Any, Iterable, Mapping
 
 _PORT_MAX = 65535
 _LABEL_MAX = 63  # bytes (libxo/endpoint.h)
@@ -74,16 +74,19 @@ def _check_ports(ports):
     return ports
 
 
-def compose_env(env: dict | None) -> dict[str, str]:
-    """A sub pool's environment. A GPU mask counts within this process's own mask."""
-    if env is not None and not isinstance(env, dict):
+def compose_env(env: Mapping | None) -> dict[str, str]:
+    """A sub pool's environment. A GPU mask counts within this process's own mask, unless it is that
+    very mask, as in a copy of os.environ."""
+    from collections.abc import Mapping
+
+    if env is not None and not isinstance(env, Mapping):
         raise TypeError(f"envs holds dicts of environment variables, or None, not {shown(env)}")
     env = {name: str(value) for name, value in (env or {}).items()}
     for name in env:
         if not isinstance(name, str) or not name or "=" in name or "\0" in name + env[name]:
             raise ValueError(f"{name!r} cannot be set as an environment variable")
     inherited = os.environ.get(_GPU_MASK)
-    if env.get(_GPU_MASK) and inherited:
+    if env.get(_GPU_MASK) and inherited and env[_GPU_MASK] != inherited:
         visible = inherited.split(",")
         env[_GPU_MASK] = ",".join(_compose_device(d, visible) for d in env[_GPU_MASK].split(","))
     return env

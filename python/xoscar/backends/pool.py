@@ -8,14 +8,14 @@ import _xo
 from .. import _node, errors
 from .._create_pool import create_actor_pool
 from ..core import TYPE_CHECKING, ActorRef
-from ._options import python_argv, sub_pool_options
+from ._options import sub_pool_options
 from ._plan import check_label, compose_env, join_address, split_address
 from ._report import read_report, report_path
-from ._sub_process import SubProcess, sub_pool_env
+from ._sub_process import SubProcess, python_argv, sub_pool_env
 from .recovery import Watch
 
 if TYPE_CHECKING:
-    from typing import Any, Literal, Sequence
+    from typing import Any, Literal, Mapping, Sequence
 
 _READY_MS = 60000  # for a sub pool to start, with the modules that it imports
 _STOP_MS = 1500  # for the main pool's actors' __pre_destroy__
@@ -130,11 +130,12 @@ class MainActorPool:
         self.sub_processes[process.address] = process
         return process
 
-    async def _start_one(self, index, address, label, env, options, argv=None):
+    async def _start_one(self, index, address, label, env, options, start=None):
+        argv, is_other = start or python_argv()
         report = report_path(self._broker.endpoint)
-        env = sub_pool_env(env, {**self._options, **options, "report": report})
+        env = sub_pool_env(env, {**self._options, **options, "report": report}, is_other)
         try:
-            return await self._request(index, address, label, argv or python_argv(), env)
+            return await self._request(index, address, label, argv, env)
         except errors.ServerClosed:
             why = read_report(report)
             if why is None:
@@ -155,7 +156,7 @@ class MainActorPool:
         self,
         label: str | None = None,
         external_address: str | None = None,
-        env: dict[str, str] | None = None,
+        env: Mapping[str, str] | None = None,
         modules: Sequence[str] | None = None,
         suspend_sigint: bool | None = None,
         use_uvloop: bool | Literal["auto"] | None = None,
@@ -170,12 +171,15 @@ class MainActorPool:
             Its label.
         external_address : str, optional
             "host:port" or "host". A free port of the main pool's host by default.
-        env : dict, optional
-            Environment variables.
+        env : mapping, optional
+            Environment variables. What its ``PYTHONPATH`` names comes first in the pool's
+            ``sys.path``.
         modules, suspend_sigint, use_uvloop, logging_conf : optional
             As for create_actor_pool, whose values hold where None is given.
         start_python : str, optional
-            The interpreter: a path or a program's name. This process's by default.
+            The interpreter: a path or a program's name. This process's by default. Another one
+            has its own packages, and what this program has added to its ``sys.path``; this package
+            is this process's, unless it has one. What goes by value needs cloudpickle there.
 
         Returns
         -------
@@ -198,8 +202,8 @@ class MainActorPool:
         options = sub_pool_options(**{k: v for k, v in given.items() if v is not None})
         self._need_started()
         address = self._sub_address(external_address)
-        argv, env = python_argv(start_python), compose_env(env)
-        process = await self._start_one(-1, address, check_label(label), env, options, argv)
+        start, env = python_argv(start_python), compose_env(env)
+        process = await self._start_one(-1, address, check_label(label), env, options, start)
         return process.address
 
     async def append_c_pool(
