@@ -80,6 +80,7 @@ xoscar_PYTHON = \
 	python/xoscar/_pickle.py \
 	python/xoscar/_prometheus.py \
 	python/xoscar/_records.py \
+	python/xoscar/_remake.py \
 	python/xoscar/_restart.py \
 	python/xoscar/_settle.py \
 	python/xoscar/_shown.py \

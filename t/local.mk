@@ -128,6 +128,7 @@ python_tests = \
 	python/tests/test_batch.py \
 	python/tests/test_bounds.py \
 	python/tests/test_broker_dies.py \
+	python/tests/test_by_value.py \
 	python/tests/test_calls.py \
 	python/tests/test_cancel.py \
 	python/tests/test_copy_to.py \
@@ -157,6 +158,7 @@ python_tests = \
 	python/tests/test_readme.py \
 	python/tests/test_recovery.py \
 	python/tests/test_refs.py \
+	python/tests/test_remake.py \
 	python/tests/test_restart_policy.py \
 	python/tests/test_serialization.py \
 	python/tests/test_shared_memory.py \

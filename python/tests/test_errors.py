@@ -21,10 +21,13 @@ class Custom(Exception):
 
 
 class Awkward(Exception):
-    """Cannot be unpickled: its arguments are not those of __init__."""
+    """Cannot be unpickled, as it says how it is to be."""
 
     def __init__(self, one, two):
         super().__init__("awkward")
+
+    def __reduce__(self):
+        return Awkward, ("one",)
 
 
 class Unpicklable(Exception):

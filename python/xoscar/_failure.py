@@ -3,13 +3,11 @@
 The exception arrives as its own type: as an instance of a subclass of it that has the same name and
 module, whose text begins with where it happened, and whose cause is the remote traceback.
 """
-import contextlib
 import functools
 import os
 import re
-from types import GetSetDescriptorType, MemberDescriptorType
 
-from . import _pickle, errors
+from . import _pickle, _remake, errors
 
 _MAX_TEXT = 1 << 20  # characters of a message or traceback; longer ones lose their middle
 
@@ -73,18 +71,26 @@ def describe(exception):
 _WHERE = re.compile(r"\[address=\S+, pid=\d+\]")  # an exception on its way has it in front
 
 
+def _undressed(attributes):
+    return {name: value for name, value in attributes.items() if name != "_xo_where"}
+
+
 @functools.lru_cache(256)
 def _dressed_class(cls):
     """A subclass of the same name whose text begins with where the exception was raised."""
+    helped = _remake.needs_help(cls)
 
     def __str__(self):
         return f"{self._xo_where} {cls.__str__(self)}"
 
     def __reduce_ex__(self, protocol):
+        if helped:
+            func, (_, args), (own, attributes, held), *rest = _remake.reduce(self)
+            return (func, (cls, args), (own, _undressed(attributes), held), *rest)
         func, args, *rest = cls.__reduce_ex__(self, protocol)
         args = tuple(cls if arg is type(self) else arg for arg in args)
         if rest and isinstance(rest[0], dict):
-            rest[0] = {k: v for k, v in rest[0].items() if k != "_xo_where"} or None
+            rest[0] = _undressed(rest[0]) or None
         return (cls if func is type(self) else func, args, *rest)
 
     return type(
@@ -101,29 +107,11 @@ def _dressed_class(cls):
     )
 
 
-@functools.lru_cache(256)
-def _members(cls):
-    """What its instances hold outside of __dict__: slots, and what built-in exceptions have."""
-    kinds = (MemberDescriptorType, GetSetDescriptorType)
-    names = [n for c in cls.__mro__ for n, v in vars(c).items() if isinstance(v, kinds)]
-    return [n for n in names if n != "args" and not n.startswith("__")]
-
-
 def _clone(exception, dressed):
     """The exception as an instance of `dressed`, without the user's __init__, which has run."""
-    cls = type(exception)
-    base = next(c for c in cls.__mro__ if c.__module__ == "builtins")
-    _, args, *state = base.__reduce__(exception)
-    new = base.__new__(dressed, *args)
-    base.__init__(new, *args)
-    if state:
-        base.__setstate__(new, state[0])
-    new.args = exception.args
-    for name in _members(cls):
-        with contextlib.suppress(AttributeError):  # not set, or not to be set
-            value = getattr(exception, name)
-            if getattr(new, name, new) is not value:  # an OSError shows a filename set to None
-                setattr(new, name, value)
+    args, *state = _remake.parts(exception)
+    new = _remake.remake(dressed, args)
+    _remake.restore(new, state)
     return new
 
 
@@ -135,10 +123,9 @@ def _dress(exception, where):
         return exception
     try:
         new = _clone(exception, _dressed_class(cls))
-        new._xo_where = where
-        new.__traceback__, new.__context__ = exception.__traceback__, exception.__context__
-        new.__cause__ = exception.__cause__
-        new.__suppress_context__ = exception.__suppress_context__
+        _remake.put(new, "_xo_where", where)
+        for name in ("__traceback__", "__context__", "__cause__", "__suppress_context__"):
+            _remake.put(new, name, getattr(exception, name))
         return new
     except Exception:
         return exception
@@ -164,10 +151,7 @@ def _method_error(f):
             exception = None
         if isinstance(exception, BaseException):
             new = _dress(exception, first.group() if first else where)
-            try:
-                new.__cause__ = cause
-            except Exception:
-                pass
+            _remake.put(new, "__cause__", cause)
             return new
     text = f"{f['type'] or 'the method failed'}: {message}"
     if not first:

@@ -1,20 +1,26 @@
 """Pickles of what is no plain value: protocol 5, large buffers out of band, __main__ by value.
 
-What belongs to __main__ (in a process that multiprocessing spawned, __mp_main__), or to no module
-that the other side could import, goes by value, through cloudpickle.
+What belongs to __main__ (in a process that multiprocessing spawned, __mp_main__), to a module that
+was given to cloudpickle.register_pickle_by_value, or to none that the other side could import, goes
+by value, through cloudpickle. Exceptions with constructors of their own: see _remake.
 """
+import copyreg
+import functools
 import os
 import sys
 import weakref
 import zlib
-from _pickle import dumps as _dumps
+from _pickle import Pickler as _Pickler
 from _pickle import loads as _loads
+from operator import methodcaller
 
+from . import _remake
 from .errors import SendMessageFailed
 
 _OUT_OF_BAND_BYTES = 64 << 10  # smaller buffers stay in the pickle (XO_INLINE_BYTES_MAX in msg.h)
 _MAIN, _SPAWNED_MAIN = b"__main__", b"__mp_main__"
 _MAINS = ("__main__", "__mp_main__")
+_PROTOCOL = 5
 
 
 def _cloudpickle():
@@ -31,23 +37,112 @@ def _cloudpickle():
     return cloudpickle
 
 
-def _names_main(data):
-    return _MAIN in data or ("__mp_main__" in sys.modules and _SPAWNED_MAIN in data)
+def _registered():
+    """The modules of which nothing goes by name, nor of those below them, as cloudpickle knows."""
+    cloudpickle = sys.modules.get("cloudpickle")
+    return () if cloudpickle is None else cloudpickle.list_registry_pickle_by_value()
 
 
-def _dump(value, **options):
-    """The pickle's bytes. By C's pickler if that can do it and nothing in it is of __main__."""
+def _names_by_value(data):
+    if _MAIN in data or ("__mp_main__" in sys.modules and _SPAWNED_MAIN in data):
+        return True
+    names = _registered()
+    return bool(names) and any(name.encode() in data for name in names)
+
+
+class _Buffers(list):
+    def place(self, buffer):
+        """What pickle asks for each buffer: True keeps it in the pickle."""
+        if buffer.raw().nbytes < _OUT_OF_BAND_BYTES:
+            return True
+        self.append(buffer)
+        return False
+
+
+# ---- by name: C's pickler ----
+
+
+class _Reducers(dict):
+    """type -> how its instances are reduced. The pickler runs no Python code for those of types
+    that it has met."""
+
+    registered = 0  # how many types copyreg knew then
+
+    def __missing__(self, cls):
+        if cls in copyreg.dispatch_table:
+            return copyreg.dispatch_table[cls]
+        if issubclass(cls, type):  # the pickler knows by itself
+            raise KeyError(cls)
+        reducer = self[cls] = _remake.reduce if _remake.needs_help(cls) else _REDUCE
+        return reducer
+
+
+_REDUCE = methodcaller("__reduce_ex__", _PROTOCOL)
+_TYPES_MOST = 4096
+_reducers = _Reducers()
+
+
+class _CPickler(_Pickler):
+    __slots__ = ()
+    dispatch_table = _reducers
+
+
+class _Parts(list):
+    """What a pickler writes."""
+
+    __slots__ = ()
+    write = list.append
+
+
+def _dump_by_name(value, place):
+    if _reducers.registered != len(copyreg.dispatch_table) or len(_reducers) > _TYPES_MOST:
+        _reducers.clear()
+        _reducers.registered = len(copyreg.dispatch_table)
+    parts = _Parts()
+    _CPickler(parts, _PROTOCOL, True, place).dump(value)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+# ---- by value: cloudpickle ----
+
+
+@functools.lru_cache(1)
+def _by_value_pickler(cloudpickle):
+    class Pickler(cloudpickle.Pickler):
+        def reducer_override(self, thing):
+            cls = type(thing)
+            if cls not in copyreg.dispatch_table and _remake.needs_help(cls):
+                return _remake.reduce(thing)
+            return super().reducer_override(thing)
+
+    return Pickler
+
+
+def _dump_by_value(value, place=None):
+    import io
+
+    file = io.BytesIO()
+    pickler = _by_value_pickler(_cloudpickle())
+    pickler(file, protocol=_PROTOCOL, buffer_callback=place).dump(value)
+    return file.getvalue()
+
+
+# ---- one or the other ----
+
+
+def _dump(value, buffers=None):
+    """The pickle's bytes. By C's pickler if that can do it and nothing in it is to go by value."""
+    place = None if buffers is None else buffers.place
     try:
-        data = _dumps(value, 5, **options)
-        if not _names_main(data):
+        data = _dump_by_name(value, place)
+        if not _names_by_value(data):
             return data
     except Exception:
         pass
-    buffers = options.get("buffer_callback")
     if buffers is not None:
-        buffers.__self__.clear()
+        buffers.clear()
     try:
-        return _cloudpickle().dumps(value, protocol=5, **options)
+        return _dump_by_value(value, place)
     except SendMessageFailed:
         raise
     except Exception as e:
@@ -68,7 +163,7 @@ def _items(value):
 
 def _can_be_pickled(value):
     try:
-        _cloudpickle().dumps(value, protocol=5)
+        _dump_by_value(value)
     except Exception:
         return False
     return True
@@ -83,20 +178,10 @@ def _culprit(value, place="", levels=_CULPRIT_LEVELS):
     return (f" (at {place})" if place else ""), value
 
 
-class _Buffers(list):
-    def place(self, buffer):
-        """What pickle asks for each buffer: True keeps it in the pickle."""
-        if buffer.raw().nbytes < _OUT_OF_BAND_BYTES:
-            return True
-        self.append(buffer)
-        return False
-
-
 def dumps(value):
     """(bytes, list of buffers)"""
     buffers = _Buffers()
-    data = _dump(value, buffer_callback=buffers.place)
-    return data, buffers
+    return _dump(value, buffers), buffers
 
 
 def dumps_whole(value):
@@ -148,8 +233,15 @@ def class_of(blob):
     return cls
 
 
+def _is_by_value(module):
+    if module in _MAINS:
+        return True
+    names = _registered()
+    return bool(names) and any(f"{module}.".startswith(f"{name}.") for name in names)
+
+
 def _goes_by_value(cls):
-    if cls.__module__ in _MAINS or "<locals>" in cls.__qualname__:
+    if _is_by_value(cls.__module__) or "<locals>" in cls.__qualname__:
         return True
     found = sys.modules.get(cls.__module__)
     for name in cls.__qualname__.split("."):
@@ -182,7 +274,7 @@ class _Snapshot:
         self._value(value)
 
     def _class(self, cls):
-        if cls.__module__ not in _MAINS and "<locals>" not in cls.__qualname__:
+        if not _is_by_value(cls.__module__) and "<locals>" not in cls.__qualname__:
             return
         if not self._new(cls):
             return
@@ -205,7 +297,7 @@ class _Snapshot:
             self._function(value)
 
     def _function(self, function):
-        if function.__module__ not in _MAINS or not self._new(function):
+        if not _is_by_value(function.__module__) or not self._new(function):
             return
         self._code(function.__code__, function.__globals__)
         for cell in function.__closure__ or ():
@@ -236,7 +328,7 @@ def _class_by_value(cls):
     if kept is not None and kept[0].holds():
         return kept[1]
     try:
-        data = _cloudpickle().dumps(cls, protocol=5)
+        data = _dump_by_value(cls)
     except SendMessageFailed:
         raise
     except Exception as e:
