@@ -57,12 +57,19 @@ static void finish(xopy_call_t *call, xopy_call_state_t state, PyObject *value)
         xopy_runtime_ready(call->runtime, call);
 }
 
-/* Raised out of an await, a StopIteration would be a return. */
+/* Raised out of an await, a StopIteration would be a return. Its text begins with where it was
+ * raised. */
 static PyObject *wrap_stop(PyObject *exception)
 {
     if (!PyErr_GivenExceptionMatches(exception, PyExc_StopIteration))
         return exception;
-    PyErr_SetString(PyExc_RuntimeError, "the method raised StopIteration");
+    PyObject *where = PyObject_GetAttrString(exception, "_xo_where");
+    PyErr_Clear();
+    if (where)
+        PyErr_Format(PyExc_RuntimeError, "%S the method raised StopIteration", where);
+    else
+        PyErr_SetString(PyExc_RuntimeError, "the method raised StopIteration");
+    Py_XDECREF(where);
     PyObject *wrapper = xopy_take_exception();
     PyException_SetCause(wrapper, exception);
     return wrapper;

@@ -234,8 +234,10 @@ async def test_what_is_no_exception_of_a_program(address):
     for method in (ref.fail, ref.fail_later):
         with pytest.raises(asyncio.CancelledError):
             await method(asyncio.CancelledError())
-        with pytest.raises(RuntimeError, match="StopIteration"):
+        with pytest.raises(RuntimeError, match="raised StopIteration$") as caught:
             await method(StopIteration(1))
+        assert str(caught.value).startswith(f"[address={address}, pid={await ref.pid()}] ")
+        assert str(caught.value).count("[address") == 1
     assert await ref.ok() == "ok"
 
 
