@@ -111,13 +111,23 @@ static PyObject *method_delay(PyObject *self, PyObject *const *args, Py_ssize_t 
     return delay;
 }
 
-static int same_method(const xopy_method_t *a, const xopy_delay_t *b)
+/* ValueError if not; -1. */
+static int check_same(const xopy_method_t *a, const xopy_delay_t *b)
 {
-    if (a->name != b->name && PyUnicode_Compare(a->name, b->name) != 0)
-        return 0;
-    if (a->ref == b->ref)
-        return 1;
-    return PyObject_RichCompareBool((PyObject *)a->ref, (PyObject *)b->ref, Py_EQ);
+    if (a->name != b->name && PyUnicode_Compare(a->name, b->name) != 0) {
+        PyErr_Format(PyExc_ValueError,
+                     "all calls of a batch are of one method of one actor: %R is not of %R", b,
+                     a->name);
+        return -1;
+    }
+    int same = a->ref == b->ref;
+    if (!same)
+        same = PyObject_RichCompareBool((PyObject *)a->ref, (PyObject *)b->ref, Py_EQ);
+    if (same == 0)
+        PyErr_Format(PyExc_ValueError,
+                     "all calls of a batch are of one method of one actor: %R is of %R, not of %R",
+                     b, b->ref, a->ref);
+    return same > 0 ? 0 : -1;
 }
 
 static PyObject *pair_of(xopy_method_t *method, PyObject *delay)
@@ -126,12 +136,9 @@ static PyObject *pair_of(xopy_method_t *method, PyObject *delay)
         PyErr_Format(PyExc_ValueError, "batch() takes delayed calls, not %.200R", delay);
         return NULL;
     }
-    int same = same_method(method, (xopy_delay_t *)delay);
-    if (same == 0)
-        PyErr_Format(PyExc_ValueError,
-                     "all calls of a batch are of one method of one actor: %R is not %R's", delay,
-                     method->name);
-    return same > 0 ? Py_NewRef(((xopy_delay_t *)delay)->pair) : NULL;
+    if (check_same(method, (xopy_delay_t *)delay) < 0)
+        return NULL;
+    return Py_NewRef(((xopy_delay_t *)delay)->pair);
 }
 
 static PyObject *collect(xopy_method_t *method, PyObject *const *delays, Py_ssize_t count)

@@ -395,3 +395,13 @@ def test_delayed_calls_are_freed():
     del owner
     gc.collect()
     assert freed() is None
+
+
+@in_each_pool
+async def test_a_batch_of_several_says_what_differs(address):
+    ref, other = await make(Batching, address), await make(Batching, address)
+    with pytest.raises(ValueError, match="call of 'plain_async'> is not of 'plain'$"):
+        ref.plain.batch(ref.plain_async.delay(1))
+    with pytest.raises(ValueError, match="call of 'plain'> is of .*, not of ") as caught:
+        ref.plain.batch(ref.plain.delay(1), other.plain.delay(1))
+    assert str(caught.value).endswith(f" is of {other!r}, not of {ref!r}")
