@@ -28,6 +28,8 @@ python__xo_la_SOURCES = \
 	python/_xo/future.h \
 	python/_xo/here.c \
 	python/_xo/here.h \
+	python/_xo/home.c \
+	python/_xo/home.h \
 	python/_xo/host.c \
 	python/_xo/internal.c \
 	python/_xo/internal.h \

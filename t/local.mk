@@ -166,6 +166,7 @@ python_tests = \
 	python/tests/test_strategies.py \
 	python/tests/test_sub_pool_modules.py \
 	python/tests/test_tcp.py \
+	python/tests/test_two_pools.py \
 	python/tests/test_typing.py \
 	python/tests/test_utils.py \
 	python/tests/test_values.py \

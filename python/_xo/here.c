@@ -2,6 +2,7 @@
  */
 #include "_xo/here.h"
 
+#include "_xo/home.h"
 #include "_xo/mark.h"
 #include "_xo/pool.h"
 #include "_xo/run.h"
@@ -19,15 +20,17 @@
 
 /* Each request has a context of its own, an empty one: what a method sets is seen by nobody else,
  * nor what the caller has set, wherever it is. */
-PyObject *xopy_enter_context(xo_slice_t trace)
+PyObject *xopy_enter_context(xopy_pool_t *pool, xo_slice_t trace)
 {
     PyObject *context = PyContext_New();
     if (context && PyContext_Enter(context) < 0)
         Py_CLEAR(context);
-    if (context)
-        xopy_mark_enter(trace);
-    else
+    if (!context) {
         PyErr_WriteUnraisable(NULL); /* out of memory: it runs in the loop's, then */
+        return NULL;
+    }
+    xopy_mark_enter(trace);
+    xopy_home_enter(pool);
     return context;
 }
 
@@ -96,13 +99,21 @@ static PyObject *find_method(xopy_runtime_t *runtime, const xopy_here_t *here)
 
 /* ---- running it ---- */
 
+static xopy_pool_t *pool_of(xopy_runtime_t *runtime, const xo_actor_t *actor)
+{
+    xopy_pool_t *pool = runtime->pools;
+    while (pool && pool->xo != xo_actor_pool(actor))
+        pool = pool->next;
+    return pool;
+}
+
 static PyObject *run(xopy_runtime_t *runtime, PyObject *method, const xopy_here_t *here)
 {
     xopy_state_t *state = xopy_state();
     xopy_run_t *outer = state->current_run;
     xo_header_t sent = {0};
     PyObject *mark = xopy_mark_sending(&sent);
-    PyObject *context = xopy_enter_context(sent.trace);
+    PyObject *context = xopy_enter_context(pool_of(runtime, here->actor), sent.trace);
     Py_XDECREF(mark);
     state->current_run = NULL;
     runtime->inside++;
@@ -113,14 +124,6 @@ static PyObject *run(xopy_runtime_t *runtime, PyObject *method, const xopy_here_
         xopy_end_child();
     xopy_leave_context(context);
     return result;
-}
-
-static xopy_pool_t *pool_of(xopy_runtime_t *runtime, const xo_actor_t *actor)
-{
-    xopy_pool_t *pool = runtime->pools;
-    while (pool && pool->xo != xo_actor_pool(actor))
-        pool = pool->next;
-    return pool;
 }
 
 static void fail(xopy_call_t *call, const xo_actor_t *actor)

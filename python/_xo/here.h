@@ -25,9 +25,11 @@ typedef struct xopy_here {
  * what is still to be awaited for it, a new reference. */
 bool xopy_call_here(xopy_call_t *call, const xopy_here_t *here, PyObject **rest);
 
-/* A context for a request with this trace, entered: empty but for its mark (mark.h). NULL: the
- * loop's has to do. */
-PyObject *xopy_enter_context(xo_slice_t trace);
+struct xopy_pool;
+
+/* A context for a request of `pool` with this trace, entered: empty but for its mark (mark.h) and
+ * home (home.h). NULL: the loop's has to do. */
+PyObject *xopy_enter_context(struct xopy_pool *pool, xo_slice_t trace);
 void xopy_leave_context(PyObject *context);
 
 #endif

@@ -213,7 +213,7 @@ static void handle(xopy_pool_t *host, xo_actor_t *actor, xo_request_t *request)
 
 static void host_handle(void *host, xo_actor_t *actor, xo_request_t *request)
 {
-    PyObject *context = xopy_enter_context(trace_of(request));
+    PyObject *context = xopy_enter_context(host, trace_of(request));
     xopy_watch_begin();
     handle(host, actor, request);
     xopy_leave_context(context);
@@ -299,14 +299,14 @@ static void create(xopy_pool_t *host, xo_actor_t *actor, xo_request_t *request)
 
 static void host_create(void *host, xo_actor_t *actor, xo_request_t *request)
 {
-    PyObject *context = xopy_enter_context(trace_of(request));
+    PyObject *context = xopy_enter_context(host, trace_of(request));
     create(host, actor, request);
     xopy_leave_context(context);
 }
 
 static void host_destroy(void *host, xo_actor_t *actor, xo_request_t *request)
 {
-    PyObject *context = xopy_enter_context(trace_of(request));
+    PyObject *context = xopy_enter_context(host, trace_of(request));
     run_hook(host, actor, request, "__pre_destroy__", XOPY_FOR_DESTROY);
     xopy_leave_context(context);
 }

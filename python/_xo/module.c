@@ -1,6 +1,7 @@
 /* module.c - the module _xo: its functions and its state.
  */
 #include "_xo/failure.h"
+#include "_xo/home.h"
 #include "_xo/pool.h"
 #include "_xo/run.h"
 #include "_xo/send.h"
@@ -142,6 +143,18 @@ static PyObject *module_pool(PyObject *module, PyObject *unused)
     if (PyErr_Occurred())
         return NULL;
     PyObject *pool = runtime ? (PyObject *)runtime->pools : NULL;
+    return Py_NewRef(pool ? pool : Py_None);
+}
+
+/* The pool of the actor whose code this is, or else the oldest of the running loop. */
+static PyObject *module_home(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    xopy_runtime_t *runtime = xopy_runtime_current(xopy_state());
+    if (PyErr_Occurred())
+        return NULL;
+    PyObject *pool = runtime ? (PyObject *)xopy_home(runtime) : NULL;
     return Py_NewRef(pool ? pool : Py_None);
 }
 
@@ -352,6 +365,8 @@ static PyMethodDef functions[] = {
     {"has", module_has, METH_VARARGS, "has(address, uid)\n--\n\nIs there such an actor?"},
     {"runtime", module_runtime, METH_NOARGS, "The running loop's Runtime, or None."},
     {"pool", module_pool, METH_NOARGS, "The oldest Pool of the running loop, or None."},
+    {"home", module_home, METH_NOARGS,
+     "The Pool of the actor whose method this is or has started this, else pool()'s."},
     {"pool_at", module_pool_at, METH_O, "The Pool of the running loop at this address, or None."},
     {"lane_totals", module_lane_totals, METH_NOARGS, lane_totals_doc},
     {"lent_bytes", module_lent_bytes, METH_NOARGS, lent_bytes_doc},

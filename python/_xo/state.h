@@ -39,6 +39,7 @@ typedef struct xopy_state {
 
     PyObject *mark;     /* the context variable of mark.h, or NULL */
     PyObject *own_run;  /* the one of own.h, or NULL */
+    PyObject *home;     /* the one of home.h, or NULL */
     PyObject *identity; /* (uid, address) of the actor that is about to be made, or NULL */
 
     xo_ctx_t *ctx; /* made with the first runtime, as is pins */

@@ -18,7 +18,7 @@ _NOBODY = b"\0xo.nobody"  # a uid that no actor has
 def _broker(address):
     """The broker of the node at this address, or of the one that is near."""
     if address is None:
-        pool = _xo.pool()
+        pool = _xo.home()
         address = pool.address if pool is not None else _xo.find_node()
     return ActorRef(address, _BROKER)
 

@@ -47,7 +47,7 @@ def _uid_bytes(uid):
 
 
 def _own_address():
-    pool = _xo.pool()
+    pool = _xo.home()
     if pool is None:
         raise ValueError("this process has no pool: say address=")
     return pool.address
@@ -107,7 +107,8 @@ async def create_actor(
     uid : str or bytes, optional
         1 to 255 bytes, unique in its pool. A random one by default.
     address : str, optional
-        "host:port" of a pool. This process's own pool by default.
+        "host:port" of a pool. By default, in an actor's code the actor's own pool, elsewhere the
+        oldest of the running loop.
     allocate_strategy : AllocateStrategy, optional
         One of ``xo.allocate_strategy``: chooses among the pools of the node at ``address``.
     restart_policy : RestartPolicy, optional
@@ -165,7 +166,7 @@ async def _in_any_case(coroutine):
 
 async def _lookup(uid):
     """A reference for a uid alone: the node's broker and the registry know where it lives."""
-    pool = _xo.pool()
+    pool = _xo.home()
     where = pool.address if pool is not None else _xo.find_node()
     found = await ActorRef(where, _BROKER).lookup(uid)
     if not found:

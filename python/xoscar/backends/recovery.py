@@ -158,7 +158,7 @@ def _name(callback: Callable[..., Any]) -> str:
 
 def _some_address(address: str) -> str:
     """Where to ask for a pool that may not be there: at one of its node's other pools."""
-    pool = _xo.pool()
+    pool = _xo.home()
     if pool is not None:
         return pool.address
     try:

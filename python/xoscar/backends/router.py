@@ -46,7 +46,7 @@ class Router:
 
     @staticmethod
     def get_instance() -> Router | None:
-        """The Router that was set, or one for this loop's pool.
+        """The Router that was set, or one for this actor's pool, or else this loop's oldest.
 
         Returns
         -------
@@ -55,7 +55,7 @@ class Router:
         """
         if _chosen is not None:
             return _chosen
-        pool = _xo.pool()
+        pool = _xo.home()
         return None if pool is None else Router([pool.address])
 
     @staticmethod
