@@ -113,11 +113,20 @@ static bool tell_and_confirm(xo_actor_t *actor, xo_request_t *request)
     return begun;
 }
 
+/* Actors of the system's own are no program's: nobody lists, counts or recovers them, and who needs
+ * one again makes it. */
+static bool is_system(const xo_actor_t *actor)
+{
+    static const char prefix[] = "xo.";
+    xo_slice_t uid = xo_actor_uid(actor);
+    return uid.size >= sizeof prefix - 1 && memcmp(uid.data, prefix, sizeof prefix - 1) == 0;
+}
+
 /* `request` has just created it; NULL: its broker is told again. */
 void xoi_announce_up(xo_actor_t *actor, xo_request_t *request)
 {
     xo_pool_t *pool = actor->pool;
-    if (!may_tell(pool))
+    if (is_system(actor) || !may_tell(pool))
         return;
     xo_msg_t *with = request ? request->spec : NULL;
     bool confirms = request && request->wants_answer && xoi_spec_is_new(request);
@@ -129,7 +138,7 @@ void xoi_announce_up(xo_actor_t *actor, xo_request_t *request)
 void xoi_announce_down(const xo_actor_t *actor, const char *reason)
 {
     xo_pool_t *pool = actor->pool;
-    if (may_tell(pool))
+    if (!is_system(actor) && may_tell(pool))
         tell_broker(
             pool, "actor.down",
             xoi_pack_scratch(pool, "[[B U s] {}]", xo_actor_uid(actor), actor->incarnation, reason),

@@ -113,3 +113,44 @@ async def test_the_context_has_the_functions():
         assert await context.has_actor(ref)
         await context.destroy_actor(ref)
         assert not await context.has_actor(ref)
+
+
+async def test_the_system_s_actors_are_nobody_s():
+    labels = [None, "same", "same"]
+    async with await xo.create_actor_pool("127.0.0.1", n_process=2, labels=labels) as pool:
+        config = await xo.get_pool_config(pool.external_address)
+        first = config.get_external_address(1)
+        target = bytearray(4)
+        ref, memory = await make(Holds, first), xo.buffer_ref(pool.external_address, target)
+        await xo.copy_to([b"data"] * 2, [memory, await ref.hold()])
+        copiers = [xo.create_actor_ref(a, "xo.copy") for a in (pool.external_address, first)]
+        assert [await xo.has_actor(copier) for copier in copiers] == [True, True]
+        assert [actor.uid for actor in await xo.list_actors()] == [ref.uid]
+        assert {p.address: p.actors for p in await xo.list_pools()}[first] == 1
+        assert [node.actors for node in await xo.list_nodes()] == [1]
+        await ref.destroy()
+        emptiest = xo.allocate_strategy.LeastLoaded("same")
+        new = await xo.create_actor(Holds, allocate_strategy=emptiest)
+        assert new.address == first
+        await xo.kill_actor(new)
+        await xo.wait_actor_pool_recovered(first)
+        assert not await xo.has_actor(copiers[1])
+        await xo.copy_to([b"more"], [await new.hold()])
+        assert await new.held() == b"more"
+
+
+async def test_uids_of_the_system_are_not_for_others():
+    async with await xo.create_actor_pool("127.0.0.1", n_process=0):
+        for uid in ("xo.copy", b"xo.mine"):
+            with pytest.raises(ValueError, match="xo.*system"):
+                await xo.create_actor(Echo, uid=uid)
+        assert await (await xo.create_actor(Echo, uid="xo")).echo(1) == 1
+
+
+class Holds(xo.Actor):
+    def hold(self):
+        self.memory = bytearray(4)
+        return xo.buffer_ref(self.address, self.memory)
+
+    def held(self):
+        return bytes(self.memory)

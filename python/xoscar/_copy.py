@@ -1,7 +1,7 @@
 """copy_to: bulk data into memory and files of other processes.
 
-Each pool that is copied to gets one actor of ours, on demand, which has the process's table of
-references. Blocks go to it as arguments of calls, out of band, a bounded number at a time.
+Each pool that is copied to gets one actor of the system's, on demand, which has the process's table
+of references. Blocks go to it as arguments of calls, out of band, a bounded number at a time.
 """
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import asyncio
 import collections
 from pickle import PickleBuffer
 from typing import Any, Iterator
+
+import _xo
 
 from . import _buffers
 from ._buffers import BufferRef, FileObjectRef
@@ -124,15 +126,13 @@ def _fit(pairs: list, sizes: list) -> list:
 
 async def _ask_service(address: str, refs: list) -> tuple[ActorRef, list]:
     """The pool's Copier, made if it has none, and what it says of the targets."""
-    from .api import create_actor
-
     service = ActorRef(address, _UID)
     try:
         return service, await service.check(refs)
     except ActorNotExist:
         pass
     try:
-        await create_actor(Copier, uid=_UID, address=address)
+        await _xo.create(address, _UID, f"{__name__}:Copier", (Copier, (), None))
     except ActorAlreadyExist:  # somebody else's copy_to was first
         pass
     return service, await service.check(refs)

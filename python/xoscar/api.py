@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     _R = TypeVar("_R")
 
 _NAME_BYTES = 1024  # of a class, at most (libxo/msg.h)
+_SYSTEM = b"xo."
 _BROKER = b"xo.broker"  # the uid under which every node's broker answers (doc/wire.md)
 
 
@@ -44,6 +45,13 @@ def _uid_bytes(uid):
     if not isinstance(uid, bytes) or not 1 <= len(uid) <= 255:
         raise ValueError(f"a uid is a str or bytes of 1 to 255 bytes, not {shown(uid)}")
     return uid
+
+
+def _new_uid(uid):
+    found = _uid_bytes(uid)
+    if found.startswith(_SYSTEM):
+        raise ValueError(f"uids that begin with xo. are those of the system's actors: {uid!r}")
+    return found
 
 
 def _own_address():
@@ -105,7 +113,7 @@ async def create_actor(
     *args, **kwargs
         For the actor's ``__init__``.
     uid : str or bytes, optional
-        1 to 255 bytes, unique in its pool. A random one by default.
+        1 to 255 bytes, unique in its pool, and not beginning with "xo.". A random one by default.
     address : str, optional
         "host:port" of a pool. By default, in an actor's code the actor's own pool, elsewhere the
         oldest of the running loop.
@@ -130,7 +138,7 @@ async def create_actor(
     """
     actor_cls = _plain_class(actor_cls)
     name = _class_name(actor_cls)
-    uid = b"" if uid is None else _uid_bytes(uid)
+    uid = b"" if uid is None else _new_uid(uid)
     if address is None:
         address = _own_address()
     options = _take_policy(kwargs)
