@@ -56,13 +56,26 @@ PyObject *xopy_uid_bytes(PyObject *uid)
     return NULL;
 }
 
+/* "host:port", or a lane's endpoint. */
+static int check_address(PyObject *address)
+{
+    xo_address_t parsed;
+    const char *text = PyUnicode_AsUTF8(address);
+    if (!text)
+        return -1;
+    if (strstr(text, "://") || (xo_address_parse(text, &parsed, NULL) == 0 && parsed.port > 0))
+        return 0;
+    PyErr_Format(PyExc_ValueError, "an address is a str, \"host:port\", not %.200R", address);
+    return -1;
+}
+
 static PyObject *ref_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"address", "uid", NULL};
     PyObject *address, *uid;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "UO:ActorRef", names, &address, &uid))
         return NULL;
-    PyObject *bytes = xopy_uid_bytes(uid);
+    PyObject *bytes = check_address(address) < 0 ? NULL : xopy_uid_bytes(uid);
     PyObject *self = bytes ? xopy_ref_create(type, address, bytes) : NULL;
     Py_XDECREF(bytes);
     return self;

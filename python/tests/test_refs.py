@@ -225,3 +225,36 @@ async def test_options(address):
     for wrong in (0, -1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="timeout"):
             ref.echo.options(timeout=wrong)
+
+
+@pytest.mark.parametrize(
+    "address", ["nonsense", "", "127.0.0.1", "127.0.0.1:0", "host:port", "two words:1"]
+)
+async def test_what_is_no_address(address):
+    for make_one in (xo.ActorRef, xo.LocalActorRef, xo.create_actor_ref):
+        with pytest.raises(ValueError, match="address"):
+            make_one(address, "uid")
+    for use in (
+        lambda: xo.create_actor(Echo, address=address),
+        lambda: xo.actor_ref(address, "uid"),
+        lambda: xo.get_pool_config(address),
+        lambda: xo.list_pools(address),
+        lambda: xo.wait_actor_pool_recovered(address),
+        lambda: xo.wait_actor_pool_recovered("127.0.0.1:1", address),
+    ):
+        with pytest.raises(ValueError, match="address"):
+            await use()
+
+
+async def test_what_is_no_address_of_any_kind():
+    for use in (
+        lambda: xo.create_actor(Echo, address=5),
+        lambda: xo.actor_ref(5, "uid"),
+        lambda: xo.wait_actor_pool_recovered(5),
+    ):
+        with pytest.raises(ValueError, match='an address is a str, "host:port", not 5'):
+            await use()
+
+
+def test_endpoints_are_addresses():
+    assert xo.ActorRef("ipc:///run/xo/1", "uid").address == "ipc:///run/xo/1"

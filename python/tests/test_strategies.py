@@ -364,3 +364,29 @@ async def test_pools_say_on_which_numa_node_they_are():
 
 async def test_strategies_say_what_they_are():
     assert repr(strategy.IdleLabel("a", "b")) == "IdleLabel(label='a', mark='b')"
+
+
+@pytest.mark.parametrize(
+    "make_one,error,match",
+    [
+        (lambda: strategy.AddressSpecified("nonsense"), ValueError, "host:port.*'nonsense'"),
+        (lambda: strategy.AddressSpecified(5), ValueError, "host:port.*5"),
+        (lambda: strategy.ProcessIndex("a"), TypeError, "pool's index.*int.*'a'"),
+        (lambda: strategy.ProcessIndex(True), TypeError, "pool's index.*int.*True"),
+        (lambda: strategy.RandomLabel(5), TypeError, "label.*str or None.*5"),
+        (lambda: strategy.LeastLoaded(5), TypeError, "label.*str or None.*5"),
+        (lambda: strategy.GPU(1.5), TypeError, "GPU.*int or str or None.*1.5"),
+        (lambda: strategy.Node(5), TypeError, "node's id.*str.*5"),
+    ],
+)
+def test_what_can_be_no_strategy(make_one, error, match):
+    with pytest.raises(error, match=match):
+        make_one()
+
+
+def test_indexes_are_any_library_s():
+    class Index:
+        def __index__(self):
+            return 1
+
+    assert strategy.ProcessIndex(Index()).process_index == 1 and strategy.GPU(Index()).index == 1

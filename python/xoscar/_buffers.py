@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import weakref
 
-from ._shown import shown
+from ._shown import check_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -265,13 +265,6 @@ def target(buffer: Any) -> Any:
 # ---- the functions of the package ----
 
 
-def _check_address(address: Any) -> None:
-    import _xo
-
-    if not isinstance(address, str) or not _xo.parse_address(address)[1]:
-        raise ValueError(f"an address is a str, host:port, not {shown(address)}")
-
-
 def buffer_ref(address: str, buf: Any) -> BufferRef:
     """A reference to memory of this process, into which others can copy_to.
 
@@ -298,7 +291,7 @@ def buffer_ref(address: str, buf: Any) -> BufferRef:
     ValueError
         It is not contiguous; or address is none.
     """
-    _check_address(address)
+    check_address(address)
     target(buf)
     return BufferRef.create(buf, address)
 
@@ -327,7 +320,7 @@ def file_object_ref(address: str, fileobj: AioFileObject) -> FileObjectRef:
     """
     from .aio import AioFileObject
 
-    _check_address(address)
+    check_address(address)
     if not isinstance(fileobj, AioFileObject):
         raise TypeError(f"not an AioFileObject: {fileobj!r}; make one: AioFileObject(file)")
     return FileObjectRef.create(fileobj, address)

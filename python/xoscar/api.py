@@ -10,7 +10,7 @@ from ._create_pool import create_actor_pool
 from ._generator import IteratorWrapper, generator
 from ._monitor import link, monitor
 from ._restart import RestartPolicy
-from ._shown import shown
+from ._shown import check_address, shown
 from ._views import list_actors, list_nodes, list_pools
 from .backends.config import own_address
 from .backends.recovery import kill_actor, wait_actor_pool_recovered
@@ -139,8 +139,7 @@ async def create_actor(
     actor_cls = _plain_class(actor_cls)
     name = _class_name(actor_cls)
     uid = b"" if uid is None else _new_uid(uid)
-    if address is None:
-        address = _own_address()
+    address = _own_address() if address is None else check_address(address)
     options = _take_policy(kwargs)
     what = (actor_cls, args, kwargs or None)
     if options is not None:
@@ -228,14 +227,13 @@ async def actor_ref(
     ActorNotExist
         If there is none.
     ValueError
-        For a uid that is no str or bytes of 1 to 255 bytes.
+        For a uid that is no str or bytes of 1 to 255 bytes, an address that is none.
     XoscarError
         If the uid alone names several actors; the text says where they are.
     """
     address, uid = _ref_arguments(args, address, uid)
     uid = _uid_bytes(uid)
-    if address is None:
-        address = await _lookup(uid)
+    address = await _lookup(uid) if address is None else check_address(address)
     try:
         return _localize(await _xo.ref(address, uid))
     except errors.ServerClosed as e:
@@ -268,7 +266,7 @@ def create_actor_ref(
     Raises
     ------
     ValueError
-        For a uid that is none, or without an address.
+        For a uid or an address that is none, or without an address.
     """
     address, uid = _ref_arguments(args, address, uid)
     if address is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 
 from .. import errors
+from .._shown import check_address, shown
 from ..core import TYPE_CHECKING, ActorRef
 
 if TYPE_CHECKING:
@@ -12,6 +13,20 @@ if TYPE_CHECKING:
     from .config import ActorPoolConfig
 
 _BROKER = b"xo.broker"
+
+
+def _check(what, value, *types):
+    """A strategy's argument; TypeError. A bool is no number."""
+    if not isinstance(value, types) or isinstance(value, bool):
+        names = " or ".join("None" if t is type(None) else t.__name__ for t in types)
+        raise TypeError(f"{what} is of type {names}, not {shown(value)}")
+    return value
+
+
+def _number(value):
+    """An int of any library's as Python's."""
+    is_number = hasattr(type(value), "__index__") and not isinstance(value, bool)
+    return value.__index__() if is_number else value
 
 
 class AllocateStrategy:
@@ -70,7 +85,7 @@ class AddressSpecified(AllocateStrategy):
     """
 
     def __init__(self, address: str) -> None:
-        self.address = address
+        self.address = check_address(address)
 
     async def get_allocated_address(self, address: str) -> str:
         return self.address
@@ -128,7 +143,7 @@ class RandomLabel(_FromConfig):
     """
 
     def __init__(self, label: str | None) -> None:
-        self.label = label
+        self.label = _check("a label", label, str, type(None))
 
     def _choose(self, config):
         return _one_of(config.get_external_addresses(self.label), f"with label {self.label!r}")
@@ -144,7 +159,7 @@ class ProcessIndex(_FromConfig):
     """
 
     def __init__(self, process_index: int) -> None:
-        self.process_index = process_index
+        self.process_index = _check("a pool's index", _number(process_index), int)
 
     def _choose(self, config):
         addresses = config.get_external_addresses()
@@ -250,7 +265,7 @@ class LeastLoaded(_FromBroker):
     _rule = "least"
 
     def __init__(self, label: str | None = None) -> None:
-        self.label = label
+        self.label = _check("a label", label, str, type(None))
 
     def _wish(self):
         return self.label or "", ""
@@ -288,7 +303,7 @@ class GPU(AllocateStrategy):
     """
 
     def __init__(self, index: int | str | None = None) -> None:
-        self.index = index
+        self.index = _check("a GPU's index", _number(index), int, str, type(None))
 
     def _fits(self, record):
         gpus = [gpu for gpu in record.get("gpus", "").split(",") if gpu not in ("", "-1")]
@@ -318,7 +333,7 @@ class Node(AllocateStrategy):
     """
 
     def __init__(self, id: str) -> None:
-        self.id = id
+        self.id = _check("a node's id", id, str)
 
     async def get_allocated_address(self, address: str) -> str:
         records = await ActorRef(address, _BROKER).pools()

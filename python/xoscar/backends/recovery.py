@@ -10,7 +10,7 @@ import _xo
 
 from .. import errors
 from .._restart import RestartPolicy
-from .._shown import shown
+from .._shown import check_address, shown
 from ..core import TYPE_CHECKING, ActorRef
 
 if TYPE_CHECKING:
@@ -211,12 +211,13 @@ async def wait_actor_pool_recovered(address: str, main_pool_address: str | None 
         The pool will not come back: it was given up after too many restarts, was removed, or is one
         that is not started again (``auto_recover=False``). Or nobody could be asked.
     ValueError
-        An address that is no str.
+        An address that is none.
     """
+    check_address(address)
     if main_pool_address is None:
         await _wait_anywhere(address)
     else:
-        await _wait(address, main_pool_address)
+        await _wait(address, check_address(main_pool_address))
 
 
 async def kill_actor(ref: ActorRef) -> None:
