@@ -1,6 +1,5 @@
 /* memory.c - the registry within one process: for a node without Redis, and for tests.
- * What is asked for happens at once and is answered in the loop's next pass.
- */
+ * What is asked for happens at once and is answered in the loop's next pass. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,7 +13,7 @@
 #include "registry/blobs.h"
 #include "registry/text.h"
 
-#define KINDS 3
+#define KINDS 4
 
 typedef struct memory memory_t;
 typedef struct entry entry_t;
@@ -179,7 +178,8 @@ static entry_t *entry_create(memory_t *memory, xo_reg_kind_t kind, const xo_reco
 
 static bool is_lost(memory_t *memory, const entry_t *entry)
 {
-    return entry->kind == XO_REG_ACTOR && !find(memory, XO_REG_POOL, xoi_actor_pool(entry->id) + 1);
+    xo_reg_kind_t home = entry->kind == XO_REG_ACTOR ? XO_REG_POOL : XO_REG_NODE;
+    return entry->kind >= XO_REG_ACTOR && !find(memory, home, xoi_actor_pool(entry->id) + 1);
 }
 
 static void add_field(xo_records_t *records, const char *name, xo_slice_t value)

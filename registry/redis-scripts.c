@@ -49,14 +49,13 @@ static const char del[] =
     "return redis.call('GET', KEYS[2]) == ARGV[#ARGV] and 1 or 2\n";
 
 /* read: a thing as {id, {name, value, ...}}; nil if its lease has lapsed, and then the sets forget
- * it. An actor whose pool is gone is lost. `live` remembers which pools are there. */
+ * it. An actor whose pool is gone is lost, and a group whose node is. `live` remembers which are
+ * there. */
 #define READ                                                                                       \
     "local live = {}\n"                                                                            \
-    "local function is_live(prefix, pool)\n"                                                       \
-    "  if live[pool] == nil then\n"                                                                \
-    "    live[pool] = redis.call('EXISTS', prefix .. 'pool:' .. pool) == 1\n"                      \
-    "  end\n"                                                                                      \
-    "  return live[pool]\n"                                                                        \
+    "local function is_live(key)\n"                                                                \
+    "  if live[key] == nil then live[key] = redis.call('EXISTS', key) == 1 end\n"                  \
+    "  return live[key]\n"                                                                         \
     "end\n"                                                                                        \
     "local function forget(prefix, kind, id, uid, pool)\n"                                         \
     "  redis.call('SREM', prefix .. kind .. 's', id)\n"                                            \
@@ -73,7 +72,8 @@ static const char del[] =
     "  local uid, pool = id:match('^(.*)@([^@]*)$')\n"                                             \
     "  local fields = redis.call('HGETALL', prefix .. kind .. ':' .. id)\n"                        \
     "  if #fields == 0 then return forget(prefix, kind, id, uid, pool) end\n"                      \
-    "  if kind == 'actor' and not is_live(prefix, pool) then lose(fields) end\n"                   \
+    "  local home = ({actor = 'pool:', group = 'node:'})[kind]\n"                                  \
+    "  if home and not is_live(prefix .. home .. pool) then lose(fields) end\n"                    \
     "  return {id, fields}\n"                                                                      \
     "end\n"
 

@@ -105,12 +105,14 @@ static const char *check_id(const xo_registry_t *registry, xo_reg_kind_t kind, c
     const char *at = id ? xoi_actor_pool(id) : NULL;
     if (registry->closed)
         return "the registry was closed before";
-    if (kind != XO_REG_NODE && kind != XO_REG_POOL && kind != XO_REG_ACTOR)
+    if (kind != XO_REG_NODE && kind != XO_REG_POOL && kind != XO_REG_ACTOR && kind != XO_REG_GROUP)
         return "no such kind of record";
     if (!xoi_is_key(id) || strlen(id) >= XO_RECORD_ID_BYTES)
         return "a record's id must be text without blanks, at most 1023 bytes";
     if (kind == XO_REG_ACTOR && (!at || at == id || at[1] == 0))
         return "an actor's id must be UID@POOL";
+    if (kind == XO_REG_GROUP && (!at || at == id || at[1] == 0))
+        return "a group's id must be NAME@NODE";
     return NULL;
 }
 

@@ -15,16 +15,17 @@
 
 typedef struct xo_registry xo_registry_t;
 
-typedef enum { XO_REG_NODE, XO_REG_POOL, XO_REG_ACTOR } xo_reg_kind_t;
+typedef enum { XO_REG_NODE, XO_REG_POOL, XO_REG_ACTOR, XO_REG_GROUP } xo_reg_kind_t;
 
 typedef struct xo_field {
     const char *name;
     xo_slice_t value; /* text that a person can read: UTF-8 */
 } xo_field_t;
 
-/* One thing: a node "ID", a pool "ID", an actor "UID@POOLID" (xo_registry_actor_id). What is read
- * also has the fields `owner` and, for a lease, `lease_ms`; these two cannot be put. An actor whose
- * pool has no record (it lapsed) reads with `state` "lost", whatever was put. */
+/* One thing: a node "ID", a pool "ID", an actor "UID@POOLID" (xo_registry_actor_id), a group
+ * "NAME@NODEID". What is read also has the fields `owner` and, for a lease, `lease_ms`; these two
+ * cannot be put. An actor whose pool has no record (it lapsed), and a group whose node has none,
+ * reads with `state` "lost", whatever was put. */
 typedef struct xo_record {
     const char *id;
     const xo_field_t *fields;

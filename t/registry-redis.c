@@ -1,6 +1,7 @@
 /* registry-redis.c - the registry on a Redis that goes and comes, and what its keys look like.
  */
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,28 @@ static void keys_are_as_documented(void **state)
     assert_string_equal(server_ask(c, "CLIENT GETNAME"), "nil");
     assert_non_null(strstr(server_ask(c, "CLIENT LIST"), "name=xo-test"));
     redisFree(c);
+}
+
+static void a_group_without_its_node_is_lost(void **state)
+{
+    probe_t *probe = *state;
+    outcome_t found = {0};
+    probe_open_on(probe, NULL);
+    assert_int_equal(put(probe, XO_REG_NODE, "n1", "n1", 60000, FIELDS("n", "1")), 0);
+    assert_int_equal(put(probe, XO_REG_GROUP, "g@n1", "n1", 0, FIELDS("state", "running")), 0);
+    assert_int_equal(put(probe, XO_REG_GROUP, "g@n2", "n2", 0, FIELDS("state", "running")), 0);
+    assert_int_equal(put(probe, XO_REG_GROUP, "g", "n2", 0, FIELDS("state", "running")), EINVAL);
+    assert_int_equal(list(probe, XO_REG_GROUP, &found), 0);
+    assert_int_equal(found.count, 2);
+    assert_string_equal(outcome_field(&found, 0, "state"), "running");
+    assert_string_equal(outcome_field(&found, 1, "state"), "lost");
+    redisContext *c = server_open(&probe->server);
+    assert_string_equal(server_ask(c, "HGETALL xo:{test}:group:g@n2"), "state running owner n2");
+    redisFree(c);
+    assert_int_equal(del(probe, XO_REG_GROUP, "g@n2", "n2"), 0);
+    assert_int_equal(list(probe, XO_REG_GROUP, &found), 0);
+    assert_int_equal(found.count, 1);
+    outcome_free(&found);
 }
 
 static void renewing_extends(void **state)
@@ -289,6 +312,7 @@ static int run_all(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(keys_are_as_documented),
+        TEST(a_group_without_its_node_is_lost),
         TEST(renewing_extends),
         TEST(sets_forget_what_lapsed),
         TEST(clusters_are_apart),
