@@ -64,7 +64,8 @@ enum {
     XO_F_IDEMPOTENT =
         1 << 0,              /* may be sent again; the receiver drops duplicates by (sender, seq) */
     XO_F_NO_ANSWER = 1 << 1, /* a batch of tells: like TELL, gets no answer */
-    XO_F_CANCELLED = 1 << 2  /* of a result: the method was asked to cancel while it ran */
+    XO_F_CANCELLED = 1 << 2, /* of a result: the method was asked to cancel while it ran */
+    XO_F_AGAIN = 1 << 3      /* of a broker's destroy: it creates the actor again afterwards */
 };
 
 typedef struct xo_header {

@@ -98,7 +98,7 @@ static void end_waiting(xo_actor_t *actor, const char *why)
         if (!comes || !xoi_hold(request))
             xoi_request_absent(request, why);
     }
-    if (comes)
+    if (comes && !actor->up) /* else this end is what they want to know of */
         xoi_watchers_hold(actor);
     else
         xoi_watchers_tell(actor, why);
@@ -177,6 +177,11 @@ static void say_why(const xo_request_t *request, char text[XO_ERROR_TEXT_BYTES])
     xoi_text_trim(text);
 }
 
+static bool comes_again(const xo_request_t *request)
+{
+    return (xo_msg_header(request->msg)->flags & XO_F_AGAIN) && xoi_asked_by_broker(request);
+}
+
 /* pre_destroy is over; *answer becomes nil, or stays its error. The actor goes either way. */
 void xoi_actor_destroyed(xo_actor_t *actor, const xo_request_t *request, xo_msg_t **answer)
 {
@@ -192,6 +197,8 @@ void xoi_actor_destroyed(xo_actor_t *actor, const xo_request_t *request, xo_msg_
         pool->stats.actors--;
         xoi_announce_down(actor, why);
     }
+    if (comes_again(request))
+        xoi_failed_expect(pool, xo_actor_uid(actor));
     actor_leave(actor, why);
 }
 

@@ -11,6 +11,7 @@ struct xoi_failed {
     UT_hash_handle hh; /* by uid */
     char *why;
     bool settled; /* the broker will not try again */
+    bool grouped; /* it comes when its group creates it */
     size_t uid_size;
     char uid[];
 };
@@ -67,7 +68,22 @@ void xoi_failed_add(xo_actor_t *actor, const xo_msg_t *answer)
     add(pool, xo_actor_uid(actor), explain(answer), !pool->broker_link || pool->stopping);
 }
 
-void xoi_failed_event(xo_pool_t *pool, const xo_msg_t *event)
+void xoi_failed_expect(xo_pool_t *pool, xo_slice_t uid)
+{
+    add(pool, uid, strdup("its group is being restarted, or was not to its end"),
+        !pool->broker_link || pool->stopping);
+    xoi_failed_t *failed = find(pool, uid);
+    if (failed)
+        failed->grouped = true;
+}
+
+bool xoi_failed_in_group(const xo_pool_t *pool, xo_slice_t uid)
+{
+    const xoi_failed_t *failed = find(pool, uid);
+    return failed && failed->grouped;
+}
+
+void xoi_failed_event(xo_pool_t *pool, const xo_msg_t *event, bool settled)
 {
     xo_slice_t value, uid;
     char why[XO_ERROR_TEXT_BYTES];
@@ -78,6 +94,10 @@ void xoi_failed_event(xo_pool_t *pool, const xo_msg_t *event)
     if (xo_read_bytes(&reader, &uid) < 0 || !uid.size || uid.size > XO_UID_BYTES_MAX ||
         xo_pool_find(pool, uid))
         return;
+    if (!settled) {
+        xoi_failed_expect(pool, uid);
+        return;
+    }
     if (xo_map_get_str(body, "reason", why, sizeof why) < 0)
         strcpy(why, "its broker does not say why");
     char *text = NULL;

@@ -10,6 +10,7 @@ pool_libxo_pool_la_SOURCES = \
 	pool/bootstrap.c \
 	pool/duplicate.c \
 	pool/failed.c \
+	pool/group.c \
 	pool/guard.c \
 	pool/guard.h \
 	pool/host_c.c \

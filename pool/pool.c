@@ -35,7 +35,11 @@ static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *m
         else if (xo_slice_eq_str(header->method, "pool.recovered"))
             xoi_recovered_event(pool, msg);
         else if (xo_slice_eq_str(header->method, "actor.failed"))
-            xoi_failed_event(pool, msg);
+            xoi_failed_event(pool, msg, true);
+        else if (xo_slice_eq_str(header->method, "actor.recovering"))
+            xoi_failed_event(pool, msg, false);
+        else if (xo_slice_eq_str(header->method, "group.turn"))
+            xoi_group_turn(pool, msg);
         else if (xo_slice_eq_str(header->method, "stop"))
             xoi_stop_wanted(pool);
     }
@@ -158,6 +162,7 @@ void xo_pool_destroy(xo_pool_t *pool)
     xo_endpoint_destroy(pool->endpoint);
     xoi_duplicates_free(pool);
     xoi_failed_free(pool);
+    xoi_group_turns_free(pool);
     xoi_table_free(&pool->by_uid);
     xoi_table_free(&pool->requests);
     xo_buf_free(&pool->scratch);
@@ -175,6 +180,11 @@ xo_endpoint_t *xo_pool_endpoint(xo_pool_t *pool)
 const char *xo_pool_address(const xo_pool_t *pool)
 {
     return xo_endpoint_self(pool->endpoint)->address;
+}
+
+bool xo_pool_keeps_specs(const xo_pool_t *pool)
+{
+    return pool->keep_specs;
 }
 
 void xo_pool_get_stats(const xo_pool_t *pool, xo_pool_stats_t *stats)

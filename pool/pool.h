@@ -128,6 +128,7 @@ void xo_pool_destroy(xo_pool_t *pool);
 
 xo_endpoint_t *xo_pool_endpoint(xo_pool_t *pool);
 const char *xo_pool_address(const xo_pool_t *pool);
+bool xo_pool_keeps_specs(const xo_pool_t *pool); /* the broker creates its actors again */
 
 typedef struct xo_pool_stats {
     uint64_t actors, created, destroyed, handled, failed;

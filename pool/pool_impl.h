@@ -7,8 +7,8 @@
  * stop.c      orderly stop, the owner's end    bootstrap.c  options from the environment
  * text.c      sentences, failures         recover.c    actors that are created again
  * watch.c     who wants to know when an actor ends          whereabouts.c  GPUs, NUMA node
- * failed.c    actors that could not be created again       guard.c        ends what outlives its
- * owner
+ * failed.c    actors that could not be created again       guard.c        ends what outlives it
+ * group.c     whose turn it is in a group that is restarted
  */
 #ifndef XO_POOL_IMPL_H
 #define XO_POOL_IMPL_H
@@ -96,6 +96,7 @@ typedef struct xoi_duplicate xoi_duplicate_t;
 typedef struct xoi_held xoi_held_t;
 typedef struct xoi_confirmation xoi_confirmation_t;
 typedef struct xoi_failed xoi_failed_t;
+typedef struct xoi_turn xoi_turn_t;
 
 /* What each message needs comes first. */
 struct xo_request {
@@ -153,6 +154,7 @@ struct xo_pool {
     xoi_held_t *held;
     xoi_confirmation_t *confirmations;
     xoi_failed_t *failed; /* those that could not be created again */
+    xoi_turn_t *group_turns;
 
     /* actors and their turns */
     xo_actor_t *actors; /* in the order of creation */
@@ -306,6 +308,7 @@ void xoi_barrier(xo_request_t *request);
 bool xoi_hold(xo_request_t *request);
 void xoi_held_release(xo_pool_t *pool, xo_slice_t uid);
 void xoi_held_cancel(xo_request_t *request);
+void xoi_held_review(xo_pool_t *pool); /* a turn has changed (group.c): some wait in vain */
 void xoi_all_requested(xo_pool_t *pool);
 void xoi_recovered(xo_pool_t *pool);
 void xoi_recovered_event(xo_pool_t *pool, const xo_msg_t *event);
@@ -317,6 +320,9 @@ xo_slice_t xoi_again(const xo_request_t *request);
 /* Before the host sees a create; and what "actor.up" says of it then. */
 void xoi_spec_take(xo_request_t *request);
 void xoi_spec_pack(const xo_request_t *request, xo_buf_t *out);
+/* Why it can be in no group, although that is wanted. NULL: it can, or need not. Of what an actor
+ * of this pool creates only the host knows. */
+const char *xoi_spec_missing(const xo_request_t *request);
 bool xoi_spec_is_new(const xo_request_t *request); /* the broker has it not */
 /* Calls the broker with *msg; the request's answer then waits for the broker's. -1: it does not. */
 int xoi_confirm(xo_request_t *request, xo_msg_t **msg);
@@ -327,19 +333,29 @@ void xoi_confirmations_end(xo_pool_t *pool);
 /* failed.c */
 /* It could not be created again: its callers wait, until it is or the broker has given it up. */
 void xoi_failed_add(xo_actor_t *actor, const xo_msg_t *answer);
-/* "actor.failed": the broker has. */
-void xoi_failed_event(xo_pool_t *pool, const xo_msg_t *event);
+/* The broker will create it again. */
+void xoi_failed_expect(xo_pool_t *pool, xo_slice_t uid);
+/* "actor.failed": the broker has given it up. Not settled, "actor.recovering": it has not. */
+void xoi_failed_event(xo_pool_t *pool, const xo_msg_t *event, bool settled);
 void xoi_failed_remove(xo_pool_t *pool, xo_slice_t uid);
 /* What its callers hear. NULL: it could be created, or never was. */
 const char *xoi_failed_why(const xo_pool_t *pool, xo_slice_t uid);
-bool xoi_failed_waits(const xo_pool_t *pool, xo_slice_t uid); /* for another try */
-void xoi_failed_settle(xo_pool_t *pool);                      /* none does any more */
+bool xoi_failed_waits(const xo_pool_t *pool, xo_slice_t uid);    /* for another try */
+bool xoi_failed_in_group(const xo_pool_t *pool, xo_slice_t uid); /* ... which is its group's */
+void xoi_failed_settle(xo_pool_t *pool);                         /* none does any more */
 void xoi_failed_free(xo_pool_t *pool);
+
+/* group.c */
+void xoi_group_turn(xo_pool_t *pool, const xo_msg_t *event);
+/* Does it come from a member whose turn it is? */
+bool xoi_group_has_turn(const xo_request_t *request);
+void xoi_group_turns_free(xo_pool_t *pool);
 
 /* stop.c */
 int xoi_stop_init(xo_pool_t *pool, pid_t owner, xo_error_t *err);
 void xoi_stop_end(xo_pool_t *pool);
 void xoi_stop_wanted(xo_pool_t *pool);
+void xoi_post_destroy(xo_actor_t *actor); /* when its turn comes */
 void xoi_stop_progress(xo_pool_t *pool);
 
 #endif

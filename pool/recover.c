@@ -54,10 +54,22 @@ static bool may_come(const xo_pool_t *pool, xo_slice_t uid)
     return xoi_failed_why(pool, uid) ? xoi_failed_waits(pool, uid) : pool->holding;
 }
 
+/* What it is for comes after who sent it; or it is what ends an actor before it comes again. */
+static bool is_in_vain(const xo_request_t *request)
+{
+    const xo_header_t *header = xo_msg_header(request->msg);
+    if (header->kind == XO_DESTROY && xoi_asked_by_broker(request))
+        return true;
+    return request->pool->group_turns && xoi_failed_in_group(request->pool, header->target_uid) &&
+           xoi_group_has_turn(request);
+}
+
 bool xoi_hold(xo_request_t *request)
 {
     xo_pool_t *pool = request->pool;
     xo_slice_t uid = xo_msg_header(request->msg)->target_uid;
+    if (is_in_vain(request))
+        return false;
     xoi_held_t *held = may_come(pool, uid) ? need_held(pool, uid) : NULL;
     if (!held)
         return false;
@@ -93,6 +105,28 @@ void xoi_held_release(xo_pool_t *pool, xo_slice_t uid)
     xoi_held_t *held = pool->held ? find_held(pool, uid) : NULL;
     if (held)
         let_go(pool, held);
+}
+
+/* They are answered last: one may be heard at once, and its caller cancel another. */
+void xoi_held_review(xo_pool_t *pool)
+{
+    xo_request_t *request, *next, *vain = NULL;
+    for (xoi_held_t *held = pool->held, *after; held; held = after) {
+        after = held->hh.next;
+        DL_FOREACH_SAFE(held->requests, request, next)
+        if (is_in_vain(request)) {
+            DL_DELETE(held->requests, request);
+            request->held = NULL;
+            DL_APPEND(vain, request);
+        }
+        if (!held->requests && !held->leaving)
+            drop_held(pool, held);
+    }
+    while (vain) {
+        request = vain;
+        DL_DELETE(vain, request);
+        xoi_request_absent(request, NULL);
+    }
 }
 
 void xoi_held_cancel(xo_request_t *request)
@@ -217,11 +251,19 @@ static void take_local(xo_request_t *request)
         set_none(request, why.text);
 }
 
+static bool wants_group(xo_slice_t body)
+{
+    xo_slice_t group, options = xo_create_options(body);
+    return options.size && xo_map_get(options, "group", &group) == 0;
+}
+
+/* Of one in a group the broker has to know all the same: it stops it in its turn. */
 static bool is_temporary(xo_slice_t body)
 {
     char restart[16];
     xo_slice_t options = xo_create_options(body);
-    return options.size && xo_map_get_str(options, "restart", restart, sizeof restart) == 0 &&
+    return options.size && !wants_group(body) &&
+           xo_map_get_str(options, "restart", restart, sizeof restart) == 0 &&
            !strcmp(restart, "temporary");
 }
 
@@ -242,6 +284,13 @@ void xoi_spec_take(xo_request_t *request)
     request->spec = copy(request->msg);
     if (!request->spec)
         set_none(request, "its pool is out of memory");
+}
+
+const char *xoi_spec_missing(const xo_request_t *request)
+{
+    if (xo_msg_payload(request->msg) || !wants_group(xo_msg_body(request->msg)))
+        return NULL;
+    return request->pool->keep_specs ? request->no_spec : "its pool's actors are not created again";
 }
 
 static bool is_tried_again(const xo_request_t *request)
@@ -293,13 +342,38 @@ static void confirmation_end(xoi_confirmation_t *confirmation)
     free(confirmation);
 }
 
+static bool is_refusal(const xo_msg_t *answer)
+{
+    xo_failure_t failure;
+    return answer && xo_msg_header(answer)->kind == XO_ERROR &&
+           xo_failure_read(xo_msg_body(answer), &failure) == 0 &&
+           xo_slice_eq_str(failure.code, XO_CODE_REFUSED);
+}
+
+/* The actor cannot be as its creator wants it, who hears why. */
+static void take_back(xoi_confirmation_t *confirmation, xo_msg_t **refusal)
+{
+    xo_slice_t uid;
+    xo_pool_t *pool = confirmation->pool;
+    if (!confirmation->answer ||
+        xo_unpack(xo_msg_body(confirmation->answer), NULL, "[_ s _]", &uid) < 0)
+        return;
+    xo_actor_t *actor = xo_pool_find(pool, uid);
+    if (actor)
+        xoi_post_destroy(actor);
+    xo_msg_destroy(&confirmation->answer);
+    confirmation->answer = *refusal;
+    *refusal = NULL;
+}
+
 /* Also when the broker went away meanwhile: its next link is told of all actors. */
 static void on_confirmed(xo_call_t *call, xo_msg_t **answer, void *arg)
 {
     (void)call;
-    (void)answer;
     xoi_confirmation_t *confirmation = arg;
     xo_pool_t *pool = confirmation->pool;
+    if (is_refusal(*answer))
+        take_back(confirmation, answer);
     confirmation_end(confirmation);
     xoi_announced(pool);
 }

@@ -300,6 +300,22 @@ static void show(const xo_request_t *request, xo_slice_t what, int64_t now_ns)
                        now_ns);
 }
 
+static void run_create(xo_request_t *request)
+{
+    xo_actor_t *actor = request->actor;
+    xo_pool_t *pool = request->pool;
+    xoi_spec_take(request);
+    actor->state = XOI_ACTOR_CREATING;
+    const char *why = xoi_spec_missing(request);
+    if (why) {
+        xo_request_fail(request, XO_CODE_REFUSED, "it can be in no group: %s", why);
+        return;
+    }
+    actor->again = xoi_again(request);
+    actor->host_made = true;
+    pool->ops->create(pool->host, actor, request);
+}
+
 static void run(xo_request_t *request)
 {
     xo_actor_t *actor = request->actor;
@@ -308,15 +324,10 @@ static void run(xo_request_t *request)
     switch (header->kind) {
     case XO_CREATE:
         show(request, xo_slice("create", 6), pool->turn_ns);
-        if (request->adopts) {
+        if (request->adopts)
             xo_request_respond(request, xoi_reference(actor));
-            break;
-        }
-        xoi_spec_take(request);
-        actor->state = XOI_ACTOR_CREATING;
-        actor->again = xoi_again(request);
-        actor->host_made = true;
-        pool->ops->create(pool->host, actor, request);
+        else
+            run_create(request);
         break;
     case XO_DESTROY:
         show(request, xo_slice("destroy", 7), pool->turn_ns);

@@ -46,7 +46,7 @@ void xoi_stop_progress(xo_pool_t *pool)
         xo_defer_start(&pool->stop_check);
 }
 
-static void post_destroy(xo_actor_t *actor)
+void xoi_post_destroy(xo_actor_t *actor)
 {
     xo_header_t header = {.kind = XO_DESTROY, .target_uid = xo_actor_uid(actor)};
     xo_msg_t *msg = xo_msg_create(&header, xo_slice(NULL, 0));
@@ -66,7 +66,7 @@ void xo_pool_stop(xo_pool_t *pool, uint32_t timeout_ms, void (*done)(xo_pool_t *
     xo_timer_start(&pool->stop_timer, timeout_ms * XO_MS);
     if (!pool->stopping)
         DL_FOREACH_SAFE2(pool->actors, actor, next, newer)
-    post_destroy(actor);
+    xoi_post_destroy(actor);
     pool->stopping = true;
     xoi_recovered(pool);
     xoi_no_more_tries(pool);

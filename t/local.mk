@@ -49,6 +49,7 @@ unit_tests = \
 	t/pool-again \
 	t/pool-delivery \
 	t/pool-env \
+	t/pool-group \
 	t/pool-join \
 	t/pool-letters \
 	t/pool-recover \
@@ -277,6 +278,7 @@ t_ways_SOURCES = t/node.c t/ways.c
 t_pool_SOURCES = t/pool.c $(pool_world)
 t_pool_again_SOURCES = t/pool-again.c t/pool-broker.c $(pool_world)
 t_pool_delivery_SOURCES = t/pool-delivery.c $(pool_world)
+t_pool_group_SOURCES = t/pool-group.c t/pool-broker.c $(pool_world)
 t_pool_join_SOURCES = t/pool-join.c $(pool_world)
 t_pool_letters_SOURCES = t/pool-letters.c $(pool_world)
 t_pool_recover_SOURCES = t/pool-recover.c t/pool-broker.c $(pool_world)

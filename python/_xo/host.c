@@ -255,9 +255,22 @@ static int describe_class(xo_actor_t *actor, xopy_hosted_t *hosted, PyObject *cl
     return failed ? -1 : 0;
 }
 
+/* An option of a create request of this process; what comes by message the pool looks at. NULL: it
+ * has none. */
+static PyObject *option(PyObject *what, const char *name)
+{
+    PyObject *options = PyTuple_GET_SIZE(what) > 3 ? PyTuple_GET_ITEM(what, 3) : NULL;
+    return options ? PyDict_GetItemString(options, name) : NULL;
+}
+
 static int construct(xo_actor_t *actor, PyObject *what)
 {
     xopy_hosted_t *hosted = hosted_of(actor);
+    if (option(what, "group") && !xo_pool_keeps_specs(xo_actor_pool(actor))) {
+        PyErr_SetString(PyExc_ValueError,
+                        "it can be in no group: its pool's actors are not created again");
+        return -1;
+    }
     PyObject *class = PyTuple_GET_ITEM(what, 0), *kwargs = PyTuple_GET_ITEM(what, 2);
     if (!PyType_Check(class) ||
         !PyType_IsSubtype((PyTypeObject *)class, xopy_state()->actor_type)) {
@@ -325,11 +338,12 @@ static void host_release(void *host, xo_actor_t *actor)
     free(hosted);
 }
 
+/* Of one in a group the broker has to know all the same. */
 static bool is_temporary(PyObject *what)
 {
-    PyObject *options = PyTuple_GET_SIZE(what) > 3 ? PyTuple_GET_ITEM(what, 3) : NULL;
-    PyObject *restart = options ? PyDict_GetItemString(options, "restart") : NULL;
-    return restart && PyUnicode_CompareWithASCIIString(restart, "temporary") == 0;
+    PyObject *restart = option(what, "restart");
+    return restart && !option(what, "group") &&
+           PyUnicode_CompareWithASCIIString(restart, "temporary") == 0;
 }
 
 /* What an actor of this pool created is objects; written down before the new one can change them.
