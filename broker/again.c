@@ -18,6 +18,8 @@ struct xo_creation {
     xo_recovery_t *recovery; /* that it is a part of; NULL: it is tried alone */
     bool revives;            /* somebody wants it tried once */
     xo_ask_t *ask;           /* who waits for that; NULL: nobody */
+    uint64_t step;           /* of its group, which decides what follows; 0: it is in none */
+    uint64_t mark;           /* of this step */
     uint64_t pool;
     uint32_t generation; /* of the pool: in the next one all begins anew */
     xo_timer_t timer;
@@ -101,14 +103,23 @@ static bool is_neutral(const xo_failure_t *failure)
            xo_slice_eq_str(failure->code, XO_CODE_ACTOR_EXISTS);
 }
 
+static void read_failure(const xo_msg_t *answer, xo_failure_t *failure,
+                         char text[XO_ERROR_TEXT_BYTES])
+{
+    if (answer == NULL || xo_failure_read(xo_msg_body(answer), failure) < 0)
+        *failure = (xo_failure_t){.message = xo_slice_str("the broker is out of memory")};
+    snprintf(text, XO_ERROR_TEXT_BYTES, "%.*s%s%.*s", (int)failure->type.size,
+             failure->type.size ? failure->type.data : "", failure->type.size ? ": " : "",
+             (int)failure->message.size, failure->message.size ? failure->message.data : "");
+}
+
 /* True: there will be another try, with this object. */
 static bool after_failure(xo_creation_t *creation, const xo_msg_t *answer)
 {
     xo_failure_t failure;
     char text[XO_ERROR_TEXT_BYTES];
     xo_actor_entry_t *entry = find(creation);
-    if (answer == NULL || xo_failure_read(xo_msg_body(answer), &failure) < 0)
-        failure = (xo_failure_t){.message = xo_slice_str("the broker is out of memory")};
+    read_failure(answer, &failure, text);
     if (entry == NULL)
         return false;
     if (is_neutral(&failure)) {
@@ -116,9 +127,6 @@ static bool after_failure(xo_creation_t *creation, const xo_msg_t *answer)
             wait_for(creation, entry, LOOK_AGAIN_NS);
         return creation->recovery == NULL;
     }
-    snprintf(text, sizeof(text), "%.*s%s%.*s", (int)failure.type.size,
-             failure.type.size ? failure.type.data : "", failure.type.size ? ": " : "",
-             (int)failure.message.size, failure.message.size ? failure.message.data : "");
     return next_try(creation, entry, text, failure.traceback);
 }
 
@@ -142,6 +150,38 @@ static void answer_ask(xo_ask_t *ask, bool made, xo_msg_t **answer)
         xo_broker_refuse(ask, "the broker is out of memory");
 }
 
+/* Its group goes on, or decides what becomes of this. */
+static void on_seat_created(xo_call_t *call, xo_msg_t **answer, void *arg)
+{
+    xo_failure_t failure;
+    char text[XO_ERROR_TEXT_BYTES], why[XO_ERROR_TEXT_BYTES];
+    xo_creation_t creation = *(xo_creation_t *)arg;
+    xo_broker_t *broker = creation.broker;
+    (void)call;
+    free(arg);
+    xo_seat_t *seat = xo_group_step(broker, creation.step);
+    if (seat == NULL)
+        return;
+    if (*answer != NULL && xo_msg_header(*answer)->kind == XO_RESULT) {
+        xo_group_end_step(seat);
+        return;
+    }
+    read_failure(*answer, &failure, text);
+    if (is_neutral(&failure)) {
+        xo_group_try_later(seat);
+        return;
+    }
+    log_failure(broker, seat->entry, XO_LOG_WARN, text);
+    xo_directory_set_reason(seat->entry, text);
+    xo_broker_note_failure(broker, "actor.restart", seat->entry, text, failure.traceback);
+    xo_publish_actor(broker->publish, seat->entry);
+    xo_broker_say_waiting(broker, seat->entry);
+    xo_slice_t uid = xo_actor_entry_uid(seat->entry);
+    snprintf(why, sizeof(why), "actor \"%.*s\" could not be created again: %.200s", (int)uid.size,
+             uid.data, text);
+    xo_group_start_failed(seat, why);
+}
+
 static void on_created(xo_call_t *call, xo_msg_t **answer, void *arg)
 {
     xo_creation_t *creation = arg;
@@ -160,13 +200,15 @@ static void on_created(xo_call_t *call, xo_msg_t **answer, void *arg)
 
 /* ---- a try ---- */
 
-/* *creation is taken over if the request leaves. */
+/* The creation is taken over if the request leaves. */
 static int request(xo_creation_t *creation, const xo_actor_entry_t *entry)
 {
-    xo_msg_t *msg = xo_actor_spec_msg(entry->spec, xo_actor_entry_uid(entry), entry->class_name);
+    xo_answer_f done = creation->step > 0 ? on_seat_created : on_created;
+    xo_msg_t *msg = xo_actor_spec_msg(entry->spec, xo_actor_entry_uid(entry), entry->class_name,
+                                      creation->mark > 0 ? creation->mark : xo_random_id());
     bool left =
         msg != NULL && xo_endpoint_call(creation->broker->endpoint, entry->member->link, &msg,
-                                        XO_SEND_QUEUE, 0, on_created, creation, NULL) != NULL;
+                                        XO_SEND_QUEUE, 0, done, creation, NULL) != NULL;
     xo_msg_destroy(&msg);
     return left ? 0 : -1;
 }
@@ -218,6 +260,20 @@ int xo_broker_create_again(xo_broker_t *broker, xo_recovery_t *recovery, xo_acto
         return 0;
     if (!after_failure(creation, NULL))
         free(creation);
+    return -1;
+}
+
+int xo_broker_create_seat(xo_broker_t *broker, const xo_actor_entry_t *entry, uint64_t step,
+                          uint64_t mark)
+{
+    xo_creation_t *creation = begin(broker, NULL, entry);
+    if (creation == NULL)
+        return -1;
+    creation->step = step;
+    creation->mark = mark;
+    if (request(creation, entry) == 0)
+        return 0;
+    free(creation);
     return -1;
 }
 

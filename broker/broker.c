@@ -124,8 +124,10 @@ static void on_registry_again(xo_publish_t *publish, void *arg)
         for (xo_actor_entry_t *entry = m->entries; entry != NULL; entry = entry->next)
             publish_again(broker, entry);
     }
+    for (xo_group_t *group = broker->groups; group != NULL; group = group->next)
+        xo_publish_group(publish, group);
     xo_broker_save_specs(broker);
-    xo_publish_reconcile(publish, &broker->pools, &broker->directory);
+    xo_publish_reconcile(publish, broker);
 }
 
 static void on_registry_state(xo_publish_t *publish, const xo_error_t *why, void *arg)
@@ -177,6 +179,8 @@ static void leave_registry(xo_broker_t *broker)
             xo_broker_actor_down(broker, m->entries, "its node has stopped");
         xo_publish_remove(broker->publish, XO_REG_POOL, m->id);
     }
+    for (xo_group_t *group = broker->groups; group != NULL; group = group->next)
+        xo_publish_remove_group(broker->publish, group);
     xo_publish_remove(broker->publish, XO_REG_NODE, broker->options.node_id);
 }
 
@@ -211,7 +215,28 @@ void xo_broker_stop(xo_broker_t *broker, const char *why)
     xo_timer_stop(&broker->tick);
     xo_timer_stop(&broker->reconcile);
     xo_broker_publish_node(broker);
-    xo_supervisor_stop(broker->supervisor, XO_STOP_MS);
+    if (broker->groups == NULL || broker->reloading) {
+        xo_supervisor_stop(broker->supervisor, XO_STOP_MS);
+        return;
+    }
+    xo_groups_stop(broker);
+    xo_timer_start(&broker->stop_groups, XO_STOP_MS / 2 * XO_MS);
+}
+
+/* What has not ended by then ends with its pool, in no order. */
+static void on_groups_late(xo_timer_t *timer, void *arg)
+{
+    xo_broker_t *broker = arg;
+    (void)timer;
+    xo_supervisor_stop(broker->supervisor, XO_STOP_MS / 2);
+}
+
+void xo_broker_groups_gone(xo_broker_t *broker)
+{
+    if (!xo_timer_active(&broker->stop_groups))
+        return;
+    xo_timer_stop(&broker->stop_groups);
+    xo_supervisor_stop(broker->supervisor, XO_STOP_MS / 2);
 }
 
 static void on_ask_to_end(xo_supervisor_t *supervisor, xo_member_t *member, void *arg)
@@ -302,7 +327,7 @@ static void on_reconcile(xo_timer_t *timer, void *arg)
 {
     xo_broker_t *broker = arg;
     (void)timer;
-    xo_publish_reconcile(broker->publish, &broker->pools, &broker->directory);
+    xo_publish_reconcile(broker->publish, broker);
 }
 
 static void on_reloaded(xo_broker_t *broker)
@@ -354,6 +379,7 @@ xo_broker_t *xo_broker_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_broker_op
     gethostname(broker->host, sizeof(broker->host) - 1);
     xo_timer_init(&broker->tick, loop, on_tick, broker);
     xo_timer_init(&broker->reconcile, loop, on_reconcile, broker);
+    xo_timer_init(&broker->stop_groups, loop, on_groups_late, broker);
     xo_defer_init(&broker->stop_defer, loop, on_stop_defer, broker);
     if (create_supervisor(broker, ctx, err) < 0 || create_publish(broker, ctx, err) < 0 ||
         create_endpoint(broker, ctx, err) < 0 || begin_or_take_over(broker, err) < 0) {
@@ -372,6 +398,7 @@ void xo_broker_destroy(xo_broker_t *broker)
         return;
     xo_timer_stop(&broker->tick);
     xo_timer_stop(&broker->reconcile);
+    xo_timer_stop(&broker->stop_groups);
     xo_defer_stop(&broker->stop_defer);
     xo_asks_fail(&broker->asks, "the node has stopped");
     xo_supervisor_destroy(broker->supervisor);
@@ -380,6 +407,7 @@ void xo_broker_destroy(xo_broker_t *broker)
     broker->publish = NULL;
     xo_slots_free_pool(&broker->slots, NULL);
     xo_broker_creations_end(broker);
+    xo_groups_end(broker);
     for (xo_member_t *m; (m = xo_pools_first(&broker->pools)) != NULL;) {
         xo_broker_recovery_detach(m);
         xo_directory_remove_pool(&broker->directory, m);

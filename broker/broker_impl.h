@@ -9,7 +9,7 @@
  * recover.c   actors created again with their pool again.c     each of them
  * reload.c    what the registry knows of the actors, for a broker that takes over
  * wait.c      pool.wait, pool.kill                 places.c   place.take, place.free
- * revive.c    revive
+ * revive.c    revive                               group_methods.c  group.create, ...
  * barrier.c   waits until what pools have told has arrived
  */
 #ifndef XO_BROKER_BROKER_IMPL_H
@@ -18,6 +18,7 @@
 #include "broker/ask.h"
 #include "broker/broker.h"
 #include "broker/directory.h"
+#include "broker/groups.h"
 #include "broker/publish.h"
 #include "broker/slots.h"
 #include "broker/supervisor.h"
@@ -41,6 +42,8 @@ struct xo_broker {
     xo_pool_wait_t *waits;
     xo_event_wait_t *event_waits;
     xo_creation_t *creations; /* that wait for their time */
+    xo_group_t *groups;       /* in the order in which they came */
+    uint64_t steps;           /* how many they have taken */
     xo_timer_t tick;          /* renews leases */
     xo_defer_t stop_defer;
     int64_t started; /* Unix seconds */
@@ -48,9 +51,13 @@ struct xo_broker {
     bool reloading;       /* what the last broker left has been found, and not been taken over */
     xo_timer_t reconcile; /* when all that it left has had time to come back */
     bool stopping;
+    xo_timer_t stop_groups; /* while it runs, groups are stopped before the pools */
     char why_stopping[64];
     uint64_t handled; /* asks */
 };
+
+/* ---- broker.c ---- */
+void xo_broker_groups_gone(xo_broker_t *broker); /* the last one is */
 
 /* ---- facts.c ---- */
 void xo_broker_on_fact(xo_supervisor_t *supervisor, xo_member_t *member, xo_fact_t fact,
@@ -68,6 +75,8 @@ void xo_broker_note_failure(xo_broker_t *broker, const char *type, const xo_acto
                             const char *reason, xo_slice_t traceback);
 /* Tells its pool, whose callers wait for it, that it will not be created again. */
 void xo_broker_say_failed(xo_broker_t *broker, const xo_actor_entry_t *entry);
+/* Tells its pool that it will be, so that who calls it waits. */
+void xo_broker_say_waiting(xo_broker_t *broker, const xo_actor_entry_t *entry);
 /* An event for all links, and for the stream. */
 void xo_broker_broadcast(xo_broker_t *broker, const char *type, const xo_rec_t *rec);
 void xo_broker_send_event(xo_broker_t *broker, xo_link_t *link, const char *type,
@@ -103,6 +112,10 @@ void xo_broker_save_specs(xo_broker_t *broker);
 /* Creates an actor again that is recovering, in a pool with a link, as a part of `recovery` (NULL:
  * alone). -1: no answer is waited for. Further tries follow by themselves, as its policy says. */
 int xo_broker_create_again(xo_broker_t *broker, xo_recovery_t *recovery, xo_actor_entry_t *entry);
+/* The same for a group's member, with this mark. What comes of it is told to its group, if that
+ * still waits for this step. */
+int xo_broker_create_seat(xo_broker_t *broker, const xo_actor_entry_t *entry, uint64_t step,
+                          uint64_t mark);
 /* It is *failed*; says so to all. */
 void xo_broker_give_up(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason,
                        xo_slice_t traceback);
@@ -156,6 +169,11 @@ void xo_broker_pool_kill(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_place_take(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_place_free(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_revive(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_group_create(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_group_stop(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_list_groups(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+/* Brings back a root group that has failed, and answers `ask`. */
+void xo_broker_revive_group(xo_ask_t *ask, xo_group_t *group);
 void xo_broker_relay(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 
 #endif

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "broker/groups.h"
+
 static const char *const state_names[] = {"running", "recovering", "failed"};
 
 const char *xo_actor_state_name(xo_actor_state_t state)
@@ -96,6 +98,10 @@ static void take_over(xo_directory_t *directory, xo_actor_entry_t *entry, xo_act
     if (old->state == XO_ACTOR_RECOVERING || old->incarnation == entry->incarnation) {
         entry->spec = old->spec;
         old->spec = NULL;
+        entry->seat = old->seat;
+        old->seat = NULL;
+        if (entry->seat != NULL)
+            entry->seat->entry = entry;
         outdated = old->unsaved;
     }
     xo_directory_set_unsaved(directory, entry, outdated);
@@ -150,6 +156,8 @@ void xo_directory_remove(xo_directory_t *directory, xo_actor_entry_t *entry)
     entry->member->changed = true;
     directory->count--;
     xo_directory_set_unsaved(directory, entry, false);
+    if (entry->seat != NULL)
+        xo_seat_leave(entry->seat);
     xo_directory_set_spec(entry, NULL);
     free(entry->reason);
     free(entry);
@@ -179,6 +187,8 @@ void xo_actor_record(const xo_actor_entry_t *entry, uint64_t node_id, xo_rec_t *
     xo_rec_int(rec, "incarnation", (int64_t)entry->incarnation);
     xo_rec_text(rec, "state", xo_actor_state_name(entry->state));
     xo_rec_text(rec, "restart", restart_of(entry));
+    if (entry->seat != NULL)
+        xo_rec_text(rec, "group", entry->seat->group->name);
     if (entry->state == XO_ACTOR_FAILED)
         xo_rec_text(rec, "pool_state", xo_pool_state_name(entry->member->state));
     if (entry->state != XO_ACTOR_RUNNING && entry->reason != NULL)

@@ -6,6 +6,9 @@
 #include "broker/pools.h"
 #include "broker/specs.h"
 
+typedef struct xo_group xo_group_t; /* groups.h */
+typedef struct xo_seat xo_seat_t;   /* groups.h */
+
 typedef enum { XO_ACTOR_RUNNING, XO_ACTOR_RECOVERING, XO_ACTOR_FAILED } xo_actor_state_t;
 
 /* All actors with one uid, in whichever pools. */
@@ -24,6 +27,7 @@ struct xo_actor_entry {
     bool stateless;
     bool alone;            /* it is recovering on its own, after its pool has */
     xo_actor_spec_t *spec; /* NULL: it is not created again */
+    xo_seat_t *seat;       /* in its group; NULL: it is in none */
     char *reason;          /* why it does not run; NULL: it does, or its pool is the reason */
     bool unsaved;          /* the registry does not know its spec yet, or that it has none */
     struct xo_actor_entry *next_in_name, *prev_in_name;

@@ -123,6 +123,15 @@ void xo_broker_say_failed(xo_broker_t *broker, const xo_actor_entry_t *entry)
     xo_broker_send_event(broker, entry->member->link, "actor.failed", &rec);
 }
 
+void xo_broker_say_waiting(xo_broker_t *broker, const xo_actor_entry_t *entry)
+{
+    xo_rec_t rec = {0};
+    if (entry->member->link == NULL)
+        return; /* as above */
+    describe_actor(broker, entry, NULL, &rec);
+    xo_broker_send_event(broker, entry->member->link, "actor.recovering", &rec);
+}
+
 xo_actor_entry_t *xo_broker_actor_up(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid,
                                      uint64_t incarnation, xo_slice_t class_name, bool stateless)
 {
@@ -138,6 +147,8 @@ xo_actor_entry_t *xo_broker_actor_up(xo_broker_t *broker, xo_member_t *member, x
     xo_slots_up(&broker->slots, member, uid);
     xo_publish_actor(broker->publish, entry);
     xo_broker_note_actor(broker, "actor.up", entry, NULL);
+    if (entry->seat != NULL)
+        xo_seat_is_up(entry->seat);
     return entry;
 }
 
@@ -157,12 +168,18 @@ static void drop_actors(xo_broker_t *broker, xo_member_t *member, const char *re
 
 static void fail_actors(xo_broker_t *broker, xo_member_t *member, const char *reason)
 {
+    char why[XO_ERROR_TEXT_BYTES];
     for (xo_actor_entry_t *entry = member->entries; entry != NULL; entry = entry->next) {
         if (entry->state == XO_ACTOR_FAILED)
             continue; /* it has its own reason */
         xo_directory_set_failed(entry, reason);
         xo_publish_actor(broker->publish, entry);
         xo_broker_note_actor(broker, "actor.failed", entry, reason);
+        if (entry->seat != NULL) { /* no strategy brings back a process */
+            snprintf(why, sizeof(why), "the pool at %s has failed: %.200s", member->address,
+                     reason);
+            xo_group_fail(entry->seat->group, why);
+        }
     }
 }
 

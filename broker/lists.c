@@ -13,10 +13,20 @@ typedef struct xo_listing {
 
 /* ---- our own ---- */
 
+static size_t count_groups(const xo_broker_t *broker)
+{
+    size_t count = 0;
+    for (const xo_group_t *group = broker->groups; group != NULL; group = group->next)
+        count++;
+    return count;
+}
+
 static size_t count_own(const xo_broker_t *broker, xo_reg_kind_t kind)
 {
     if (kind == XO_REG_NODE)
         return 1;
+    if (kind == XO_REG_GROUP)
+        return count_groups(broker);
     return kind == XO_REG_POOL ? xo_pools_count(&broker->pools) : broker->directory.count;
 }
 
@@ -40,12 +50,25 @@ static void pack_own_pool(xo_member_t *member, xo_buf_t *out)
         xo_member_look_away(member);
 }
 
+static void pack_own_groups(const xo_broker_t *broker, xo_buf_t *out)
+{
+    for (const xo_group_t *group = broker->groups; group != NULL; group = group->next) {
+        xo_rec_t rec = {0};
+        xo_group_record(group, &rec);
+        xo_rec_pack(&rec, 0, out);
+    }
+}
+
 static void pack_own(const xo_broker_t *broker, xo_reg_kind_t kind, xo_buf_t *out)
 {
     if (kind == XO_REG_NODE) {
         xo_rec_t rec = {0};
         xo_broker_node_record(broker, &rec);
         xo_rec_pack(&rec, 0, out);
+        return;
+    }
+    if (kind == XO_REG_GROUP) {
+        pack_own_groups(broker, out);
         return;
     }
     for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
@@ -77,7 +100,7 @@ static void answer(const xo_broker_t *broker, xo_ask_t *ask, xo_reg_kind_t kind,
     pack_own(broker, kind, &out);
     for (size_t i = 0; i < count; i++) {
         if (is_other(broker, kind, &records[i]))
-            xo_rec_pack_registry(&records[i], kind != XO_REG_ACTOR, &out);
+            xo_rec_pack_registry(&records[i], kind == XO_REG_NODE || kind == XO_REG_POOL, &out);
     }
     xo_ask_reply_value(ask, &out);
 }
@@ -140,4 +163,10 @@ void xo_broker_list_actors(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
 {
     (void)args;
     list(broker, ask, XO_REG_ACTOR);
+}
+
+void xo_broker_list_groups(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
+{
+    (void)args;
+    list(broker, ask, XO_REG_GROUP);
 }

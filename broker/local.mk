@@ -19,6 +19,12 @@ broker_libxo_broker_la_SOURCES = \
 	broker/ends.c \
 	broker/events.c \
 	broker/facts.c \
+	broker/group_fail.c \
+	broker/group_methods.c \
+	broker/group_reload.c \
+	broker/group_run.c \
+	broker/groups.c \
+	broker/groups.h \
 	broker/launch.c \
 	broker/launch.h \
 	broker/letters.c \
@@ -65,6 +71,8 @@ broker_libxo_broker_la_SOURCES = \
 	broker/specs.c \
 	broker/specs.h \
 	broker/stall.c \
+	broker/strategy.c \
+	broker/strategy.h \
 	broker/sweep.c \
 	broker/sweep.h \
 	broker/starts.c \

@@ -141,9 +141,23 @@ static void actor_up(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
         xo_broker_actor_up(broker, member, uid, incarnation, class_name, stateless);
     if (entry != NULL && xo_unpack(args, NULL, "[_ _ _ _ V *]", &spec) == 0 &&
         xo_broker_take_spec(broker, entry, spec, xo_ask_msg(ask), &err) < 0)
-        xo_broker_refuse(ask, "%s", err.text);
+        xo_ask_fail(ask, XO_CODE_REFUSED, "%s", err.text); /* the creator hears it */
     else
         xo_ask_reply(ask, "n");
+}
+
+/* What its group has stopped comes back with it. */
+static void is_down(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t reason,
+                    const char *text)
+{
+    if (entry->seat == NULL || !xo_seat_was_stopped(entry->seat, reason)) {
+        xo_broker_actor_down(broker, entry, text);
+        return;
+    }
+    xo_broker_note_actor(broker, "actor.down", entry, text);
+    entry->state = XO_ACTOR_RECOVERING;
+    xo_publish_actor(broker->publish, entry);
+    xo_seat_is_down(entry->seat);
 }
 
 static void actor_down(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
@@ -162,7 +176,7 @@ static void actor_down(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
     snprintf(text, sizeof(text), "%.*s", (int)reason.size, reason.size ? reason.data : "");
     xo_actor_entry_t *entry = xo_directory_get(&broker->directory, member, uid);
     if (entry != NULL && entry->incarnation <= incarnation)
-        xo_broker_actor_down(broker, entry, text);
+        is_down(broker, entry, reason, text);
     xo_ask_reply(ask, "n");
 }
 
@@ -187,6 +201,9 @@ static const struct xo_broker_method {
     {"pool.kill", xo_broker_pool_kill, 1, 1, "ADDRESS or ID"},
     {"pool.why", pool_why, 1, 1, "ADDRESS or ID"},
     {"revive", xo_broker_revive, 1, 2, "ADDRESS, ID or UID[, ADDRESS]"},
+    {"group.create", xo_broker_group_create, 2, 2, "NAME, {strategy, parent, intensity, ...}"},
+    {"group.stop", xo_broker_group_stop, 1, 1, "NAME"},
+    {"groups", xo_broker_list_groups, 0, 0, ""},
     {"place.take", xo_broker_place_take, 4, 4, "UID, RULE, LABEL, MARK"},
     {"place.free", xo_broker_place_free, 5, 5, "UID, RULE, LABEL, MARK, ADDRESS"},
     {"node.stop", node_stop, 0, 0, ""},

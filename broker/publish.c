@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/broker_impl.h"
+
 #define COMPONENT "registry"
 /* Specs on their way at a time: well below what may wait for Redis. */
 #define SPEC_BYTES_UNDER_WAY ((size_t)8 << 20)
@@ -19,10 +21,9 @@ struct xo_publish {
     bool was_up; /* ever */
     xo_error_t why_down;
     xo_defer_t again;
-    const xo_pools_t *pools; /* what xo_publish_reconcile compares with */
-    const xo_directory_t *directory;
-    xo_directory_t *specs; /* what xo_publish_specs writes */
-    size_t spec_bytes;     /* on their way */
+    const xo_broker_t *broker; /* what xo_publish_reconcile compares with */
+    xo_directory_t *specs;     /* what xo_publish_specs writes */
+    size_t spec_bytes;         /* on their way */
 };
 
 /* ---- up and down ---- */
@@ -198,6 +199,35 @@ void xo_publish_remove_actor(xo_publish_t *publish, const xo_actor_entry_t *entr
         xo_registry_del(publish->registry, XO_REG_ACTOR, id, publish->owner, on_written, publish);
 }
 
+/* ---- groups ---- */
+
+#define GROUP_ID_BYTES (XO_GROUP_NAME_BYTES_MAX + 1 + XO_ID_TEXT_BYTES)
+
+static void group_id(const xo_publish_t *publish, const xo_group_t *group, char id[GROUP_ID_BYTES])
+{
+    snprintf(id, GROUP_ID_BYTES, "%s@%s", group->name, publish->owner);
+}
+
+void xo_publish_group(xo_publish_t *publish, const xo_group_t *group)
+{
+    char id[GROUP_ID_BYTES];
+    xo_rec_t rec = {0};
+    if (!publish->is_up)
+        return;
+    group_id(publish, group, id);
+    xo_group_record(group, &rec);
+    put(publish, XO_REG_GROUP, id, &rec, 0);
+}
+
+void xo_publish_remove_group(xo_publish_t *publish, const xo_group_t *group)
+{
+    char id[GROUP_ID_BYTES];
+    if (!publish->is_up)
+        return;
+    group_id(publish, group, id);
+    xo_registry_del(publish->registry, XO_REG_GROUP, id, publish->owner, on_written, publish);
+}
+
 /* ---- specs ---- */
 
 /* A spec on its way. */
@@ -279,9 +309,9 @@ static bool has_actor(const xo_publish_t *publish, const xo_record_t *record)
     if (at == NULL || xo_id_parse(xo_slice_str(at + 1), &pool) < 0 ||
         xo_registry_actor_uid(record->id, uid, sizeof(uid), &size) < 0)
         return false;
-    const xo_member_t *member = xo_pools_find(publish->pools, pool);
+    const xo_member_t *member = xo_pools_find(&publish->broker->pools, pool);
     return member != NULL &&
-           xo_directory_get(publish->directory, member, xo_slice(uid, size)) != NULL;
+           xo_directory_get(&publish->broker->directory, member, xo_slice(uid, size)) != NULL;
 }
 
 static void on_actors(int errnum, const char *text, const xo_record_t *records, size_t count,
@@ -304,18 +334,30 @@ static void on_pools(int errnum, const char *text, const xo_record_t *records, s
     (void)text;
     for (size_t i = 0; errnum == 0 && i < count; i++) {
         if (is_ours(publish, &records[i]) && xo_id_parse(xo_slice_str(records[i].id), &id) == 0 &&
-            xo_pools_find(publish->pools, id) == NULL)
+            xo_pools_find(&publish->broker->pools, id) == NULL)
             xo_publish_remove(publish, XO_REG_POOL, id);
     }
 }
 
-void xo_publish_reconcile(xo_publish_t *publish, const xo_pools_t *pools,
-                          const xo_directory_t *directory)
+static void on_groups(int errnum, const char *text, const xo_record_t *records, size_t count,
+                      void *arg)
+{
+    xo_publish_t *publish = arg;
+    (void)text;
+    for (size_t i = 0; errnum == 0 && i < count; i++) {
+        if (is_ours(publish, &records[i]) &&
+            xo_group_find(publish->broker, xo_rec_find(&records[i], "name")) == NULL)
+            xo_registry_del(publish->registry, XO_REG_GROUP, records[i].id, publish->owner,
+                            on_written, publish);
+    }
+}
+
+void xo_publish_reconcile(xo_publish_t *publish, const xo_broker_t *broker)
 {
     if (!publish->was_up) /* nothing of this node can be in it yet */
         return;
-    publish->pools = pools;
-    publish->directory = directory;
+    publish->broker = broker;
     xo_registry_list(publish->registry, XO_REG_ACTOR, on_actors, publish);
     xo_registry_list(publish->registry, XO_REG_POOL, on_pools, publish);
+    xo_registry_list(publish->registry, XO_REG_GROUP, on_groups, publish);
 }

@@ -7,7 +7,7 @@
 #ifndef XO_BROKER_PUBLISH_H
 #define XO_BROKER_PUBLISH_H
 
-#include "broker/directory.h"
+#include "broker/groups.h"
 #include "broker/log.h"
 #include "broker/record.h"
 
@@ -46,13 +46,14 @@ void xo_publish_renew(xo_publish_t *publish, xo_reg_kind_t kind, uint64_t id);
 void xo_publish_remove(xo_publish_t *publish, xo_reg_kind_t kind, uint64_t id);
 void xo_publish_actor(xo_publish_t *publish, const xo_actor_entry_t *entry);
 void xo_publish_remove_actor(xo_publish_t *publish, const xo_actor_entry_t *entry);
+void xo_publish_group(xo_publish_t *publish, const xo_group_t *group);
+void xo_publish_remove_group(xo_publish_t *publish, const xo_group_t *group);
 /* Writes the specs of those that are `unsaved`, a few MiB at a time, until all are. */
 void xo_publish_specs(xo_publish_t *publish, xo_directory_t *directory);
 void xo_publish_event(xo_publish_t *publish, const char *type, const xo_rec_t *rec);
 
-/* After the registry was away: removes the actors and pools of this node that it still has and
- * `pools` and `directory` have not. */
-void xo_publish_reconcile(xo_publish_t *publish, const xo_pools_t *pools,
-                          const xo_directory_t *directory);
+/* After the registry was away: removes the actors, pools and groups of this node that it still has
+ * and the broker has not. */
+void xo_publish_reconcile(xo_publish_t *publish, const xo_broker_t *broker);
 
 #endif

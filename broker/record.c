@@ -10,8 +10,10 @@
 
 /* Fields of the registry's records that are numbers on the wire. */
 static const char *const number_names[] = {
-    "actors", "busy_since", "generation", "handled",  "incarnation", "index",   "lease_ms",
-    "pid",    "pools",      "port",       "restarts", "started",     "waiting", NULL,
+    "actors",  "backoff_max_ms", "backoff_ms", "busy_since", "failed_since", "generation",
+    "handled", "incarnation",    "index",      "intensity",  "lease_ms",     "members",
+    "order",   "period_ms",      "pid",        "pools",      "port",         "restarts",
+    "started", "waiting",        NULL,
 };
 
 void xo_id_format(uint64_t id, char text[XO_ID_TEXT_BYTES])

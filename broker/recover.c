@@ -36,12 +36,19 @@ void xo_broker_recovery_detach(xo_member_t *member)
 /* What has not been named anew is not there any more. */
 static void sweep(xo_broker_t *broker, xo_member_t *member)
 {
+    static const char *const not_there = "it was not there when its pool was back";
     xo_actor_entry_t *entry, *next;
     DL_FOREACH_SAFE(member->entries, entry, next)
     {
-        if (entry->state == XO_ACTOR_RECOVERING && !entry->alone)
-            xo_broker_actor_down(broker, entry, "it was not there when its pool was back");
+        if (entry->state != XO_ACTOR_RECOVERING || entry->alone || (entry->seat && member->away))
+            continue;
+        if (entry->seat != NULL)
+            xo_seat_is_lost(entry->seat);
+        else
+            xo_broker_actor_down(broker, entry, not_there);
     }
+    xo_groups_decide(broker, XO_END_ASKED, not_there);
+    xo_groups_wake_pool(member);
 }
 
 static void finish(xo_recovery_t *recovery)
@@ -135,17 +142,21 @@ static void begin_all(xo_recovery_t *recovery)
             entry->state = XO_ACTOR_RECOVERING;
         if (entry->state == XO_ACTOR_FAILED)
             xo_broker_say_failed(recovery->broker, entry);
-        else if (member->away && entry->spec != NULL)
+        else if (entry->seat != NULL && entry->seat->phase != XO_SEAT_UP)
+            xo_broker_say_waiting(recovery->broker, entry);
+        else if (entry->seat == NULL && member->away && entry->spec != NULL)
             begin_one(recovery, entry);
     }
     if (recovery->left > 1)
         send_mark(recovery);
+    xo_groups_wake_pool(member);
     xo_broker_recovery_one_less(recovery, false);
 }
 
 void xo_broker_recover(xo_broker_t *broker, xo_member_t *member)
 {
     xo_broker_recovery_detach(member);
+    xo_groups_tell_turns(broker, member);
     if (member->entries == NULL) {
         if (member->away)
             xo_supervisor_recovered(broker->supervisor, member);
@@ -164,6 +175,21 @@ void xo_broker_recover(xo_broker_t *broker, xo_member_t *member)
     begin_all(recovery);
 }
 
+/* Of a group's policies only `restart` is a member's own. */
+static void seat_away(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason)
+{
+    const xo_member_t *member = entry->member;
+    xo_restart_t restart = xo_actor_spec_policy(entry->spec)->restart;
+    if (restart == XO_RESTART_TEMPORARY || member->state == XO_POOL_STOPPING ||
+        (restart == XO_RESTART_TRANSIENT && member->end == XO_END_NORMAL)) {
+        xo_broker_actor_down(broker, entry, reason);
+        return;
+    }
+    entry->state = XO_ACTOR_RECOVERING;
+    xo_publish_actor(broker->publish, entry);
+    xo_seat_is_lost(entry->seat);
+}
+
 /* What its own policy makes of the end of its process. How long to wait is up to the pool's. */
 static void away(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason)
 {
@@ -171,6 +197,10 @@ static void away(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reaso
     entry->alone = false;
     if (entry->spec == NULL) {
         xo_broker_actor_down(broker, entry, reason);
+        return;
+    }
+    if (entry->seat != NULL) {
+        seat_away(broker, entry, reason);
         return;
     }
     switch (
@@ -198,6 +228,7 @@ void xo_broker_actors_away(xo_broker_t *broker, xo_member_t *member, const char 
         if (entry->state != XO_ACTOR_FAILED) /* that stays so until it is revived or created */
             away(broker, entry, reason);
     }
+    xo_groups_decide(broker, member->end, reason);
 }
 
 /* ---- specs that pools tell ---- */
@@ -209,9 +240,8 @@ void xo_broker_save_specs(xo_broker_t *broker)
         xo_publish_specs(broker->publish, &broker->directory);
 }
 
-static void set_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_actor_spec_t *spec)
+static void save_spec(xo_broker_t *broker, xo_actor_entry_t *entry)
 {
-    xo_directory_set_spec(entry, spec);
     xo_directory_set_unsaved(&broker->directory, entry, true);
     xo_broker_save_specs(broker);
 }
@@ -222,12 +252,14 @@ static void do_without(xo_broker_t *broker, xo_actor_entry_t *entry, const char 
     xo_log(broker->options.log, XO_LOG_WARN, COMPONENT,
            "actor \"%.*s\" of class %s at %s will not be created again if its pool dies: %s",
            (int)uid.size, uid.data, entry->class_name, entry->member->address, why);
-    set_spec(broker, entry, NULL);
+    xo_directory_set_spec(entry, NULL);
+    save_spec(broker, entry);
     xo_broker_note_actor(broker, "actor.nospec", entry, why);
 }
 
-static void keep(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t body,
-                 const xo_msg_t *from)
+/* -1: it wants a group that cannot take it. */
+static int keep(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t body, const xo_msg_t *from,
+                xo_error_t *err)
 {
     xo_error_t why;
     xo_actor_spec_t *spec = xo_actor_spec_create(body, from);
@@ -237,11 +269,14 @@ static void keep(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t body,
     else if (others + xo_actor_spec_bytes(spec) > XO_POOL_SPECS_BYTES_MAX)
         xo_error_set(&why, ENOSPC, "the arguments of its pool's actors take more than 512 MiB");
     else if (xo_actor_spec_inherit(spec, entry->member->policy, &why) == 0) {
-        set_spec(broker, entry, spec);
-        return;
+        xo_directory_set_spec(entry, spec);
+        int rc = xo_group_join(broker, entry, err); /* which numbers it */
+        save_spec(broker, entry);
+        return rc;
     }
     xo_actor_spec_destroy(spec);
     do_without(broker, entry, why.text);
+    return 0;
 }
 
 int xo_broker_take_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t told,
@@ -266,6 +301,5 @@ int xo_broker_take_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t
     }
     if (xo_unpack(told, err, "[B]", &body) < 0)
         return -1;
-    keep(broker, entry, body, from);
-    return 0;
+    return keep(broker, entry, body, from, err);
 }

@@ -85,6 +85,7 @@ static void finish(xo_reload_t *reload)
            broker->directory.count, reload->specs);
     void (*done)(xo_broker_t * broker) = reload->done;
     free(reload);
+    xo_groups_reloaded(broker);
     done(broker);
 }
 
@@ -103,6 +104,7 @@ static void on_spec(int errnum, const char *text, const xo_record_t *records, si
         entry != NULL ? xo_actor_spec_unpack(xo_rec_find(&records[0], "spec")) : NULL;
     if (spec != NULL) {
         xo_directory_set_spec(entry, spec);
+        xo_group_rejoin(broker, entry);
         reload->specs++;
     } else if (errnum != ENOENT) {
         xo_log(broker->options.log, XO_LOG_ERROR, COMPONENT,
@@ -162,12 +164,27 @@ static void on_actors(int errnum, const char *text, const xo_record_t *records, 
     ask_more(reload);
 }
 
+static void on_groups(int errnum, const char *text, const xo_record_t *records, size_t count,
+                      void *arg)
+{
+    xo_reload_t *reload = arg;
+    xo_broker_t *broker = reload->broker;
+    if (errnum == ECANCELED) {
+        free(reload);
+        return;
+    }
+    if (errnum != 0)
+        xo_log(broker->options.log, XO_LOG_ERROR, COMPONENT, "which groups there were: %s", text);
+    xo_groups_reload(broker, records, errnum == 0 ? count : 0);
+    xo_registry_list(xo_publish_registry(broker->publish), XO_REG_ACTOR, on_actors, reload);
+}
+
 int xo_broker_reload(xo_broker_t *broker, void (*done)(xo_broker_t *broker), xo_error_t *err)
 {
     xo_reload_t *reload = calloc(1, sizeof(*reload));
     if (reload == NULL)
         return xo_error_set(err, ENOMEM, "out of memory");
     *reload = (xo_reload_t){.broker = broker, .done = done};
-    xo_registry_list(xo_publish_registry(broker->publish), XO_REG_ACTOR, on_actors, reload);
+    xo_registry_list(xo_publish_registry(broker->publish), XO_REG_GROUP, on_groups, reload);
     return 0;
 }

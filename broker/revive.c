@@ -1,4 +1,4 @@
-/* revive.c - revive: a pool or an actor that has failed gets another chance. */
+/* revive.c - revive: a pool, a group or an actor that has failed gets another chance. */
 #include <stdio.h>
 
 #include "broker/broker_impl.h"
@@ -11,6 +11,10 @@ static void expect_actors(xo_broker_t *broker, xo_member_t *member)
     for (xo_actor_entry_t *entry = member->entries; entry != NULL; entry = entry->next) {
         if (entry->state != XO_ACTOR_FAILED || entry->spec == NULL)
             continue;
+        if (entry->seat != NULL) {
+            xo_group_revive(xo_group_root(entry->seat->group));
+            continue;
+        }
         xo_actor_spec_forgive(entry->spec);
         entry->state = XO_ACTOR_RECOVERING;
         xo_publish_actor(broker->publish, entry);
@@ -58,12 +62,15 @@ static void revive_actor(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t uid, xo_
     xo_actor_entry_t *entry = find_failed(broker, uid, at, &count);
     if (entry == NULL)
         xo_ask_fail(ask, XO_CODE_ACTOR_NOT_EXIST,
-                    "no pool and no actor '%.*s' of this node%s%.*s has failed", (int)uid.size,
+                    "no pool, group or actor '%.*s' of this node%s%.*s has failed", (int)uid.size,
                     uid.data, at.size ? " at " : "", (int)at.size, at.size ? at.data : "");
     else if (count > 1)
         xo_ask_fail(ask, XO_CODE_AMBIGUOUS,
                     "%zu actors '%.*s' of this node have failed: say in which pool", count,
                     (int)uid.size, uid.data);
+    else if (entry->seat != NULL)
+        xo_broker_refuse(ask, "'%.*s' is in group '%s', which has failed: revive that",
+                         (int)uid.size, uid.data, xo_group_root(entry->seat->group)->name);
     else if (entry->member->state == XO_POOL_FAILED)
         xo_broker_refuse(ask, "the pool of '%.*s', %s, has failed: revive that", (int)uid.size,
                          uid.data, entry->member->address);
@@ -85,8 +92,11 @@ void xo_broker_revive(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
         return;
     }
     xo_member_t *member = at.size == 0 ? xo_pools_by_name(&broker->pools, what) : NULL;
+    xo_group_t *group = at.size == 0 ? xo_group_find(broker, what) : NULL;
     if (member != NULL)
         revive_pool(broker, ask, member);
+    else if (group != NULL && group->state == XO_GROUP_FAILED)
+        xo_broker_revive_group(ask, group);
     else
         revive_actor(broker, ask, what, at);
 }

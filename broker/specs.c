@@ -10,6 +10,7 @@
 #include "libxo/loop.h"
 
 #define LAYOUT 1 /* of what the registry keeps */
+#define SHUTDOWN_MS 5000
 
 /* The body and the buffers stand behind each other in `bytes`. */
 struct xo_actor_spec {
@@ -19,6 +20,9 @@ struct xo_actor_spec {
     size_t size;          /* of bytes */
     xo_policy_t policy;
     xo_policy_state_t *history; /* NULL: empty */
+    xo_slice_t group;           /* in `bytes` */
+    int64_t shutdown_ms;
+    uint64_t order; /* in its group; 0: none */
     char bytes[];
 };
 
@@ -92,7 +96,9 @@ void xo_actor_spec_pack(const xo_actor_spec_t *spec, xo_buf_t *out)
     for (size_t i = 0; i < spec->buffer_count; at += spec->buffer_sizes[i++])
         xo_pack_bin(out, at, spec->buffer_sizes[i]);
     const xo_policy_t *policy = &spec->policy;
-    xo_pack_map(out, 5);
+    xo_pack_map(out, spec->order > 0 ? 6 : 5);
+    if (spec->order > 0)
+        xo_pack_format(out, "s U", "order", spec->order);
     xo_pack_format(out, "s s s U", "restart", xo_restart_name(policy->restart), "intensity",
                    (uint64_t)policy->intensity);
     xo_pack_format(out, "s I s I s I", "period_ms", policy->period_ns / XO_MS, "backoff_ms",
@@ -117,14 +123,16 @@ static xo_msg_t *read_buffers(xo_reader_t *reader)
     return msg;
 }
 
-static int read_policy(xo_reader_t *reader, xo_policy_t *policy)
+static int read_policy(xo_reader_t *reader, xo_actor_spec_t *spec)
 {
     uint32_t count;
     xo_slice_t key;
     if (xo_read_map(reader, &count) < 0)
         return -1;
     for (; count > 0; count--) {
-        if (xo_read_str(reader, &key) < 0 || xo_policy_set(policy, key, reader, NULL) < 0) {
+        if (xo_read_str(reader, &key) < 0 ||
+            (xo_slice_eq_str(key, "order") ? xo_read_uint(reader, &spec->order)
+                                           : xo_policy_set(&spec->policy, key, reader, NULL)) < 0) {
             errno = EBADMSG;
             return -1;
         }
@@ -146,7 +154,7 @@ xo_actor_spec_t *xo_actor_spec_unpack(xo_slice_t bytes)
     xo_msg_t *buffers = read_buffers(&reader);
     xo_actor_spec_t *spec = buffers ? xo_actor_spec_create(body, buffers) : NULL;
     xo_msg_destroy(&buffers);
-    if (spec == NULL || read_policy(&reader, &spec->policy) == 0)
+    if (spec == NULL || read_policy(&reader, spec) == 0)
         return spec;
     xo_actor_spec_destroy(spec);
     errno = EBADMSG;
@@ -163,10 +171,16 @@ static int add_buffers(const xo_actor_spec_t *spec, xo_msg_t *msg)
     return 0;
 }
 
-xo_msg_t *xo_actor_spec_msg(const xo_actor_spec_t *spec, xo_slice_t uid, const char *class_name)
+void xo_again_format(uint64_t mark, char text[XO_AGAIN_BYTES])
 {
-    char trace[sizeof(XO_TRACE_AGAIN) + 16];
-    snprintf(trace, sizeof(trace), XO_TRACE_AGAIN "%016" PRIx64, xo_random_id());
+    snprintf(text, XO_AGAIN_BYTES, XO_TRACE_AGAIN "%016" PRIx64, mark);
+}
+
+xo_msg_t *xo_actor_spec_msg(const xo_actor_spec_t *spec, xo_slice_t uid, const char *class_name,
+                            uint64_t mark)
+{
+    char trace[XO_AGAIN_BYTES];
+    xo_again_format(mark, trace);
     xo_header_t header = {.kind = XO_CREATE,
                           .target_uid = uid,
                           .method = xo_slice_str(class_name),
@@ -179,17 +193,43 @@ xo_msg_t *xo_actor_spec_msg(const xo_actor_spec_t *spec, xo_slice_t uid, const c
 
 /* ---- policy ---- */
 
-static int read_options(xo_slice_t options, xo_policy_t *policy, xo_error_t *err)
+static int read_group(xo_reader_t *value, xo_slice_t *group, xo_error_t *err)
+{
+    if (xo_read_str(value, group) < 0 || group->size == 0)
+        return xo_error_set(err, EINVAL, "group must be the name of one");
+    return 0;
+}
+
+static int read_shutdown(xo_reader_t *value, int64_t *ms, xo_error_t *err)
+{
+    if (xo_read_int(value, ms) < 0 || *ms < 1 || *ms > XO_POLICY_MS_MAX)
+        return xo_error_set(err, EINVAL, "shutdown_ms must be a whole number from 1 to %d",
+                            XO_POLICY_MS_MAX);
+    return 0;
+}
+
+static int read_option(xo_actor_spec_t *spec, xo_slice_t key, xo_reader_t *value,
+                       xo_policy_t *policy, xo_error_t *err)
+{
+    if (xo_slice_eq_str(key, "group"))
+        return read_group(value, &spec->group, err);
+    if (xo_slice_eq_str(key, "shutdown_ms"))
+        return read_shutdown(value, &spec->shutdown_ms, err);
+    return xo_policy_set(policy, key, value, err);
+}
+
+static int read_options(xo_actor_spec_t *spec, xo_policy_t *policy, xo_error_t *err)
 {
     uint32_t pairs = 0;
     xo_slice_t key;
+    xo_slice_t options = xo_create_options(xo_slice(spec->bytes, spec->body_size));
     xo_reader_t reader = xo_reader(options);
     if (options.size > 0)
         xo_read_map(&reader, &pairs);
     while (pairs-- > 0) {
         if (xo_read_str(&reader, &key) < 0)
             return xo_error_set(err, EINVAL, "it takes a map with str keys");
-        if (xo_policy_set(policy, key, &reader, err) < 0)
+        if (read_option(spec, key, &reader, policy, err) < 0)
             return -1;
     }
     return 0;
@@ -201,7 +241,9 @@ int xo_actor_spec_inherit(xo_actor_spec_t *spec, const xo_policy_t *pools, xo_er
     policy.restart = XO_RESTART_PERMANENT;
     xo_actor_spec_forgive(spec); /* it has the size of another policy */
     spec->policy = policy;
-    if (read_options(xo_create_options(xo_slice(spec->bytes, spec->body_size)), &policy, err) < 0)
+    spec->group = xo_slice(NULL, 0);
+    spec->shutdown_ms = SHUTDOWN_MS;
+    if (read_options(spec, &policy, err) < 0)
         return xo_error_prefix(err, "its restart policy");
     spec->policy = policy;
     return 0;
@@ -226,4 +268,26 @@ void xo_actor_spec_forgive(xo_actor_spec_t *spec)
 {
     free(spec->history);
     spec->history = NULL;
+}
+
+/* ---- its group ---- */
+
+xo_slice_t xo_actor_spec_group(const xo_actor_spec_t *spec)
+{
+    return spec->group;
+}
+
+int64_t xo_actor_spec_shutdown_ms(const xo_actor_spec_t *spec)
+{
+    return spec->shutdown_ms;
+}
+
+uint64_t xo_actor_spec_order(const xo_actor_spec_t *spec)
+{
+    return spec->order;
+}
+
+void xo_actor_spec_set_order(xo_actor_spec_t *spec, uint64_t order)
+{
+    spec->order = order;
 }

@@ -17,12 +17,16 @@ xo_actor_spec_t *xo_actor_spec_create(xo_slice_t body, const xo_msg_t *from);
 void xo_actor_spec_destroy(xo_actor_spec_t *spec);       /* takes NULL */
 size_t xo_actor_spec_bytes(const xo_actor_spec_t *spec); /* what it takes; NULL: 0 */
 /* As the registry keeps it: a msgpack array of 1 (this layout), the body, the buffers, and a map
- * with the policy. What it remembers of restarts is not kept. */
+ * with the policy and the order number. What it remembers of restarts is not kept. */
 void xo_actor_spec_pack(const xo_actor_spec_t *spec, xo_buf_t *out);
 /* The reverse. NULL: EBADMSG, or ENOMEM. */
 xo_actor_spec_t *xo_actor_spec_unpack(xo_slice_t bytes);
+/* What marks all that the creation causes: its trace, of a random number. */
+#define XO_AGAIN_BYTES (sizeof(XO_TRACE_AGAIN) + 16)
+void xo_again_format(uint64_t mark, char text[XO_AGAIN_BYTES]);
 /* The request that creates the actor `uid` of this class again. NULL: ENOMEM. */
-xo_msg_t *xo_actor_spec_msg(const xo_actor_spec_t *spec, xo_slice_t uid, const char *class_name);
+xo_msg_t *xo_actor_spec_msg(const xo_actor_spec_t *spec, xo_slice_t uid, const char *class_name,
+                            uint64_t mark);
 
 /* ---- when it is created again, and when no more ---- */
 /* Its policy is what the options of its body say, and for what they leave out what `pools` (NULL:
@@ -33,5 +37,12 @@ const xo_policy_t *xo_actor_spec_policy(const xo_actor_spec_t *spec);
 /* The process with the actor ended, or its creation failed (XO_END_FAILED). */
 xo_decision_t xo_actor_spec_ended(xo_actor_spec_t *spec, xo_end_t end, int64_t now_ns);
 void xo_actor_spec_forgive(xo_actor_spec_t *spec); /* forgets what it remembers of restarts */
+
+/* ---- its group (groups.h), as the options of its body say ---- */
+xo_slice_t xo_actor_spec_group(const xo_actor_spec_t *spec);    /* its name; empty: none */
+int64_t xo_actor_spec_shutdown_ms(const xo_actor_spec_t *spec); /* how long it may take to end */
+/* Its order number there; 0: it has none yet. */
+uint64_t xo_actor_spec_order(const xo_actor_spec_t *spec);
+void xo_actor_spec_set_order(xo_actor_spec_t *spec, uint64_t order);
 
 #endif

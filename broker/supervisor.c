@@ -214,12 +214,12 @@ static void kill_because(xo_run_t *run, const char *cause)
     xo_process_kill_group(run->process);
 }
 
-void xo_supervisor_kill(xo_member_t *member)
+void xo_supervisor_kill(xo_member_t *member, const char *cause)
 {
     if (member->run == NULL || member->run->process == NULL)
         return;
     member->run->asked_to_die = true;
-    kill_because(member->run, "signal 9 (Killed): as it was asked for");
+    kill_because(member->run, cause);
 }
 
 /* The first pool's trouble is the process's own; that of another names it. */

@@ -76,8 +76,8 @@ int xo_supervisor_start(xo_supervisor_t *supervisor, xo_pool_spec_t **spec, bool
 void xo_supervisor_stop_pool(xo_supervisor_t *supervisor, xo_member_t *member, int64_t timeout_ms,
                              xo_supervisor_done_f done, void *arg);
 /* Kills the process of a pool that it started, and with it all its pools, as if it had died by
- * itself; what is asked for does not count against the pool's intensity. */
-void xo_supervisor_kill(xo_member_t *member);
+ * itself, because of `cause`; what is asked for does not count against the pool's intensity. */
+void xo_supervisor_kill(xo_member_t *member, const char *cause);
 /* Starts a pool that has failed once more, and with it all pools of its process, as if it never had
  * died. False: it has not failed. */
 bool xo_supervisor_revive(xo_member_t *member);

@@ -174,5 +174,5 @@ void xo_broker_pool_kill(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
         return;
     }
     if (begin(broker, ask, member, true) != NULL)
-        xo_supervisor_kill(member);
+        xo_supervisor_kill(member, "signal 9 (Killed): as it was asked for");
 }

@@ -10,6 +10,7 @@ cmd_libxo_tool_la_SOURCES = \
 	cmd/command.h \
 	cmd/dead-letters.c \
 	cmd/events.c \
+	cmd/groups.c \
 	cmd/help.c \
 	cmd/json-read.c \
 	cmd/json.c \

@@ -1,4 +1,4 @@
-/* revive.c - xo revive: gives a pool or an actor that has failed another chance. */
+/* revive.c - xo revive: gives a pool, a group or an actor that has failed another chance. */
 #include <string.h>
 
 #include "cmd/node.h"
@@ -50,11 +50,12 @@ static int run(const xoi_args_t *args)
 
 const xoi_command_t xoi_command_revive = {
     .name = "revive",
-    .operands = "POOL | [HOST:PORT/]UID",
-    .summary = "Brings back a pool, or an actor, that has failed",
+    .operands = "POOL | GROUP | [HOST:PORT/]UID",
+    .summary = "Brings back a pool, a group or an actor that has failed",
     .options = "atNc",
     .text = "A pool of the node, named by its address or id, is started again, and its failed\n"
-            "actors are created again with it. An actor is tried once, and what it raises is\n"
+            "actors are created again with it. The members of a group, named by its name,\n"
+            "are created again in their order. An actor is tried once, and what it raises is\n"
             "shown. Restarts from before do not count any more.\n"
             "\n"
             "examples:\n"

@@ -77,11 +77,15 @@ typedef struct xo_actor_options {
     int64_t period_ms;      /* -1: open, as in the next two; at most INT32_MAX */
     int64_t backoff_ms;     /* before the second try in a row to create it; doubles with each */
     int64_t backoff_max_ms; /* where that ends */
+    const char *group;      /* of its node, xo_client_create_group: it becomes the last member, and
+                               of the above only `restart` counts; NULL: none */
+    int64_t shutdown_ms;    /* how long it may take to end when its group stops it, before its
+                               pool's process is killed; 0 or -1: 5000 */
 } xo_actor_options_t;
 
 #define XO_ACTOR_OPTIONS_INIT                                                                      \
     {                                                                                              \
-        NULL, -1, -1, -1, -1                                                                       \
+        NULL, -1, -1, -1, -1, NULL, -1                                                             \
     }
 
 /* xo_create_actor with options (NULL: none). EINVAL: one of them cannot be. */
@@ -89,6 +93,34 @@ xo_future_t *xo_create_actor_with(xo_endpoint_t *endpoint, xo_error_t *err, cons
                                   const char *class_name, const char *uid,
                                   const xo_actor_options_t *options, const char *format, ...);
 xo_future_t *xo_ref_destroy_actor(xo_ref_t *ref, xo_error_t *err);
+
+/* ---- groups ---- */
+/* How a group restarts its members. Begin with XO_GROUP_OPTIONS_INIT; -1 is open: 5 restarts in
+ * 60 s, and a backoff from 20 ms to 5 s. */
+typedef struct xo_group_options {
+    const char *strategy; /* which are restarted when one fails: "one_for_one", that one;
+                             "one_for_all"; "rest_for_one", it and those after it */
+    const char *parent;   /* the group that it becomes the last member of; NULL: none */
+    int intensity;        /* restarts of members within period_ms that are fine, 0 to 64; with one
+                             more the group has failed, as a member of its parent */
+    int64_t period_ms;
+    int64_t backoff_ms;
+    int64_t backoff_max_ms;
+} xo_group_options_t;
+
+#define XO_GROUP_OPTIONS_INIT                                                                      \
+    {                                                                                              \
+        "one_for_one", NULL, -1, -1, -1, -1                                                        \
+    }
+
+/* Makes a group on the node that the client is connected to, unless there is one with these
+ * settings (NULL: all open). Its members are the actors that are created with its name in their
+ * options, and the groups whose parent it is, in this order: they are stopped from the last to the
+ * first, and started from the first to the last. EINVAL, also of the future: it cannot be. */
+xo_future_t *xo_client_create_group(xo_client_t *client, xo_error_t *err, const char *name,
+                                    const xo_group_options_t *options);
+/* Stops its members, the last one first, and removes it; the future is done then. */
+xo_future_t *xo_client_stop_group(xo_client_t *client, xo_error_t *err, const char *name);
 
 /* ---- futures ---- */
 typedef void (*xo_future_f)(xo_future_t *future, void *arg);

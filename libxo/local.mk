@@ -50,6 +50,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/future.c \
 	libxo/future.h \
 	libxo/greet.c \
+	libxo/group.c \
 	libxo/handshake.c \
 	libxo/hash.h \
 	libxo/header.c \

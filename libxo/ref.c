@@ -238,6 +238,10 @@ static int check_options(const xo_actor_options_t *options, xo_error_t *err)
         check_range("period_ms", options->period_ms, INT32_MAX, err) < 0 ||
         check_range("backoff_ms", options->backoff_ms, INT32_MAX, err) < 0)
         return -1;
+    if (options->group && !options->group[0])
+        return xo_error_set(err, EINVAL, "group must be a name, not empty");
+    if (check_range("shutdown_ms", options->shutdown_ms, INT32_MAX, err) < 0)
+        return -1;
     return check_range("backoff_max_ms", options->backoff_max_ms, INT32_MAX, err);
 }
 
@@ -250,12 +254,20 @@ static uint32_t pack_option(xo_buf_t *out, const char *name, int64_t value)
     return 1;
 }
 
+static uint32_t pack_text(xo_buf_t *out, const char *name, const char *value)
+{
+    if (!value)
+        return 0;
+    xo_pack_format(out, "s s", name, value);
+    return 1;
+}
+
 static void pack_options(xo_buf_t *out, const xo_actor_options_t *options)
 {
     xo_buf_t pairs = XO_BUF_INIT;
-    uint32_t count = options->restart ? 1 : 0;
-    if (options->restart)
-        xo_pack_format(&pairs, "s s", "restart", options->restart);
+    uint32_t count = pack_text(&pairs, "restart", options->restart);
+    count += pack_text(&pairs, "group", options->group);
+    count += pack_option(&pairs, "shutdown_ms", options->shutdown_ms ? options->shutdown_ms : -1);
     count += pack_option(&pairs, "intensity", options->intensity);
     count += pack_option(&pairs, "period_ms", options->period_ms);
     count += pack_option(&pairs, "backoff_ms", options->backoff_ms);

@@ -12,6 +12,7 @@ unit_tests = \
 	t/address \
 	t/again \
 	t/broker \
+	t/broker-group \
 	t/broker-recover \
 	t/bulk \
 	t/bulk-hostile \
@@ -73,6 +74,7 @@ unit_tests = \
 	t/slots \
 	t/specs \
 	t/stall \
+	t/strategy \
 	t/sweep \
 	t/table \
 	t/target \
@@ -115,6 +117,7 @@ system_tests = \
 	t/0305-broker-siblings.t \
 	t/0306-broker-stalls.t \
 	t/0307-broker-killed.t \
+	t/0308-groups.t \
 	t/0500-xo-usage.t \
 	t/0510-xo-node.t \
 	t/0520-dead-letters.t \
@@ -243,6 +246,8 @@ t_lane_threads_SOURCES = t/lane-rig.c t/lane-threads.c
 t_lane_zmq_SOURCES = t/lane-rig.c t/lane-zmq.c
 t_broker_LDADD = $(broker_test_libs)
 t_broker_SOURCES = t/broker-rig.c t/broker.c t/node.c
+t_broker_group_LDADD = $(broker_test_libs)
+t_broker_group_SOURCES = t/broker-group.c t/broker-rig.c t/node.c
 t_broker_recover_LDADD = $(broker_test_libs)
 t_broker_recover_SOURCES = t/broker-recover.c t/broker-rig.c t/node.c
 t_directory_LDADD = $(broker_test_libs)
@@ -268,6 +273,7 @@ t_slots_LDADD = $(broker_test_libs)
 t_specs_LDADD = $(broker_test_libs)
 t_stall_LDADD = $(broker_test_libs)
 t_stall_SOURCES = t/broker-rig.c t/node.c t/stall.c
+t_strategy_LDADD = $(broker_test_libs)
 t_sweep_LDADD = $(broker_test_libs)
 t_tool_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(JSON_C_CFLAGS)
 t_tool_LDADD = cmd/libxo-tool.la $(unit_test_libs)
@@ -308,8 +314,9 @@ t_module_stuck_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
 t_module_stuck_la_LIBADD = libxo.la
 
 # What the system tests call actors with.
-check_PROGRAMS += t/call
+check_PROGRAMS += t/call t/group
 t_call_LDADD = libxo.la
+t_group_LDADD = libxo.la
 
 # t/0700-chaos.t runs it; by hand: ./quickstart exec python3 t/chaos/chaos.py --help
 chaos = \

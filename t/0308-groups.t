@@ -1,0 +1,87 @@
+#!/bin/bash
+# 0308-groups.t - groups of C actors, made through the C API, and what an operator sees of them.
+. "${XO_SRCDIR:-$(dirname "$0")/..}/t/lib.sh"
+
+modules=$XO_BUILDDIR/examples/.libs
+[ -e "$modules/counter.so" ] || skip_all "counter.so is not built"
+command -v xo-broker >/dev/null || skip_all "xo-broker is not built"
+
+cat >"$work/node.ini" <<INI
+[pool work]
+command = xo-pool
+modules = "$modules/counter.so"
+count = 2
+recover = actors
+
+[pool bare]
+command = xo-pool
+modules = "$modules/counter.so"
+recover = none
+INI
+
+group() { "$XO_BUILDDIR/t/group" "$@"; }
+# value KEY: the text under a key, from JSON on stdin, one a line.
+value() { grep -oE "\"$1\":(\"[^\"]*\"|[^,}]*)" | sed -E "s/^\"$1\"://; s/^\"(.*)\"\$/\\1/"; }
+# pools LABEL KEY: of the pools with this label
+pools() { xo pools --json | grep "\"label\":\"$1\"" | value "$2"; }
+
+start_node --config "$work/node.ini"
+one=$(pools work address | sed -n 1p)
+two=$(pools work address | sed -n 2p)
+
+run group "$one" make g rest_for_one
+is "$status" 0 "a group is made"
+run group "$one" make g rest_for_one
+is "$status" 0 "once more is the same"
+run group "$one" make g one_for_all
+is "$status" 1 "with other settings it is another one"
+like "$errors" "a group 'g' already, with other settings" "which is said"
+run group "$one" make h all_for_one
+like "$errors" "strategy 'all_for_one': not one of" "a strategy that is none"
+run group "$one" create Counter a g
+is "$status" 0 "an actor in a group"
+run group "$one" make inner one_for_one g
+is "$status" 0 "a group in a group"
+run group "$one" make lost one_for_one nobody
+like "$errors" "no group 'nobody'" "a parent that is none"
+
+run group "$two" create Counter b inner
+is "$status" 0 "one in the group in it"
+run group "$two" create Counter c g
+is "$status" 0 "another one"
+run group "$two" create Counter d nobody
+is "$status" 1 "not in one that is not there"
+like "$errors" "no group 'nobody'" "which is said"
+run xo call "$two/d" get
+is "$status" 5 "and nothing is left of it"
+run group "$(pools bare address)" create Counter d g
+like "$errors" "in no group: its pool's actors are not created again" "nor where nothing comes back"
+
+run xo groups --json
+is "$(printf '%s\n' "$out" | value name | paste -sd ' ')" "g inner" "groups lists them"
+is "$(printf '%s\n' "$out" | value members | paste -sd ' ')" "3 1" "and counts their members"
+is "$(printf '%s\n' "$out" | value parent)" g "and names the parent"
+run xo actors --json
+is "$(printf '%s\n' "$out" | value group | sort | paste -sd ' ')" "g g inner" "actors names the groups"
+
+xo call "$one/a" add 5 >"$work/out"
+xo call "$two/b" add 6 >"$work/out"
+kill -KILL "$(pools work pid | sed -n 1p)"
+is_restarted() { [ "$(xo groups --json | value restarts | sed -n 1p)" = 1 ] && is_running; }
+is_running() { [ "$(xo groups --json | value state | paste -sd ' ')" = "running running" ]; }
+ok "it is restarted" until_true is_restarted
+run xo call "$two/b" get
+is "$out" 0 "with the one that came after the first"
+run xo events --json --lines 100
+like "$out" '"type":"group.restart"[^}]*"name":"g"' "an event says so"
+
+run group "$one" stop g
+is "$status" 0 "it is stopped"
+run xo call "$one/a" get
+is "$status" 5 "with its members"
+run xo groups
+like "$errors" "no groups" "nothing is left of it"
+
+stop_node
+is "$(leftovers)" "" "nothing is left"
+done_testing
