@@ -20,6 +20,7 @@
     asyncio.run(main())
 """
 from . import errors
+from ._group import Group
 from ._restart import RestartPolicy
 from .api import (
     actor_ref,
@@ -28,6 +29,7 @@ from .api import (
     create_actor,
     create_actor_pool,
     create_actor_ref,
+    create_group,
     destroy_actor,
     file_object_ref,
     generator,
@@ -102,6 +104,7 @@ __all__ = [
     "ActorRef",
     "ActorRefType",
     "DebugOptions",
+    "Group",
     "LocalActorRef",
     "MainActorPoolType",
     "Monitor",
@@ -119,6 +122,7 @@ __all__ = [
     "create_actor",
     "create_actor_pool",
     "create_actor_ref",
+    "create_group",
     "destroy_actor",
     "errors",
     "extensible",

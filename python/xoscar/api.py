@@ -8,6 +8,7 @@ from ._buffers import buffer_ref, copy_to, file_object_ref
 from ._cluster import setup_cluster
 from ._create_pool import create_actor_pool
 from ._generator import IteratorWrapper, generator
+from ._group import Group, create_group, shutdown_ms
 from ._monitor import link, monitor
 from ._restart import RestartPolicy
 from ._shown import check_address, shown
@@ -86,13 +87,17 @@ def _class_name(actor_cls):
     return name.encode()[:_NAME_BYTES].decode(errors="ignore")
 
 
-def _take_policy(kwargs):
-    """The options of a create request. What is no policy is the actor's own argument."""
-    policy = kwargs.get("restart_policy")
-    if not isinstance(policy, RestartPolicy):
-        return None
-    del kwargs["restart_policy"]
-    return policy.options()
+def _take_options(kwargs):
+    """The options of a create request. What is no policy, and no group, is the actor's own
+    argument."""
+    options = {}
+    if isinstance(kwargs.get("restart_policy"), RestartPolicy):
+        options.update(kwargs.pop("restart_policy").options())
+    if isinstance(kwargs.get("group"), Group):
+        options["group"] = kwargs.pop("group").name
+        if "shutdown_timeout" in kwargs:
+            options["shutdown_ms"] = shutdown_ms(kwargs.pop("shutdown_timeout"))
+    return options or None
 
 
 async def create_actor(
@@ -121,6 +126,12 @@ async def create_actor(
         One of ``xo.allocate_strategy``: chooses among the pools of the node at ``address``.
     restart_policy : RestartPolicy, optional
         When the actor is created again. Anything else of this name is for ``__init__``.
+    group : Group, optional
+        See ``create_group``: the actor becomes the last member of this group of its node. Of its
+        restart_policy only `restart` counts then. Anything else of this name is for ``__init__``.
+    shutdown_timeout : float, optional
+        With `group`: how many seconds the actor may take to end when its group stops it, 5 by
+        default; then the process of its pool is killed.
 
     Returns
     -------
@@ -140,7 +151,7 @@ async def create_actor(
     name = _class_name(actor_cls)
     uid = b"" if uid is None else _new_uid(uid)
     address = _own_address() if address is None else check_address(address)
-    options = _take_policy(kwargs)
+    options = _take_options(kwargs)
     what = (actor_cls, args, kwargs or None)
     if options is not None:
         what = (*what, options)
@@ -414,6 +425,7 @@ __all__ = [
     "create_actor",
     "create_actor_pool",
     "create_actor_ref",
+    "create_group",
     "destroy_actor",
     "file_object_ref",
     "generator",
