@@ -23,7 +23,7 @@
 #define REDIS_WAITING_BYTES (64ul << 20) /* and their bytes */
 #define REDIS_INFLIGHT_MAX 4096          /* sent at a time: hiredis moves what is left of its */
 #define REDIS_INFLIGHT_BYTES (1ul << 20) /* buffer at each write, so that must not grow large */
-#define REDIS_GATHER_MS 1             /* what is only written waits for more to go with it */
+#define REDIS_GATHER_MS 1                /* what is only written waits for more to go with it */
 #define REDIS_STEADY_MS 2000             /* up for so long: the next retry is a first one again */
 #define REDIS_QUICK_TRIES 40             /* on a unix socket: a server of ours that is starting */
 #define REDIS_QUICK_MS 5
