@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "broker/liveness.h"
-#include "broker/supervisor_impl.h"
+#include "broker/runs.h"
 
 #define COMPONENT "supervisor"
 #define STALL_BYTES 384 /* a sentence with two names in it */
@@ -254,7 +254,10 @@ void xo_supervisor_tick(xo_timer_t *timer, void *arg)
 {
     xo_supervisor_t *supervisor = arg;
     xo_oom_killer_tick(&supervisor->oom_killer);
-    for (xo_member_t *m = xo_pools_first(supervisor->pools); m != NULL; m = xo_pools_next(m))
+    for (xo_member_t *m = xo_pools_first(supervisor->pools); m != NULL; m = xo_pools_next(m)) {
         check_liveness(supervisor, m);
+        if (xo_member_leads(m) && m->run->unsaved)
+            xo_run_save(m->run);
+    }
     xo_timer_start(timer, supervisor->options.heartbeat_ms * XO_MS);
 }

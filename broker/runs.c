@@ -49,6 +49,25 @@ static int write_file(const char *path, xo_slice_t bytes)
     return -1;
 }
 
+/* Where there is no room for another file, over the old one, in the room that it has: that of the
+ * process before would have the next broker take this one for a stranger. */
+static int write_over(const char *path, xo_slice_t bytes)
+{
+    struct stat info;
+    int saved = errno;
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        errno = saved;
+        return -1;
+    }
+    bool fits = fstat(fd, &info) == 0 && info.st_blocks * 512 >= (blkcnt_t)bytes.size;
+    bool written = fits && pwrite(fd, bytes.data, bytes.size, 0) == (ssize_t)bytes.size &&
+                   ftruncate(fd, (off_t)bytes.size) == 0;
+    close(fd);
+    errno = saved;
+    return written ? 0 : -1;
+}
+
 static int read_file(const char *path, xo_buf_t *out)
 {
     struct stat info;
@@ -102,10 +121,18 @@ static void pack_members(const xo_run_t *run, xo_buf_t *out)
                        m->language, (int64_t)m->state, m->reason, m->started, m->restarts, m->away);
 }
 
-void xo_run_save(const xo_run_t *run)
+static int write_run(const xo_run_t *run, xo_slice_t bytes)
+{
+    char path[PATH_MAX];
+    if (run_path(run, path) < 0)
+        return -1;
+    return write_file(path, bytes) == 0 ? 0 : write_over(path, bytes);
+}
+
+void xo_run_save(xo_run_t *run)
 {
     const xo_supervisor_t *supervisor = run->member->supervisor;
-    char path[PATH_MAX];
+    bool was_unsaved = run->unsaved;
     xo_buf_t out = XO_BUF_INIT;
     if (supervisor->options.dir == NULL)
         return;
@@ -117,10 +144,11 @@ void xo_run_save(const xo_run_t *run)
     xo_pack_bin(&out, &run->history, sizeof(run->history));
     pack_spec(run->spec, &out);
     pack_members(run, &out);
-    if (xo_buf_ok(&out) < 0 || run_path(run, path) < 0 || write_file(path, xo_buf_slice(&out)) < 0)
+    run->unsaved = xo_buf_ok(&out) < 0 || write_run(run, xo_buf_slice(&out)) < 0;
+    if (run->unsaved && !was_unsaved)
         xo_log(supervisor->options.log, XO_LOG_ERROR, COMPONENT,
-               "pool %d could not be written down for a next broker: %s", run->member->index,
-               strerror(errno));
+               "pool %d cannot be written down for a next broker, which is tried again: %s",
+               run->member->index, strerror(errno));
     xo_buf_free(&out);
 }
 

@@ -9,8 +9,9 @@
 
 #include "broker/supervisor_impl.h"
 
-/* Writes it anew; errors are logged. Nothing without supervisor->options.dir. */
-void xo_run_save(const xo_run_t *run);
+/* Writes it anew. If that fails, it is logged, and run->unsaved: try again. Nothing without
+ * supervisor->options.dir. */
+void xo_run_save(xo_run_t *run);
 /* The pool has changed, or is gone: the same, or removes the file. */
 void xo_run_changed(const xo_member_t *member, bool gone);
 

@@ -38,6 +38,7 @@ struct xo_run {
     int64_t left_started;  /* xo_proc_started of that */
     xo_policy_state_t history;
     bool keep;
+    bool unsaved;                    /* its file does not say what is the case (runs.h) */
     bool was_ready;                  /* in any generation */
     bool asked_to_die;               /* by xo_supervisor_kill */
     char cause[XO_ERROR_TEXT_BYTES]; /* why we are killing it; "": we are not */

@@ -70,6 +70,31 @@ def supervised(place):
     place.assert_clean()
 
 
+def no_room(place):
+    """it knows the processes that were started when no file could be written"""
+    node = Node(place, config=POOLS)
+    for pool, has_file in zip(node.wait_pools(2), (True, False)):
+        path = os.path.join(node.directory, f"pool-{pool['id']}")
+        os.mkdir(f"{path}.new")  # so there is none
+        if not has_file:
+            os.unlink(path)
+        os.kill(pool["pid"], signal.SIGKILL)
+        until(lambda: [p for p in node.pools("ready") if p["id"] == pool["id"]
+                       and p["generation"] == 2], "the pool to be there again")
+        if not has_file:
+            os.rmdir(f"{path}.new")  # there is room again
+            until(lambda: os.path.exists(path), "the file")
+    before = same(node.pools())
+    kill(node)
+    again = Node(place, config=POOLS)
+    assert same(again.wait_pools(2)) == before, (same(again.pools()), before)
+    for name in os.listdir(node.directory):
+        if name.endswith(".new"):
+            os.rmdir(os.path.join(node.directory, name))
+    assert again.stop()[0] == 0
+    place.assert_clean()
+
+
 def died_meanwhile(place):
     """a pool that died while there was no broker is started again, with its actors"""
     node = Node(place, config=POOLS)
@@ -186,5 +211,5 @@ def not_there(place):
     assert node.stop()[0] == 0
 
 
-run(taken_over, supervised, died_meanwhile, all_died, another_configuration, many_times, owned,
-    nobody_is_left, stopped_at_once, not_there)
+run(taken_over, supervised, no_room, died_meanwhile, all_died, another_configuration, many_times,
+    owned, nobody_is_left, stopped_at_once, not_there)
