@@ -271,6 +271,7 @@ static int create_supervisor(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err
         .owner = broker->options.owner,
         .heartbeat_ms = broker->options.heartbeat_ms,
         .hang_ms = broker->options.hang_ms,
+        .gpu_free_ms = broker->options.gpu_free_ms,
         .log = broker->options.log,
     };
     broker->supervisor =

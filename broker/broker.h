@@ -28,6 +28,7 @@ typedef struct xo_broker_options {
     pid_t owner;             /* whom the pools must not survive; 0: nobody */
     uint32_t heartbeat_ms;   /* 0: 1000 */
     int64_t hang_ms;         /* as in a pool's spec, for those that say nothing */
+    int64_t gpu_free_ms;     /* how long a restart waits for memory of GPUs; 0: not at all */
     const xo_log_t *log;     /* NULL: silent */
     const char *version;
 } xo_broker_options_t;

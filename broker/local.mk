@@ -19,6 +19,8 @@ broker_libxo_broker_la_SOURCES = \
 	broker/ends.c \
 	broker/events.c \
 	broker/facts.c \
+	broker/gpu.c \
+	broker/gpu.h \
 	broker/group_fail.c \
 	broker/group_methods.c \
 	broker/group_reload.c \

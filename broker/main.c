@@ -12,6 +12,8 @@
 #include "broker/record.h"
 #include "config.h"
 
+#define GPU_FREE_MS 10000
+
 enum { EXIT_USAGE = 2 };
 
 typedef struct xo_arguments {
@@ -192,6 +194,7 @@ static int run(const xo_arguments_t *arguments, const xo_settings_t *settings, x
         .settings = settings,
         .heartbeat_ms = settings ? (uint32_t)settings->heartbeat_ms : 0,
         .hang_ms = settings ? settings->hang_ms : 0,
+        .gpu_free_ms = settings && settings->gpu_free_ms >= 0 ? settings->gpu_free_ms : GPU_FREE_MS,
         .config = arguments->config,
         .adopt = arguments->adopt,
         .owner = (pid_t)arguments->owner,

@@ -176,6 +176,7 @@ static int make_broker(xo_node_t *node, xo_error_t *err)
         .owner = options->owner,
         .heartbeat_ms = options->heartbeat_ms,
         .hang_ms = options->hang_ms,
+        .gpu_free_ms = options->gpu_free_ms,
         .log = options->log,
         .version = options->version,
     };

@@ -1,3 +1,6 @@
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "broker/supervisor_impl.h"
 
 static void restart_later(xo_run_t *run, int64_t delay_ns, const char *reason)
@@ -34,6 +37,42 @@ void xo_run_follow_policy(xo_run_t *run, xo_end_t end, const char *reason)
         give_up(run, reason);
     else
         xo_run_remove_pools(run, reason);
+}
+
+/* ---- GPUs ---- */
+
+static void on_gpu_busy(void *arg)
+{
+    const xo_run_t *run = arg;
+    char text[128];
+    snprintf(text, sizeof(text), "process %d, which ended, has memory of a GPU still",
+             (int)run->dead_pid);
+    xo_supervisor_tell(run->member->supervisor, run->member, XO_FACT_GPU_BUSY, text);
+}
+
+static void on_gpu_done(bool late, void *arg)
+{
+    xo_run_t *run = arg;
+    char text[128];
+    xo_gpu_wait_destroy(run->gpu);
+    run->gpu = NULL;
+    snprintf(text, sizeof(text),
+             "process %d has memory of a GPU after %" PRId64 " ms, started all the same",
+             (int)run->dead_pid, run->member->supervisor->options.gpu_free_ms);
+    if (late)
+        xo_supervisor_tell(run->member->supervisor, run->member, XO_FACT_GPU_BUSY, text);
+    xo_run_launch(run);
+}
+
+void xo_run_relaunch(xo_run_t *run)
+{
+    static const xo_gpu_events_t events = {on_gpu_busy, on_gpu_done};
+    const xo_supervisor_t *supervisor = run->member->supervisor;
+    int64_t limit_ms = supervisor->options.gpu_free_ms;
+    if (limit_ms > 0 && run->dead_pid > 0 && xo_gpu_is_wanted(run->spec->env))
+        run->gpu = xo_gpu_wait(supervisor->loop, run->dead_pid, limit_ms, &events, run, NULL);
+    if (run->gpu == NULL)
+        xo_run_launch(run);
 }
 
 bool xo_supervisor_revive(xo_member_t *member)

@@ -103,6 +103,11 @@ static int set_hang(reader_t *reader, const char *value, xo_error_t *err)
     return set_number(&reader->settings->hang_ms, value, 0, INT32_MAX, err);
 }
 
+static int set_gpu_free(reader_t *reader, const char *value, xo_error_t *err)
+{
+    return set_number(&reader->settings->gpu_free_ms, value, 0, INT32_MAX, err);
+}
+
 static int set_log(reader_t *reader, const char *value, xo_error_t *err)
 {
     reader->settings->log_is_set = true;
@@ -115,6 +120,7 @@ static const xo_key_t node_keys[] = {
     {"run_dir", set_run_dir, false},
     {"heartbeat_ms", set_heartbeat, false},
     {"hang_timeout_ms", set_hang, false},
+    {"gpu_free_timeout_ms", set_gpu_free, false},
     {"log", set_log, false},
     {NULL, NULL, false},
 };
@@ -434,6 +440,7 @@ xo_settings_t *xo_settings_load(const char *path, xo_error_t *err)
         fclose(reader.file);
         return xo_error_null(err, ENOMEM, "out of memory");
     }
+    reader.settings->gpu_free_ms = -1;
     read_settings(&reader);
     fclose(reader.file);
     free(reader.command);

@@ -20,6 +20,7 @@ typedef struct xo_settings {
     char *cluster, *registry, *run_dir; /* NULL: not set */
     int64_t heartbeat_ms;               /* 0: not set */
     int64_t hang_ms;                    /* 0: a loop may stand still */
+    int64_t gpu_free_ms;                /* -1: not set */
     bool log_is_set;
     xo_log_level_t log;
     xo_pool_settings_t *pools;

@@ -53,6 +53,7 @@ static void destroy_run(xo_run_t *run)
     if (run == NULL)
         return;
     xo_process_destroy(run->process);
+    xo_gpu_wait_destroy(run->gpu);
     xo_pool_spec_destroy(run->spec);
     free(run);
 }
@@ -163,6 +164,7 @@ void xo_run_on_ended(xo_process_t *process, int status, void *arg)
     char reason[XO_ERROR_TEXT_BYTES];
     xo_end_t end = kind_of_end(run, status);
     xo_run_explain_end(run, status, reason, sizeof(reason));
+    run->dead_pid = xo_process_pid(process);
     xo_process_destroy(process);
     run->process = NULL;
     run->cause[0] = 0;
@@ -257,7 +259,7 @@ static void on_timer(xo_timer_t *timer, void *arg)
         xo_member_kill_because(member, trouble);
         break;
     case XO_POOL_RESTARTING:
-        xo_run_launch(member->run);
+        xo_run_relaunch(member->run);
         break;
     case XO_POOL_SUSPECT:
         xo_member_kill_because(member, "its link to the broker was lost");

@@ -24,9 +24,10 @@ typedef enum {
     XO_FACT_STATE,     /* its state changed, no more */
     XO_FACT_DOWN, /* its process (member->endpoint, if it ever was ready) ended; `reason` says how
                    */
-    XO_FACT_RESTART, /* it will be started again */
-    XO_FACT_FAILED,  /* given up */
-    XO_FACT_GONE     /* for good: the member is freed when this returns */
+    XO_FACT_RESTART,  /* it will be started again */
+    XO_FACT_GPU_BUSY, /* but waits for memory of its GPUs, or has waited in vain */
+    XO_FACT_FAILED,   /* given up */
+    XO_FACT_GONE      /* for good: the member is freed when this returns */
 } xo_fact_t;
 
 typedef struct xo_supervisor_events {
@@ -45,7 +46,8 @@ typedef struct xo_supervisor_options {
     const char *dir;     /* where a next broker finds them; NULL: nowhere */
     pid_t owner;         /* whose end they do not survive; 0: nobody's */
     uint32_t heartbeat_ms;
-    int64_t hang_ms; /* of pools whose spec says nothing; 0: they are left alone */
+    int64_t hang_ms;     /* of pools whose spec says nothing; 0: they are left alone */
+    int64_t gpu_free_ms; /* how long a restart waits for memory of GPUs; 0: not at all */
     const xo_log_t *log;
 } xo_supervisor_options_t;
 

@@ -12,6 +12,7 @@
 #ifndef XO_BROKER_SUPERVISOR_IMPL_H
 #define XO_BROKER_SUPERVISOR_IMPL_H
 
+#include "broker/gpu.h"
 #include "broker/oom_killer.h"
 #include "broker/process.h"
 #include "broker/supervisor.h"
@@ -36,6 +37,8 @@ struct xo_run {
     xo_process_t *process; /* NULL: none now */
     pid_t left_pid;        /* of the process that the last broker left; 0: none, or taken over */
     int64_t left_started;  /* xo_proc_started of that */
+    pid_t dead_pid;        /* of the last one that ended; 0: none has */
+    xo_gpu_wait_t *gpu;    /* its memory is waited for; NULL: it is not */
     xo_policy_state_t history;
     bool keep;
     bool unsaved;                    /* its file does not say what is the case (runs.h) */
@@ -63,6 +66,8 @@ struct xo_supervisor {
 
 /* Starts its process; what if that fails, its policy says. */
 void xo_run_launch(xo_run_t *run);
+/* The same once the memory of GPUs that the last process had is free. */
+void xo_run_relaunch(xo_run_t *run);
 /* Its process is gone: tells it of all its pools, and does what the policy says. The run may be
  * gone when this returns. */
 void xo_run_ended(xo_run_t *run, xo_end_t end, const char *reason);

@@ -118,6 +118,7 @@ system_tests = \
 	t/0306-broker-stalls.t \
 	t/0307-broker-killed.t \
 	t/0308-groups.t \
+	t/0309-broker-gpus.t \
 	t/0500-xo-usage.t \
 	t/0510-xo-node.t \
 	t/0520-dead-letters.t \
