@@ -17,6 +17,7 @@ class ActorContext:
         self.create_actor = api.create_actor
         self.create_actor_pool = api.create_actor_pool
         self.create_actor_ref = api.create_actor_ref
+        self.create_group = api.create_group
         self.destroy_actor = api.destroy_actor
         self.extensible = batch.extensible
         self.file_object_ref = api.file_object_ref
