@@ -257,7 +257,13 @@ static void do_without(xo_broker_t *broker, xo_actor_entry_t *entry, const char 
     xo_broker_note_actor(broker, "actor.nospec", entry, why);
 }
 
-/* -1: it wants a group that cannot take it. */
+static bool wants_group(xo_slice_t body)
+{
+    xo_slice_t group, options = xo_create_options(body);
+    return options.size > 0 && xo_map_get(options, "group", &group) == 0;
+}
+
+/* -1: it wants to be in a group, and cannot. */
 static int keep(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t body, const xo_msg_t *from,
                 xo_error_t *err)
 {
@@ -276,7 +282,9 @@ static int keep(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t body, c
     }
     xo_actor_spec_destroy(spec);
     do_without(broker, entry, why.text);
-    return 0;
+    return wants_group(body)
+               ? xo_error_set(err, why.errnum, "it can be in no group: %.400s", why.text)
+               : 0;
 }
 
 int xo_broker_take_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t told,

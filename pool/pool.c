@@ -182,11 +182,6 @@ const char *xo_pool_address(const xo_pool_t *pool)
     return xo_endpoint_self(pool->endpoint)->address;
 }
 
-bool xo_pool_keeps_specs(const xo_pool_t *pool)
-{
-    return pool->keep_specs;
-}
-
 void xo_pool_get_stats(const xo_pool_t *pool, xo_pool_stats_t *stats)
 {
     *stats = pool->stats;

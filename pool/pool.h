@@ -128,7 +128,6 @@ void xo_pool_destroy(xo_pool_t *pool);
 
 xo_endpoint_t *xo_pool_endpoint(xo_pool_t *pool);
 const char *xo_pool_address(const xo_pool_t *pool);
-bool xo_pool_keeps_specs(const xo_pool_t *pool); /* the broker creates its actors again */
 
 typedef struct xo_pool_stats {
     uint64_t actors, created, destroyed, handled, failed;
@@ -173,6 +172,9 @@ bool xo_request_is_local(const xo_request_t *request);   /* sent by an actor of 
 xo_link_t *xo_request_link(const xo_request_t *request); /* its answer goes over it; NULL: local */
 bool xo_request_wants_answer(const xo_request_t *request);
 bool xo_request_is_cancelled(const xo_request_t *request); /* somebody asked; see ops->cancel */
+/* Of a create: why its actor will not be created again if its pool dies. NULL: it will be, or need
+ * not. */
+const char *xo_request_no_spec(const xo_request_t *request);
 /* The flags of the header of its result, for who makes that for xo_request_respond_msg. */
 uint16_t xo_request_flags(const xo_request_t *request);
 void *xo_request_data(const xo_request_t *request); /* the host's own */

@@ -286,11 +286,16 @@ void xoi_spec_take(xo_request_t *request)
         set_none(request, "its pool is out of memory");
 }
 
+const char *xo_request_no_spec(const xo_request_t *request)
+{
+    return request->pool->keep_specs ? request->no_spec : "its pool's actors are not created again";
+}
+
 const char *xoi_spec_missing(const xo_request_t *request)
 {
     if (xo_msg_payload(request->msg) || !wants_group(xo_msg_body(request->msg)))
         return NULL;
-    return request->pool->keep_specs ? request->no_spec : "its pool's actors are not created again";
+    return xo_request_no_spec(request);
 }
 
 static bool is_tried_again(const xo_request_t *request)

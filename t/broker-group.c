@@ -406,6 +406,34 @@ static void a_pool_that_failed_fails_its_groups(void **state)
     assert_non_null(strstr(parent->reason, "has failed: given up"));
 }
 
+static bool refuses(world_t *w, const xo_group_t *group, const char *name, const char *why)
+{
+    xo_error_t err = {0};
+    xo_buf_t body = XO_BUF_INIT, told = XO_BUF_INIT;
+    xo_header_t header = {.kind = XO_TELL, .target_uid = xo_slice_str("x")};
+    size_t before = group->count;
+    xo_actor_entry_t *entry = xo_broker_actor_up(w->broker, member_of(w, w->f->b),
+                                                 xo_slice_str("x"), 99, xo_slice_str("Class"), 0);
+    xo_pack_format(&body, "[[] {} {s s s i}]", "group", name, "shutdown_ms", why ? 0 : 1);
+    xo_pack_format(&told, "[B]", xo_buf_slice(&body));
+    xo_msg_t *from = xo_msg_create(&header, xo_slice(NULL, 0));
+    int rc = xo_broker_take_spec(w->broker, entry, xo_buf_slice(&told), from, &err);
+    xo_msg_destroy(&from);
+    xo_buf_free(&body);
+    xo_buf_free(&told);
+    return rc < 0 && group->count == before && strstr(err.text, why ? why : name) != NULL;
+}
+
+static void what_cannot_be_a_member_is_refused(void **state)
+{
+    world_t *w = *state;
+    xo_group_t *group = make(w, "g", XO_ONE_FOR_ALL, NULL);
+    assert_true(refuses(w, group, "other", NULL));
+    assert_true(refuses(w, group, "g", "shutdown_ms must be a whole number from 1"));
+    xo_group_fail(group, "the test says so");
+    assert_true(refuses(w, group, "g", NULL));
+}
+
 /* The link was lost in the middle, and the pool is the same: what it has not, has been lost. */
 static void what_is_not_there_after_a_lost_link_has_failed(void **state)
 {
@@ -447,6 +475,7 @@ int main(void)
         TEST(who_is_destroyed_stays_away),
         TEST(only_their_restart_is_members_own),
         TEST(a_pool_that_failed_fails_its_groups),
+        TEST(what_cannot_be_a_member_is_refused),
         TEST(what_is_not_there_after_a_lost_link_has_failed),
         TEST(it_ends_in_the_middle),
     };

@@ -263,15 +263,15 @@ static PyObject *option(PyObject *what, const char *name)
     return options ? PyDict_GetItemString(options, name) : NULL;
 }
 
-static int construct(xo_actor_t *actor, PyObject *what)
+static int construct(xo_actor_t *actor, xo_request_t *request, PyObject *what)
 {
     xopy_hosted_t *hosted = hosted_of(actor);
-    if (option(what, "group") && !xo_pool_keeps_specs(xo_actor_pool(actor))) {
-        PyErr_SetString(PyExc_ValueError,
-                        "it can be in no group: its pool's actors are not created again");
+    const char *why = option(what, "group") ? xo_request_no_spec(request) : NULL;
+    PyObject *class = PyTuple_GET_ITEM(what, 0), *kwargs = PyTuple_GET_ITEM(what, 2);
+    if (why) {
+        PyErr_Format(PyExc_ValueError, "it can be in no group: %s", why);
         return -1;
     }
-    PyObject *class = PyTuple_GET_ITEM(what, 0), *kwargs = PyTuple_GET_ITEM(what, 2);
     if (!PyType_Check(class) ||
         !PyType_IsSubtype((PyTypeObject *)class, xopy_state()->actor_type)) {
         PyErr_Format(PyExc_TypeError, "%.200R is no subclass of Actor", class);
@@ -302,7 +302,7 @@ static void create(xopy_pool_t *host, xo_actor_t *actor, xo_request_t *request)
     xopy_hosted_t *hosted = calloc(1, sizeof *hosted);
     xo_actor_set_object(actor, hosted);
     PyObject *what = hosted ? read_create(request) : PyErr_NoMemory();
-    int failed = what ? construct(actor, what) : -1;
+    int failed = what ? construct(actor, request, what) : -1;
     Py_XDECREF(what);
     if (failed)
         xopy_respond(host, request, XOPY_FOR_CREATE, NULL);

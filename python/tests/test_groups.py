@@ -2,6 +2,7 @@
 import asyncio
 import os
 import signal
+import threading
 
 import pytest
 
@@ -30,6 +31,12 @@ class Member(xo.Actor):
 
     def touch(self):
         return self.name
+
+    async def make(self, group):
+        """Of what cannot be pickled, which is no matter within a pool."""
+        return await xo.create_actor(
+            Member, threading.Lock(), "no", uid="no", address=self.address, group=group
+        )
 
     def exit(self, status=1):
         os._exit(status)
@@ -321,6 +328,10 @@ async def test_a_creator_hears_of_what_cannot_be(pools, diary):
         await xo.create_group("a b", address=pools[0])
     with pytest.raises(ValueError, match="strategy is one of"):
         await xo.create_group("k", "all", address=pools[0])
+    a = await diary.create("a", pools[1], group)
+    with pytest.raises(ValueError, match="no group: .*pickle"):
+        await a.make(group)
+    assert not await xo.has_actor(xo.create_actor_ref(pools[1], "no"))
     with pytest.raises(ValueError, match="shutdown_timeout"):
         await diary.create("a", pools[1], group, shutdown_timeout=0)
     with pytest.raises(ValueError, match="no group 'h'"):
