@@ -77,6 +77,13 @@ void xo_groups_reload(xo_broker_t *broker, const xo_record_t *records, size_t co
     }
 }
 
+/* It was the parent's restart, or may have been: that begins with it anew. */
+static bool is_parents(const xo_group_t *group)
+{
+    return group->state == XO_GROUP_RESTARTING && group->seat != NULL &&
+           group->seat->group->state == XO_GROUP_RESTARTING;
+}
+
 /* What it was given up with stays so; what was left of it is stopped after all. */
 static void go_on_failing(xo_group_t *group)
 {
@@ -99,5 +106,7 @@ void xo_groups_reloaded(xo_broker_t *broker)
             go_on_failing(group);
         else if (group->state == XO_GROUP_STOPPING)
             xo_group_stop(group);
+        else if (is_parents(group))
+            xo_seat_mark(group->seat);
     }
 }

@@ -140,6 +140,8 @@ static void begin_all(xo_recovery_t *recovery)
     {
         if (entry->state == XO_ACTOR_RUNNING)
             entry->state = XO_ACTOR_RECOVERING;
+        if (member->away && entry->seat != NULL && entry->seat->phase == XO_SEAT_UP)
+            xo_seat_is_lost(entry->seat); /* it was when there was no broker */
         if (entry->state == XO_ACTOR_FAILED)
             xo_broker_say_failed(recovery->broker, entry);
         else if (entry->seat != NULL && entry->seat->phase != XO_SEAT_UP)
@@ -149,6 +151,7 @@ static void begin_all(xo_recovery_t *recovery)
     }
     if (recovery->left > 1)
         send_mark(recovery);
+    xo_groups_decide(recovery->broker, XO_END_ASKED, "it was lost with its pool");
     xo_groups_wake_pool(member);
     xo_broker_recovery_one_less(recovery, false);
 }

@@ -369,6 +369,69 @@ class Slow(Member):
         self.write("-")
 
 
+async def another_broker(pool, addresses):
+    """Kills the node's broker, and returns when the next one has all pools."""
+    before = pool._broker.process.pid
+    os.kill(before, signal.SIGKILL)
+    while pool._broker.process.pid == before:
+        await asyncio.sleep(0.01)
+    for address in addresses[1:]:
+        await recovered(address)
+
+
+async def recovered(address):
+    while True:
+        try:
+            await xo.wait_actor_pool_recovered(address)
+            return
+        except xo.ServerClosed:
+            await asyncio.sleep(0.01)
+
+
+class SlowToCome(Member):
+    """Is not created as long as there is a file."""
+
+    async def __post_create__(self):
+        self.write("?")
+        while os.path.exists(f"{self.diary}.slow"):
+            await asyncio.sleep(0.01)
+        self.write("+")
+
+
+async def killed_between_groups(diary):
+    async with await xo.create_actor_pool("127.0.0.1", n_process=3, auto_recover="actor") as pool:
+        addresses = [pool.external_address, *pool.sub_processes]
+        outer = await xo.create_group("outer", "rest_for_one")
+        a = await diary.create("a", addresses[1], outer)
+        inner = await xo.create_group("inner", parent=outer)
+        c = await xo.create_actor(
+            SlowToCome, diary.path, "c", uid="c", address=addresses[2], group=inner
+        )
+        d = await diary.create("d", addresses[3], outer)
+        diary.take()
+        open(f"{diary.path}.slow", "w").close()
+        await dies(a)
+        while "?c" not in diary.peek():
+            await asyncio.sleep(0.01)
+        await another_broker(pool, addresses)
+        assert "+d" not in diary.peek()
+        os.unlink(f"{diary.path}.slow")
+        while True:
+            try:
+                assert [await ref.touch() for ref in (a, c, d)] == ["a", "c", "d"]
+                break
+            except (xo.ActorNotExist, xo.ServerClosed):
+                await asyncio.sleep(0.01)
+        await is_running(outer)
+        assert diary.take().endswith("+c +d")
+
+
+def test_a_broker_that_is_killed_between_groups(tmp_path):
+    path = tmp_path / "diary"
+    path.write_text("")
+    asyncio.run(asyncio.wait_for(killed_between_groups(Diary(path)), DEADLINE_S))
+
+
 async def killed_in_the_middle(diary):
     async with await xo.create_actor_pool("127.0.0.1", n_process=3, auto_recover="actor") as pool:
         addresses = [pool.external_address, *pool.sub_processes]
@@ -387,10 +450,7 @@ async def killed_in_the_middle(diary):
             await refs[0].exit()
         while "?c" not in diary.peek():
             await asyncio.sleep(0.01)
-        before = pool._broker.process.pid
-        os.kill(before, signal.SIGKILL)
-        while pool._broker.process.pid == before:
-            await asyncio.sleep(0.01)
+        await another_broker(pool, addresses)
         os.unlink(f"{diary.path}.slow")
         while True:
             try:
