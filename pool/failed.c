@@ -96,6 +96,7 @@ void xoi_failed_event(xo_pool_t *pool, const xo_msg_t *event, bool settled)
         return;
     if (!settled) {
         xoi_failed_expect(pool, uid);
+        xoi_held_review(pool);
         return;
     }
     if (xo_map_get_str(body, "reason", why, sizeof why) < 0)

@@ -308,7 +308,8 @@ void xoi_barrier(xo_request_t *request);
 bool xoi_hold(xo_request_t *request);
 void xoi_held_release(xo_pool_t *pool, xo_slice_t uid);
 void xoi_held_cancel(xo_request_t *request);
-void xoi_held_review(xo_pool_t *pool); /* a turn has changed (group.c): some wait in vain */
+/* Whose turn it is in a group has changed, or who is in one: some may wait in vain. */
+void xoi_held_review(xo_pool_t *pool);
 void xoi_all_requested(xo_pool_t *pool);
 void xoi_recovered(xo_pool_t *pool);
 void xoi_recovered_event(xo_pool_t *pool, const xo_msg_t *event);

@@ -165,6 +165,21 @@ static void test_who_has_the_turn_waits_for_nobody(void **state)
     expect_int(second, 5);
 }
 
+/* In the next process its calls may come before its broker has said anything. */
+static void test_who_came_before_the_broker_has_its_turn(void **state)
+{
+    broker_t *broker = *state;
+    xo_future_t *call = call_as(broker, "first", "a", 1);
+    xo_future_t *other = call_as(broker, "other", "a", 2);
+    settle(broker);
+    say_turn(broker, "first");
+    assert_false(xo_future_done(call));
+    say_recovering(broker, "a");
+    expect_error(call, XO_CODE_ACTOR_NOT_EXIST, "no");
+    create_again(broker, "a");
+    expect_int(other, 2);
+}
+
 /* What a creation causes carries its trace. */
 static void test_a_creation_waits_for_nobody(void **state)
 {
@@ -230,6 +245,7 @@ int main(void)
         SECOND(test_what_comes_later_is_waited_for),
         SECOND(test_what_comes_later_may_fail),
         FIRST(test_who_has_the_turn_waits_for_nobody),
+        SECOND(test_who_came_before_the_broker_has_its_turn),
         FIRST(test_a_creation_waits_for_nobody),
         FIRST(test_a_creator_hears_that_its_broker_refuses),
         FIRST(test_a_temporary_member_is_told_too),
