@@ -9,10 +9,13 @@ EXTRA_DIST += \
 	examples/greeter.py \
 	examples/wordcount.py
 
-noinst_LTLIBRARIES += examples/counter.la examples/wordmerge.la
+noinst_LTLIBRARIES += examples/counter.la examples/keeper.la examples/wordmerge.la
 examples_counter_la_SOURCES = examples/counter.c
 examples_counter_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
 examples_counter_la_LIBADD = libxo.la
+examples_keeper_la_SOURCES = examples/keeper.c
+examples_keeper_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
+examples_keeper_la_LIBADD = libxo.la
 examples_wordmerge_la_SOURCES = examples/wordmerge.c
 examples_wordmerge_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
 examples_wordmerge_la_LIBADD = libxo.la

@@ -94,6 +94,16 @@ xo_future_t *xo_create_actor_with(xo_endpoint_t *endpoint, xo_error_t *err, cons
                                   const xo_actor_options_t *options, const char *format, ...);
 xo_future_t *xo_ref_destroy_actor(xo_ref_t *ref, xo_error_t *err);
 
+/* Methods of every actor, whatever its language, which its pool answers.
+ * Watch: () -> str: why the actor ended, once it has. Its answer, also an error (the actor was gone
+ * before, or its pool died), says so by xo_answer_reason. A watch needs no deadline.
+ * Link: (address str, uid) -> nil: links the actor to that other one, so that when either ends the
+ * other is destroyed, or told if its class wants to be (pool/module.h); fails if the other has
+ * ended already, unless the actor is told. Unlink: (address str, uid) -> nil: no longer. */
+#define XO_METHOD_WATCH "__xo_watch"
+#define XO_METHOD_LINK "__xo_link"
+#define XO_METHOD_UNLINK "__xo_unlink"
+
 /* ---- groups ---- */
 /* How a group restarts its members. Begin with XO_GROUP_OPTIONS_INIT; -1 is open: 5 restarts in
  * 60 s, and a backoff from 20 ms to 5 s. */

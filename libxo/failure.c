@@ -179,6 +179,32 @@ int xo_failure_set_error(const xo_failure_t *failure, xo_error_t *err)
                         tell_where ? "]" : "", consequence(failure));
 }
 
+static xo_slice_t reason_of(const xo_msg_t *answer)
+{
+    xo_slice_t reason;
+    xo_failure_t failure;
+    if (!answer)
+        return xo_slice_str("out of memory");
+    xo_reader_t reader = xo_reader(xo_msg_body(answer));
+    if (xo_msg_header(answer)->kind == XO_RESULT)
+        return xo_read_str(&reader, &reason) == 0 ? reason : xo_slice_str("ended");
+    if (xo_failure_read(xo_msg_body(answer), &failure) < 0)
+        return xo_slice_str("it failed without saying why");
+    return failure.reason.size > 0 ? failure.reason : sentence(&failure);
+}
+
+const char *xo_answer_reason(const xo_msg_t *answer, char text[XO_ERROR_TEXT_BYTES])
+{
+    xo_slice_t reason = reason_of(answer);
+    size_t size = reason.size;
+    if (size >= XO_ERROR_TEXT_BYTES)
+        for (size = XO_ERROR_TEXT_BYTES - 1; size && (reason.data[size] & 0xc0) == 0x80;)
+            size--; /* not in the middle of a character */
+    memcpy(text, reason.data, size);
+    text[size] = '\0';
+    return text;
+}
+
 xo_msg_t *xo_failure_answer(uint64_t seq, const xo_failure_t *failure)
 {
     xo_buf_t body = XO_BUF_INIT;

@@ -53,6 +53,9 @@ int xo_failure_errno(const xo_failure_t *failure);
 /* Fills `err` with this errno and a sentence: "ServerClosed: pool 1 died (signal 9 (Killed))
  * [127.0.0.1:7000]; the method may have run". Returns -1. */
 int xo_failure_set_error(const xo_failure_t *failure, xo_error_t *err);
+/* Why an actor ended, from the answer (NULL: out of memory for one) to a watch of it: the result,
+ * or a failure's reason, else its message; cut to fit. Returns `text`. */
+const char *xo_answer_reason(const xo_msg_t *answer, char text[XO_ERROR_TEXT_BYTES]);
 /* The XO_ERROR message that answers `seq`. NULL: ENOMEM. */
 xo_msg_t *xo_failure_answer(uint64_t seq, const xo_failure_t *failure);
 /* The same for what most failures have; code, executed, reason: text, NULL for none;

@@ -56,6 +56,7 @@ static void actor_free(xo_actor_t *actor)
     xoi_actor_unready(actor);
     if (actor->host_made)
         pool->ops->release(pool->host, actor);
+    xoi_ties_free(actor);
     while (actor->dead) {
         xo_request_t *request = actor->dead;
         DL_DELETE(actor->dead, request);
@@ -115,6 +116,8 @@ static void actor_leave(xo_actor_t *actor, const char *why)
     xoi_table_remove(&pool->by_uid, hash_of(xo_actor_uid(actor)), actor);
     DL_DELETE2(pool->actors, actor, older, newer);
     DL_APPEND2(pool->gone, actor, older, newer);
+    if (actor->ties)
+        xoi_ties_end(actor, why);
     end_waiting(actor, why);
     xoi_room_waiters_call(actor);
 }
@@ -163,6 +166,8 @@ void xoi_actor_created(xo_actor_t *actor, xo_request_t *request, xo_msg_t **answ
     pool->stats.created++;
     pool->stats.actors++;
     xoi_mailbox_sort(actor);
+    if (actor->ties)
+        xoi_ties_begin(actor);
     xoi_announce_up(actor, request);
     xoi_failed_remove(pool, xo_actor_uid(actor));
 }

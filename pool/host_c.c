@@ -206,6 +206,12 @@ static bool host_bypass(void *arg, xo_actor_t *actor, xo_slice_t name)
     return found && (found->method->flags & XO_METHOD_NO_LOCK);
 }
 
+static bool host_traps(void *arg, xo_actor_t *actor)
+{
+    (void)arg;
+    return xoi_method_find(xoi_c_actor(actor)->kind, xo_slice_str(XO_METHOD_EXIT)) != NULL;
+}
+
 static void host_stop(void *arg)
 {
     xo_host_c_t *host = arg;
@@ -228,6 +234,7 @@ const xo_host_ops_t *xo_host_c_ops(void)
                                       .release = host_release,
                                       .cancel = host_cancel,
                                       .bypass = host_bypass,
+                                      .traps = host_traps,
                                       .stop = host_stop,
                                       .log = host_log};
     return &ops;

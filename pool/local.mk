@@ -16,6 +16,7 @@ pool_libxo_pool_la_SOURCES = \
 	pool/host_c.c \
 	pool/host_impl.h \
 	pool/join.c \
+	pool/link.c \
 	pool/lookup.c \
 	pool/module.c \
 	pool/module_call.c \
@@ -27,6 +28,7 @@ pool_libxo_pool_la_SOURCES = \
 	pool/stop.c \
 	pool/target.c \
 	pool/text.c \
+	pool/tie.c \
 	pool/turn.c \
 	pool/watch.c \
 	pool/whereabouts.c

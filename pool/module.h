@@ -101,6 +101,22 @@ int xo_request_tell(xo_request_t *request, xo_error_t *err, const char *address,
 int xo_request_on_room(xo_request_t *request, const char *address, const char *uid,
                        void (*room)(void *arg), void *arg);
 
+/* Links this request's actor to another one, anywhere and in any language: when either ends, in
+ * whatever way, the other is destroyed, in its turn, for a reason that names the first one;
+ * pre_destroy runs. But if its class has a method XO_METHOD_EXIT, it is told instead, by one
+ * message with (address, uid, reason), which that reads with xo_request_unpack(request, "s B s",
+ * ...), and nobody else may send. `done` gets the future as with xo_request_call: once it has a
+ * result, they are linked. If the other had ended already it is an error (ENOENT, ENOTCONN), or the
+ * message and a result. To be linked twice is to be linked once; an actor that is created again is
+ * not linked. -1: as xo_request_call; ENOENT: this actor has ended. */
+int xo_request_link_to(xo_request_t *request, xo_error_t *err, const char *address, const char *uid,
+                       xo_future_f done, void *arg);
+/* Ends a link, whichever of the two asked for it, at once; one that is not there is no error. A
+ * message XO_METHOD_EXIT that waits in the mailbox still comes. */
+int xo_request_unlink_from(xo_request_t *request, xo_error_t *err, const char *address,
+                           const char *uid);
+/* To be told of another actor's end without ending, of any number: xo_actor_monitor. */
+
 /* An actor and one of its methods, for who calls them again and again: what the functions above
  * look up each time is looked up once. A call goes to the actor that has the uid at that moment,
  * also when the one before has gone. `address` and `uid` are as above. A target belongs to `caller`

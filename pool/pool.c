@@ -104,6 +104,7 @@ static int pool_open(xo_pool_t *pool, xo_ctx_t *ctx, const xo_pool_options_t *op
                      xo_error_t *err)
 {
     xo_defer_init(&pool->turns, pool->loop, xoi_turns_run, pool);
+    xoi_ties_init(pool);
     take_options(pool, options);
     xoi_join_init(pool, options->heartbeat_ms);
     if (xoi_stop_init(pool, options->owner, err) < 0)
@@ -150,6 +151,7 @@ void xo_pool_destroy(xo_pool_t *pool)
     int saved = errno;
     pool->closing = true;
     xo_defer_stop(&pool->turns);
+    xo_timer_stop(&pool->tie_again);
     xoi_stop_end(pool);
     if (pool->endpoint) {
         xoi_recovered(pool);
@@ -164,6 +166,7 @@ void xo_pool_destroy(xo_pool_t *pool)
     xoi_failed_free(pool);
     xoi_group_turns_free(pool);
     xoi_table_free(&pool->by_uid);
+    xoi_table_free(&pool->links);
     xoi_table_free(&pool->requests);
     xo_buf_free(&pool->scratch);
     xoi_progress_close(&pool->progress);

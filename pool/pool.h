@@ -31,9 +31,11 @@
 
 #include "libxo/xo.h"
 
-/* A call of this method of any actor, whatever its language, is the pool's: answered, with the
- * reason as a str, when the actor has ended. */
-#define XO_METHOD_WATCH "__xo_watch"
+/* Methods of any actor, whatever its language, that its pool answers: XO_METHOD_WATCH,
+ * XO_METHOD_LINK and XO_METHOD_UNLINK (libxo/client.h), and this one, which nobody else may send.
+ * It is told to an actor whose class has it, and which is not destroyed then, when one that it is
+ * linked to has ended: (address str, uid bin, reason str). */
+#define XO_METHOD_EXIT "__xo_exit"
 
 /* A method of the pool itself (no uid), with (max uint, payload bool): its last dead letters, as
  * xo_endpoint_letters has them. */
@@ -42,6 +44,7 @@
 typedef struct xo_pool xo_pool_t;
 typedef struct xo_actor xo_actor_t;
 typedef struct xo_request xo_request_t;
+typedef struct xoi_tie xo_monitor_t;
 
 /* ---- the host ---- */
 
@@ -65,6 +68,8 @@ typedef struct xo_host_ops {
     void (*cancel)(void *host, xo_actor_t *actor, xo_request_t *request);
     /* Does the method run without the actor's lock? NULL: never. */
     bool (*bypass)(void *host, xo_actor_t *actor, xo_slice_t method);
+    /* Has the actor, which the host has made, a method XO_METHOD_EXIT? NULL: no. */
+    bool (*traps)(void *host, xo_actor_t *actor);
     /* An event of the cluster, such as "pool.down". NULL allowed. */
     void (*event)(void *host, const xo_msg_t *event);
     /* The create request whose payload the host has been given or will be, as a message that can be
@@ -163,6 +168,21 @@ void xo_actor_leave(xo_actor_t *actor, bool failed);
  */
 bool xo_actor_has_room(const xo_actor_t *actor);
 int xo_actor_on_room(xo_actor_t *actor, void (*room)(xo_actor_t *actor, void *arg), void *arg);
+
+/* ---- ties ---- */
+/* Is it one of the methods that the pool answers, and so not for the host? */
+bool xo_pool_answers(xo_slice_t method);
+
+/* Has `told` called, once, when the actor `uid` at `address` (NULL: this pool's) has ended or has
+ * before: `reason` is "destroyed", what was said when it was destroyed, or how its process, pool or
+ * node ended; the monitor is gone by then. One that is created again under the uid is another. It
+ * belongs to `actor`: once that has ended nobody is told any more, and the monitor is freed with
+ * it, after the host's release. For who is told before, xo_monitor_destroy ends it. NULL: EINVAL
+ * (address, uid), ENOENT (`actor` has ended), ENOMEM. */
+xo_monitor_t *xo_actor_monitor(xo_actor_t *actor, const char *address, xo_slice_t uid,
+                               void (*told)(const char *reason, void *arg), void *arg,
+                               xo_error_t *err);
+void xo_monitor_destroy(xo_monitor_t *monitor); /* takes NULL */
 
 /* ---- requests ---- */
 const xo_msg_t *xo_request_msg(const xo_request_t *request);

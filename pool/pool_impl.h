@@ -7,6 +7,7 @@
  * stop.c      orderly stop, the owner's end    bootstrap.c  options from the environment
  * text.c      sentences, failures         recover.c    actors that are created again
  * watch.c     who wants to know when an actor ends          whereabouts.c  GPUs, NUMA node
+ * tie.c       what actors have with others: monitors       link.c         links
  * failed.c    actors that could not be created again       guard.c        ends what outlives it
  * group.c     whose turn it is in a group that is restarted
  */
@@ -54,6 +55,31 @@ typedef struct xoi_turn_waiter {
     struct xoi_turn_waiter *prev, *next;
 } xoi_turn_waiter_t;
 
+/* What an actor has with another one, anywhere: a link, or a monitor. */
+typedef struct xoi_tie {
+    xo_actor_t *actor;
+    /* The watch of the other; before that, the one that asks it for the link. NULL: no watch yet,
+     * or the actor has ended. */
+    xo_call_t *call;
+    xo_request_t *asker;                         /* who waits for the link; NULL: it is there */
+    void (*told)(const char *reason, void *arg); /* of a monitor; NULL: a link */
+    void *arg;
+    uint64_t peer;               /* the other's endpoint; 0: not known */
+    uint64_t incarnation;        /* the other's; 0: not known */
+    struct xoi_tie *prev, *next; /* in actor->ties */
+    xo_slice_t uid;              /* the other's, with a NUL, as is its address */
+    char address[];
+} xoi_tie_t;
+
+/* With whom `actor` has one. */
+typedef struct xoi_other {
+    const xo_actor_t *actor;
+    char address[XO_ADDRESS_BYTES];
+    xo_slice_t uid;
+    uint64_t peer;        /* as above */
+    uint64_t incarnation; /* as above */
+} xoi_other_t;
+
 /* There may be a million: what a pool's actors cost is mostly this. */
 struct xo_actor {
     xo_pool_t *pool;
@@ -65,6 +91,7 @@ struct xo_actor {
     xo_request_t *running;
     xo_request_t *dead;     /* those that the ending pool has answered */
     xo_request_t *watchers; /* answered when the actor ends */
+    xoi_tie_t *ties;
     size_t waiting_messages, waiting_bytes;
     xoi_turn_waiter_t *lock_waiters;
     xoi_turn_waiter_t *room_waiters;
@@ -114,6 +141,7 @@ struct xo_request {
 
     bool cancelled;
     bool watches; /* in actor->watchers */
+    bool links;   /* waits for the tie in `data` */
     bool ended;   /* by the pool that goes away; what the host does with it is ignored */
     bool adopts;  /* a create for an actor that came back: it gets a reference */
     bool once;    /* a create: the actor is not to be created again */
@@ -167,6 +195,9 @@ struct xo_pool {
     xo_defer_t turns;
     xoi_progress_t progress;
     int64_t turn_ns; /* when the message began that has its turn, coarsely */
+
+    xoi_table_t links;    /* those of its actors, by actor and the other's uid */
+    xo_timer_t tie_again; /* what there was no memory for */
 
     /* requests */
     xoi_table_t requests; /* those that can be cancelled, by key */
@@ -279,12 +310,35 @@ void xoi_own_cancel(xo_call_t **place); /* for xoi_own_call */
 void xoi_serve(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *arg);
 
 /* watch.c */
-bool xoi_is_watch(const xo_header_t *header);
+void xoi_request_aside(xo_request_t *request); /* it may wait for days: it gives its credit back */
 void xoi_watch(xo_actor_t *actor, xo_request_t *request);
 void xoi_watch_cancel(xo_request_t *request);
 void xoi_watch_unlinked(xo_pool_t *pool, const xo_link_t *link);
 void xoi_watchers_tell(xo_actor_t *actor, const char *reason);
 void xoi_watchers_hold(xo_actor_t *actor); /* until it is created after all */
+
+/* link.c */
+void xoi_tie_link(xo_actor_t *actor, xo_request_t *request);
+void xoi_tie_unlink(xo_actor_t *actor, xo_request_t *request);
+void xoi_tie_cancel(xo_request_t *request);
+
+/* tie.c */
+void xoi_ties_init(xo_pool_t *pool);
+void xoi_ties_begin(xo_actor_t *actor); /* it has been made: its links are watched from now on */
+void xoi_ties_end(xo_actor_t *actor, const char *why);
+void xoi_ties_free(xo_actor_t *actor);
+int xoi_other_check(const xoi_other_t *other, xo_slice_t address, xo_error_t *err);
+uint64_t xoi_tie_hash(const xo_actor_t *actor, xo_slice_t uid); /* the other's, in pool->links */
+xoi_tie_t *xoi_tie_create(xo_actor_t *actor, const xoi_other_t *other); /* NULL: ENOMEM */
+void xoi_tie_watch(xoi_tie_t *tie);
+void xoi_tie_free(xoi_tie_t *tie);
+int xoi_tie_way(const xoi_tie_t *tie, xo_link_t **link, xo_error_t *err);
+/* To the other, with the body [[address, uid, incarnation], {}] of the tie's own actor. */
+xo_msg_t *xoi_tie_message(const xoi_tie_t *tie, xo_kind_t kind, const char *method);
+int xoi_tie_call(xoi_tie_t *tie, const char *method, xo_answer_f answer, xo_error_t *err);
+bool xoi_traps(xo_actor_t *actor); /* is it told, rather than destroyed? */
+/* The other of a link has ended: the tie goes, and its actor hears of it. */
+void xoi_tie_fire(xoi_tie_t *tie, const char *reason);
 
 /* lookup.c */
 void xoi_lookup(xo_request_t *request);
@@ -356,7 +410,8 @@ void xoi_group_turns_free(xo_pool_t *pool);
 int xoi_stop_init(xo_pool_t *pool, pid_t owner, xo_error_t *err);
 void xoi_stop_end(xo_pool_t *pool);
 void xoi_stop_wanted(xo_pool_t *pool);
-void xoi_post_destroy(xo_actor_t *actor); /* when its turn comes */
 void xoi_stop_progress(xo_pool_t *pool);
+/* Destroys an actor in its turn. `why`: empty: as usual. -1: ENOMEM. */
+int xoi_post_destroy(xo_actor_t *actor, const char *why);
 
 #endif

@@ -365,7 +365,7 @@ static void take_back(xoi_confirmation_t *confirmation, xo_msg_t **refusal)
         return;
     xo_actor_t *actor = xo_pool_find(pool, uid);
     if (actor)
-        xoi_post_destroy(actor);
+        xoi_post_destroy(actor, "");
     xo_msg_destroy(&confirmation->answer);
     confirmation->answer = *refusal;
     *refusal = NULL;

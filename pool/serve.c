@@ -77,6 +77,30 @@ static bool ends_itself_twice(const xo_request_t *request, const xo_actor_t *act
            xo_slice_eq(header->sender_uid, xo_actor_uid(actor));
 }
 
+static void reject_own(xo_request_t *request)
+{
+    char text[XOI_TEXT_BYTES];
+    const xo_header_t *header = xo_msg_header(request->msg);
+    xoi_request_reject(request, XO_DROP_ERROR, XO_CODE_REFUSED, NULL,
+                       "a %s of %s: only pools send that", xo_kind_name(header->kind),
+                       xoi_text(header->method, text));
+}
+
+/* Of the methods that the pool answers. */
+static void serve_own(xo_actor_t *actor, xo_request_t *request)
+{
+    const xo_header_t *header = xo_msg_header(request->msg);
+    bool call = header->kind == XO_CALL;
+    if (call && xo_slice_eq_str(header->method, XO_METHOD_WATCH))
+        xoi_watch(actor, request);
+    else if (call && xo_slice_eq_str(header->method, XO_METHOD_LINK))
+        xoi_tie_link(actor, request);
+    else if ((call || header->kind == XO_TELL) && xo_slice_eq_str(header->method, XO_METHOD_UNLINK))
+        xoi_tie_unlink(actor, request);
+    else
+        reject_own(request);
+}
+
 /* A message for an actor, destroy included. */
 static void deliver(xo_request_t *request)
 {
@@ -90,8 +114,8 @@ static void deliver(xo_request_t *request)
         reject_stale(request, actor);
     else if (ends_itself_twice(request, actor))
         xoi_request_absent(request, "it is being destroyed");
-    else if (xoi_is_watch(header))
-        xoi_watch(actor, request);
+    else if (header->kind != XO_DESTROY && xo_pool_answers(header->method))
+        serve_own(actor, request);
     else
         xoi_mailbox_put(actor, request);
 }
@@ -177,6 +201,10 @@ static void cancel_known(xo_pool_t *pool, xo_request_t *request)
 {
     if (request->watches) {
         xoi_watch_cancel(request);
+        return;
+    }
+    if (request->links) {
+        xoi_tie_cancel(request);
         return;
     }
     if (!request->running) {

@@ -46,14 +46,16 @@ void xoi_stop_progress(xo_pool_t *pool)
         xo_defer_start(&pool->stop_check);
 }
 
-void xoi_post_destroy(xo_actor_t *actor)
+int xoi_post_destroy(xo_actor_t *actor, const char *why)
 {
-    xo_header_t header = {.kind = XO_DESTROY, .target_uid = xo_actor_uid(actor)};
+    xo_header_t header = {
+        .kind = XO_DESTROY, .target_uid = xo_actor_uid(actor), .method = xo_slice_str(why)};
     xo_msg_t *msg = xo_msg_create(&header, xo_slice(NULL, 0));
     xo_request_t *request = msg ? xoi_request_create(actor->pool, NULL, &msg) : NULL;
     xo_msg_destroy(&msg);
     if (request)
         xoi_mailbox_put(actor, request);
+    return request ? 0 : -1;
 }
 
 void xo_pool_stop(xo_pool_t *pool, uint32_t timeout_ms, void (*done)(xo_pool_t *pool, void *arg),
@@ -66,7 +68,7 @@ void xo_pool_stop(xo_pool_t *pool, uint32_t timeout_ms, void (*done)(xo_pool_t *
     xo_timer_start(&pool->stop_timer, timeout_ms * XO_MS);
     if (!pool->stopping)
         DL_FOREACH_SAFE2(pool->actors, actor, next, newer)
-    xoi_post_destroy(actor);
+    xoi_post_destroy(actor, "");
     pool->stopping = true;
     xoi_recovered(pool);
     xoi_no_more_tries(pool);

@@ -77,7 +77,7 @@ static void find_actor(xo_target_t *target)
         target->known = NULL;
     }
     bool lacks = target->actor && !target->known && target->actor->object_made;
-    if (lacks && !xo_slice_eq_str(target->method, XO_METHOD_WATCH)) /* the pool's own */
+    if (lacks && !xo_pool_answers(target->method))
         target->known = xoi_method_find(xoi_c_actor(target->actor)->kind, target->method);
 }
 
@@ -87,7 +87,7 @@ static int find(xo_target_t *target, xo_error_t *err)
     if (target->address)
         return find_link(target, err);
     find_actor(target);
-    if (target->actor && !xo_actor_has_room(target->actor))
+    if (target->actor && !xo_actor_has_room(target->actor) && !xo_pool_answers(target->method))
         return xo_error_set(err, EAGAIN, "the mailbox of \"%.*s\" is full", (int)target->uid.size,
                             target->uid.data);
     return 0;
@@ -352,6 +352,41 @@ int xo_request_tell(xo_request_t *request, xo_error_t *err, const char *address,
     int rc = prepare(&target, request->pool, address, uid, method, format, values, err);
     va_end(values);
     return rc < 0 ? -1 : tell(request, &target, err);
+}
+
+/* ---- links ---- */
+
+/* The actor itself is asked for it, which its pool answers. */
+static int prepare_own(xo_target_t *own, const xo_request_t *request, const char *method,
+                       const char *address, const char *uid, xo_error_t *err)
+{
+    xo_pool_t *pool = request->pool;
+    if (request->actor->state == XOI_ACTOR_GONE)
+        return xo_error_set(err, ENOENT, "the actor itself has ended");
+    xoi_pack_scratch(pool, "[[s s] {}]", address ? address : xo_pool_address(pool), uid);
+    *own = (xo_target_t){.pool = pool,
+                         .uid = xo_actor_uid(request->actor),
+                         .method = xo_slice_str(method),
+                         .changes = pool->changes - 1};
+    return 0;
+}
+
+int xo_request_link_to(xo_request_t *request, xo_error_t *err, const char *address, const char *uid,
+                       xo_future_f done, void *arg)
+{
+    xo_target_t own;
+    if (prepare_own(&own, request, XO_METHOD_LINK, address, uid, err) < 0)
+        return -1;
+    return call(request, &own, done, arg, err);
+}
+
+int xo_request_unlink_from(xo_request_t *request, xo_error_t *err, const char *address,
+                           const char *uid)
+{
+    xo_target_t own;
+    if (prepare_own(&own, request, XO_METHOD_UNLINK, address, uid, err) < 0)
+        return -1;
+    return tell(request, &own, err);
 }
 
 /* ---- waiting for room ---- */

@@ -7,11 +7,23 @@
 
 #include "pool/pool_impl.h"
 
-bool xoi_is_watch(const xo_header_t *header)
+bool xo_pool_answers(xo_slice_t method)
 {
-    const size_t size = sizeof XO_METHOD_WATCH - 1;
-    return header->kind == XO_CALL && header->method.size == size &&
-           memcmp(header->method.data, XO_METHOD_WATCH, size) == 0;
+    static const char *const own[] = {XO_METHOD_WATCH, XO_METHOD_LINK, XO_METHOD_UNLINK,
+                                      XO_METHOD_EXIT};
+    if (method.size < 2 || memcmp(method.data, "__", 2) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (xo_slice_eq_str(method, own[i]))
+            return true;
+    return false;
+}
+
+void xoi_request_aside(xo_request_t *request)
+{
+    xo_endpoint_consumed(request->pool->endpoint, request->from, request->bytes);
+    xo_link_decref(request->from);
+    request->from = NULL;
 }
 
 void xoi_watch(xo_actor_t *actor, xo_request_t *request)
@@ -19,9 +31,7 @@ void xoi_watch(xo_actor_t *actor, xo_request_t *request)
     request->actor = actor;
     request->watches = true;
     DL_APPEND(actor->watchers, request);
-    xo_endpoint_consumed(actor->pool->endpoint, request->from, request->bytes);
-    xo_link_decref(request->from);
-    request->from = NULL;
+    xoi_request_aside(request);
 }
 
 static void take_out(xo_request_t *request)

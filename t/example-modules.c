@@ -1,4 +1,7 @@
-/* The example modules: Counter, Adder, WordMerge. */
+/* The example modules: Counter, Adder, WordMerge, Keeper. */
+#include <stdio.h>
+#include <string.h>
+
 #include "t/module-world.h"
 
 static void test_counter(void **state)
@@ -83,6 +86,56 @@ static void test_wordmerge(void **state)
     xo_ref_destroy(ref);
 }
 
+/* What it has written down: "UID: REASON; " of each. */
+static void expect_ended(xo_ref_t *keeper, const char *text)
+{
+    char got[512] = "";
+    xo_error_t err;
+    uint32_t count;
+    xo_slice_t list, uid, reason;
+    xo_future_t *future = xo_ref_call(keeper, &err, "ended", "");
+    assert_int_equal(xo_future_wait(future, WAIT_MS, &err), 0);
+    assert_int_equal(xo_future_get(future, &err, "V", &list), 0);
+    xo_reader_t reader = xo_reader(list);
+    assert_int_equal(xo_read_array(&reader, &count), 0);
+    for (; count; count--) {
+        xo_slice_t pair;
+        assert_int_equal(xo_read_raw(&reader, &pair), 0);
+        assert_int_equal(xo_unpack(pair, NULL, "[S S]", &uid, &reason), 0);
+        snprintf(got + strlen(got), sizeof got - strlen(got), "%.*s: %.*s; ", (int)uid.size,
+                 uid.data, (int)reason.size, reason.data);
+    }
+    xo_future_destroy(future);
+    assert_string_equal(got, text);
+}
+
+static void test_keeper(void **state)
+{
+    static const char *const uids[] = {"a", "b", "c", "d"};
+    xo_error_t err;
+    world_t *world = *state;
+    if (xo_host_c_load(host_of(world), built("examples/.libs/keeper.so"), &err) < 0)
+        fail_msg("%s", err.text);
+    expect_ok(make(world, "Keeper", "k", ""));
+    xo_ref_t *keeper = xo_ref_create(world->client, xo_pool_address(world->pool), "k", &err);
+    for (int i = 0; i < 4; i++)
+        expect_ok(make(world, "Counter", uids[i], ""));
+    expect_ok(xo_ref_call(keeper, &err, "keep", "s s", "", "a"));
+    expect_ok(xo_ref_call(keeper, &err, "watch", "s s", xo_pool_address(world->pool), "b"));
+    expect_ok(xo_ref_call(keeper, &err, "keep", "s s", xo_pool_address(world->pool), "c"));
+    expect_ok(xo_ref_call(keeper, &err, "leave", "s s", xo_pool_address(world->pool), "c"));
+    for (int i = 0; i < 3; i++)
+        expect_ok(start_destroy(world, uids[i]));
+    expect_ended(keeper, "a: destroyed; b: destroyed; ");
+    expect_error(xo_ref_call(keeper, &err, "watch", "s s", "", ""), XO_CODE_METHOD, "ran");
+    expect_error(xo_ref_call(keeper, &err, "keep", "s s", "", "k"), XO_CODE_REFUSED, "no");
+    expect_ok(xo_ref_call(keeper, &err, "keep", "s s", "", "d"));
+    expect_ok(xo_ref_call(keeper, &err, "watch", "s s", "", "d"));
+    expect_ok(xo_ref_destroy_actor(keeper, &err));
+    expect_error(start(world, "d", "add", 1), XO_CODE_ACTOR_NOT_EXIST, "no");
+    xo_ref_destroy(keeper);
+}
+
 #define MODULE_TEST(name) cmocka_unit_test_setup_teardown(name, module_setup, module_teardown)
 
 int main(void)
@@ -91,6 +144,7 @@ int main(void)
         MODULE_TEST(test_counter),
         MODULE_TEST(test_adder),
         MODULE_TEST(test_wordmerge),
+        MODULE_TEST(test_keeper),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,6 +170,44 @@ static void makes_messages(void **state)
     xo_msg_destroy(&msg);
 }
 
+/* Destroys the answer. */
+static void assert_reason(xo_msg_t *answer, const char *reason)
+{
+    char text[XO_ERROR_TEXT_BYTES];
+    assert_string_equal(xo_answer_reason(answer, text), reason);
+    xo_msg_destroy(&answer);
+}
+
+static xo_msg_t *result(const char *text, size_t size)
+{
+    xo_buf_t body = XO_BUF_INIT;
+    xo_pack_str(&body, text, size);
+    xo_msg_t *msg = xo_msg_create(&(xo_header_t){.kind = XO_RESULT}, xo_buf_slice(&body));
+    xo_buf_free(&body);
+    return msg;
+}
+
+static void says_why_an_actor_ended(void **state)
+{
+    (void)state;
+    char longer[600], cut[600];
+    assert_reason(result("destroyed", 9), "destroyed");
+    assert_reason(xo_failure_msg(1, XO_CODE_SERVER_CLOSED, "no", "signal 9", "the pool"),
+                  "signal 9");
+    assert_reason(xo_failure_msg(1, XO_CODE_ACTOR_NOT_EXIST, "no", NULL, "no \"a\""), "no \"a\"");
+    assert_reason(xo_failure_msg(1, XO_CODE_ACTOR_NOT_EXIST, "no", NULL, "%s", ""),
+                  "the actor does not exist");
+    assert_reason(NULL, "out of memory");
+    assert_reason(xo_msg_create(&(xo_header_t){.kind = XO_RESULT}, xo_slice("\x07", 1)), "ended");
+    assert_reason(xo_msg_create(&(xo_header_t){.kind = XO_ERROR}, xo_slice("\x07", 1)),
+                  "it failed without saying why");
+    for (size_t i = 0; i < sizeof longer; i += 2) /* two bytes each, of which one would not fit */
+        memcpy(longer + i, "\xc3\xb6", 2);
+    memcpy(cut, longer, sizeof cut);
+    cut[XO_ERROR_TEXT_BYTES - 2] = '\0';
+    assert_reason(result(longer, sizeof longer), cut);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +218,7 @@ int main(void)
         cmocka_unit_test(has_an_errno),
         cmocka_unit_test(reads_well),
         cmocka_unit_test(makes_messages),
+        cmocka_unit_test(says_why_an_actor_ended),
     };
     return run_tap(tests);
 }

@@ -18,6 +18,7 @@
 typedef struct actor {
     xo_timer_t timer;
     xo_request_t *held;
+    int exits; /* of those that it was linked to */
 } actor_t;
 
 static void held_long(xo_timer_t *timer, void *arg)
@@ -120,7 +121,20 @@ static void actor_hold(void *self, xo_request_t *request)
         xo_request_fail(request, XO_CODE_METHOD, "out of memory for a timer");
 }
 
-static const xo_method_t methods[] = {{"echo", actor_echo, XO_METHOD_NO_LOCK, NULL},
+static void actor_exit(void *self, xo_request_t *request)
+{
+    ((actor_t *)self)->exits++;
+    xo_request_reply(request, "n");
+}
+
+static void actor_exits(void *self, xo_request_t *request)
+{
+    xo_request_reply(request, "i", ((actor_t *)self)->exits);
+}
+
+static const xo_method_t methods[] = {{XO_METHOD_EXIT, actor_exit, 0, NULL},
+                                      {"exits", actor_exits, 0, NULL},
+                                      {"echo", actor_echo, XO_METHOD_NO_LOCK, NULL},
                                       {"size", actor_size, 0, NULL},
                                       {"large", actor_large, 0, NULL},
                                       {"fail", actor_fail, 0, NULL},
@@ -376,6 +390,40 @@ static int drive(world_t *world, xo_error_t *err)
     return finish(future, err, NULL, NULL);
 }
 
+static int end_other(world_t *world, xo_error_t *err)
+{
+    xo_ref_t *other = xo_ref_create(world->endpoint, xo_pool_address(world->pool), "other", err);
+    int rc = other ? finish(xo_ref_destroy_actor(other, err), err, NULL, NULL) : -1;
+    int saved = errno;
+    xo_ref_destroy(other);
+    errno = saved;
+    return rc < 0 && errno == ENOENT ? 0 : rc;
+}
+
+/* Links it to another one, whose end it is told of, sooner or later. */
+static int link_other(world_t *world, xo_error_t *err)
+{
+    int before, exits = 0;
+    const char *address = xo_pool_address(world->pool);
+    if (finish(xo_ref_call(world->ref, err, "exits", ""), err, "i", &before) < 0 ||
+        (finish(xo_create_actor(world->endpoint, err, address, "Actor", "other", ""), err, NULL,
+                NULL) < 0 &&
+         errno != EEXIST) ||
+        finish(xo_ref_call(world->ref, err, XO_METHOD_LINK, "s s", address, "other"), err, NULL,
+               NULL) < 0 ||
+        end_other(world, err) < 0)
+        return -1;
+    for (int i = 0; i < WAIT_MS / 10; i++) {
+        if (finish(xo_ref_call(world->ref, err, "exits", ""), err, "i", &exits) < 0)
+            return -1;
+        if (exits > before)
+            return 0;
+        xo_loop_once(world->loop, 10);
+    }
+    fault_check(false, "nobody is told that the other has ended");
+    return -1;
+}
+
 static int destroy(world_t *world, xo_error_t *err)
 {
     int rc = finish(xo_ref_destroy_actor(world->ref, err), err, NULL, NULL);
@@ -389,11 +437,11 @@ const step_t steps_to_others[] = {{"open the pool", open_pool},
 const step_t steps_to_neighbours[] = {
     {"open the pool", open_pool}, {"open", open_neighbour}, {NULL, NULL}};
 const step_t steps_of_all[] = {
-    {"create", create},       {"look up", look_up},  {"call", call},
-    {"tell", tell},           {"batch", batch},      {"send large", send_large},
-    {"get large", get_large}, {"fail", fail_method}, {"pass", pass},
-    {"deadline", deadline},   {"cancel", cancel},    {"drive", drive},
-    {"destroy", destroy},     {NULL, NULL}};
+    {"create", create},       {"look up", look_up},   {"call", call},
+    {"tell", tell},           {"batch", batch},       {"send large", send_large},
+    {"get large", get_large}, {"fail", fail_method},  {"pass", pass},
+    {"link", link_other},     {"deadline", deadline}, {"cancel", cancel},
+    {"drive", drive},         {"destroy", destroy},   {NULL, NULL}};
 
 void close_world(world_t *world)
 {

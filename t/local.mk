@@ -53,6 +53,8 @@ unit_tests = \
 	t/pool-group \
 	t/pool-join \
 	t/pool-letters \
+	t/pool-link \
+	t/pool-monitor \
 	t/pool-recover \
 	t/pool-threads \
 	t/pool-turns \
@@ -210,6 +212,7 @@ noinst_HEADERS += \
 	t/module-world.h \
 	t/node.h \
 	t/pool-broker.h \
+	t/pool-two.h \
 	t/pool-world.h \
 	t/registry-support.h \
 	t/scratch.h \
@@ -289,6 +292,8 @@ t_pool_delivery_SOURCES = t/pool-delivery.c $(pool_world)
 t_pool_group_SOURCES = t/pool-group.c t/pool-broker.c $(pool_world)
 t_pool_join_SOURCES = t/pool-join.c $(pool_world)
 t_pool_letters_SOURCES = t/pool-letters.c $(pool_world)
+t_pool_link_SOURCES = t/pool-link.c t/pool-two.c $(pool_world)
+t_pool_monitor_SOURCES = t/pool-monitor.c t/pool-two.c $(pool_world)
 t_pool_recover_SOURCES = t/pool-recover.c t/pool-broker.c $(pool_world)
 t_pool_threads_SOURCES = t/pool-threads.c $(pool_world)
 t_pool_turns_SOURCES = t/pool-turns.c $(pool_world)

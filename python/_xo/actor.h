@@ -9,7 +9,7 @@
 typedef struct xopy_actor {
     PyObject_HEAD PyObject *uid; /* bytes; NULL outside of a pool, as is address */
     PyObject *address;           /* str */
-    PyObject *extras;            /* what xoscar keeps for it: its streams and links; or NULL */
+    PyObject *extras;            /* what xoscar keeps for it: its streams; or NULL */
 } xopy_actor_t;
 
 typedef struct xopy_identity {

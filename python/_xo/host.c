@@ -237,19 +237,20 @@ static PyObject *read_create(xo_request_t *request)
 }
 
 /* What the host has to know of the class: (stateless, names without lock or None, __on_receive__ is
- * the user's). */
+ * the user's, __on_exit__ is). */
 static int describe_class(xo_actor_t *actor, xopy_hosted_t *hosted, PyObject *class)
 {
-    int stateless, on_receive;
+    int stateless, on_receive, on_exit;
     PyObject *no_lock;
     PyObject *traits = xopy_glue("actor_traits", "(O)", class);
     if (!traits)
         return -1;
-    int failed = !PyArg_ParseTuple(traits, "pOp", &stateless, &no_lock, &on_receive);
+    int failed = !PyArg_ParseTuple(traits, "pOpp", &stateless, &no_lock, &on_receive, &on_exit);
     if (!failed) {
         xo_actor_set_stateless(actor, stateless);
         hosted->no_lock = no_lock == Py_None ? NULL : Py_NewRef(no_lock);
         hosted->on_receive = on_receive;
+        hosted->on_exit = on_exit;
     }
     Py_DECREF(traits);
     return failed ? -1 : 0;
@@ -390,6 +391,12 @@ static bool host_bypass(void *host, xo_actor_t *actor, xo_slice_t method)
     return xopy_bypasses(hosted_of(actor), method);
 }
 
+static bool host_traps(void *host, xo_actor_t *actor)
+{
+    (void)host;
+    return hosted_of(actor) && hosted_of(actor)->on_exit;
+}
+
 static PyObject *tell_event(xopy_pool_t *pool, const xo_msg_t *event)
 {
     xo_slice_t type = xo_msg_header(event)->method;
@@ -437,6 +444,7 @@ const xo_host_ops_t xopy_host_ops = {
     .release = host_release,
     .cancel = host_cancel,
     .bypass = host_bypass,
+    .traps = host_traps,
     .event = host_event,
     .spec = host_spec,
     .stop = host_stop,

@@ -16,7 +16,7 @@ bool xopy_is_internal(xo_slice_t method)
 bool xopy_is_internal_without_lock(xo_slice_t method)
 {
     return xopy_is_internal(method) && !xo_slice_eq_str(method, PREFIX "produce") &&
-           !xo_slice_eq_str(method, PREFIX "take");
+           !xo_slice_eq_str(method, PREFIX "take") && !xo_slice_eq_str(method, XO_METHOD_EXIT);
 }
 
 /* `sender`: the endpoint that has sent it; 0: this very pool. */

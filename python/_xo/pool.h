@@ -24,6 +24,7 @@ typedef struct xopy_hosted {
     PyObject *self;        /* the user's object; NULL while it is made */
     PyObject *no_lock;     /* set of the names of methods that bypass the lock, or NULL */
     bool on_receive;       /* __on_receive__ is the user's */
+    bool on_exit;          /* __on_exit__ is */
     struct xopy_run *runs; /* requests under way */
 } xopy_hosted_t;
 

@@ -3,6 +3,7 @@
 #include "_xo/send.h"
 
 #include "_xo/here.h"
+#include "_xo/internal.h"
 #include "_xo/mark.h"
 #include "_xo/own.h"
 #include "_xo/pool.h"
@@ -11,6 +12,12 @@
 #include "_xo/runtime.h"
 #include "_xo/values.h"
 #include "_xo/watch.h"
+
+/* What a pool answers itself, it reads itself: no objects, and not from a mailbox. */
+static bool is_for_pool(const xo_header_t *header)
+{
+    return xopy_is_internal(header->method) && xo_pool_answers(header->method);
+}
 
 /* Where a request goes. */
 typedef struct xopy_target {
@@ -155,7 +162,7 @@ static int put_body(xopy_body_t *body, const xopy_letter_t *letter)
 
 static xopy_share_t share_of(const xopy_target_t *target, const xopy_letter_t *letter)
 {
-    if (strcmp(xo_link_scheme(target->link), "inproc") == 0)
+    if (!target->link || strcmp(xo_link_scheme(target->link), "inproc") == 0)
         return XOPY_SHARE_NONE;
     bool waits = letter->header.kind != XO_TELL && !(letter->header.flags & XO_F_NO_ANSWER);
     return waits ? XOPY_SHARE_ALL : XOPY_SHARE_IMMUTABLE;
@@ -226,11 +233,12 @@ static int send_near(xopy_call_t *call, const xopy_target_t *target, const xopy_
 static int send_to(xopy_call_t *call, const xopy_target_t *target, xopy_letter_t *letter)
 {
     xo_error_t err;
-    xo_msg_t *msg = target->link ? remote_message(target, letter) : local_message(letter);
+    bool far = target->link || is_for_pool(&letter->header);
+    xo_msg_t *msg = far ? remote_message(target, letter) : local_message(letter);
     if (!msg)
         return -1;
-    int failed = target->link ? send_far(call, target, letter, &msg, &err)
-                              : send_near(call, target, letter, &msg, &err);
+    int failed = far ? send_far(call, target, letter, &msg, &err)
+                     : send_near(call, target, letter, &msg, &err);
     if (failed) {
         xo_msg_destroy(&msg);
         xopy_raise(&err);

@@ -73,7 +73,8 @@ def surface():
         yield from inspect.signature(cls).parameters
     for names in IMPORTED.values():
         yield from names.split()
-    yield from ("block_size", "default_uid", "__on_receive__", "__post_create__", "__pre_destroy__")
+    yield from ("block_size", "default_uid", "__on_exit__", "__on_receive__")
+    yield from ("__post_create__", "__pre_destroy__")
 
 
 def test_the_guide_names_all_that_is_public():

@@ -50,8 +50,38 @@ class Partner(xo.Actor):
     async def link_myself(self):
         await xo.link(self.ref())
 
+    async def unlink(self, ref):
+        await xo.unlink(ref)
+
     async def link_in_a_task(self, ref):
         await asyncio.get_running_loop().create_task(xo.link(ref))
+
+
+class Heir(Partner):
+    """Does not end with others: writes down who did."""
+
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+
+    async def __on_exit__(self, ref, reason):
+        await asyncio.sleep(0)
+        self.lines.append((ref, reason))
+
+    def read(self):
+        return self.lines
+
+    async def hold(self, others):
+        """Links itself and lets them end, with its lock: it is told of all afterwards."""
+        for ref in others:
+            await xo.link(ref)
+            await ref.destroy()
+        return list(self.lines)
+
+
+class PlainHeir(Heir):
+    def __on_exit__(self, ref, reason):
+        self.lines.append((ref, reason))
 
 
 class Teller:
@@ -78,13 +108,13 @@ class Teller:
         return self.told[0]
 
 
-def counter_module():
-    """examples/counter.so of the build tree."""
+def example_modules():
+    """examples/counter.so and keeper.so of the build tree."""
     for directory in sys.path:
-        path = os.path.join(directory, "..", "examples", ".libs", "counter.so")
-        if os.path.exists(path):
-            return path
-    pytest.skip("examples/counter.so is not built")
+        modules = os.path.join(directory, "..", "examples", ".libs")
+        if os.path.exists(os.path.join(modules, "keeper.so")):
+            return [os.path.join(modules, name) for name in ("counter.so", "keeper.so")]
+    pytest.skip("examples/keeper.so is not built")
 
 
 async def gone(ref):
@@ -270,14 +300,23 @@ async def test_a_client_that_dies_is_not_kept():
 
 async def test_an_actor_in_c_is_watched_too():
     async with await xo.create_actor_pool("127.0.0.1", n_process=0) as pool:
-        address = await pool.append_c_pool([counter_module()])
+        address = await pool.append_c_pool(example_modules())
         ref, teller = await xo.create_actor("Counter", address=address), Teller()
         await xo.monitor(ref, teller)
-        partner = await make(Partner, pool.external_address)
-        with pytest.raises(AttributeError):
-            await partner.link(ref)
         await ref.destroy()
         assert await teller.reason() == "destroyed"
+
+
+async def test_actors_in_c_watch():
+    async with await xo.create_actor_pool("127.0.0.1", n_process=0) as pool:
+        address = await pool.append_c_pool(example_modules())
+        keeper = await xo.create_actor("Keeper", address=address)
+        ref = await xo.create_actor(Echo, uid="watched", address=pool.external_address)
+        await keeper.watch(ref.address, ref.uid)
+        await keeper.watch(ref.address, "nobody")
+        await ref.destroy()
+        lines = dict(await until(keeper.ended, lambda lines: len(lines) == 2))
+        assert lines["watched"] == "destroyed" and "does not exist" in lines["nobody"]
 
 
 # ---- link ----
@@ -298,7 +337,7 @@ def test_linked_actors_end_together(node, linker, ends_first):
         await refs[ends_first].destroy()
         reason = await teller.reason()
         assert "linked" in reason and "destroyed" in reason
-        assert str(refs[ends_first].uid) in reason and refs[ends_first].address in reason
+        assert refs[ends_first].uid.decode() in reason and refs[ends_first].address in reason
         assert sorted(await book.read()) == ["p0 ends", "p1 ends"]
         await book.destroy()
 
@@ -343,6 +382,90 @@ async def test_a_link_to_a_process_that_dies():
 
 
 @in_each_pool
+async def test_who_is_told_does_not_end(address):
+    for kind in (Heir, PlainHeir):
+        heir = await make(kind, address)
+        others = [await make(Partner, address) for _ in range(3)]
+        await heir.link(others[0])
+        await others[1].link(heir)
+        await heir.link(others[2])
+        await heir.unlink(others[2])
+        for ref in others:
+            await ref.destroy()
+        await until(heir.read, lambda lines: len(lines) == 2)
+        assert await heir.read() == [(ref, "destroyed") for ref in others[:2]]
+        await heir.link(others[0])  # which is dead
+        ((ref, reason),) = (await until(heir.read, lambda lines: len(lines) == 3))[2:]
+        assert ref == others[0] and "does not exist" in reason
+        partner = await make(Partner, address)
+        await heir.link(partner)
+        await heir.destroy()
+        await gone(partner)
+
+
+@in_each_pool
+async def test_who_is_told_waits_for_its_turn(address):
+    heir = await make(Heir, address)
+    others = [await make(Partner, address) for _ in range(3)]
+    assert await heir.hold(others) == []
+    await until(heir.read, lambda lines: [ref for ref, _ in lines] == others)
+    await heir.destroy()
+
+
+@in_each_pool
+async def test_unlinked_actors_do_not_end_together(address):
+    for i in (0, 1):
+        refs = [await make(Partner, address) for _ in range(3)]
+        first, second, third = refs
+        await first.link(second)
+        await refs[i].unlink(refs[1 - i])
+        await refs[i].unlink(refs[1 - i])  # which changes nothing
+        await first.link(third)
+        await second.destroy()
+        assert await xo.has_actor(first)
+        await third.destroy()
+        await gone(first)
+
+
+@in_each_pool
+async def test_nobody_else_says_that_one_has_ended(address):
+    heir = await make(Heir, address)
+    with pytest.raises(Exception, match="only pools send that"):
+        await _xo.method(heir, "__xo_exit")(address, b"uid", "reason")
+    assert await heir.read() == []
+    await heir.destroy()
+
+
+async def test_links_to_actors_in_c():
+    async with await xo.create_actor_pool("127.0.0.1", n_process=0) as pool:
+        here, there = pool.external_address, await pool.append_c_pool(example_modules())
+        keeper = await xo.create_actor("Keeper", address=there)
+        for i, kind in enumerate([Partner, Heir]):
+            counter = await xo.create_actor("Counter", uid=f"c{i}", address=there)
+            ref = await xo.create_actor(kind, uid=f"p{i}", address=here)
+            await ref.link(counter)
+            await keeper.keep(ref.address, ref.uid)
+            teller = Teller()
+            await xo.monitor(ref, teller)
+            await counter.destroy()
+            if kind is Heir:
+                await until(ref.read, lambda lines: lines == [(counter, "destroyed")])
+                await ref.destroy()
+            assert await teller.reason()
+        ended = await until(keeper.ended, lambda lines: len(lines) == 2)
+        assert ended[0][0] == "p0" and f'"c0" at {there}, to which it was linked' in ended[0][1]
+        assert ended[1] == ["p1", "destroyed"]
+        ref, other = await make(Partner, here), await make(Partner, here)
+        await keeper.keep(ref.address, ref.uid)
+        await keeper.keep(other.address, other.uid)
+        await keeper.leave(other.address, other.uid)
+        await keeper.destroy()
+        await gone(ref)
+        assert await xo.has_actor(other)
+        await other.destroy()
+
+
+@in_each_pool
 async def test_what_cannot_be_linked(address):
     ref, dead = await make(Partner, address), await make(Partner, address)
     await dead.destroy()
@@ -354,6 +477,8 @@ async def test_what_cannot_be_linked(address):
         await ref.link(5)
     with pytest.raises(RuntimeError, match="methods of actors"):
         await xo.link(ref)
+    with pytest.raises(RuntimeError, match="methods of actors"):
+        await xo.unlink(ref)
     with pytest.raises(RuntimeError, match="methods of actors"):
         await ref.link_in_a_task(ref)
     assert await xo.has_actor(ref)

@@ -120,9 +120,9 @@ TOP = (
     "Actor StatelessActor no_lock extensible generator create_actor create_actor_ref actor_ref"
     " has_actor destroy_actor kill_actor create_actor_pool get_pool_config wait_for"
     " wait_actor_pool_recovered buffer_ref file_object_ref copy_to setup_cluster DebugOptions"
-    " set_debug_options get_debug_options monitor link list_actors list_pools list_nodes ActorRef"
-    " LocalActorRef ActorRefType MainActorPoolType Monitor ActorRecord PoolRecord NodeRecord"
-    " allocate_strategy errors ActorNotExist"
+    " set_debug_options get_debug_options monitor link unlink list_actors list_pools list_nodes"
+    " ActorRef LocalActorRef ActorRefType MainActorPoolType Monitor ActorRecord PoolRecord"
+    " NodeRecord allocate_strategy errors ActorNotExist"
     " ActorAlreadyExist ServerClosed SendMessageFailed Return aio context debug metrics"
     " serialization utils"
 )

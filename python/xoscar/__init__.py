@@ -42,6 +42,7 @@ from .api import (
     list_pools,
     monitor,
     setup_cluster,
+    unlink,
     wait_actor_pool_recovered,
     wait_for,
 )
@@ -142,6 +143,7 @@ __all__ = [
     "no_lock",
     "set_debug_options",
     "setup_cluster",
+    "unlink",
     "wait_actor_pool_recovered",
     "wait_for",
 ]

@@ -5,7 +5,7 @@ from ._failure import describe, dress_local, failure, local_error, no_broker, no
 from ._pickle import dumps, loads, portable_create
 from ._settle import holds_lock, settle, settle_rest
 from ._shown import shown
-from .core import actor_traits, hook
+from .core import ActorRef, actor_traits, hook
 
 __all__ = [
     "actor_traits",
@@ -164,10 +164,9 @@ def destroy_actor(ref):
 def internal(actor, name, args, sender):
     """Runs the method __xo_... of an actor, sent by the endpoint `sender` (0: this pool): gives a
     coroutine or the result."""
-    if name == "__xo_link":
-        from ._monitor import take_link
-
-        return take_link(actor, *args)
+    if name == "__xo_exit":
+        address, uid, reason = args
+        return actor.__on_exit__(ActorRef(address, uid), reason)
     from ._streams import serve
 
     return serve(actor, name, args, sender)

@@ -1,12 +1,10 @@
 """monitor and link: being told when an actor ends, and ending with it.
 
-Both stand on a call that the actor's pool answers when the actor has ended (pool/watch.c). Its
-other ways to end say the same of the pool: ServerClosed that it died, ActorNotExist that there was
-no such actor.
+A monitor stands on a call that the actor's pool answers when the actor has ended (pool/watch.c).
+Its other ways to end say the same of the pool: ServerClosed that it died, ActorNotExist that there
+was no such actor. Links are the pools' (pool/link.c): they are asked for here.
 """
 from __future__ import annotations
-
-import weakref
 
 import _xo
 
@@ -18,8 +16,6 @@ TYPE_CHECKING = False  # as typing has it
 if TYPE_CHECKING:
     from collections.abc import Awaitable
     from typing import Callable, Optional, Union
-
-_REASON_BYTES = 1000  # of a reason that travels in the place of a method's name
 
 _running = set()  # tasks of callbacks: asyncio itself keeps none of them alive
 
@@ -129,48 +125,19 @@ async def monitor(
 # ---- links ----
 
 
-class _Links:
-    """The actors with which one actor ends."""
-
-    def __init__(self):
-        self.monitors = {}
-
-    async def end(self):
-        for watching in self.monitors.values():
-            watching.stop()
-
-
-async def _end_with(actor, ref):
-    """Destroys `actor`, which lives here, when the other one ends."""
-    if actor._xo_extras is None:
-        actor._xo_extras = {}
-    links = actor._xo_extras.setdefault("links", _Links())
-    if ref in links.monitors:
-        return
-    weak = weakref.ref(actor)
-
-    async def other_ended(reason):
-        actor = weak()
-        if actor is not None:
-            await _end(actor, f"{ref.uid!r} at {ref.address}, to which it was linked: {reason}")
-
-    links.monitors[ref] = await monitor(ref, other_ended)
-
-
-async def _end(actor, reason):
-    own = _xo.ActorRef(actor.address, actor.uid)
-    if _xo.find_actor(own) is not actor:  # another one has its uid by now
-        return
-    reason = reason.encode()[:_REASON_BYTES].decode(errors="ignore")
-    try:
-        await _xo.destroy(actor.address, actor.uid, reason)
-    except (errors.ActorNotExist, errors.ServerClosed):
-        pass
-
-
-async def take_link(actor, address, uid):
-    """Another actor has linked itself to `actor`."""
-    await _end_with(actor, ActorRef(address, uid))
+def _linked(ref, what):
+    """A reference to the actor whose method calls `what`, which its pool answers."""
+    _check_ref(ref, what)
+    run = _xo.current_run()
+    actor = run.actor if run is not None else None
+    if actor is None:
+        raise RuntimeError(f"{what} is for the methods of actors: await it in an async def method")
+    own = ActorRef(actor.address, actor.uid)
+    if (ref.address, ref.uid) == (own.address, own.uid):
+        raise ValueError(f"actor {actor.uid!r} cannot be linked to itself")
+    if _xo.find_actor(own) is not actor:  # another one may have its uid by now
+        raise errors.ActorNotExist(f"actor {actor.uid!r} has ended")
+    return own
 
 
 async def link(ref: ActorRef) -> None:
@@ -179,29 +146,54 @@ async def link(ref: ActorRef) -> None:
     To be awaited in a method of an actor. Whichever way one of the two ends (it is destroyed, its
     process dies, its node is gone), the other is destroyed, in its turn: what its mailbox holds is
     handled before, and ``__pre_destroy__`` runs. The reason, which ``monitor`` tells, names the one
-    that ended first and why that ended. An actor that is created again is not linked any more.
+    that ended first and why that ended. An actor whose class has a method ``__on_exit__`` is not
+    destroyed: that is called, with a reference to the other one and the reason.
+
+    To link two actors again changes nothing. An actor that is created again is not linked any more.
 
     Parameters
     ----------
     ref : ActorRef
-        The other actor, written in Python.
+        The other actor, in whatever language it is written.
 
     Raises
     ------
+    TypeError
+        If ``ref`` is no reference.
     RuntimeError
         If it is not called in an actor's method.
     ActorNotExist, ServerClosed
-        If the other one has ended already; nothing is linked then.
+        If the other one has ended already, unless the caller has ``__on_exit__``, which is called
+        then; nothing is linked. Also if the caller itself has ended.
     ValueError
         If an actor is to be linked to itself.
     """
-    _check_ref(ref, "link")
-    run = _xo.current_run()
-    actor = run.actor if run is not None else None
-    if actor is None:
-        raise RuntimeError("link is for the methods of actors: await it in an async def method")
-    ref = ActorRef(ref.address, ref.uid)
-    if (ref.address, ref.uid) == (actor.address, actor.uid):
-        raise ValueError(f"actor {actor.uid!r} cannot be linked to itself")
-    await _xo.method(ref, "__xo_link")(actor.address, actor.uid)
-    await _end_with(actor, ref)
+    own = _linked(ref, "link")
+    await _xo.method(own, "__xo_link")(ref.address, ref.uid)
+
+
+async def unlink(ref: ActorRef) -> None:
+    """End the link between the actor that calls this and another one, whichever of them made it.
+
+    To be awaited in a method of an actor. When it returns, neither ends with the other any more. An
+    ``__on_exit__`` that waits in the mailbox by then is still called. If there is no link, nothing
+    happens.
+
+    Parameters
+    ----------
+    ref : ActorRef
+        The other actor.
+
+    Raises
+    ------
+    TypeError
+        If ``ref`` is no reference.
+    RuntimeError
+        If it is not called in an actor's method.
+    ActorNotExist
+        If the caller itself has ended.
+    ValueError
+        If it is the caller's own reference.
+    """
+    own = _linked(ref, "unlink")
+    await _xo.method(own, "__xo_unlink")(ref.address, ref.uid)

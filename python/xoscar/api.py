@@ -9,7 +9,7 @@ from ._cluster import setup_cluster
 from ._create_pool import create_actor_pool
 from ._generator import IteratorWrapper, generator
 from ._group import Group, create_group, shutdown_ms
-from ._monitor import link, monitor
+from ._monitor import link, monitor, unlink
 from ._restart import RestartPolicy
 from ._shown import check_address, shown
 from ._views import list_actors, list_nodes, list_pools
@@ -439,6 +439,7 @@ __all__ = [
     "monitor",
     "no_lock",
     "setup_cluster",
+    "unlink",
     "wait_actor_pool_recovered",
     "wait_for",
 ]

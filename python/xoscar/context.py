@@ -36,6 +36,7 @@ class ActorContext:
         self.no_lock = api.no_lock
         self.set_debug_options = debug.set_debug_options
         self.setup_cluster = api.setup_cluster
+        self.unlink = api.unlink
         self.wait_actor_pool_recovered = api.wait_actor_pool_recovered
         self.wait_for = api.wait_for
 

@@ -73,6 +73,19 @@ class Actor(BaseActor):
         While it waits for something, messages are handled, as in __post_create__.
         """
 
+    async def __on_exit__(self, ref: ActorRef, reason: str) -> None:
+        """Called once, in its turn, when an actor that this one is linked to has ended.
+
+        Whose class overrides it, with ``def`` or ``async def``, is not destroyed then.
+
+        Parameters
+        ----------
+        ref : ActorRef
+            The one that has ended, or that had before ``link`` was called.
+        reason : str
+            Why, as ``monitor`` tells it.
+        """
+
     async def __on_receive__(self, message: tuple[Any, ...]) -> Any:
         """Handle a message. Who overrides it calls ``super()``.
 
@@ -123,11 +136,13 @@ def _find_traits(cls):
     names = {name for klass in cls.__mro__ for name in vars(klass)}
     no_lock = {name for name in names if _is_no_lock(cls, name)}
     on_receive = cls.__on_receive__ is not Actor.__on_receive__
-    return issubclass(cls, StatelessActor), no_lock or None, on_receive
+    on_exit = cls.__on_exit__ is not Actor.__on_exit__
+    return issubclass(cls, StatelessActor), no_lock or None, on_receive, on_exit
 
 
 def actor_traits(cls):
-    """(stateless, names of methods that take no lock or None, has its own __on_receive__)"""
+    """(stateless, names of methods that take no lock or None, has its own __on_receive__, and
+    __on_exit__)"""
     traits = _traits.get(cls)
     if traits is None:
         if not issubclass(cls, Actor):
@@ -146,7 +161,7 @@ def hook(actor, name):
 
 
 async def _end_extras(actor):
-    """The user's __pre_destroy__, and the end of the actor's streams and links."""
+    """The user's __pre_destroy__, and the end of the actor's streams."""
     try:
         await actor.__pre_destroy__()
     finally:
