@@ -126,6 +126,8 @@ static bool is_system(const xo_actor_t *actor)
 void xoi_announce_up(xo_actor_t *actor, xo_request_t *request)
 {
     xo_pool_t *pool = actor->pool;
+    if (request && xoi_again(request).size)
+        actor->spec_told = true; /* what it was created from is known, also to a next broker */
     if (is_system(actor) || !may_tell(pool))
         return;
     xo_msg_t *with = request ? request->spec : NULL;

@@ -216,6 +216,27 @@ static void test_the_end_answers_who_creates(void **state)
     expect_ok(created);
 }
 
+static bool told_again(void *arg)
+{
+    return ((broker_t *)arg)->told[0] != '\0';
+}
+
+/* The next broker knows it from the registry. */
+static void test_what_is_created_again_has_its_spec_though_the_broker_goes(void **state)
+{
+    broker_t *broker = *state;
+    world_t *world = broker->world;
+    world->host.hold_create = true;
+    create_again(broker, "a");
+    run_until_held(world, 1);
+    xo_link_close(broker->link, &(xo_error_t){.errnum = ECONNRESET});
+    run_until(world, one_failed, broker);
+    settle(broker); /* the pool knows it, too */
+    host_release_one(world, 0);
+    run_until(world, told_again, broker);
+    assert_string_equal(broker->told, "a ");
+}
+
 static void test_the_first_process_holds_nothing(void **state)
 {
     broker_t *broker = *state;
@@ -239,6 +260,7 @@ int main(void)
         SECOND(test_what_is_let_go_can_be_cancelled_within),
         SECOND(test_one_that_is_there_is_adopted_by_the_broker),
         SECOND(test_the_end_answers_what_waits),
+        SECOND(test_what_is_created_again_has_its_spec_though_the_broker_goes),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
