@@ -95,16 +95,16 @@ static int set_actions(posix_spawn_file_actions_t *actions, const char *output)
     return rc;
 }
 
-/* A group of its own, and no signal blocked or ignored as the broker has it. */
+/* A session of its own, and no signal blocked or ignored as the broker has it. In the broker's
+ * session its group would be orphaned when the broker dies, and with one that is stopped then the
+ * kernel sends SIGHUP. */
 static int set_attributes(posix_spawnattr_t *attributes)
 {
     sigset_t none, all;
     sigemptyset(&none);
     sigfillset(&all);
-    int rc = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+    int rc = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
                                                       POSIX_SPAWN_SETSIGDEF);
-    if (rc == 0)
-        rc = posix_spawnattr_setpgroup(attributes, 0);
     if (rc == 0)
         rc = posix_spawnattr_setsigmask(attributes, &none);
     if (rc == 0)

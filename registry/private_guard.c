@@ -147,7 +147,7 @@ static void watch(const xo_guard_t *guard, pid_t server)
 
 void xoi_guard_run(const xo_guard_t *guard)
 {
-    setpgid(0, 0);
+    setsid(); /* as pools do: see broker/process.c */
     reset_signals();
     signal(SIGTERM, SIG_IGN); /* the group's: it is for the server */
     prctl(PR_SET_NAME, NAME);

@@ -70,6 +70,27 @@ def supervised(place):
     place.assert_clean()
 
 
+def stopped_meanwhile(place):
+    """what stands still when it dies goes on all the same"""
+    node = Node(place, config=POOLS)
+    before = same(node.wait_pools(2))
+    node.wait_registry()
+    old = node.events("node.up")
+    pids = list(place.processes())
+    pids.remove(node.process.pid)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    kill(node)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    again = Node(place, config=POOLS)
+    assert same(again.wait_pools(2)) == before, (same(again.pools()), before)
+    again.wait_registry()
+    assert again.events("node.up") == old, "the registry was lost"
+    assert again.stop()[0] == 0
+    place.assert_clean()
+
+
 def no_room(place):
     """it knows the processes that were started when no file could be written"""
     node = Node(place, config=POOLS)
@@ -211,5 +232,5 @@ def not_there(place):
     assert node.stop()[0] == 0
 
 
-run(taken_over, supervised, no_room, died_meanwhile, all_died, another_configuration, many_times,
-    owned, nobody_is_left, stopped_at_once, not_there)
+run(taken_over, supervised, stopped_meanwhile, no_room, died_meanwhile, all_died,
+    another_configuration, many_times, owned, nobody_is_left, stopped_at_once, not_there)

@@ -20,8 +20,8 @@ KEYS_FOR_EVER = {"schema", "epoch", "events"}
 async def all_up(world):
     """Everything permanent answers again."""
     clock = world.ledger.clock
+    end = clock.now() + RECOVERY_S
     for ref in world.actors:
-        end = clock.now() + RECOVERY_S
         while await world.ledger.call("call in the end", ref.ping()) is None:
             if clock.now() > end:
                 world.ledger.complain(f"{ref.uid} is not up again")
