@@ -13,6 +13,15 @@ static void go_on(xo_member_t *member)
     xo_supervisor_tell(member->supervisor, member, XO_FACT_STATE, "its broker was started again");
 }
 
+/* What it had started and that has left its group nobody has looked for yet. */
+static void has_ended(xo_run_t *run, pid_t pid)
+{
+    xo_member_t *member = run->member;
+    xo_supervisor_sweep_later(member->supervisor, member->id, member->generation);
+    run->dead_pid = pid;
+    xo_run_ended(run, XO_END_FAILED, "it ended while the node had no broker");
+}
+
 static void take_over(xo_run_t *run)
 {
     xo_supervisor_t *supervisor = run->member->supervisor;
@@ -25,7 +34,7 @@ static void take_over(xo_run_t *run)
             xo_process_adopt(supervisor->loop, pid, run->left_started, xo_run_on_ended, run, NULL);
     supervisor->processes += run->process != NULL;
     if (run->process == NULL && pid > 0)
-        xo_run_ended(run, XO_END_FAILED, "it ended while the node had no broker");
+        has_ended(run, pid);
     else if (run->process == NULL)
         xo_run_launch(run);
     else if (run->member->state == XO_POOL_STOPPING)

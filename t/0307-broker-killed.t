@@ -136,6 +136,23 @@ def died_meanwhile(place):
     place.assert_clean()
 
 
+def died_with_a_daemon(place):
+    """what a pool had started goes with it, also where it died while there was no broker"""
+    node = Node(place, config=f"[pool work]\ncommand = {FAKE_POOL} daemon\n")
+    (pool,) = node.wait_pools(1)
+    daemon = until(lambda: [pid for pid, line in place.processes().items()
+                            if line.startswith("sleep ")], "its daemon")[0]
+    kill(node)
+    os.kill(pool["pid"], signal.SIGKILL)
+    until(lambda: pool["pid"] not in place.processes(), "the pool to be gone")
+    assert daemon in place.processes()
+    node = Node(place, config=f"[pool work]\ncommand = {FAKE_POOL} daemon\n")
+    until(lambda: [p for p in node.pools("ready") if p["generation"] == 2], "generation 2")
+    until(lambda: daemon not in place.processes(), "the first one's daemon to be gone")
+    assert node.stop()[0] == 0
+    place.assert_clean()
+
+
 def all_died(place):
     """a node of which nothing lives is not taken over: the next one begins anew"""
     node = Node(place, config=POOLS)
@@ -232,5 +249,5 @@ def not_there(place):
     assert node.stop()[0] == 0
 
 
-run(taken_over, supervised, stopped_meanwhile, no_room, died_meanwhile, all_died,
+run(taken_over, supervised, stopped_meanwhile, no_room, died_meanwhile, died_with_a_daemon, all_died,
     another_configuration, many_times, owned, nobody_is_left, stopped_at_once, not_there)
