@@ -105,7 +105,8 @@ xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err)
     ctx->io_threads = 2;
     ctx->rundir.fd = -1;
     if (take_cluster(ctx, cluster, err) < 0 || take_lanes(ctx, err) < 0 ||
-        take_letter_bytes(ctx, err) < 0 || xo_keys_load(ctx->cluster, &ctx->keys, err) < 0 ||
+        take_letter_bytes(ctx, err) < 0 || xoi_limits_read(&ctx->limits, err) < 0 ||
+        xo_keys_load(ctx->cluster, &ctx->keys, err) < 0 ||
         xoi_rundir_open(&ctx->rundir, ctx->cluster, err) < 0) {
         int saved = errno;
         free(ctx);
@@ -150,6 +151,11 @@ void xo_ctx_destroy(xo_ctx_t *ctx)
     explicit_bzero(&ctx->keys, sizeof ctx->keys);
     free(ctx);
     errno = saved;
+}
+
+const xoi_limits_t *xoi_ctx_limits(const xo_ctx_t *ctx)
+{
+    return &ctx->limits;
 }
 
 const char *xo_ctx_cluster(const xo_ctx_t *ctx)

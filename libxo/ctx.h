@@ -19,7 +19,9 @@ typedef struct xo_ctx xo_ctx_t;
  * key, makes the run directory. No thread is started before a socket is needed. $XO_LANES names the
  * lanes that may be used between processes of a node: any of "shm", "ipc" and "tcp", separated by
  * commas, by default all; tcp is there in any case. $XO_LETTER_BYTES says how much of the body of a
- * dead letter is kept, 0 to 65536 bytes, by default 0. EINVAL for others. */
+ * dead letter is kept, 0 to 65536 bytes, by default 0. $XO_WINDOW_MESSAGES and $XO_WINDOW_BYTES are
+ * the credit that each peer of its endpoints gets, $XO_MAILBOX_MESSAGES and $XO_MAILBOX_BYTES the
+ * bounds of an actor's mailbox, where options do not say. EINVAL for others. */
 xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err);
 /* Waits for what was sent to leave, at most a second; all lanes and listeners must be gone, or it
  * waits for them. Removes the run directory when no other process uses it. In a fork of the process

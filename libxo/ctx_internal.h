@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "libxo/ctx.h"
+#include "libxo/limits.h"
 
 struct xoi_local; /* an address of this process, in a hash */
 struct xoi_fake_listener;
@@ -30,7 +31,8 @@ struct xo_ctx {
     char sync;           /* an address for annotations, see tsan.h */
     unsigned lanes;      /* XOI_LANE_*: what XO_LANES allows */
     size_t letter_bytes; /* of the body of a dead letter: XO_LETTER_BYTES */
-    atomic_bool warned;  /* see xoi_ctx_warn */
+    xoi_limits_t limits;
+    atomic_bool warned; /* see xoi_ctx_warn */
 
     pthread_mutex_t lock; /* guards what follows */
     void *zmq;

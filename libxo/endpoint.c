@@ -13,9 +13,9 @@ static void set_options(xo_endpoint_t *endpoint, const xo_endpoint_options_t *op
         endpoint->options = *options;
     xo_endpoint_options_t *o = &endpoint->options;
     if (o->window_messages == 0)
-        o->window_messages = XO_WINDOW_MESSAGES;
+        o->window_messages = endpoint->ctx->limits.window_messages;
     if (o->window_bytes == 0)
-        o->window_bytes = XO_WINDOW_BYTES;
+        o->window_bytes = endpoint->ctx->limits.window_bytes;
     if (o->handshake_ms == 0)
         o->handshake_ms = XOI_HANDSHAKE_MS;
 }

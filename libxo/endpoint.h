@@ -80,11 +80,12 @@ typedef struct xo_endpoint_ops {
 
 typedef struct xo_endpoint_options {
     bool relay;               /* pass on what is for others */
-    uint32_t window_messages; /* credit that each peer gets; 0: XO_WINDOW_MESSAGES */
-    uint64_t window_bytes;    /* 0: XO_WINDOW_BYTES. One message above it is let through alone */
+    uint32_t window_messages; /* credit that each peer gets; 0: the context's */
+    uint64_t window_bytes;    /* 0: the context's. One message above it is let through alone */
     uint32_t handshake_ms;    /* 0: 5000 */
 } xo_endpoint_options_t;
 
+/* The context's, unless the environment says otherwise (ctx.h). */
 #define XO_WINDOW_MESSAGES 8192
 #define XO_WINDOW_BYTES ((uint64_t)64 << 20)
 

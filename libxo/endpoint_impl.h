@@ -46,6 +46,7 @@ typedef struct xoi_notice {
 /* Something that waits in a link's outbox for credit, or for the handshake. */
 typedef struct xoi_outgoing {
     xo_msg_t *msg;
+    size_t bytes;         /* the message's */
     xo_call_t *call;      /* NULL: a tell */
     xoi_notice_t *notice; /* NULL: nobody wants to know */
     struct xoi_outgoing *prev, *next;
@@ -105,7 +106,7 @@ struct xo_link {
     xoi_credit_t window; /* what the peer granted altogether */
     xoi_credit_t credit; /* what is left of it */
     xoi_outgoing_t *outbox;
-    size_t outbox_count;
+    size_t outbox_count, outbox_bytes;
     size_t refused_bytes; /* the message last refused with EAGAIN */
     bool refused_bulk;    /* it would have gone in chunks */
     xo_msgq_t urgent;     /* answers and control, when the lane is full or the link not up yet */

@@ -76,6 +76,8 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/lane_zmq_peer.c \
 	libxo/letters.c \
 	libxo/letters.h \
+	libxo/limits.c \
+	libxo/limits.h \
 	libxo/link.c \
 	libxo/listen.c \
 	libxo/loop.c \

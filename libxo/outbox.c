@@ -91,14 +91,24 @@ static int enqueue(xo_link_t *link, xo_msg_t **msg, xo_call_t *call, xoi_notice_
     xoi_outgoing_t *outgoing = xoi_cache_alloc(sizeof *outgoing);
     if (!outgoing)
         return xo_error_set(err, ENOMEM, "out of memory for a message that waits");
-    *outgoing = (xoi_outgoing_t){.msg = *msg, .call = call, .notice = notice};
+    *outgoing =
+        (xoi_outgoing_t){.msg = *msg, .bytes = xo_msg_bytes(*msg), .call = call, .notice = notice};
     *msg = NULL;
     if (call)
         call->outgoing = outgoing;
     DL_APPEND(link->outbox, outgoing);
+    link->outbox_bytes += outgoing->bytes;
     if (link->outbox_count++ == 0)
-        xoi_credit_ask(link, xo_msg_bytes(outgoing->msg));
+        xoi_credit_ask(link, outgoing->bytes);
     return 0;
+}
+
+/* Before the handshake: as much as this end grants, since what the peer does is not known. */
+static bool may_wait(const xo_link_t *link, const xo_msg_t *msg)
+{
+    const xo_endpoint_options_t *options = &link->endpoint->options;
+    return !link->outbox || (link->outbox_count < options->window_messages &&
+                             link->outbox_bytes + xo_msg_bytes(msg) <= options->window_bytes);
 }
 
 int xoi_submit(xo_link_t *link, xo_msg_t **msg, unsigned flags, xo_call_t *call,
@@ -119,9 +129,7 @@ int xoi_submit(xo_link_t *link, xo_msg_t **msg, unsigned flags, xo_call_t *call,
     if (link->state > XOI_LINK_UP)
         return xo_error_set(err, EPIPE, "the link to %s is closed: %s", link->address,
                             link->why.text);
-    bool may_wait =
-        gone || (flags & XO_SEND_QUEUE) || (!up && link->outbox_count < XO_WINDOW_MESSAGES);
-    if (!may_wait) {
+    if (!gone && !(flags & XO_SEND_QUEUE) && (up || !may_wait(link, *msg))) {
         link->refused_bytes = xo_msg_bytes(*msg);
         link->refused_bulk = xoi_bulk_wants(link, *msg);
         return xo_error_set(err, EAGAIN, "no credit for %s: it has requests to handle first",
@@ -146,6 +154,7 @@ void xoi_outgoing_drop(xo_link_t *link, xoi_outgoing_t *outgoing)
 {
     DL_DELETE(link->outbox, outgoing);
     link->outbox_count--;
+    link->outbox_bytes -= outgoing->bytes;
     if (outgoing->call)
         outgoing->call->outgoing = NULL;
     xo_msg_destroy(&outgoing->msg);
@@ -192,7 +201,7 @@ void xoi_outbox_flush(xo_link_t *link)
         xoi_notify(link->endpoint, outgoing->notice, 0);
         xoi_outgoing_drop(link, outgoing);
         if (link->outbox)
-            xoi_credit_ask(link, xo_msg_bytes(link->outbox->msg));
+            xoi_credit_ask(link, link->outbox->bytes);
     }
     tell_waiters(link);
     xo_link_decref(link);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "libxo/limits.h"
 #include "pool/pool_impl.h"
 
 /* "pool.down" says that an endpoint died: calls to it are answered, with the reason. */
@@ -68,12 +69,13 @@ static uint64_t first_incarnation(uint32_t generation)
     return era << 32;
 }
 
-static void take_options(xo_pool_t *pool, const xo_pool_options_t *options)
+static void take_options(xo_pool_t *pool, const xoi_limits_t *limits,
+                         const xo_pool_options_t *options)
 {
     pool->batch = options->batch && options->batch <= UINT32_MAX ? options->batch : XOI_BATCH;
     pool->mailbox_messages =
-        options->mailbox_messages ? options->mailbox_messages : XOI_MAILBOX_MESSAGES;
-    pool->mailbox_bytes = options->mailbox_bytes ? options->mailbox_bytes : XOI_MAILBOX_BYTES;
+        options->mailbox_messages ? options->mailbox_messages : limits->mailbox_messages;
+    pool->mailbox_bytes = options->mailbox_bytes ? options->mailbox_bytes : limits->mailbox_bytes;
     pool->last_incarnation = first_incarnation(options->self.generation);
     pool->keep_specs = options->keep_specs && options->broker;
     pool->recovering = pool->holding = pool->keep_specs && options->self.generation > 1;
@@ -105,7 +107,7 @@ static int pool_open(xo_pool_t *pool, xo_ctx_t *ctx, const xo_pool_options_t *op
 {
     xo_defer_init(&pool->turns, pool->loop, xoi_turns_run, pool);
     xoi_ties_init(pool);
-    take_options(pool, options);
+    take_options(pool, xoi_ctx_limits(ctx), options);
     xoi_join_init(pool, options->heartbeat_ms);
     if (xoi_stop_init(pool, options->owner, err) < 0)
         return -1;

@@ -90,8 +90,8 @@ typedef struct xo_pool_options {
     const char *bind;        /* "host:port"; NULL: as advertised */
     const char *broker;      /* lane endpoint of the broker; NULL: none */
     size_t batch;            /* messages per turn; 0: 64 */
-    size_t mailbox_messages; /* per actor; 0: 8192 */
-    size_t mailbox_bytes;    /* per actor; 0: 256 MiB */
+    size_t mailbox_messages; /* per actor; 0: the context's (libxo/ctx.h), by default 8192 */
+    size_t mailbox_bytes;    /* per actor; 0: the context's, by default 256 MiB */
     uint32_t heartbeat_ms;   /* 0: 1000 */
     bool keep_specs; /* the broker is told what creates each actor again, and does that in the next
                       * generation; until it has, what comes for those actors waits */

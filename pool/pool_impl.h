@@ -23,8 +23,6 @@
 #include "pool/pool.h"
 
 #define XOI_BATCH 64
-#define XOI_MAILBOX_MESSAGES 8192 /* as many as a link has under way */
-#define XOI_MAILBOX_BYTES ((size_t)256 << 20)
 #define XOI_POOL_SIBLINGS_MAX 255 /* besides the first; as many as a broker takes for such */
 #define XOI_POOL_HEARTBEAT_MS 1000
 /* Larger arguments of one actor are not kept by the broker. */

@@ -225,6 +225,52 @@ static void test_message_larger_than_the_window_passes_alone(void **state)
     assert_int_equal(f->a->unlinked, 0);
 }
 
+/* How many tells of so many bytes are taken before EAGAIN, by one who grants as `options` say. */
+static int told_before_the_handshake(fixture_t *f, const xo_endpoint_options_t *options,
+                                     const size_t *sizes, int count)
+{
+    int told = 0;
+    int rooms = 0;
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, options);
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    xo_link_t *link = xo_endpoint_link(f->a->endpoint, "mem://b", NULL);
+    for (; told < count; told++) {
+        xo_msg_t *msg = node_make(XO_TELL, 0, told, sizes[told]);
+        int rc = xo_endpoint_tell(f->a->endpoint, link, &msg, 0, NULL, NULL, NULL);
+        int saved = errno;
+        xo_msg_destroy(&msg);
+        errno = saved;
+        if (rc < 0)
+            break;
+    }
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(xo_link_on_room(link, on_room, &rooms), 0);
+    UNTIL(rooms == 1 && f->b->count == (size_t)told);
+    return told;
+}
+
+/* What the peer grants is not known then: it is as much as this end itself would grant. */
+static void test_what_waits_for_the_handshake_is_bounded(void **state)
+{
+    const size_t sizes[] = {100, 100, 100, 100, 100};
+    const xo_endpoint_options_t options = {.window_messages = 4};
+    assert_int_equal(told_before_the_handshake(*state, &options, sizes, 5), 4);
+}
+
+static void test_bytes_that_wait_for_the_handshake_are_bounded(void **state)
+{
+    const size_t sizes[] = {4000, 4000, 4000};
+    const xo_endpoint_options_t options = {.window_bytes = 10000};
+    assert_int_equal(told_before_the_handshake(*state, &options, sizes, 3), 2);
+}
+
+static void test_one_that_is_too_large_waits_for_the_handshake_alone(void **state)
+{
+    const size_t sizes[] = {20000, 100};
+    const xo_endpoint_options_t options = {.window_bytes = 10000};
+    assert_int_equal(told_before_the_handshake(*state, &options, sizes, 2), 1);
+}
+
 static int accepted[8];
 
 static void on_accepted(int errnum, void *arg)
@@ -358,6 +404,9 @@ int main(void)
         T(cancel_what_waits_and_what_left),
         T(abandoned_call_calls_nobody_back),
         T(no_credit_pushes_back),
+        T(what_waits_for_the_handshake_is_bounded),
+        T(bytes_that_wait_for_the_handshake_are_bounded),
+        T(one_that_is_too_large_waits_for_the_handshake_alone),
         T(message_larger_than_the_window_passes_alone),
         T(tell_is_accepted_or_a_dead_letter),
         T(calls_to_itself),

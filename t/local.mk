@@ -35,6 +35,7 @@ unit_tests = \
 	t/lane-tcp \
 	t/lane-threads \
 	t/lane-zmq \
+	t/limits \
 	t/liveness \
 	t/loop \
 	t/loop-end \
@@ -286,6 +287,7 @@ t_vectors_SOURCES = t/transcode.c t/vectors.c
 t_ways_SOURCES = t/node.c t/ways.c
 
 # Pools.
+t_limits_SOURCES = t/limits.c $(pool_world)
 t_pool_SOURCES = t/pool.c $(pool_world)
 t_pool_again_SOURCES = t/pool-again.c t/pool-broker.c $(pool_world)
 t_pool_delivery_SOURCES = t/pool-delivery.c $(pool_world)
