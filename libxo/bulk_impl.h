@@ -46,6 +46,7 @@ typedef struct xoi_incoming {
     struct xoi_held *held; /* a request's place; NULL: an answer, or nobody wants it any more */
     xo_msg_t *answer;
     xo_call_t *call; /* that it answers */
+    size_t bytes;    /* of an answer: to be given back when all of it has come */
     bool stray;      /* nobody waited for it when it was announced */
     uint64_t received;
     bool counted; /* its buffers have taken their credit */

@@ -37,8 +37,7 @@ bool xoi_bulk_wants(const xo_link_t *link, const xo_msg_t *msg)
     if (msg->buffer_count == 0 || msg->buffer_count >= XO_BUFFERS_MAX || !link->bulk_window)
         return false;
     xo_kind_t kind = msg->header.kind;
-    return (xo_kind_is_request(kind) || kind == XO_RESULT || kind == XO_ERROR) &&
-           count_large(msg) > 0;
+    return (xo_kind_is_request(kind) || xoi_is_answer(kind)) && count_large(msg) > 0;
 }
 
 bool xoi_bulk_has_room(const xo_link_t *link, size_t bytes)

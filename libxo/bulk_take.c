@@ -148,7 +148,7 @@ static int place(xo_link_t *link, xoi_incoming_t *incoming, xo_msg_t **msg)
     xo_kind_t kind = xo_msg_header(*msg)->kind;
     if (xo_kind_is_request(kind))
         return place_request(link, incoming, msg);
-    if (kind == XO_RESULT || kind == XO_ERROR)
+    if (xoi_is_answer(kind))
         return place_answer(link, incoming, msg);
     xoi_link_protocol_error(link, "a message of this kind does not come in chunks");
     return -1;
@@ -181,6 +181,8 @@ static void announced(xo_link_t *link, uint64_t id, xo_slice_t body, xo_msg_t **
         return;
     }
     incoming->id = id;
+    if (xoi_is_answer(xo_msg_header(*msg)->kind))
+        incoming->bytes = xo_msg_bytes(*msg);
     HASH_ADD(hh, bulk->in, id, sizeof incoming->id, incoming);
     if (!XOI_HASHED(hh, incoming)) {
         free(incoming);
@@ -263,6 +265,8 @@ static void complete(xo_link_t *link, xoi_incoming_t *incoming)
     xo_msg_t *answer = incoming->answer;
     incoming->held = NULL;
     incoming->answer = NULL;
+    if (incoming->bytes > 0)
+        xoi_credit_answered(link, incoming->bytes);
     int rc = held || answer ? fill(incoming, held ? held->msg : answer) : 0;
     incoming_free(link->bulk, incoming);
     if (held)

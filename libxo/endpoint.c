@@ -173,7 +173,7 @@ static const char *origin(xo_endpoint_t *endpoint, const xo_msg_t *msg, char tex
 
 static bool is_letter(xo_kind_t kind)
 {
-    return xo_kind_is_request(kind) || kind == XO_RESULT || kind == XO_ERROR;
+    return xo_kind_is_request(kind) || xoi_is_answer(kind);
 }
 
 void xo_endpoint_drop(xo_endpoint_t *endpoint, xo_drop_t reason, const xo_msg_t *msg)

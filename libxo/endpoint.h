@@ -7,7 +7,8 @@
  *
  * Requests use up credit that the receiver grants in messages and bytes, and gives back with
  * xo_endpoint_consumed when a request has left its mailbox: so both sides' memory is bounded
- * (contract 8). Answers need no credit: they are bounded by the requests.
+ * (contract 8). Answers are sent without credit, but who has none for them should begin no more of
+ * that peer's requests (xo_link_takes_answers).
  *
  * Relaying (contract 2): a message whose target_id is another endpoint's is passed on if `relay`
  * is set. A request for the actor XO_BROKER_UID that reaches a pool goes on to the pool's broker.
@@ -70,6 +71,8 @@ typedef struct xo_endpoint_ops {
     /* Whether the owner will call xo_endpoint_peer_down once the peer's process has ended: a link
      * that breaks waits for that reason. NULL: it won't, and the broker's word is waited for. */
     bool (*watches)(xo_endpoint_t *endpoint, xo_link_t *link, void *arg);
+    /* xo_link_takes_answers is true again. NULL allowed. */
+    void (*answers_taken)(xo_endpoint_t *endpoint, xo_link_t *link, void *arg);
     /* A heartbeat or an event, for example "pool.down". NULL allowed. */
     void (*event)(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *msg, void *arg);
     /* A frame or a handshake was refused, and its lane is closed: a sentence for the log that says
@@ -197,6 +200,10 @@ xo_return_t xo_return_of(xo_link_t *from, const xo_msg_t *request);
 void xo_endpoint_answer(xo_endpoint_t *endpoint, const xo_return_t *to, xo_msg_t **answer);
 /* Gives credit back to the link for one request of `bytes` bytes. NULL link: nothing to do. */
 void xo_endpoint_consumed(xo_endpoint_t *endpoint, xo_link_t *link, size_t bytes);
+/* Has the peer taken the answers that it got, but for less than its window? Who begins a request of
+ * a peer that has not keeps what it is answered with until then: better to let it wait for
+ * ops->answers_taken. True for a link that is not up, whose answers go nowhere. */
+bool xo_link_takes_answers(const xo_link_t *link);
 
 /* An endpoint died (the broker's "pool.down" said so): closes its link, answers calls to it,
  * relayed ones too. */

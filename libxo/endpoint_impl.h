@@ -71,6 +71,7 @@ typedef struct xoi_credit {
     int64_t bytes;
     int64_t large; /* bytes of messages of XO_INLINE_BYTES_MAX and more, on links with chunks: they
                       would keep the small ones waiting */
+    int64_t answers; /* bytes of answers to requests of the one who grants them */
 } xoi_credit_t;
 
 /* The ways to an address of this machine, the nearest first. */
@@ -114,6 +115,7 @@ struct xo_link {
 
     xoi_credit_t held;    /* requests received whose credit has not gone back */
     xoi_credit_t handled; /* of these, handled: to go back next */
+    bool counts_answers;  /* the peer says how much of them it has taken */
     bool eager;           /* the peer asked for all: goes back at the end of each pass */
     bool broken;          /* no memory for what has to be sent: closes in the deferred pass */
     xo_defer_t credit_defer;
@@ -223,6 +225,7 @@ typedef struct xoi_hello {
     xoi_credit_t window;
     xoi_bulk_offer_t bulk;
     bool bundles; /* it understands them */
+    bool answers; /* it says how much of them it has taken */
 } xoi_hello_t;
 /* `bulk` NULL: nothing is said of it. */
 void xoi_hello_pack(const xo_endpoint_t *endpoint, const char *expect, const xoi_bulk_offer_t *bulk,
@@ -261,6 +264,11 @@ void xoi_greet(xo_link_t *link, const xo_msg_t *msg);
 /* endpoint.c */
 void xoi_totals_add(xo_endpoint_t *endpoint, const char *scheme, const xo_lane_stats_t *stats);
 
+static inline bool xoi_is_answer(xo_kind_t kind)
+{
+    return kind == XO_RESULT || kind == XO_ERROR;
+}
+
 /* outbox.c */
 int xoi_submit(xo_link_t *link, xo_msg_t **msg, unsigned flags, xo_call_t *call,
                xoi_notice_t *notice, xo_error_t *err);
@@ -276,6 +284,8 @@ int xoi_credit_take_bytes(xo_link_t *link, size_t bytes);
 /* Uses up credit for the buffers of a message of `bytes` bytes. False: there is not enough. */
 bool xoi_credit_use_large(xo_link_t *link, size_t bytes);
 void xoi_credit_ask(xo_link_t *link, size_t bytes);
+/* An answer has come, `bytes` altogether, or what is left of it is not wanted. */
+void xoi_credit_answered(xo_link_t *link, size_t bytes);
 
 /* call.c */
 void xoi_call_finish(xo_call_t *call, xo_msg_t **reply);

@@ -45,7 +45,7 @@ void xoi_hello_pack(const xo_endpoint_t *endpoint, const char *expect, const xoi
                     xo_buf_t *out)
 {
     const xo_identity_t *self = &endpoint->self;
-    xo_pack_map(out, bulk ? 15 : 14);
+    xo_pack_map(out, bulk ? 16 : 15);
     pack_text(out, "role", role_names[self->role]);
     pack_text(out, "cluster", self->cluster);
     pack_text(out, "machine", endpoint->machine);
@@ -62,6 +62,8 @@ void xoi_hello_pack(const xo_endpoint_t *endpoint, const char *expect, const xoi
     xo_pack_cstr(out, "window");
     xo_pack_format(out, "[u U]", endpoint->options.window_messages, endpoint->options.window_bytes);
     xo_pack_cstr(out, "bundles");
+    xo_pack_bool(out, true);
+    xo_pack_cstr(out, "answers");
     xo_pack_bool(out, true);
     if (bulk) {
         xo_pack_cstr(out, "bulk");
@@ -101,7 +103,7 @@ static int read_window(xo_slice_t body, xoi_credit_t *window)
         return -1;
     if (messages == 0 || messages > UINT32_MAX || bytes == 0 || bytes > INT64_MAX / 4)
         return -1;
-    *window = (xoi_credit_t){(int64_t)messages, (int64_t)bytes, (int64_t)bytes};
+    *window = (xoi_credit_t){(int64_t)messages, (int64_t)bytes, (int64_t)bytes, (int64_t)bytes};
     return 0;
 }
 
@@ -118,13 +120,13 @@ static int read_bulk(xo_slice_t body, xoi_bulk_offer_t *bulk)
 }
 
 /* The same. */
-static int read_bundles(xo_slice_t body, bool *bundles)
+static int read_flag(xo_slice_t body, const char *key, bool *flag)
 {
     xo_slice_t raw;
-    if (xo_map_get(body, "bundles", &raw) < 0)
+    if (xo_map_get(body, key, &raw) < 0)
         return 0;
     xo_reader_t reader = xo_reader(raw);
-    return xo_read_bool(&reader, bundles);
+    return xo_read_bool(&reader, flag);
 }
 
 static int read_numbers(xo_slice_t body, xo_identity_t *peer)
@@ -170,7 +172,9 @@ int xoi_hello_read(xo_slice_t body, xoi_hello_t *hello, xo_error_t *err)
         return xo_error_set(err, EBADMSG, "handshake: no window of credit");
     if (read_bulk(body, &hello->bulk) < 0)
         return xo_error_set(err, EBADMSG, "handshake: a malformed window of chunks");
-    if (read_bundles(body, &hello->bundles) < 0)
+    if (read_flag(body, "bundles", &hello->bundles) < 0)
         return xo_error_set(err, EBADMSG, "handshake: bundles are neither true nor false");
+    if (read_flag(body, "answers", &hello->answers) < 0)
+        return xo_error_set(err, EBADMSG, "handshake: answers are neither true nor false");
     return 0;
 }

@@ -145,6 +145,8 @@ void xoi_send_urgent(xo_link_t *link, xo_msg_t **msg)
         xo_msg_destroy(msg);
         return;
     }
+    if (xoi_is_answer(xo_msg_header(*msg)->kind))
+        link->credit.answers -= (int64_t)xo_msg_bytes(*msg);
     if (link->state != XOI_LINK_UP || link->urgent.head || send_or_break(link, msg) < 0)
         xo_msgq_push(&link->urgent, msg);
 }
@@ -245,11 +247,19 @@ int xo_link_on_room(xo_link_t *link, xo_room_f room, void *arg)
 
 /* ---- the receiving side ---- */
 
+/* Of a credit's body: what a peer has no account for is not said. */
+static const char *credit_format(const xo_link_t *link)
+{
+    if (link->counts_answers)
+        return "[I I I I]";
+    return link->bulk_window ? "[I I I]" : "[I I]";
+}
+
 static void give_back(xo_link_t *link)
 {
     xo_buf_t body = XO_BUF_INIT;
-    xo_pack_format(&body, link->bulk_window ? "[I I I]" : "[I I]", link->handled.messages,
-                   link->handled.bytes, link->handled.large);
+    xo_pack_format(&body, credit_format(link), link->handled.messages, link->handled.bytes,
+                   link->handled.large, link->handled.answers);
     xo_msg_t *msg = xoi_msg_of(&(xo_header_t){.kind = XO_CREDIT}, &body);
     xo_buf_free(&body);
     if (!msg) {
@@ -259,7 +269,7 @@ static void give_back(xo_link_t *link)
     link->held.messages -= link->handled.messages;
     link->held.bytes -= link->handled.bytes;
     link->held.large -= link->handled.large;
-    link->handled = (xoi_credit_t){0, 0, 0};
+    link->handled = (xoi_credit_t){0};
     link->eager = link->eager && link->held.messages > 0;
     xoi_send_urgent(link, &msg);
 }
@@ -293,6 +303,20 @@ void xo_endpoint_consumed(xo_endpoint_t *endpoint, xo_link_t *link, size_t bytes
         xo_defer_start(&link->credit_defer);
 }
 
+void xoi_credit_answered(xo_link_t *link, size_t bytes)
+{
+    if (!link->counts_answers)
+        return;
+    link->handled.answers += (int64_t)bytes;
+    if (link->handled.answers >= (int64_t)(link->endpoint->options.window_bytes / 4))
+        give_back(link);
+}
+
+bool xo_link_takes_answers(const xo_link_t *link)
+{
+    return link->credit.answers > 0 || !link->counts_answers || link->state != XOI_LINK_UP;
+}
+
 int xoi_credit_take_message(xo_link_t *link)
 {
     return ++link->held.messages > (int64_t)link->endpoint->options.window_messages ? -1 : 0;
@@ -308,11 +332,9 @@ int xoi_credit_take_bytes(xo_link_t *link, size_t bytes)
 
 static int read_credit(const xo_link_t *link, const xo_msg_t *msg, xoi_credit_t *credit)
 {
-    *credit = (xoi_credit_t){0, 0, 0};
-    return link->bulk_window
-               ? xo_unpack(xo_msg_body(msg), NULL, "[I I I]", &credit->messages, &credit->bytes,
-                           &credit->large)
-               : xo_unpack(xo_msg_body(msg), NULL, "[I I]", &credit->messages, &credit->bytes);
+    *credit = (xoi_credit_t){0};
+    return xo_unpack(xo_msg_body(msg), NULL, credit_format(link), &credit->messages, &credit->bytes,
+                     &credit->large, &credit->answers);
 }
 
 static bool was_used(int64_t given, int64_t window, int64_t credit)
@@ -331,13 +353,18 @@ void xoi_credit_arrived(xo_link_t *link, const xo_msg_t *msg)
     if (read_credit(link, msg, &given) < 0 ||
         !was_used(given.messages, link->window.messages, link->credit.messages) ||
         !was_used(given.bytes, link->window.bytes, link->credit.bytes) ||
-        !was_used(given.large, link->window.large, link->credit.large)) {
+        !was_used(given.large, link->window.large, link->credit.large) ||
+        !was_used(given.answers, link->window.answers, link->credit.answers)) {
         xoi_link_protocol_error(link, "credit that was never used");
         return;
     }
+    bool took_answers = xo_link_takes_answers(link);
     link->credit.messages += given.messages;
     link->credit.bytes += given.bytes;
     link->credit.large += given.large;
+    link->credit.answers += given.answers;
     xoi_bulk_pump(link);
     xoi_outbox_flush(link);
+    if (!took_answers && xo_link_takes_answers(link) && link->endpoint->ops.answers_taken)
+        link->endpoint->ops.answers_taken(link->endpoint, link, link->endpoint->arg);
 }

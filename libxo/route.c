@@ -241,6 +241,7 @@ void xoi_route(xo_link_t *link, xo_msg_t **msg)
         break;
     case XO_RESULT:
     case XO_ERROR:
+        xoi_credit_answered(link, xo_msg_bytes(*msg));
         xoi_answer_arrived(endpoint, link, msg);
         break;
     case XO_CREDIT:

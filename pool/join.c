@@ -301,8 +301,10 @@ static void unlinked_peer(xo_pool_t *pool, xo_link_t *link)
 void xoi_joined_unlink(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error_t *why, void *arg)
 {
     xo_pool_t *pool = arg;
-    if (!pool->closing)
+    if (!pool->closing) {
         unlinked_peer(pool, link);
+        xoi_parked_wake(pool);
+    }
     if (link != pool->broker_link || pool->closing)
         return;
     if (xo_endpoint_broker(endpoint) == link)

@@ -56,9 +56,17 @@ static void on_refused(xo_endpoint_t *endpoint, const char *text, void *arg)
         pool->ops->log(pool->host, text);
 }
 
+static void on_answers_taken(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
+{
+    (void)endpoint;
+    (void)link;
+    xoi_parked_wake(arg);
+}
+
 static const xo_endpoint_ops_t endpoint_ops = {.request = xoi_serve,
                                                .linked = xoi_joined_link,
                                                .unlinked = xoi_joined_unlink,
+                                               .answers_taken = on_answers_taken,
                                                .event = on_event,
                                                .refused = on_refused};
 

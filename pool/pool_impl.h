@@ -95,7 +95,7 @@ struct xo_actor {
     xoi_turn_waiter_t *room_waiters;
     void *object;
     void *host_data;           /* host_c's own */
-    xo_actor_t *prev, *next;   /* in pool->ready */
+    xo_actor_t *prev, *next;   /* in pool->ready or pool->parked */
     xo_actor_t *older, *newer; /* in pool->actors or pool->gone */
     uint32_t turn_left;
     uint32_t pins; /* functions that work on it right now */
@@ -105,6 +105,7 @@ struct xo_actor {
     bool hook_waits : 1;  /* post_create or pre_destroy does, and messages are handled meanwhile */
     bool up : 1;          /* created, and not destroyed */
     bool ready : 1;       /* in pool->ready */
+    bool parked : 1;      /* in pool->parked */
     bool spec_told : 1;   /* or why there is none */
     bool host_made : 1;   /* the host's create was called, so its release is due */
     bool object_made : 1; /* host_c's: there is an object */
@@ -190,6 +191,7 @@ struct xo_pool {
     uint64_t changes;       /* how often an actor came or went */
     uint64_t last_incarnation;
     xo_actor_t *ready;
+    xo_actor_t *parked; /* with messages that may not start: see xo_link_takes_answers */
     xo_defer_t turns;
     xoi_progress_t progress;
     int64_t turn_ns; /* when the message began that has its turn, coarsely */
@@ -254,7 +256,9 @@ bool xoi_is_lifecycle(const xo_request_t *request);
 /* Its post_create or pre_destroy does: it handles messages until that has ended. */
 void xoi_hook_waits(xo_actor_t *actor);
 void xoi_actor_wake(xo_actor_t *actor);
-void xoi_actor_unready(xo_actor_t *actor);
+void xoi_actor_unready(xo_actor_t *actor); /* nor parked */
+/* A peer takes its answers again, or is gone. */
+void xoi_parked_wake(xo_pool_t *pool);
 void xoi_turns_run(xo_defer_t *defer, void *arg);
 /* CLOCK_MONOTONIC_COARSE: good enough, and costs a few nanoseconds. */
 int64_t xoi_coarse_ns(void);

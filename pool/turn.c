@@ -118,9 +118,16 @@ static bool may_start_in_hook(const xo_actor_t *actor, const xo_request_t *reque
     return !actor->again.size || xo_slice_eq(xo_msg_header(request->msg)->trace, actor->again);
 }
 
-static xo_request_t *first(const xo_actor_t *actor, xo_request_t *queue)
+/* Who does not take its answers would have this process keep them. */
+static inline bool may_be_answered(const xo_request_t *request)
 {
-    while (queue && actor->hook_waits && !may_start_in_hook(actor, queue))
+    return !request->from || xo_link_takes_answers(request->from);
+}
+
+static inline xo_request_t *first(const xo_actor_t *actor, xo_request_t *queue)
+{
+    while (queue &&
+           (!may_be_answered(queue) || (actor->hook_waits && !may_start_in_hook(actor, queue))))
         queue = queue->next;
     return queue;
 }
@@ -129,7 +136,7 @@ static xo_request_t *first(const xo_actor_t *actor, xo_request_t *queue)
 static inline xo_request_t *pick(const xo_actor_t *actor)
 {
     if (actor->state == XOI_ACTOR_RUNNING && !actor->hook_waits && !actor->express)
-        return actor->locked ? NULL : actor->mailbox; /* as it mostly is */
+        return actor->locked ? NULL : first(actor, actor->mailbox); /* as it mostly is */
     if (actor->state == XOI_ACTOR_NEW)
         return actor->mailbox;
     if (actor->state != XOI_ACTOR_RUNNING && !actor->hook_waits)
@@ -148,19 +155,53 @@ static bool may_lock(const xo_actor_t *actor)
     return actor->lock_waiters && (actor->stateless || !actor->locked);
 }
 
+static void unpark(xo_actor_t *actor)
+{
+    if (actor->parked)
+        DL_DELETE(actor->pool->parked, actor);
+    actor->parked = false;
+}
+
+/* Nothing of what waits may start: perhaps because its senders do not take their answers. */
+static void park(xo_actor_t *actor)
+{
+    if (actor->parked || !(actor->express || (actor->mailbox && !actor->locked)))
+        return;
+    actor->parked = true;
+    DL_APPEND(actor->pool->parked, actor);
+}
+
 void xoi_actor_wake(xo_actor_t *actor)
 {
     xo_pool_t *pool = actor->pool;
-    if (actor->ready || pool->closing || (!may_lock(actor) && !pick(actor)))
+    if (actor->ready || pool->closing)
         return;
+    if (!may_lock(actor) && !pick(actor)) {
+        park(actor);
+        return;
+    }
+    unpark(actor);
     actor->ready = true;
     actor->turn_left = pool->batch;
     DL_APPEND(pool->ready, actor);
     xo_defer_start(&pool->turns);
 }
 
+void xoi_parked_wake(xo_pool_t *pool)
+{
+    xo_actor_t *parked = pool->parked;
+    pool->parked = NULL; /* who still has to wait parks anew */
+    while (parked) {
+        xo_actor_t *actor = parked;
+        DL_DELETE(parked, actor);
+        actor->parked = false;
+        xoi_actor_wake(actor);
+    }
+}
+
 void xoi_actor_unready(xo_actor_t *actor)
 {
+    unpark(actor);
     if (!actor->ready)
         return;
     actor->ready = false;

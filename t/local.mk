@@ -49,6 +49,7 @@ unit_tests = \
 	t/policy \
 	t/pool \
 	t/pool-again \
+	t/pool-answers \
 	t/pool-delivery \
 	t/pool-env \
 	t/pool-group \
@@ -290,6 +291,7 @@ t_ways_SOURCES = t/node.c t/ways.c
 t_limits_SOURCES = t/limits.c $(pool_world)
 t_pool_SOURCES = t/pool.c $(pool_world)
 t_pool_again_SOURCES = t/pool-again.c t/pool-broker.c $(pool_world)
+t_pool_answers_SOURCES = t/pool-answers.c $(pool_world)
 t_pool_delivery_SOURCES = t/pool-delivery.c $(pool_world)
 t_pool_group_SOURCES = t/pool-group.c t/pool-broker.c $(pool_world)
 t_pool_join_SOURCES = t/pool-join.c $(pool_world)

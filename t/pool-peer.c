@@ -36,17 +36,19 @@ static bool is_welcome(void *arg)
     return peer->welcome;
 }
 
-static void say_hello(peer_t *peer, const char *role)
+/* `bytes` 0: many, and it says nothing of answers that it has taken. */
+static void say_hello(peer_t *peer, const char *role, uint64_t bytes)
 {
     const char *address = xo_pool_address(peer->world->pool);
     peer_send(peer, (xo_header_t){.kind = XO_HELLO, .seq = 1},
-              "{s s s s s U s U s U s U s i s i s s s s s s s [U U] s s}", "role", role, "cluster",
-              "test", "id", peer->id, "node", (uint64_t)7, "pool", (uint64_t)0, "generation",
-              (uint64_t)1, "index", -1, "pid", (int)getpid(), "machine", "", "label", "", "address",
-              "", "window", (uint64_t)1000, (uint64_t)1 << 20, "expect", address);
+              "{s s s s s U s U s U s U s i s i s s s s s s s [U U] s s s ?}", "role", role,
+              "cluster", "test", "id", peer->id, "node", (uint64_t)7, "pool", (uint64_t)0,
+              "generation", (uint64_t)1, "index", -1, "pid", (int)getpid(), "machine", "", "label",
+              "", "address", "", "window", (uint64_t)1000, bytes ? bytes : (uint64_t)1 << 20,
+              "expect", address, "answers", bytes > 0);
 }
 
-void peer_open(peer_t *peer, world_t *world, const char *role, uint64_t id)
+static void dial(peer_t *peer, world_t *world, const char *role, uint64_t id, uint64_t bytes)
 {
     char endpoint[XO_ADDRESS_BYTES + 16];
     xo_error_t err;
@@ -55,8 +57,18 @@ void peer_open(peer_t *peer, world_t *world, const char *role, uint64_t id)
     peer->lane = xo_dial(world->ctx, world->loop, endpoint, &events, peer, &err);
     if (!peer->lane)
         fail_msg("%s", err.text);
-    say_hello(peer, role);
+    say_hello(peer, role, bytes);
     run_until(world, is_welcome, peer);
+}
+
+void peer_open(peer_t *peer, world_t *world, const char *role, uint64_t id)
+{
+    dial(peer, world, role, id, 0);
+}
+
+void peer_open_for(peer_t *peer, world_t *world, uint64_t id, uint64_t bytes)
+{
+    dial(peer, world, "client", id, bytes);
 }
 
 void peer_close(peer_t *peer)
