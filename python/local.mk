@@ -133,5 +133,6 @@ EXTRA_DIST += \
 	python/setup.py \
 	python/tests/actors.py \
 	python/tests/conftest.py \
+	python/tests/flood.py \
 	python/tests/surface.py \
 	python/tests/values.py

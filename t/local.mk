@@ -134,6 +134,7 @@ system_tests = \
 
 python_tests = \
 	python/tests/test_actor_classes.py \
+	python/tests/test_backpressure.py \
 	python/tests/test_batch.py \
 	python/tests/test_bounds.py \
 	python/tests/test_broker_dies.py \
