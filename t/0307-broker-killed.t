@@ -249,5 +249,5 @@ def not_there(place):
     assert node.stop()[0] == 0
 
 
-run(taken_over, supervised, stopped_meanwhile, no_room, died_meanwhile, died_with_a_daemon, all_died,
-    another_configuration, many_times, owned, nobody_is_left, stopped_at_once, not_there)
+run(taken_over, supervised, stopped_meanwhile, no_room, died_meanwhile, died_with_a_daemon,
+    all_died, another_configuration, many_times, owned, nobody_is_left, stopped_at_once, not_there)
