@@ -102,7 +102,7 @@ xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err)
     if (!ctx)
         return xo_error_null(err, ENOMEM, "no memory for a context");
     ctx->pid = getpid();
-    ctx->io_threads = 2;
+    ctx->io_threads = 1;
     ctx->rundir.fd = -1;
     if (take_cluster(ctx, cluster, err) < 0 || take_lanes(ctx, err) < 0 ||
         take_letter_bytes(ctx, err) < 0 || xoi_limits_read(&ctx->limits, err) < 0 ||
