@@ -355,20 +355,31 @@ static bool is_refusal(const xo_msg_t *answer)
            xo_slice_eq_str(failure.code, XO_CODE_REFUSED);
 }
 
-/* The actor cannot be as its creator wants it, who hears why. */
-static void take_back(xoi_confirmation_t *confirmation, xo_msg_t **refusal)
+static void on_taken_back(xo_call_t *call, xo_msg_t **answer, void *arg)
 {
-    xo_slice_t uid;
-    xo_pool_t *pool = confirmation->pool;
+    (void)call;
+    (void)answer;
+    confirmation_end(arg);
+}
+
+/* The actor cannot be as its creator wants it, who hears why when it is gone. True: it goes. */
+static bool take_back(xoi_confirmation_t *confirmation, xo_msg_t **refusal)
+{
+    xo_header_t header = {.kind = XO_DESTROY};
+    xo_endpoint_t *endpoint = confirmation->pool->endpoint;
     if (!confirmation->answer ||
-        xo_unpack(xo_msg_body(confirmation->answer), NULL, "[_ s _]", &uid) < 0)
-        return;
-    xo_actor_t *actor = xo_pool_find(pool, uid);
-    if (actor)
-        xoi_post_destroy(actor, "");
+        xo_unpack(xo_msg_body(confirmation->answer), NULL, "[_ s _]", &header.target_uid) < 0)
+        return false;
+    xo_msg_t *msg = xo_msg_create(&header, xo_slice(NULL, 0));
+    xo_call_t *call =
+        msg ? xo_endpoint_call(endpoint, NULL, &msg, 0, 0, on_taken_back, confirmation, NULL)
+            : NULL;
+    xo_msg_destroy(&msg);
     xo_msg_destroy(&confirmation->answer);
     confirmation->answer = *refusal;
+    confirmation->call = call;
     *refusal = NULL;
+    return call;
 }
 
 /* Also when the broker went away meanwhile: its next link is told of all actors. */
@@ -377,9 +388,8 @@ static void on_confirmed(xo_call_t *call, xo_msg_t **answer, void *arg)
     (void)call;
     xoi_confirmation_t *confirmation = arg;
     xo_pool_t *pool = confirmation->pool;
-    if (is_refusal(*answer))
-        take_back(confirmation, answer);
-    confirmation_end(confirmation);
+    if (!is_refusal(*answer) || !take_back(confirmation, answer))
+        confirmation_end(confirmation);
     xoi_announced(pool);
 }
 
