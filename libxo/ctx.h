@@ -41,9 +41,7 @@ const char *xo_ctx_run_dir(const xo_ctx_t *ctx);
 void *xo_ctx_zmq(xo_ctx_t *ctx, xo_error_t *err);
 /* CPUs for ZeroMQ's I/O threads; before the first socket, else EBUSY. */
 int xo_ctx_bind_io(xo_ctx_t *ctx, const int *cpus, size_t count, xo_error_t *err);
-/* ZeroMQ's I/O threads, 2 if nobody says: ZeroMQ gives a new connection to the one that has the
- * fewest, so a link's small messages need not wait for its chunks to be encrypted. EINVAL, EBUSY.
- */
+/* ZeroMQ's I/O threads, 1 if nobody says. EINVAL, EBUSY. */
 int xo_ctx_set_io_threads(xo_ctx_t *ctx, int count, xo_error_t *err);
 
 /* Starts the ZAP handler (RFC 27/ZAP) of this context if it does not run yet: a thread that answers
