@@ -76,6 +76,7 @@ xoscar_PYTHON = \
 	python/xoscar/_fork.py \
 	python/xoscar/_generator.py \
 	python/xoscar/_glue.py \
+	python/xoscar/_group.py \
 	python/xoscar/_lean.py \
 	python/xoscar/_monitor.py \
 	python/xoscar/_node.py \
