@@ -36,7 +36,7 @@ FLOORS = {
 }
 # Of whose best times the ratio is stable, too.
 TIMED = ("pool_call", "pool_tell", "pool_create", "shm_tell", "python_gather", "python_tell",
-         "python_batch", "python_create")
+         "python_batch")
 
 
 def _run(command, place):
