@@ -1,8 +1,13 @@
 #!/bin/bash
-# The Python tests on every Python of this machine, 3.9 and later, one of each version: with
-# `-W error`, and the oldest and the newest of them with `-X dev`, which is slow, and on uvloop.
+# The Python tests on every Python of this machine, 3.9 and later, one of each version. All of them
+# run on the oldest and the newest: with `-X dev -W error`, and on uvloop. The versions between run
+# those in which Pythons differ, since all would take longer than all other long tests together.
 . "$XO_SRCDIR/t/tap/full.sh"
 modules="cloudpickle mypy numpy pandas prometheus_client pytest pytest_asyncio uvloop"
+differ="actor_classes batch by_value calls cancel create_pool exceptions fork generator guide lean
+    loops main_module metrics package remake serialization sub_pool_modules typing utils values
+    values_calls views yield"
+every=$(cd "$XO_SRCDIR/python/tests" && printf '%s\n' test_*.py | sed 's/^test_//; s/\.py$//')
 unset PYTHONPATH
 
 # Lines "3.11 /path/of/python3", one a version, those that can build an extension.
@@ -47,13 +52,14 @@ build_extension() {
         PYTHONPATH=$place "$python" setup.py -q build_ext --inplace --parallel "$jobs"
 }
 
-# run_tests LOOP FLAGS...: all of them in one process.
+# run_tests LOOP NAMES FLAGS...: all of them in one process.
 run_tests() {
-    local loop=$1 status
-    shift
+    local loop=$1 name status files=()
+    for name in $2; do files+=("$XO_SRCDIR/python/tests/test_$name.py"); done
+    shift 2
     env XO_TEST_LOOP="$loop" PYTHON="$python" PYTHONPATH="$work/$version:$place" \
         sh "$XO_SRCDIR/t/tap/run" "$python" "$@" "$XO_SRCDIR/t/tap/pytest-tap.py" \
-        "$XO_SRCDIR"/python/tests/test_*.py >"$work/tap" 2>&1
+        "${files[@]}" >"$work/tap" 2>&1
     status=$?
     grep -A 60 '^not ok' "$work/tap" | grep -v '^ok'
     [ $status -eq 0 ] && grep -q '^1\.\.[1-9]' "$work/tap" && ! grep -q '^not ok' "$work/tap"
@@ -66,10 +72,12 @@ test_python() {
     try "Python $version: modules" get_modules || return
     try "Python $version: the extension" build_extension || return
     case $3 in
-    between) try "Python $version: -W error" run_tests asyncio -W error ;;
+    between)
+        try "Python $version: -X dev -W error" run_tests asyncio "$differ" -X dev -W error
+        ;;
     *)
-        try "Python $version: -X dev -W error" run_tests asyncio -X dev -W error
-        try "Python $version: uvloop" run_tests uvloop
+        try "Python $version: -X dev -W error" run_tests asyncio "$every" -X dev -W error
+        try "Python $version: uvloop" run_tests uvloop "$every"
         ;;
     esac
 }
@@ -82,10 +90,11 @@ number() {
 write_pc
 mapfile -t pythons < <(find_pythons)
 [ ${#pythons[@]} -gt 0 ] || skip_all "no Python with its headers"
-for i in "${!pythons[@]}"; do
+newest=$((${#pythons[@]} - 1))
+for i in $newest $(seq 0 $((newest - 1))); do # those that take longest first
     [ "$(jobs -rp | wc -l)" -le "$jobs" ] || wait -n # one more: they wait for processes to start
     where=between
-    [ "$i" -lt $((${#pythons[@]} - 1)) ] || where=last
+    [ "$i" -lt $newest ] || where=last
     [ "$i" -gt 0 ] || where=first
     test_python "${pythons[i]%% *}" "${pythons[i]#* }" $where >"$work/$i.tap" &
 done
