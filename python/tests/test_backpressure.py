@@ -37,7 +37,9 @@ def grown(lanes, case, pools, size, flood=FLOOD):
         capture_output=True,
         text=True,
     )
-    assert (ran.returncode, ran.stderr) == (0, "")
+    # On a busy machine, who is stopped is so for long enough to be noticed.
+    said = [line for line in ran.stderr.splitlines() if ": suspect: " not in line]
+    assert (ran.returncode, said) == (0, [])
     result = json.loads(ran.stdout)
     return result["accepted"] * size, result["grown"]
 
