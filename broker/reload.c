@@ -146,18 +146,26 @@ static void ask_more(xo_reload_t *reload)
         finish(reload);
 }
 
+/* False: nobody asks any more. */
+static bool is_answered(xo_reload_t *reload, int errnum, const char *text, const char *trouble)
+{
+    if (errnum == ECANCELED) {
+        free(reload);
+        return false;
+    }
+    if (errnum != 0)
+        xo_log(reload->broker->options.log, XO_LOG_ERROR, COMPONENT, "%s: %s", trouble, text);
+    return true;
+}
+
 static void on_actors(int errnum, const char *text, const xo_record_t *records, size_t count,
                       void *arg)
 {
     xo_reload_t *reload = arg;
     xo_broker_t *broker = reload->broker;
-    if (errnum == ECANCELED) {
-        free(reload);
+    if (!is_answered(reload, errnum, text,
+                     "which actors there were is not known, so they will not be created again"))
         return;
-    }
-    if (errnum != 0)
-        xo_log(broker->options.log, XO_LOG_ERROR, COMPONENT,
-               "which actors there were is not known, so they will not be created again: %s", text);
     for (size_t i = 0; errnum == 0 && i < count; i++)
         add_actor(broker, &records[i]);
     reload->member = xo_pools_first(&broker->pools);
@@ -169,12 +177,8 @@ static void on_groups(int errnum, const char *text, const xo_record_t *records, 
 {
     xo_reload_t *reload = arg;
     xo_broker_t *broker = reload->broker;
-    if (errnum == ECANCELED) {
-        free(reload);
+    if (!is_answered(reload, errnum, text, "which groups there were"))
         return;
-    }
-    if (errnum != 0)
-        xo_log(broker->options.log, XO_LOG_ERROR, COMPONENT, "which groups there were: %s", text);
     xo_groups_reload(broker, records, errnum == 0 ? count : 0);
     xo_registry_list(xo_publish_registry(broker->publish), XO_REG_ACTOR, on_actors, reload);
 }
