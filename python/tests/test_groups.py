@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import xoscar as xo
-from actors import DEADLINE_S
+from actors import DEADLINE_S, until
 
 
 class Member(xo.Actor):
@@ -22,6 +22,12 @@ class Member(xo.Actor):
     def write(self, what):
         with open(self.diary, "a", encoding="utf-8") as file:
             file.write(f"{what}{self.name} ")
+
+    async def held(self):
+        """Says so, and goes on when there is no file any more."""
+        self.write("?")
+        while os.path.exists(f"{self.diary}.slow"):
+            await asyncio.sleep(0.01)
 
     async def __post_create__(self):
         self.write("+")
@@ -57,6 +63,11 @@ class Diary:
         with open(self.path, encoding="utf-8") as file:
             return file.read()
 
+    async def holds(self, name):
+        """Waits until that member is held."""
+        while f"?{name}" not in self.peek():
+            await asyncio.sleep(0.01)
+
     async def create(self, name, address, group, **options):
         return await xo.create_actor(
             Member, self.path, name, uid=name, address=address, group=group, **options
@@ -87,8 +98,17 @@ async def events(address, *kinds):
 
 async def is_running(group):
     """Waits until it is, after something that is known to have failed."""
-    while (await group.info())["state"] != "running":
-        await asyncio.sleep(0.01)
+    await until(group.info, lambda info: info["state"] == "running")
+
+
+async def all_answer(refs, names):
+    """Waits until they do, with their names: some are still to come back."""
+    while True:
+        try:
+            assert [await ref.touch() for ref in refs] == names
+            return
+        except (xo.ActorNotExist, xo.ServerClosed):
+            await asyncio.sleep(0.01)
 
 
 async def three(diary, pools, strategy, **options):
@@ -276,8 +296,7 @@ async def test_who_is_destroyed_stays_away(pools, diary):
     group, (a, b, c) = await three(diary, pools, "one_for_all")
     await xo.destroy_actor(c)
     assert diary.take() == "-c"
-    while (await group.info())["members"] == 3:  # its broker is told a little later
-        await asyncio.sleep(0.01)
+    await until(group.info, lambda info: info["members"] < 3)  # its broker is told a little later
     await dies(b)
     assert [await ref.touch() for ref in (b, a)] == ["b", "a"]
     assert not await xo.has_actor(c)
@@ -365,9 +384,7 @@ class Slow(Member):
     """Does not end as long as there is a file."""
 
     async def __pre_destroy__(self):
-        self.write("?")
-        while os.path.exists(f"{self.diary}.slow"):
-            await asyncio.sleep(0.01)
+        await self.held()
         self.write("-")
 
 
@@ -394,9 +411,7 @@ class SlowToCome(Member):
     """Is not created as long as there is a file."""
 
     async def __post_create__(self):
-        self.write("?")
-        while os.path.exists(f"{self.diary}.slow"):
-            await asyncio.sleep(0.01)
+        await self.held()
         self.write("+")
 
 
@@ -413,17 +428,11 @@ async def killed_between_groups(diary):
         diary.take()
         open(f"{diary.path}.slow", "w").close()
         await dies(a)
-        while "?c" not in diary.peek():
-            await asyncio.sleep(0.01)
+        await diary.holds("c")
         await another_broker(pool, addresses)
         assert "+d" not in diary.peek()
         os.unlink(f"{diary.path}.slow")
-        while True:
-            try:
-                assert [await ref.touch() for ref in (a, c, d)] == ["a", "c", "d"]
-                break
-            except (xo.ActorNotExist, xo.ServerClosed):
-                await asyncio.sleep(0.01)
+        await all_answer((a, c, d), ["a", "c", "d"])
         await is_running(outer)
         assert diary.take().endswith("+c +d")
 
@@ -450,16 +459,10 @@ async def killed_in_the_middle(diary):
         open(f"{diary.path}.slow", "w").close()
         with pytest.raises(xo.ServerClosed):
             await refs[0].exit()
-        while "?c" not in diary.peek():
-            await asyncio.sleep(0.01)
+        await diary.holds("c")
         await another_broker(pool, addresses)
         os.unlink(f"{diary.path}.slow")
-        while True:
-            try:
-                assert [await ref.touch() for ref in refs] == ["a", "b", "c"]
-                break
-            except (xo.ActorNotExist, xo.ServerClosed):
-                await asyncio.sleep(0.01)
+        await all_answer(refs, ["a", "b", "c"])
         await is_running(group)
         assert diary.take().endswith("-b +a +b +c")
         assert (await xo.Group("failed", addresses[0]).info())["state"] == "failed"
