@@ -145,8 +145,8 @@ static void destroyed_meanwhile(const xo_actor_t *actor, xo_msg_t **answer)
 void xoi_actor_created(xo_actor_t *actor, xo_request_t *request, xo_msg_t **answer)
 {
     xo_pool_t *pool = actor->pool;
-    bool again = actor->again.size > 0;
-    actor->again = xo_slice(NULL, 0);
+    bool again = actor->anew;
+    actor->anew = NULL;
     if (actor->state != XOI_ACTOR_CREATING) {
         destroyed_meanwhile(actor, answer);
         return;

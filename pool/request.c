@@ -311,7 +311,7 @@ static void run_create(xo_request_t *request)
         xo_request_fail(request, XO_CODE_REFUSED, "it can be in no group: %s", why);
         return;
     }
-    actor->again = xoi_again(request);
+    actor->anew = xoi_again(request).size > 0 ? request : NULL;
     actor->host_made = true;
     pool->ops->create(pool->host, actor, request);
 }

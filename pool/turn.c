@@ -115,7 +115,7 @@ static bool may_start_in_hook(const xo_actor_t *actor, const xo_request_t *reque
 {
     if (xoi_is_lifecycle(request))
         return request->express && actor->state == XOI_ACTOR_CREATING;
-    return !actor->again.size || xo_slice_eq(xo_msg_header(request->msg)->trace, actor->again);
+    return !actor->anew || xo_slice_eq(xo_msg_header(request->msg)->trace, xoi_again(actor->anew));
 }
 
 /* Who does not take its answers would have this process keep them. */
