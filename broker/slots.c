@@ -154,6 +154,14 @@ void xo_slots_absent(xo_slots_t *slots, const xo_member_t *member, xo_slice_t ui
         destroy(slots, slot);
 }
 
+void xo_slots_down(xo_slots_t *slots, const xo_member_t *member)
+{
+    xo_slot_t *slot;
+    DL_FOREACH(slots->head, slot)
+    if (slot->member == member)
+        slot->taken_ns -= GRACE_NS;
+}
+
 void xo_slots_return(xo_slots_t *slots, const xo_member_t *member, const xo_place_t *place)
 {
     xo_slot_t *slot, *next;

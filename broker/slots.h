@@ -49,6 +49,8 @@ void xo_slots_up(xo_slots_t *slots, const xo_member_t *member, xo_slice_t uid);
 void xo_slots_free(xo_slots_t *slots, const xo_member_t *member, xo_slice_t uid);
 /* The pool knows no such actor: gone, unless its creation may still be on its way. */
 void xo_slots_absent(xo_slots_t *slots, const xo_member_t *member, xo_slice_t uid, int64_t now_ns);
+/* The pool's process has ended: what was on its way to it does not come any more. */
+void xo_slots_down(xo_slots_t *slots, const xo_member_t *member);
 /* It was not created after all. */
 void xo_slots_return(xo_slots_t *slots, const xo_member_t *member, const xo_place_t *place);
 /* One whose actor has not come for so long that its pool should be asked whether it has it; the

@@ -121,6 +121,19 @@ static void an_actor_that_its_pool_does_not_know_may_be_on_its_way(void **state)
     assert_ptr_equal(idle(w, "main", "x", "3"), w->main);
 }
 
+/* Its pool may have created it and ended before it told. */
+static void an_actor_on_its_way_to_a_pool_that_ended_does_not_come(void **state)
+{
+    world_t *w = *state;
+    idle(w, "main", "x", "1");
+    xo_slots_down(&w->slots, w->main);
+    xo_slots_absent(&w->slots, w->main, xo_slice_str("1"), 0);
+    assert_ptr_equal(idle(w, "main", "x", "2"), w->main);
+    xo_slots_down(&w->slots, w->one); /* another one */
+    xo_slots_absent(&w->slots, w->main, xo_slice_str("2"), 0);
+    assert_null(idle(w, "main", "x", "3"));
+}
+
 /* Nobody else may ever ask for its place. */
 static void an_actor_that_does_not_come_is_asked_for(void **state)
 {
@@ -175,6 +188,7 @@ int main(void)
         TEST(a_slot_is_free_again_when_its_actor_is_gone),
         TEST(what_is_returned_is_not_another_s_with_the_same_uid),
         TEST(an_actor_that_its_pool_does_not_know_may_be_on_its_way),
+        TEST(an_actor_on_its_way_to_a_pool_that_ended_does_not_come),
         TEST(an_actor_that_does_not_come_is_asked_for),
         TEST(only_pools_that_are_ready_and_take_any_class),
         TEST(the_fewest_actors_count_those_on_their_way),
