@@ -276,7 +276,6 @@ static void on_down(xo_broker_t *broker, xo_member_t *member, const char *reason
         return; /* it never was there for anybody */
     broadcast_pool(broker, member, "pool.down", reason);
     xo_endpoint_peer_down(broker->endpoint, member->endpoint, reason);
-    xo_slots_down(&broker->slots, member);
     xo_broker_actors_away(broker, member, reason);
 }
 

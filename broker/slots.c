@@ -94,6 +94,7 @@ static xo_slot_t *create(const xo_place_t *place, xo_member_t *member, int64_t n
     if (slot == NULL)
         return NULL;
     slot->member = member;
+    slot->generation = member->generation;
     slot->least = place->least;
     slot->taken_ns = slot->asked_ns = now_ns;
     if (place->label.size > 0)
@@ -146,20 +147,19 @@ void xo_slots_free(xo_slots_t *slots, const xo_member_t *member, xo_slice_t uid)
         destroy(slots, slot);
 }
 
+/* What was on its way to a process that has ended does not come any more. */
+static bool may_be_on_its_way(const xo_slot_t *slot, int64_t now_ns)
+{
+    return !slot->up && slot->generation == slot->member->generation &&
+           now_ns - slot->taken_ns < GRACE_NS;
+}
+
 void xo_slots_absent(xo_slots_t *slots, const xo_member_t *member, xo_slice_t uid, int64_t now_ns)
 {
     xo_slot_t *slot, *next;
     DL_FOREACH_SAFE(slots->head, slot, next)
-    if (is_for(slot, member, uid) && (slot->up || now_ns - slot->taken_ns >= GRACE_NS))
+    if (is_for(slot, member, uid) && !may_be_on_its_way(slot, now_ns))
         destroy(slots, slot);
-}
-
-void xo_slots_down(xo_slots_t *slots, const xo_member_t *member)
-{
-    xo_slot_t *slot;
-    DL_FOREACH(slots->head, slot)
-    if (slot->member == member)
-        slot->taken_ns -= GRACE_NS;
 }
 
 void xo_slots_return(xo_slots_t *slots, const xo_member_t *member, const xo_place_t *place)

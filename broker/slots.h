@@ -24,6 +24,7 @@ typedef struct xo_slot {
     struct xo_slot *prev, *next;
     bool least; /* only counts, and only until it is up: then the pool counts the actor */
     bool up;
+    uint32_t generation; /* of the pool when it was taken */
     int64_t taken_ns;
     int64_t asked_ns;           /* when its pool was last asked for the actor */
     char label[XO_LABEL_BYTES]; /* as it was asked for */
@@ -49,8 +50,6 @@ void xo_slots_up(xo_slots_t *slots, const xo_member_t *member, xo_slice_t uid);
 void xo_slots_free(xo_slots_t *slots, const xo_member_t *member, xo_slice_t uid);
 /* The pool knows no such actor: gone, unless its creation may still be on its way. */
 void xo_slots_absent(xo_slots_t *slots, const xo_member_t *member, xo_slice_t uid, int64_t now_ns);
-/* The pool's process has ended: what was on its way to it does not come any more. */
-void xo_slots_down(xo_slots_t *slots, const xo_member_t *member);
 /* It was not created after all. */
 void xo_slots_return(xo_slots_t *slots, const xo_member_t *member, const xo_place_t *place);
 /* One whose actor has not come for so long that its pool should be asked whether it has it; the
