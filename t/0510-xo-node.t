@@ -132,10 +132,11 @@ is "$(xo call xo.broker ping)" '"pong"' "the broker can be called"
 
 stopped=$(xo pools --json | grep "\"address\":\"$second\"" | value pid)
 kill -STOP "$stopped"
-# What a script starts in the background ignores SIGINT.
+# What a script starts in the background ignores SIGINT; until it is xo, the shell blocks it, too.
 env --default-signal=INT xo call "$second/counter" add 1 2>"$work/call.err" &
 caller=$!
-listens() { grep -qE '^SigBlk:.*[2367abef]$' "/proc/$caller/status"; }
+is_xo() { grep -qE '^Name:.*xo$' "/proc/$caller/status"; }
+listens() { is_xo && grep -qE '^SigBlk:.*[2367abef]$' "/proc/$caller/status"; }
 until_true listens
 kill -INT "$caller"
 wait "$caller"
