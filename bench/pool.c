@@ -1,7 +1,9 @@
 /* pool.c - what a call from one C actor to another costs: in one pool, and between the pools of two
- * processes of a node, over each lane: shared memory (c_node), ipc, and tcp, which is encrypted.
+ * processes of a node, over each lane: shared memory (c_node; c_bound: each end bound to a core of
+ * its own), ipc, and tcp, which is encrypted.
  *
  * Prints one JSON object (out.h). The callee of all but the first part is a child process. */
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,6 +80,33 @@ static void bench_node(const char *name, const char *lanes, const char *address)
     station_close(&station);
 }
 
+static void bind_to(pid_t pid, int cpu)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    sched_setaffinity(pid, sizeof set, &set);
+}
+
+/* Both loops as xo-pool --bind core has them. */
+static void bench_bound(const child_t *child)
+{
+    cpu_set_t all;
+    if (sched_getaffinity(0, sizeof all, &all) < 0 || CPU_COUNT(&all) < 2)
+        return;
+    int near = 0;
+    while (!CPU_ISSET(near, &all))
+        near++;
+    int far = near + 1;
+    while (!CPU_ISSET(far, &all))
+        far++;
+    bind_to(child->pid, far);
+    bind_to(0, near);
+    bench_node("c_bound", ALL_LANES, child->address);
+    sched_setaffinity(0, sizeof all, &all);
+    sched_setaffinity(child->pid, sizeof all, &all);
+}
+
 int main(void)
 {
     child_t child;
@@ -88,6 +117,7 @@ int main(void)
     bench_actors();
     bench_pool();
     bench_node("c_node", ALL_LANES, child.address);
+    bench_bound(&child);
     bench_node("c_ipc", "ipc,tcp", child.address);
     bench_node("c_tcp", "tcp", child.address);
     xob_close();

@@ -67,6 +67,7 @@ xo_loop_t *xo_loop_create(xo_error_t *err)
     ring_init(&loop->deferred);
     ring_init(&loop->ending);
     xoi_drive_init(&loop->drive);
+    xoi_peeks_init();
     xo_loop_update(loop);
     return loop;
 }

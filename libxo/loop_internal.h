@@ -80,6 +80,7 @@ struct xo_loop {
 int64_t xoi_clock_ns(void); /* that of xo_loop_now, also while the loop's stands still */
 
 /* loop_peek.c */
+void xoi_peeks_init(void); /* for each loop that is made, before its thread is bound to a core */
 void xoi_peeks_run(xo_loop_t *loop);
 /* Before a sleep of at most `wait_ns` (-1: any): looks on, then has all told to use their
  * descriptors. False: there is something to do instead. */

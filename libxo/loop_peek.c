@@ -7,8 +7,10 @@
  * - it begins after a row of sleeps that were so short that looking on would have saved them,
  * - and ends after a few times in vain; each time it ends so, it needs a longer row to begin again.
  *
- * It never begins where this process has one core only: who is to answer may need that one.
+ * It never begins where this process has one core only: who is to answer may need that one. A
+ * thread that was bound to one of several cores is no such case.
  */
+#include <pthread.h>
 #include <sched.h>
 
 #include <utlist.h>
@@ -112,20 +114,28 @@ static bool look_until(const xoi_peeks_t *peeks, int64_t end_ns)
     return false;
 }
 
-static bool has_cores(void)
+static bool has_cores; /* this process, more than one */
+
+static void count_cores(void)
 {
     cpu_set_t set;
 
     /* More cores than the set has room for: EINVAL. */
-    return sched_getaffinity(0, sizeof set, &set) < 0 || CPU_COUNT(&set) > 1;
+    has_cores = sched_getaffinity(0, sizeof set, &set) < 0 || CPU_COUNT(&set) > 1;
 }
 
-/* The first look of a row that begins asks whether there is a core to do it on. */
-static bool may_look_on(xoi_peeks_t *peeks)
+/* What a thread may run on is the process's until somebody binds it, which takes a loop to be worth
+ * it; so the process's cores are counted for its first loop. */
+void xoi_peeks_init(void)
 {
-    if (peeks->trust == TRUST_MAX / 2 && !has_cores())
-        peeks->trust = 0;
-    return peeks->trust > 0;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, count_cores);
+}
+
+static bool may_look_on(const xoi_peeks_t *peeks)
+{
+    return has_cores && peeks->trust > 0;
 }
 
 static void looked_well(xoi_peeks_t *peeks)
