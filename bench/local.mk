@@ -2,6 +2,7 @@
 # Nothing here is a test. One file a line, sorted.
 bench_programs = \
 	bench/bulk \
+	bench/chain \
 	bench/count \
 	bench/entries \
 	bench/lane \
@@ -22,6 +23,7 @@ bench_count_LDADD = libxo.la $(ZMQ_LIBS)
 bench_bulk_SOURCES = bench/bulk.c $(bench_station)
 bench_bulk_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS)
 bench_bulk_LDADD = libxo.la $(ZMQ_LIBS)
+bench_chain_SOURCES = bench/chain.c $(bench_common)
 bench_entries_SOURCES = bench/entries.c $(bench_common)
 bench_entries_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS)
 bench_entries_LDADD = registry/libxo-registry.la libxo/libxo-core.la

@@ -1,9 +1,11 @@
 /* out.c - see out.h. */
 #include "bench/out.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <glob.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +40,20 @@ static size_t available_bytes(void)
     if (file)
         fclose(file);
     return kib << 10;
+}
+
+void xob_one_core(void)
+{
+    cpu_set_t all, one;
+    int core = 0;
+    if (sched_getaffinity(0, sizeof all, &all) < 0)
+        xob_die("the cores", strerror(errno));
+    while (!CPU_ISSET(core, &all))
+        core++;
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    if (sched_setaffinity(0, sizeof one, &one) < 0)
+        xob_die("one core", strerror(errno));
 }
 
 bool xob_room(size_t bytes, const char *what)

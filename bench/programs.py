@@ -17,7 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # `group` is where its figures go; `quick` says that it takes --quick.
 Program = collections.namedtuple("Program", "name group command env quick")
 
-C_PROGRAMS = ("raw", "lane", "micro", "pool", "bulk", "relay")
+C_PROGRAMS = ("raw", "chain", "lane", "micro", "pool", "bulk", "relay")
 CURVES = ("pools", "actors", "clients", "sizes")
 
 
@@ -135,6 +135,9 @@ def programs(build):
             found.append(Program(name, name, [path], None, False))
         elif name == "caf":
             missing.append("CAF: install libcaf-dev and g++, and run make bench again")
+    relay = os.path.join(build, "bench", "relay")
+    if os.access(relay, os.X_OK):
+        found.append(Program("relay_one_core", "relay", [relay, "one-core"], None, False))
     found += _python_programs()
     if shutil.which("erl") and shutil.which("erlc"):
         command = [sys.executable, os.path.join(HERE, "erlang.py")]
@@ -144,6 +147,33 @@ def programs(build):
     if not peer_python():
         missing.append("xoscar: set XO_PEER to a virtual environment in which it is installed")
     return found, missing
+
+
+def _output(*command, feed=None):
+    """What a command prints, or None."""
+    try:
+        done = subprocess.run(command, input=feed, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True, timeout=60)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def versions():
+    """{what is measured: its version}, of what is there."""
+    version = "import importlib.metadata as m; print(m.version('xoscar'))"
+    release = "io:format(\"~s\", [erlang:system_info(otp_release)]), halt()."
+    caf = _output(os.environ.get("CXX", "c++"), "-x", "c++", "-E", "-P", "-",
+                  feed="#include <caf/config.hpp>\nCAF_VERSION\n")
+    found = {
+        "xo": _output("git", "-C", HERE, "describe", "--always", "--dirty"),
+        "xoscar": _output(peer_python(), "-c", version) if peer_python() else None,
+        "Erlang/OTP": _output("erl", "-noshell", "-eval", release),
+        "CAF": caf.splitlines()[-1] if caf else None,
+        "ZeroMQ": _output("pkg-config", "--modversion", "libzmq"),
+        "libsodium": _output("pkg-config", "--modversion", "libsodium"),
+    }
+    return {name: version for name, version in found.items() if version}
 
 
 def curves(build):

@@ -1,8 +1,8 @@
 /* relay.c - what it costs that a broker passes messages on: calls of a C actor over a direct link,
  * and by way of xo-broker, from the same caller with the same messages.
  *
- * Prints one JSON object (out.h). $XO_LANES says which lanes the direct link may take; links to a
- * broker are over ipc. */
+ * Prints one JSON object (out.h). `relay one-core` has all three processes on one core, where a
+ * wake-up costs the same wherever it goes. $XO_LANES says which lanes the links may take. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -129,15 +129,20 @@ static void ignore(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, voi
     xo_msg_destroy(msg);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     xo_error_t err;
     child_t child;
     broker_t broker;
     static caller_t caller;
+    bool one_core = argc == 2 && strcmp(argv[1], "one-core") == 0;
     char folder[sizeof XOB_FOLDER];
     const xo_endpoint_ops_t ops = {.request = ignore};
     const xo_identity_t self = {.role = XO_ROLE_CLIENT, .index = -1};
+    if (argc > 1 && !one_core)
+        xob_die("usage", "relay, or relay one-core");
+    if (one_core)
+        xob_one_core();
     xob_scratch_enter(folder);
     broker_start(&broker);
     child_start(&child, NULL, broker.endpoint);
@@ -148,8 +153,8 @@ int main(void)
     if (!caller.endpoint)
         xob_die("relay", err.text);
     xob_open();
-    bench(&caller, "direct", child.address, 0);
-    bench(&caller, "relay", broker.endpoint, child.endpoint_id);
+    bench(&caller, one_core ? "core_direct" : "direct", child.address, 0);
+    bench(&caller, one_core ? "core_relay" : "relay", broker.endpoint, child.endpoint_id);
     xob_close();
     xo_endpoint_destroy(caller.endpoint);
     xo_loop_destroy(caller.loop);

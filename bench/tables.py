@@ -57,7 +57,7 @@ def print_group(title, ours, peer):
 
 
 TITLES = (("python", "PYTHON"), ("pool", "C"), ("lane", "LANES"), ("bulk", "BULK"),
-          ("relay", "BROKER"), ("micro", "CODEC"), ("raw", "RAW"), ("floor", "PYTHON'S FLOOR"),
+          ("relay", "BROKER"), ("micro", "CODEC"), ("raw", "RAW"), ("chain", "WAKE-UPS"), ("floor", "PYTHON'S FLOOR"),
           ("erlang", "ERLANG"), ("caf", "CAF"))
 
 
