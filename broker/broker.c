@@ -110,7 +110,7 @@ static void on_refused(xo_endpoint_t *endpoint, const char *text, void *arg)
 static void publish_again(xo_broker_t *broker, xo_actor_entry_t *entry)
 {
     xo_publish_actor(broker->publish, entry);
-    if (entry->member->recovers)
+    if (entry->member->recovers || entry->spec != NULL)
         xo_directory_set_unsaved(&broker->directory, entry, true);
 }
 

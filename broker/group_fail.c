@@ -213,6 +213,34 @@ bool xo_seat_was_stopped(const xo_seat_t *seat, xo_slice_t reason)
            xo_slice_eq_str(reason, XO_GROUP_STOPS);
 }
 
+bool xo_seat_was_stuck(const xo_seat_t *seat, xo_slice_t reason)
+{
+    return seat->phase == XO_SEAT_DOWN && seat->entry->state != XO_ACTOR_RUNNING &&
+           xo_slice_eq_str(reason, XO_GROUP_STOPS);
+}
+
+void xo_seat_is_stuck(xo_seat_t *seat)
+{
+    char why[XO_ERROR_TEXT_BYTES];
+    xo_group_t *group = seat->group;
+    xo_broker_t *broker = group->broker;
+    xo_slice_t uid = xo_actor_entry_uid(seat->entry);
+    bool comes_back = xo_seat_comes_back(seat);
+    snprintf(why, sizeof(why),
+             "actor \"%.*s\" did not stop in time, and its process, %d, is not the node's to end",
+             (int)uid.size, uid.data, (int)seat->entry->member->pid);
+    xo_log(broker->options.log, XO_LOG_ERROR, COMPONENT, "group '%s': %s", group->name, why);
+    xo_group_end_step(seat);
+    if (!comes_back) {
+        xo_broker_actor_down(broker, seat->entry, why);
+        return;
+    }
+    seat->phase = XO_SEAT_DOWN;
+    xo_broker_give_up(broker, seat->entry, why, xo_slice(NULL, 0));
+    xo_group_fail(group, why);
+    xo_group_wake(group);
+}
+
 void xo_seat_is_lost(xo_seat_t *seat)
 {
     bool expected = seat->phase == XO_SEAT_STOP ||

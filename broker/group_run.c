@@ -105,6 +105,30 @@ void xo_groups_wake_pool(const xo_member_t *member)
 
 /* ---- stopping ---- */
 
+static xo_msg_t *stop_msg(const xo_seat_t *seat)
+{
+    bool ends = seat->group->state == XO_GROUP_STOPPING;
+    bool again = xo_seat_comes_back(seat) && seat->group->state != XO_GROUP_FAILED;
+    xo_header_t header = {.kind = XO_DESTROY,
+                          .flags = again ? XO_F_AGAIN : 0,
+                          .target_uid = xo_actor_entry_uid(seat->entry),
+                          .method = xo_slice_str(ends ? XO_GROUP_ENDS : XO_GROUP_STOPS)};
+    return xo_msg_create(&header, xo_slice(NULL, 0));
+}
+
+/* Nobody can end its process, and the request that was late is not under way any more: this one
+ * ends the actor whenever that can be. */
+static void leave_stuck(xo_seat_t *seat)
+{
+    const xo_member_t *member = seat->entry->member;
+    xo_msg_t *msg = member->link ? stop_msg(seat) : NULL;
+    if (msg != NULL)
+        xo_endpoint_call(seat->group->broker->endpoint, member->link, &msg, XO_SEND_QUEUE, 0, NULL,
+                         NULL, NULL);
+    xo_msg_destroy(&msg);
+    xo_seat_is_stuck(seat);
+}
+
 static void on_limit(xo_timer_t *timer, void *arg)
 {
     char cause[XO_ERROR_TEXT_BYTES];
@@ -113,6 +137,10 @@ static void on_limit(xo_timer_t *timer, void *arg)
     (void)timer;
     if (seat == NULL || seat->phase != XO_SEAT_STOP)
         return;
+    if (seat->entry->member->run == NULL) {
+        leave_stuck(seat);
+        return;
+    }
     xo_slice_t uid = xo_actor_entry_uid(seat->entry);
     snprintf(cause, sizeof(cause), "signal 9 (Killed): actor \"%.*s\" did not stop in time",
              (int)uid.size, uid.data);
@@ -143,15 +171,8 @@ static int request_stop(xo_seat_t *seat)
 {
     xo_broker_t *broker = seat->group->broker;
     xo_actor_entry_t *entry = seat->entry;
-    bool again = xo_seat_comes_back(seat) && seat->group->state != XO_GROUP_FAILED;
-    xo_header_t header = {
-        .kind = XO_DESTROY,
-        .flags = again ? XO_F_AGAIN : 0,
-        .target_uid = xo_actor_entry_uid(entry),
-        .method =
-            xo_slice_str(seat->group->state == XO_GROUP_STOPPING ? XO_GROUP_ENDS : XO_GROUP_STOPS)};
     xo_step_t *step = malloc(sizeof(*step));
-    xo_msg_t *msg = step ? xo_msg_create(&header, xo_slice(NULL, 0)) : NULL;
+    xo_msg_t *msg = step ? stop_msg(seat) : NULL;
     if (step != NULL)
         *step = (xo_step_t){broker, begin_step(seat, 0)};
     if (msg != NULL && xo_endpoint_call(broker->endpoint, entry->member->link, &msg, XO_SEND_QUEUE,

@@ -118,6 +118,11 @@ bool xo_seat_was_stopped(const xo_seat_t *seat, xo_slice_t reason);
 void xo_seat_is_up(xo_seat_t *seat);
 void xo_seat_is_down(xo_seat_t *seat);
 void xo_seat_is_lost(xo_seat_t *seat);
+/* It did not stop in time, in a process that is not ours to end: without it no restart is whole, so
+ * its group fails. The seat may be gone afterwards. */
+void xo_seat_is_stuck(xo_seat_t *seat);
+/* Has the actor, which has been given up so, ended after all, for this reason? */
+bool xo_seat_was_stuck(const xo_seat_t *seat, xo_slice_t reason);
 /* Each group with seats that are lost decides, once. */
 void xo_groups_decide(xo_broker_t *broker, xo_end_t end, const char *reason);
 /* It could not be started. */

@@ -56,7 +56,7 @@ static int admit_ours(const xo_run_t *run, const xo_identity_t *peer, xo_error_t
 
 static int admit_guest(const xo_member_t *member, const xo_identity_t *peer, xo_error_t *why)
 {
-    if (member == NULL)
+    if (member == NULL || member->pid == 0) /* the last broker knew it, and this one does not */
         return 0;
     if (check_generation(member->generation, peer, why) < 0)
         return -1;
@@ -123,6 +123,8 @@ void xo_supervisor_linked(xo_supervisor_t *supervisor, xo_link_t *link)
     if (member == NULL)
         return;
     xo_member_set_link(member, link);
+    if (member->run == NULL)
+        member->generation = peer->generation;
     member->endpoint = peer->id;
     member->pid = peer->pid;
     xo_member_unwatch(member);
@@ -131,7 +133,7 @@ void xo_supervisor_linked(xo_supervisor_t *supervisor, xo_link_t *link)
     memcpy(member->address, peer->address, sizeof(member->address));
     if (member->state == XO_POOL_STOPPING)
         return;
-    if (member->language[0] != 0) {
+    if (member->language[0] != 0 || member->state == XO_POOL_SUSPECT) { /* it was there before */
         come_up(supervisor, member);
         return;
     }

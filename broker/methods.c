@@ -150,6 +150,12 @@ static void actor_up(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
 static void is_down(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t reason,
                     const char *text)
 {
+    if (entry->seat != NULL && xo_seat_was_stuck(entry->seat, reason)) {
+        xo_broker_note_actor(broker, "actor.down", entry, text);
+        if (entry->state == XO_ACTOR_FAILED)
+            xo_broker_say_failed(broker, entry); /* to who has waited for its end */
+        return;
+    }
     if (entry->seat == NULL || !xo_seat_was_stopped(entry->seat, reason)) {
         xo_broker_actor_down(broker, entry, text);
         return;

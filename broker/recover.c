@@ -184,6 +184,7 @@ static void seat_away(xo_broker_t *broker, xo_actor_entry_t *entry, const char *
     const xo_member_t *member = entry->member;
     xo_restart_t restart = xo_actor_spec_policy(entry->spec)->restart;
     if (restart == XO_RESTART_TEMPORARY || member->state == XO_POOL_STOPPING ||
+        !member->recovers || /* nobody starts its process again */
         (restart == XO_RESTART_TRANSIENT && member->end == XO_END_NORMAL)) {
         xo_broker_actor_down(broker, entry, reason);
         return;
@@ -281,6 +282,8 @@ static int keep(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t body, c
         xo_directory_set_spec(entry, spec);
         int rc = xo_group_join(broker, entry, err); /* which numbers it */
         save_spec(broker, entry);
+        if (entry->seat != NULL) /* it was in no group when its record was written */
+            xo_publish_actor(broker->publish, entry);
         return rc;
     }
     xo_actor_spec_destroy(spec);
@@ -297,7 +300,7 @@ int xo_broker_take_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t
     char why[XO_ERROR_TEXT_BYTES];
     xo_reader_t reader = xo_reader(told);
     xo_type_t type = xo_read_type(&reader);
-    if (!entry->member->recovers)
+    if (!entry->member->recovers && type != XO_T_ARRAY)
         return 0;
     if (type == XO_T_NIL) {
         if (entry->spec == NULL && broker->options.take_over)
@@ -312,5 +315,7 @@ int xo_broker_take_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t
     }
     if (xo_unpack(told, err, "[B]", &body) < 0)
         return -1;
+    if (!entry->member->recovers && !wants_group(body))
+        return 0;
     return keep(broker, entry, body, from, err);
 }

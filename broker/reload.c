@@ -56,6 +56,19 @@ static void set_state(xo_actor_entry_t *entry, const xo_record_t *record)
     free(text);
 }
 
+/* A group's member may live in a pool that the broker does not start, and nobody has written down:
+ * the group has to know of it before it links again. */
+static void expect_pool_of_member(xo_broker_t *broker, const xo_record_t *record)
+{
+    uint64_t node, pool;
+    const char *at = strrchr(record->id, '@');
+    if (xo_rec_find(record, "group").size > 0 &&
+        xo_id_parse(xo_rec_find(record, "node"), &node) == 0 && node == broker->options.node_id &&
+        at != NULL && xo_id_parse(xo_slice_str(at + 1), &pool) == 0 &&
+        xo_pools_find(&broker->pools, pool) == NULL)
+        xo_supervisor_expect(broker->supervisor, pool, xo_rec_find(record, "address"));
+}
+
 static void add_actor(xo_broker_t *broker, const xo_record_t *record)
 {
     char uid[XO_UID_BYTES_MAX], number[24] = "";
@@ -114,11 +127,12 @@ static void on_spec(int errnum, const char *text, const xo_record_t *records, si
     ask_more(reload);
 }
 
-/* The next actor of a pool that recovers. NULL: there is none. */
+/* The next actor that may have a spec. NULL: there is none. */
 static xo_actor_entry_t *next_entry(xo_reload_t *reload)
 {
     while (reload->entry == NULL && reload->member != NULL) {
-        reload->entry = reload->member->recovers ? reload->member->entries : NULL;
+        bool keeps = reload->member->recovers || reload->member->run == NULL;
+        reload->entry = keeps ? reload->member->entries : NULL;
         reload->member = xo_pools_next(reload->member);
     }
     xo_actor_entry_t *entry = reload->entry;
@@ -166,6 +180,8 @@ static void on_actors(int errnum, const char *text, const xo_record_t *records, 
     if (!is_answered(reload, errnum, text,
                      "which actors there were is not known, so they will not be created again"))
         return;
+    for (size_t i = 0; errnum == 0 && i < count; i++)
+        expect_pool_of_member(broker, &records[i]);
     for (size_t i = 0; errnum == 0 && i < count; i++)
         add_actor(broker, &records[i]);
     reload->member = xo_pools_first(&broker->pools);

@@ -262,7 +262,10 @@ static void on_timer(xo_timer_t *timer, void *arg)
         xo_run_relaunch(member->run);
         break;
     case XO_POOL_SUSPECT:
-        xo_member_kill_because(member, "its link to the broker was lost");
+        if (member->run == NULL)
+            xo_supervisor_remove(member->supervisor, member, "it has not linked to a new broker");
+        else
+            xo_member_kill_because(member, "its link to the broker was lost");
         break;
     case XO_POOL_STOPPING:
         on_stop_timeout(member);

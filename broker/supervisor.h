@@ -67,6 +67,9 @@ void xo_supervisor_find(xo_supervisor_t *supervisor);
 /* Goes on with them: watches those that live, which link by themselves, and does with the others
  * what their policy says. */
 void xo_supervisor_take_over(xo_supervisor_t *supervisor);
+/* Adds a pool that the last broker had not started, and which may link again by itself; if it does
+ * not for some time, it goes. NULL: ENOMEM. */
+xo_member_t *xo_supervisor_expect(xo_supervisor_t *supervisor, uint64_t id, xo_slice_t address);
 /* Starts a pool. *spec is taken over when it succeeds. `keep`: its policy holds for the first start
  * too; otherwise a pool that has never been ready goes when its process ends. `done` (may be NULL)
  * is called once, when it is ready or has failed. -1: it could not be started (not if `keep`), the

@@ -1,6 +1,10 @@
 /* takeover.c - the processes that the node's last broker had started.
  */
+#include <stdio.h>
+
 #include "broker/runs.h"
+
+#define GUEST_HEARTBEATS 10 /* within which a pool finds its node's next broker */
 
 static void go_on(xo_member_t *member)
 {
@@ -49,6 +53,19 @@ void xo_supervisor_find(xo_supervisor_t *supervisor)
     xo_runs_load(supervisor);
 }
 
+xo_member_t *xo_supervisor_expect(xo_supervisor_t *supervisor, uint64_t id, xo_slice_t address)
+{
+    int index = xo_pools_free_index(supervisor->pools);
+    xo_member_t *member = xo_supervisor_add(supervisor, id);
+    if (member == NULL)
+        return NULL;
+    member->index = index;
+    member->state = XO_POOL_SUSPECT;
+    snprintf(member->address, sizeof(member->address), "%.*s", (int)address.size,
+             address.size > 0 ? address.data : "");
+    return member;
+}
+
 void xo_supervisor_take_over(xo_supervisor_t *supervisor)
 {
     for (xo_member_t *m = xo_pools_first(supervisor->pools), *next; m != NULL; m = next) {
@@ -57,5 +74,7 @@ void xo_supervisor_take_over(xo_supervisor_t *supervisor)
             next = xo_pools_next(next);
         if (xo_member_leads(m))
             take_over(m->run);
+        else if (m->run == NULL && m->link == NULL)
+            xo_timer_start(&m->timer, GUEST_HEARTBEATS * supervisor->options.heartbeat_ms * XO_MS);
     }
 }

@@ -80,7 +80,8 @@ typedef struct xo_actor_options {
     const char *group;      /* of its node, xo_client_create_group: it becomes the last member, and
                                of the above only `restart` counts; NULL: none */
     int64_t shutdown_ms;    /* how long it may take to end when its group stops it, before its
-                               pool's process is killed; 0 or -1: 5000 */
+                               pool's process is killed, or the group fails where the broker did
+                               not start that process; 0 or -1: 5000 */
 } xo_actor_options_t;
 
 #define XO_ACTOR_OPTIONS_INIT                                                                      \

@@ -86,6 +86,7 @@ static void take_options(xo_pool_t *pool, const xoi_limits_t *limits,
     pool->mailbox_bytes = options->mailbox_bytes ? options->mailbox_bytes : limits->mailbox_bytes;
     pool->last_incarnation = first_incarnation(options->self.generation);
     pool->keep_specs = options->keep_specs && options->broker;
+    pool->keep_grouped = options->keep_grouped && options->broker;
     pool->recovering = pool->holding = pool->keep_specs && options->self.generation > 1;
 }
 

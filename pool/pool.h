@@ -95,7 +95,9 @@ typedef struct xo_pool_options {
     uint32_t heartbeat_ms;   /* 0: 1000 */
     bool keep_specs; /* the broker is told what creates each actor again, and does that in the next
                       * generation; until it has, what comes for those actors waits */
-    pid_t owner;     /* ends (ops->stop) when this process is gone; 0: nobody's */
+    bool keep_grouped; /* of members of groups it is told all the same: their group ends them, in a
+                        * process that lives */
+    pid_t owner;       /* ends (ops->stop) when this process is gone; 0: nobody's */
     xo_endpoint_options_t endpoint;
 } xo_pool_options_t;
 

@@ -179,7 +179,7 @@ struct xo_pool {
     void *host;
     size_t batch, mailbox_messages, mailbox_bytes;
     bool closing;
-    bool keep_specs;
+    bool keep_specs, keep_grouped;
     bool recovering; /* its actors are being created again */
     bool holding;    /* not all of that has been requested */
     xoi_held_t *held;

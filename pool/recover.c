@@ -275,7 +275,8 @@ void xoi_spec_take(xo_request_t *request)
         take_local(request);
         return;
     }
-    request->once = is_temporary(xo_msg_body(request->msg));
+    xo_slice_t body = xo_msg_body(request->msg);
+    request->once = is_temporary(body) || !(request->pool->keep_specs || wants_group(body));
     if (request->once)
         return;
     check_size(request, request->msg);
@@ -288,7 +289,9 @@ void xoi_spec_take(xo_request_t *request)
 
 const char *xo_request_no_spec(const xo_request_t *request)
 {
-    return request->pool->keep_specs ? request->no_spec : "its pool's actors are not created again";
+    const xo_pool_t *pool = request->pool;
+    bool keeps = pool->keep_specs || pool->keep_grouped;
+    return keeps ? request->no_spec : "its pool's actors are not created again";
 }
 
 const char *xoi_spec_missing(const xo_request_t *request)
@@ -308,7 +311,8 @@ bool xoi_spec_is_new(const xo_request_t *request)
 {
     const xo_pool_t *pool = request->pool;
     bool recovers = pool->recovering && xoi_asked_by_broker(request);
-    return pool->keep_specs && !request->once && !recovers && !is_tried_again(request);
+    bool keeps = pool->keep_specs || pool->keep_grouped;
+    return keeps && !request->once && !recovers && !is_tried_again(request);
 }
 
 void xoi_spec_pack(const xo_request_t *request, xo_buf_t *out)

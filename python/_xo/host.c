@@ -355,8 +355,8 @@ static xo_msg_t *host_spec(void *host, xo_request_t *request, xo_error_t *why)
     xo_msg_t *msg = NULL;
     const xo_header_t *header = xo_msg_header(xo_request_msg(request));
     PyObject *what = xo_msg_payload(xo_request_msg(request));
-    (void)host;
-    if (is_temporary(what))
+    bool outlives = !((xopy_pool_t *)host)->is_sub; /* its process its actors, but for groups */
+    if (is_temporary(what) || (outlives && !option(what, "group")))
         return NULL;
     xopy_body_init(&body, xopy_state()->pins, XOPY_SHARE_NONE, NULL);
     if (xopy_put_create(&body, what) == 0)

@@ -32,6 +32,7 @@ static int fill_options(const xopy_pool_args_t *args, xo_pool_options_t *options
     *options = (xo_pool_options_t){.self = {.role = XO_ROLE_POOL, .index = args->index},
                                    .bind = args->bind,
                                    .broker = args->broker,
+                                   .keep_grouped = !args->from_env,
                                    .owner = (pid_t)args->owner};
     options->self.generation = (uint32_t)args->generation;
     if (args->from_env && xo_pool_options_from_env(options, &err) < 0) {

@@ -103,9 +103,10 @@ async def create_group(
     """Create a group of actors that are restarted together, in an order.
 
     Its members are the actors that ``create_actor`` creates with it, and the groups whose parent it
-    is, in the order in which they come. They are of one node, in pools that recover. When one of
-    them fails, because its process ends or it cannot be created again, those that the strategy
-    names are stopped, from the last to the first, and created again, from the first to the last.
+    is, in the order in which they come. They are of one node, in pools that recover or in a main
+    pool. When one of them fails, because its process ends or it cannot be created again, those that
+    the strategy names are stopped, from the last to the first, and created again, from the first to
+    the last. A member in a main pool that does not end in its time fails its group.
 
     Parameters
     ----------
