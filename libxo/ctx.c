@@ -104,6 +104,7 @@ xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err)
     ctx->pid = getpid();
     ctx->io_threads = 1;
     ctx->rundir.fd = -1;
+    ctx->admission.watch_fd = -1;
     if (take_cluster(ctx, cluster, err) < 0 || take_lanes(ctx, err) < 0 ||
         take_letter_bytes(ctx, err) < 0 || xoi_limits_read(&ctx->limits, err) < 0 ||
         xo_keys_load(ctx->cluster, &ctx->keys, err) < 0 ||
@@ -146,6 +147,7 @@ void xo_ctx_destroy(xo_ctx_t *ctx)
         HASH_DEL(ctx->locals, local);
         free(local);
     }
+    xoi_admission_close(&ctx->admission);
     pthread_mutex_destroy(&ctx->lock);
     free(ctx->cpus);
     explicit_bzero(&ctx->keys, sizeof ctx->keys);
@@ -298,7 +300,7 @@ static int start_zap(xo_ctx_t *ctx, xo_error_t *err)
     if (ctx->zap_socket)
         return 0;
     zmq = get_zmq(ctx, err);
-    if (!zmq)
+    if (!zmq || xoi_admission_open(&ctx->admission, ctx->cluster, &ctx->keys, err) < 0)
         return -1;
     ctx->zap_socket = zmq_socket(zmq, ZMQ_REP);
     if (ctx->zap_socket &&

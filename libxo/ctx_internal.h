@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "libxo/admission.h"
 #include "libxo/ctx.h"
 #include "libxo/limits.h"
 
@@ -26,6 +27,7 @@ struct xo_ctx {
     char cluster[XO_CLUSTER_BYTES];
     xo_keys_t keys;
     xoi_rundir_t rundir;
+    xoi_admission_t admission; /* open while the ZAP handler runs */
     atomic_uint_fast64_t refused;
     atomic_uint serial;  /* makes names unique */
     char sync;           /* an address for annotations, see tsan.h */

@@ -1,8 +1,5 @@
-/* keys.c - the cluster's key in a file of czmq's certificate format (ZPL, RFC 4/ZPL).
- *
- * Read and written here: for this one file each process would load czmq, and with it libsystemd,
- * libgcrypt and more, which is more memory than all of libxo takes. */
-#include "libxo/keys.h"
+/* keys.c - the files of keys: where they are, who may read them, who makes them. */
+#include "libxo/keys_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -83,56 +80,6 @@ static int check_file(const char *path, xo_error_t *err)
     return 0;
 }
 
-/* The quoted value of `line`, "name = \"value\"", into `out`; false: it is another line. */
-static bool take_value(const char *line, const char *name, char out[XO_KEY_TEXT_BYTES])
-{
-    size_t size = strlen(name);
-    const char *end;
-
-    line += strspn(line, " \t");
-    if (strncmp(line, name, size) != 0)
-        return false;
-    line += size;
-    line += strspn(line, " \t");
-    if (*line++ != '=')
-        return false;
-    line += strspn(line, " \t");
-    if (*line != '"' && *line != '\'')
-        return false;
-    end = strchr(line + 1, *line);
-    if (!end || end - line != XO_KEY_TEXT_BYTES)
-        return false;
-    memcpy(out, line + 1, XO_KEY_TEXT_BYTES - 1);
-    out[XO_KEY_TEXT_BYTES - 1] = 0;
-    return true;
-}
-
-/* A line that is not indented begins a section. */
-static bool in_section(const char *line, const char *name, bool before)
-{
-    size_t size = strlen(name);
-
-    if (*line == 0 || strchr(" \t\r#", *line))
-        return before;
-    return strncmp(line, name, size) == 0 && strchr(" \t\r#", line[size]);
-}
-
-/* Both halves are there, are Z85, and belong together. */
-static bool take_keys(char *text, xo_keys_t *keys)
-{
-    char derived[XO_KEY_TEXT_BYTES];
-    char *rest = NULL;
-    bool inside = false, has_public = false, has_secret = false;
-
-    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        inside = in_section(line, "curve", inside);
-        has_public |= inside && take_value(line, "public-key", keys->public_text);
-        has_secret |= inside && take_value(line, "secret-key", keys->secret_text);
-    }
-    return has_public && has_secret && zmq_curve_public(derived, keys->secret_text) == 0 &&
-           strcmp(derived, keys->public_text) == 0;
-}
-
 /* The file as a string. -1: it cannot be read; EBADMSG: it is longer than any key's. */
 static int read_text(const char *path, char *text, size_t size)
 {
@@ -152,43 +99,45 @@ static int read_text(const char *path, char *text, size_t size)
     return n < 0 || used == size ? -1 : 0;
 }
 
-static int read_file(const char *path, xo_keys_t *keys, xo_error_t *err)
+int xoi_keys_read(const char *path, size_t bytes_max, xoi_keys_text_t *out, xo_error_t *err)
 {
-    char text[FILE_BYTES_MAX];
-    bool ok;
+    char *text;
+    int rc;
 
+    *out = (xoi_keys_text_t){0};
     if (check_file(path, err) < 0)
         return -1;
-    if (read_text(path, text, sizeof text) < 0 && errno != EBADMSG)
+    text = calloc(1, bytes_max);
+    if (!text)
+        return xo_error_set(err, ENOMEM, "no memory to read the key %s", path);
+    rc = read_text(path, text, bytes_max);
+    if (rc == 0)
+        rc = xoi_keys_parse(text, out);
+    int saved = errno;
+    explicit_bzero(text, bytes_max);
+    free(text);
+    errno = saved;
+    if (rc < 0 && errno != EBADMSG)
         return xo_error_set(err, errno, "cannot read the key %s: %s", path, strerror(errno));
-    ok = take_keys(text, keys);
-    explicit_bzero(text, sizeof text);
-    if (!ok)
-        return xo_error_set(err, EBADMSG,
-                            "%s holds no CURVE key pair: remove it, or import the "
-                            "cluster's key again",
-                            path);
-    return 0;
+    return rc;
 }
 
-/* The text of a certificate with a new key pair, as zcert_load(3) reads it. */
-static char *make_text(void)
+static int read_file(const char *path, xo_keys_t *keys, xo_error_t *err)
 {
-    char public_text[XO_KEY_TEXT_BYTES], secret_text[XO_KEY_TEXT_BYTES];
-    char *text = NULL;
+    xoi_keys_text_t text;
+    int rc = xoi_keys_read(path, FILE_BYTES_MAX, &text, err);
 
-    if (zmq_curve_keypair(public_text, secret_text) < 0)
-        return NULL;
-    if (asprintf(&text,
-                 "#   ZeroMQ CURVE **Secret** Certificate of an xo cluster\n"
-                 "#   DO NOT PROVIDE THIS FILE TO OTHER USERS nor change its permissions.\n\n"
-                 "curve\n"
-                 "    public-key = \"%s\"\n"
-                 "    secret-key = \"%s\"\n",
-                 public_text, secret_text) < 0)
-        text = NULL;
-    explicit_bzero(secret_text, sizeof secret_text);
-    return text;
+    if ((rc == 0 && !text.has_keys) || (rc < 0 && errno == EBADMSG))
+        rc = xo_error_set(err, EBADMSG,
+                          "%s holds no CURVE key pair: remove it, or import the "
+                          "cluster's key again",
+                          path);
+    if (rc == 0)
+        *keys = text.keys;
+    int saved = errno;
+    xoi_keys_text_clear(&text);
+    errno = saved;
+    return rc;
 }
 
 static int write_all(int fd, const char *text)
@@ -207,53 +156,132 @@ static int write_all(int fd, const char *text)
     return fsync(fd);
 }
 
-/* Writes a new key to a file of its own, `temp` (a template of mkostemp(3), 0600). */
-static int write_temp(char *temp)
+/* Writes to a file of its own, `temp` (a template of mkostemp(3), 0600). */
+static int write_temp(char *temp, const char *text)
 {
-    char *text = make_text();
-    int fd = text ? mkostemp(temp, O_CLOEXEC) : -1;
+    int fd = mkostemp(temp, O_CLOEXEC);
     int rc = fd < 0 ? -1 : write_all(fd, text);
     int saved = errno;
 
     if (fd >= 0)
         close(fd);
-    if (text)
-        explicit_bzero(text, strlen(text));
-    free(text);
     errno = saved;
     return rc;
 }
 
 /* link(2) is atomic and fails where the file exists: of processes that race, one makes the key. */
-static int make_file(const char *path, xo_error_t *err)
+int xoi_keys_write(const char *path, const xoi_keys_text_t *content, bool replace, xo_error_t *err)
 {
     char temp[PATH_MAX];
-    int rc = -1;
+    char *text;
+    int rc;
 
     if (snprintf(temp, sizeof temp, "%s.XXXXXX", path) >= (int)sizeof temp)
         return xo_error_set(err, ENAMETOOLONG, "the key's path %s is too long", path);
-    if (write_temp(temp) == 0 && (link(temp, path) == 0 || errno == EEXIST))
-        rc = 0;
-    else
-        xo_error_set(err, errno, "cannot make the key %s: %s", path, strerror(errno));
+    text = xoi_keys_format(content);
+    rc = text ? write_temp(temp, text) : -1;
+    if (rc == 0)
+        rc = replace ? rename(temp, path) : link(temp, path);
+    int saved = errno;
+    xoi_wipe_free(text);
     if (strcmp(temp + strlen(temp) - 6, "XXXXXX") != 0)
-        unlink(temp);
-    return rc;
+        unlink(temp); /* a rename has taken it already */
+    errno = saved;
+    return rc == 0 ? 0
+                   : xo_error_set(err, errno, "cannot make the key %s: %s", path, strerror(errno));
 }
 
-int xo_keys_load(const char *cluster, xo_keys_t *keys, xo_error_t *err)
+int xoi_keys_path(const char *cluster, const char *suffix, char path[PATH_MAX], xo_error_t *err)
 {
-    char dir[PATH_MAX], path[PATH_MAX];
-    int rc;
+    char dir[PATH_MAX];
 
     if (!*cluster || strchr(cluster, '/'))
         return xo_error_set(err, EINVAL, "'%s' is no name of a cluster", cluster);
     if (open_dir(dir, err) < 0)
         return -1;
-    if (snprintf(path, sizeof path, "%s/%s.key", dir, cluster) >= (int)sizeof path)
+    if (snprintf(path, PATH_MAX, "%s/%s.%s", dir, cluster, suffix) >= PATH_MAX)
         return xo_error_set(err, ENAMETOOLONG, "the key's path in %s is too long", dir);
-    rc = read_file(path, keys, err);
-    if (rc < 0 && errno == ENOENT)
-        rc = make_file(path, err) < 0 ? -1 : read_file(path, keys, err);
+    return 0;
+}
+
+/* The machine's name, as far as it can be a member's. */
+static void name_machine(char name[XO_KEY_NAME_BYTES])
+{
+    if (gethostname(name, XO_KEY_NAME_BYTES) < 0)
+        name[0] = 0;
+    name[XO_KEY_NAME_BYTES - 1] = 0;
+    if (!xoi_key_name_ok(name))
+        strcpy(name, "machine");
+}
+
+static int make_file(const char *path, const char *name, xo_keys_t *keys, xo_error_t *err)
+{
+    xoi_keys_text_t text = {.has_keys = true};
+    xo_keys_t *made = &text.keys;
+    int rc = -1;
+
+    if (name)
+        snprintf(made->own_name, sizeof made->own_name, "%s", name);
+    else
+        name_machine(made->own_name);
+    if (zmq_curve_keypair(made->public_text, made->secret_text) < 0 ||
+        zmq_curve_keypair(made->own_public, made->own_secret) < 0)
+        xo_error_set(err, errno, "cannot make a CURVE key pair: %s", zmq_strerror(errno));
+    else
+        rc = xoi_keys_write(path, &text, false, err);
+    if (rc == 0)
+        *keys = *made;
+    int saved = errno;
+    xoi_keys_text_clear(&text);
+    errno = saved;
     return rc;
+}
+
+int xo_keys_load(const char *cluster, xo_keys_t *keys, xo_error_t *err)
+{
+    char path[PATH_MAX];
+    int rc;
+
+    if (xoi_keys_path(cluster, "key", path, err) < 0)
+        return -1;
+    rc = read_file(path, keys, err);
+    if (rc < 0 && errno == ENOENT) {
+        rc = make_file(path, NULL, keys, err);
+        if (rc < 0 && errno == EEXIST)
+            rc = read_file(path, keys, err);
+    }
+    return rc;
+}
+
+int xo_keys_find(const char *cluster, xo_keys_t *keys, xo_error_t *err)
+{
+    char path[PATH_MAX];
+    int rc = xoi_keys_path(cluster, "key", path, err);
+
+    if (rc == 0) {
+        rc = read_file(path, keys, err);
+        if (rc < 0 && errno == ENOENT)
+            return xo_error_set(err, ENOENT,
+                                "the cluster '%s' has no key here, %s: make one with xo keys "
+                                "generate, or take one with xo keys import",
+                                cluster, path);
+    }
+    return rc;
+}
+
+int xo_keys_generate(const char *cluster, const char *name, xo_keys_t *keys, xo_error_t *err)
+{
+    char path[PATH_MAX];
+
+    if (name && !xoi_key_name_ok(name))
+        return xo_error_set(err, EINVAL, XOI_KEY_NAME_BAD, name);
+    if (xoi_keys_path(cluster, "key", path, err) < 0)
+        return -1;
+    if (make_file(path, name, keys, err) < 0)
+        return errno != EEXIST ? -1
+                               : xo_error_set(err, EEXIST,
+                                              "the cluster '%s' has a key already, %s: for another "
+                                              "machine, xo keys export it",
+                                              cluster, path);
+    return 0;
 }

@@ -88,6 +88,13 @@ int xoi_frames_fd(const xoi_frames_t *frames)
     return frames->count > 0 ? zmq_msg_get(&frames->frames[0], ZMQ_SRCFD) : frames->dropped_fd;
 }
 
+void xoi_frames_user(const xoi_frames_t *frames, char *user, size_t size)
+{
+    const char *text = frames->count > 0 ? zmq_msg_gets(&frames->frames[0], "User-Id") : NULL;
+
+    snprintf(user, size, "%s", text ? text : "");
+}
+
 static int grow(xoi_frames_t *frames)
 {
     size_t capacity = frames->capacity * 2;
@@ -287,16 +294,20 @@ static int set_common(void *socket, const char *endpoint)
 
 static int set_tcp(void *socket, const xo_keys_t *keys, int type)
 {
+    bool is_server = type != ZMQ_DEALER;
+    const char *public_text = is_server ? keys->public_text : keys->own_public;
+    const char *secret_text = is_server ? keys->secret_text : keys->own_secret;
+
     if (xoi_set_int(socket, ZMQ_CONNECT_TIMEOUT, HANDSHAKE_MS) < 0 ||
         xoi_set_int(socket, ZMQ_TCP_KEEPALIVE, 1) < 0 ||
         xoi_set_int(socket, ZMQ_TCP_KEEPALIVE_IDLE, SILENCE_ASK_S) < 0 ||
         xoi_set_int(socket, ZMQ_TCP_KEEPALIVE_INTVL, SILENCE_ASK_S) < 0 ||
         xoi_set_int(socket, ZMQ_TCP_KEEPALIVE_CNT, SILENCE_ASK_TIMES) < 0 ||
         xoi_set_int(socket, ZMQ_TCP_MAXRT, SILENCE_MS) < 0 ||
-        zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, keys->public_text, XO_KEY_TEXT_BYTES) < 0 ||
-        zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, keys->secret_text, XO_KEY_TEXT_BYTES) < 0)
+        zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, public_text, XO_KEY_TEXT_BYTES) < 0 ||
+        zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, secret_text, XO_KEY_TEXT_BYTES) < 0)
         return -1;
-    if (type == ZMQ_DEALER)
+    if (!is_server)
         return zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, keys->public_text, XO_KEY_TEXT_BYTES);
     return xoi_set_int(socket, ZMQ_CURVE_SERVER, 1) < 0 ||
                    zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, "xo", 2) < 0

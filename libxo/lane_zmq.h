@@ -44,6 +44,9 @@ void xoi_frames_close(xoi_frames_t *frames); /* empties it */
 /* Receives one message, never waiting. EAGAIN; EMSGSIZE: too many frames, all read and dropped. */
 int xoi_frames_recv(xoi_frames_t *frames, void *socket);
 
+/* What ZAP calls the sender of the message, its key; "": nothing, or the message was dropped. */
+void xoi_frames_user(const xoi_frames_t *frames, char *user, size_t size);
+
 /* The descriptor by which the message came; -1: none. */
 int xoi_frames_fd(const xoi_frames_t *frames);
 

@@ -91,8 +91,8 @@ static void leave(dialled_t *dialled)
 static void close_denied(dialled_t *dialled)
 {
     xoi_inbox_close(&dialled->inbox, EACCES,
-                    "%s refused the encrypted handshake: is it of the same cluster, with the same "
-                    "key file?",
+                    "%s refused the encrypted handshake: is it of the same cluster, and this "
+                    "machine's key in its xo keys list?",
                     dialled->endpoint);
 }
 

@@ -41,8 +41,12 @@
 
 static void free_listener(xoi_listener_t *listener);
 
-/* The end of what `busy` counts. */
-static void leave(xoi_listener_t *listener)
+void xoi_listener_hold(xoi_listener_t *listener)
+{
+    listener->busy++;
+}
+
+void xoi_listener_leave(xoi_listener_t *listener)
 {
     if (--listener->busy == 0 && listener->dead)
         free_listener(listener);
@@ -129,7 +133,7 @@ static void note_failed(xoi_listener_t *listener, bool by_zap)
     listener->failed++;
     if (!by_zap) /* the ZAP handler counts for itself */
         atomic_fetch_add_explicit(&listener->ctx->refused, 1, memory_order_relaxed);
-    say_refused(listener, by_zap   ? "its key is not the cluster's"
+    say_refused(listener, by_zap   ? "its key is none of the cluster's members'"
                           : is_tcp ? "the encrypted handshake failed"
                                    : "the handshake failed");
 }
@@ -154,9 +158,9 @@ static void on_monitor(xo_zmq_t *zmq, int revents, void *arg)
 
     (void)zmq;
     (void)revents;
-    listener->busy++;
+    xoi_listener_hold(listener);
     read_monitor(listener);
-    leave(listener);
+    xoi_listener_leave(listener);
 }
 
 /* All that the unreachable ones sent has been received. */
@@ -238,7 +242,10 @@ static xoi_peer_t *sender(xoi_listener_t *listener, zmq_msg_t *id)
     read_monitor(listener);
     if (listener->greeted > 0)
         listener->greeted--;
-    return listener->dead ? NULL : xoi_peer_create(listener, id);
+    peer = listener->dead ? NULL : xoi_peer_create(listener, id);
+    if (peer && !xoi_peer_admitted(peer)) /* since its handshake */
+        xoi_peer_revoke(peer);
+    return peer;
 }
 
 static int receive_id(xoi_listener_t *listener, zmq_msg_t *id)
@@ -281,7 +288,7 @@ static void receive(xoi_listener_t *listener)
 {
     bool more = true;
 
-    listener->busy++;
+    xoi_listener_hold(listener);
     xoi_frames_begin(&listener->frames);
     while (more && !listener->dead && !xoi_frames_enough(&listener->frames))
         more = receive_one(listener);
@@ -291,7 +298,7 @@ static void receive(xoi_listener_t *listener)
         xo_zmq_drained(&listener->in);
         finish_unreachable(listener);
     }
-    leave(listener);
+    xoi_listener_leave(listener);
 }
 
 static void on_readable(xo_zmq_t *zmq, int revents, void *arg)
@@ -351,7 +358,8 @@ static int watch(xoi_listener_t *listener, xo_error_t *err)
     if (listener->monitor)
         xo_zmq_init(&listener->events, loop, listener->monitor, XO_READ, on_monitor, listener);
     if (xo_zmq_start(&listener->in) < 0 ||
-        (listener->monitor && xo_zmq_start(&listener->events) < 0))
+        (listener->monitor && xo_zmq_start(&listener->events) < 0) ||
+        (listener->scheme == XOI_TCP && xoi_listener_watch_admission(listener) < 0))
         return xo_error_set(err, errno, "cannot watch the listener at %s: %s",
                             listener->base.endpoint, strerror(errno));
     return 0;
@@ -376,6 +384,7 @@ static int open_sockets(xoi_listener_t *listener, const char *endpoint, xo_error
 static void close_sockets(xoi_listener_t *listener)
 {
     xo_timer_stop(&listener->probe);
+    xoi_listener_end_admission(listener);
     xo_zmq_stop(&listener->in);
     if (listener->monitor) {
         xo_zmq_stop(&listener->events);

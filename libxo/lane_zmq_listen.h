@@ -1,5 +1,5 @@
 /* lane_zmq_listen.h - the inside of a ZeroMQ listener and of the lanes it accepts, for
- * lane_zmq_listen.c and lane_zmq_peer.c.
+ * lane_zmq_listen.c, lane_zmq_peer.c and lane_zmq_admit.c.
  */
 #ifndef XO_LANE_ZMQ_LISTEN_H
 #define XO_LANE_ZMQ_LISTEN_H
@@ -38,6 +38,7 @@ typedef struct xoi_peer {
     UT_hash_handle hh;
     struct xoi_peer *next; /* of those whose end is not XOI_ALIVE */
     struct xoi_peer *prev;
+    char key[XO_KEY_TEXT_BYTES]; /* by which ZAP admitted it; "": none */
     size_t id_size;
     unsigned char id[];
 } xoi_peer_t;
@@ -50,6 +51,8 @@ typedef struct xoi_listener {
     void *monitor; /* NULL: inproc */
     xo_zmq_t in;
     xo_zmq_t events;
+    xo_io_t admission; /* an eventfd: the list of members has changed */
+    bool admission_open;
     xo_timer_t probe;
     uint64_t inode;     /* of an ipc socket's file */
     int busy;           /* its code runs, further up the stack: it is freed when that ends */
@@ -79,5 +82,14 @@ bool xoi_peer_reachable(xoi_peer_t *peer);
 /* lane_zmq_listen.c */
 bool xoi_listener_stray(const xoi_listener_t *listener, int fd);
 void xoi_listener_probe(xoi_listener_t *listener); /* soon */
+void xoi_listener_hold(xoi_listener_t *listener);  /* code of it runs until it leaves */
+void xoi_listener_leave(xoi_listener_t *listener); /* may free it */
+
+/* lane_zmq_admit.c */
+bool xoi_peer_admitted(const xoi_peer_t *peer);
+/* Shuts it, and tells the listener's owner. */
+void xoi_peer_revoke(xoi_peer_t *peer);
+int xoi_listener_watch_admission(xoi_listener_t *listener);
+void xoi_listener_end_admission(xoi_listener_t *listener);
 
 #endif

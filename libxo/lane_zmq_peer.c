@@ -139,6 +139,7 @@ xoi_peer_t *xoi_peer_create(xoi_listener_t *listener, zmq_msg_t *id)
     peer->listener = listener;
     peer->released = true;
     peer->fd = listener->monitor ? xoi_frames_fd(&listener->frames) : -1;
+    xoi_frames_user(&listener->frames, peer->key, sizeof peer->key);
     peer->id_size = size;
     memcpy(peer->id, zmq_msg_data(id), size);
     xoi_inbox_init(&peer->inbox, &peer->lane.base);

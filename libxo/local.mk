@@ -24,6 +24,8 @@ libxo_libxo_core_la_LIBADD = \
 # Sources, and headers that are not installed. One file a line, sorted.
 libxo_libxo_core_la_SOURCES = \
 	libxo/address.c \
+	libxo/admission.c \
+	libxo/admission.h \
 	libxo/again.c \
 	libxo/borrow.c \
 	libxo/borrow.h \
@@ -56,6 +58,10 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/header.c \
 	libxo/header.h \
 	libxo/keys.c \
+	libxo/keys_impl.h \
+	libxo/keys_share.c \
+	libxo/keys_text.c \
+	libxo/keys_text.h \
 	libxo/lane.c \
 	libxo/lane_fake.c \
 	libxo/lane_fake.h \
@@ -69,6 +75,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/lane_shm_lend.c \
 	libxo/lane_zmq.c \
 	libxo/lane_zmq.h \
+	libxo/lane_zmq_admit.c \
 	libxo/lane_zmq_bind.c \
 	libxo/lane_zmq_dial.c \
 	libxo/lane_zmq_listen.c \
@@ -86,6 +93,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/loop_peek.c \
 	libxo/loop_timer.c \
 	libxo/loop_zmq.c \
+	libxo/members.c \
 	libxo/msg.c \
 	libxo/msg_frames.c \
 	libxo/msg_impl.h \
@@ -137,6 +145,7 @@ libxoinclude_HEADERS = \
 	libxo/keys.h \
 	libxo/lane.h \
 	libxo/loop.h \
+	libxo/members.h \
 	libxo/msg.h \
 	libxo/pack.h \
 	libxo/xo.h

@@ -1,5 +1,5 @@
 /* zap.c - the ZAP handler (RFC 27/ZAP, https://rfc.zeromq.org/spec/27/): admits who proves, through
- * CURVE, that it holds the cluster's key.
+ * CURVE, that it holds a member's key, and calls it by that. Watches the list of members meanwhile.
  *
  * A request is version, request id, domain, address, routing id, mechanism, credentials...; an
  * answer is version, request id, status code, status text, user id, metadata.
@@ -47,42 +47,69 @@ static bool frame_is(const zap_request_t *request, int frame, const void *data, 
     return request->sizes[frame] == size && memcmp(request->frames[frame], data, size) == 0;
 }
 
-static bool admitted(const zap_request_t *request, const uint8_t *key)
+/* The key, as text, of who asks; false: it shows none, or the request is not of ZAP. */
+static bool take_key(const zap_request_t *request, char key[XO_KEY_TEXT_BYTES])
 {
     return request->count == FRAMES && frame_is(request, VERSION, ZAP_VERSION, 3) &&
            frame_is(request, MECHANISM, "CURVE", 5) &&
-           frame_is(request, CREDENTIALS, key, XO_KEY_BYTES);
+           request->sizes[CREDENTIALS] == XO_KEY_BYTES &&
+           zmq_z85_encode(key, request->frames[CREDENTIALS], XO_KEY_BYTES);
 }
 
-static int answer(void *socket, const zap_request_t *request, bool ok)
+/* `user` "": it is refused. */
+static int answer(void *socket, const zap_request_t *request, const char *user)
 {
     size_t id_size = request->count > REQUEST_ID && request->sizes[REQUEST_ID] <= ID_BYTES_MAX
                          ? request->sizes[REQUEST_ID]
                          : 0;
-    const char *text = ok ? "OK" : "not a member of this cluster";
+    const char *text = *user ? "OK" : "not a member of this cluster";
 
     if (zmq_send(socket, ZAP_VERSION, 3, ZMQ_SNDMORE) < 0 ||
         zmq_send(socket, request->frames[REQUEST_ID], id_size, ZMQ_SNDMORE) < 0 ||
-        zmq_send(socket, ok ? "200" : "400", 3, ZMQ_SNDMORE) < 0 ||
+        zmq_send(socket, *user ? "200" : "400", 3, ZMQ_SNDMORE) < 0 ||
         zmq_send(socket, text, strlen(text), ZMQ_SNDMORE) < 0 ||
-        zmq_send(socket, "", 0, ZMQ_SNDMORE) < 0)
+        zmq_send(socket, user, strlen(user), ZMQ_SNDMORE) < 0)
         return -1;
     return zmq_send(socket, "", 0, 0);
+}
+
+static int serve(xo_ctx_t *ctx, void *socket)
+{
+    zap_request_t request;
+    char key[XO_KEY_TEXT_BYTES];
+
+    if (receive(socket, &request) < 0)
+        return -1;
+    if (!take_key(&request, key) || !xoi_admission_has(&ctx->admission, key)) {
+        key[0] = 0;
+        atomic_fetch_add_explicit(&ctx->refused, 1, memory_order_relaxed);
+    }
+    return answer(socket, &request, key);
+}
+
+static void look(xo_ctx_t *ctx)
+{
+    xo_error_t err = {0};
+
+    if (xoi_admission_look(&ctx->admission, &err) < 0)
+        xoi_ctx_warn(ctx, "%s; until then those are admitted who were", err.text);
 }
 
 void *xoi_zap_main(void *arg)
 {
     xo_ctx_t *ctx = arg;
     void *socket = ctx->zap_socket;
-    zap_request_t request;
-    uint8_t key[XO_KEY_BYTES];
+    zmq_pollitem_t items[] = {{.socket = socket, .events = ZMQ_POLLIN},
+                              {.fd = ctx->admission.watch_fd, .events = ZMQ_POLLIN}};
+    bool told = ctx->admission.watch_fd >= 0;
 
-    zmq_z85_decode(key, ctx->keys.public_text);
-    while (receive(socket, &request) == 0) {
-        bool ok = admitted(&request, key);
-        if (!ok)
-            atomic_fetch_add_explicit(&ctx->refused, 1, memory_order_relaxed);
-        if (answer(socket, &request, ok) < 0)
+    for (;;) {
+        int n = zmq_poll(items, told ? 2 : 1, told ? -1 : XOI_ADMISSION_LOOK_MS);
+        if (n < 0 && errno != EINTR)
+            break;
+        if (n == 0 || (n > 0 && told && items[1].revents))
+            look(ctx);
+        if (n > 0 && items[0].revents && serve(ctx, socket) < 0)
             break;
     }
     zmq_close(socket);

@@ -26,6 +26,7 @@ unit_tests = \
 	t/failure \
 	t/faults \
 	t/format \
+	t/keys \
 	t/lane \
 	t/lane-fake \
 	t/lane-linger \
@@ -101,6 +102,7 @@ threaded_tests = \
 valgrind_unfit = \
 	t/bulk \
 	t/faults \
+	t/keys \
 	t/lane-tcp \
 	t/pool-join \
 	t/private-redis \
@@ -244,6 +246,7 @@ fault_points = \
 t_fuzz_codec_SOURCES = t/fuzz-codec.c t/transcode.c
 t_fuzz_codec_LDFLAGS = $(libfuzzer_flags)
 t_fuzz_handshake_LDFLAGS = $(libfuzzer_flags)
+t_keys_SOURCES = t/keys.c t/lane-rig.c
 t_lane_SOURCES = t/lane-rig.c t/lane.c
 t_lane_fake_SOURCES = t/lane-fake.c t/lane-rig.c
 t_lane_linger_SOURCES = t/lane-linger.c t/lane-rig.c
