@@ -58,6 +58,7 @@ extern const xoi_command_t xoi_command_dead_letters;
 extern const xoi_command_t xoi_command_events;
 extern const xoi_command_t xoi_command_groups;
 extern const xoi_command_t xoi_command_help;
+extern const xoi_command_t xoi_command_keys;
 extern const xoi_command_t xoi_command_nodes;
 extern const xoi_command_t xoi_command_pools;
 extern const xoi_command_t xoi_command_revive;

@@ -15,6 +15,7 @@ cmd_libxo_tool_la_SOURCES = \
 	cmd/json-read.c \
 	cmd/json.c \
 	cmd/json.h \
+	cmd/keys.c \
 	cmd/list.c \
 	cmd/node.c \
 	cmd/node.h \

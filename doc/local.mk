@@ -1,6 +1,7 @@
 # One file a line, sorted.
 dist_doc_DATA += \
 	doc/coming-from-xoscar.md \
+	doc/deploy.md \
 	doc/design.md \
 	doc/failure.md \
 	doc/performance-curves.svg \

@@ -24,9 +24,6 @@ create() {
         "[[${3:-}], {}]"
 }
 
-# value KEY: the text under a key, from JSON on stdin, one a line.
-value() { grep -oE "\"$1\":(\"[^\"]*\"|[^,}]*)" | sed -E "s/^\"$1\"://; s/^\"(.*)\"\$/\\1/"; }
-
 fits() { is "$(printf "%s\n" "$1" | while IFS= read -r line; do [ ${#line} -le "$2" ] || echo "$line"; done)" "" "$3"; }
 
 start_node --config "$work/node.ini"

@@ -17,9 +17,6 @@ modules = "$modules/counter.so"
 env.XO_LETTER_BYTES = 64
 INI
 
-# value KEY: the text under a key, from JSON on stdin, one a line.
-value() { grep -oE "\"$1\":(\"[^\"]*\"|[^,}]*)" | sed -E "s/^\"$1\"://; s/^\"(.*)\"\$/\\1/"; }
-
 letters() { xo dead-letters --json | grep -c "\"uid\":\"$1\"" | grep -qx "$2"; }
 
 start_node --config "$work/node.ini"

@@ -67,6 +67,9 @@ run() {
     errors=$(cat "$work/run.err")
 }
 
+# value KEY: the text under a key, from JSON on stdin, one a line.
+value() { grep -oE "\"$1\":(\"[^\"]*\"|[^,}]*)" | sed -E "s/^\"$1\"://; s/^\"(.*)\"\$/\\1/"; }
+
 skip_all() {
     echo "1..0 # SKIP $*"
     trap - EXIT

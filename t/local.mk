@@ -128,6 +128,7 @@ system_tests = \
 	t/0500-xo-usage.t \
 	t/0510-xo-node.t \
 	t/0520-dead-letters.t \
+	t/0530-keys.t \
 	t/0600-wordcount.t \
 	t/0610-client.t \
 	t/0700-chaos.t \
