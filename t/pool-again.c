@@ -33,6 +33,7 @@ static void test_calls_wait_for_another_try(void **state)
     for (int i = 0; i < 3; i++)
         expect_int(calls[i], i + 1);
     expect_ok(has);
+    settle(broker);
     assert_false(xo_future_done(watch));
     assert_string_equal(broker->told, "a "); /* the broker has the spec */
     assert_true(log_is(world, "a.create a.create a.echo a.echo a.echo "));

@@ -195,8 +195,34 @@ xo_future_t *ask(broker_t *broker, xo_kind_t kind, const char *uid)
     return post(broker->world, xo_msg_create(&header, xo_slice(NULL, 0)));
 }
 
-/* All that was sent has arrived: `has` of the pool itself waits for no actor. */
+static void on_heard(xo_call_t *call, xo_msg_t **answer, void *arg)
+{
+    (void)call;
+    (void)answer;
+    *(bool *)arg = true;
+}
+
+static bool is_heard(void *arg)
+{
+    return *(bool *)arg;
+}
+
+/* What the broker and the pool have sent each other has arrived: links keep the order. */
+static void settle_broker(broker_t *broker)
+{
+    bool heard = false;
+    xo_header_t header = {.kind = XO_HAS, .target_uid = xo_slice_str("nobody-has-this-uid")};
+    xo_msg_t *msg = xo_msg_create(&header, xo_slice(NULL, 0));
+    assert_non_null(xo_endpoint_call(broker->endpoint, broker->link, &msg, XO_SEND_QUEUE, 0,
+                                     on_heard, &heard, NULL));
+    run_until(broker->world, is_heard, &heard);
+}
+
+/* All that was sent has arrived, and what the pool told of it: `has` of the pool itself waits for no
+ * actor. */
 void settle(broker_t *broker)
 {
+    settle_broker(broker);
     expect_ok(ask(broker, XO_HAS, ""));
+    settle_broker(broker);
 }
