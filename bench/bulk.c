@@ -1,7 +1,7 @@
 /* bulk.c - large buffers over tcp: how fast they go, and what a small call over the same link waits
  * for meanwhile; and the floor, raw ZeroMQ with and without CURVE, which does the same.
  *
- * Prints one JSON object (out.h). The other end is a child process. */
+ * Prints one JSON object (out.h). The other end is a child process. `bulk [--quick]`. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,15 +16,20 @@
 
 #define MIB ((size_t)1 << 20)
 #define BULK_BYTES (64 * MIB)
-#define BULKS 8
-#define HUGE_BYTES (1024 * MIB)
-#define CALLS 5000
 #define CALL_BYTES 64
 #define CHUNK_BYTES (32 * 1024)
-#define FLOOR_CHUNKS (256 * MIB / CHUNK_BYTES)
 #define ENDPOINT_BYTES 128
 #define CHUNKS_AHEAD 8 /* as xo's window */
 #define CHUNKS_TOLD 2  /* taken, at a time */
+
+/* How much is done of each. */
+typedef struct load {
+    size_t bulks;      /* of BULK_BYTES */
+    size_t huge_bytes; /* beside which calls are made */
+    int calls, floor_chunks;
+} load_t;
+static const load_t full_load = {8, 1024 * MIB, 5000, 256 * MIB / CHUNK_BYTES};
+static const load_t quick_load = {1, 64 * MIB, 500, 16 * MIB / CHUNK_BYTES};
 
 static void need(int result, const char *what)
 {
@@ -159,14 +164,14 @@ static void floor_calls(const floor_t *floor, int count, int chunks, xob_hist_t 
         need(zmq_recv(floor->calls, bytes, CALL_BYTES, 0), "call");
 }
 
-static void floor_child(const char *endpoints, const floor_keys_t *keys)
+static void floor_child(const char *endpoints, const floor_keys_t *keys, const load_t *load)
 {
     floor_t floor;
     floor_open(&floor, keys, 0);
     need(zmq_connect(floor.bulk, endpoints), endpoints);
     need(zmq_connect(floor.calls, endpoints + ENDPOINT_BYTES), endpoints + ENDPOINT_BYTES);
     void *socket = floor.bulk;
-    for (size_t got = 0, i = 0; i < 2 * (BULKS + 1); got = 0, i++) {
+    for (size_t got = 0, i = 0; i < 2 * (load->bulks + 1); got = 0, i++) {
         while (got < BULK_BYTES) {
             zmq_msg_t msg;
             zmq_msg_init(&msg);
@@ -197,19 +202,19 @@ static void floor_bulk(void *socket, char *bytes, size_t piece)
     need(zmq_recv(socket, &byte, 1, 0), "bulk");
 }
 
-static void floor_bulks(void *socket, const char *name, size_t piece)
+static void floor_bulks(void *socket, const char *name, size_t piece, size_t bulks)
 {
     char *bytes = bytes_of(BULK_BYTES);
     floor_bulk(socket, bytes, piece);
     int64_t start = xob_now_ns();
-    for (int i = 0; i < BULKS; i++)
+    for (size_t i = 0; i < bulks; i++)
         floor_bulk(socket, bytes, piece);
-    xob_number(gib_s(BULKS * BULK_BYTES, start), "%s_gib_s", name);
+    xob_number(gib_s(bulks * BULK_BYTES, start), "%s_gib_s", name);
     free(bytes);
 }
 
 /* The child is forked before this process has a thread of ZeroMQ's. */
-static void bench_floor(const char *name, const floor_keys_t *keys)
+static void bench_floor(const char *name, const floor_keys_t *keys, const load_t *load)
 {
     static xob_hist_t times;
     char endpoints[2 * ENDPOINT_BYTES];
@@ -221,7 +226,7 @@ static void bench_floor(const char *name, const floor_keys_t *keys)
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (read(fds[0], endpoints, sizeof endpoints) > 0)
-            floor_child(endpoints, keys);
+            floor_child(endpoints, keys, load);
         _exit(0);
     }
     floor_open(&floor, keys, 1);
@@ -229,12 +234,12 @@ static void bench_floor(const char *name, const floor_keys_t *keys)
     bind_any(floor.calls, endpoints + ENDPOINT_BYTES);
     need((int)write(fds[1], endpoints, sizeof endpoints), "write");
     snprintf(text, sizeof text, "%s_64mib", name);
-    floor_bulks(floor.bulk, text, BULK_BYTES);
+    floor_bulks(floor.bulk, text, BULK_BYTES, load->bulks);
     snprintf(text, sizeof text, "%s_chunks", name);
-    floor_bulks(floor.bulk, text, CHUNK_BYTES);
-    floor_calls(&floor, CALLS, 0, &times);
+    floor_bulks(floor.bulk, text, CHUNK_BYTES, load->bulks);
+    floor_calls(&floor, load->calls, 0, &times);
     xob_hist(&times, "%s_idle_call_us", name);
-    floor_calls(&floor, 0, FLOOR_CHUNKS, &times);
+    floor_calls(&floor, 0, load->floor_chunks, &times);
     xob_hist(&times, "%s_bulk_call_us", name);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
@@ -253,44 +258,45 @@ static void small_call(station_t *station, xo_link_t *link, xob_hist_t *times)
     xob_hist_record(times, xob_now_ns() - start);
 }
 
-static void calls_idle(station_t *station, xo_link_t *link)
+static void calls_idle(station_t *station, xo_link_t *link, int calls)
 {
     static xob_hist_t times;
-    for (int i = 0; i < CALLS / 10; i++)
+    for (int i = 0; i < calls / 10; i++)
         small_call(station, link, &times);
     xob_hist_clear(&times);
-    for (int i = 0; i < CALLS; i++)
+    for (int i = 0; i < calls; i++)
         small_call(station, link, &times);
     xob_hist(&times, "tcp_idle_call_us");
 }
 
-/* Calls, one after the other, as long as a GiB is under way. */
-static void calls_during_bulk(station_t *station, xo_link_t *link)
+/* Calls, one after the other, as long as so many bytes are under way. */
+static void calls_during_bulk(station_t *station, xo_link_t *link, size_t bytes)
 {
     static xob_hist_t times;
     bulk_outcome_t outcome = {0};
-    char *data = bytes_of(HUGE_BYTES);
+    char *data = bytes_of(bytes);
     int64_t start = xob_now_ns();
-    bulk_begin(station, link, "echo", data, HUGE_BYTES, &outcome);
+    bulk_begin(station, link, "echo", data, bytes, &outcome);
     while (!outcome.done)
         small_call(station, link, &times);
-    xob_number(gib_s(HUGE_BYTES, start), "tcp_1gib_with_calls_gib_s");
+    if (bytes == full_load.huge_bytes)
+        xob_number(gib_s(bytes, start), "tcp_1gib_with_calls_gib_s");
     xob_hist(&times, "tcp_bulk_call_us");
     free(data);
 }
 
-static void bulks(station_t *station, xo_link_t *link)
+static void bulks(station_t *station, xo_link_t *link, size_t count)
 {
     char *data = bytes_of(BULK_BYTES);
     bulk_call(station, link, "echo", data, BULK_BYTES);
     int64_t start = xob_now_ns();
-    for (int i = 0; i < BULKS; i++)
+    for (size_t i = 0; i < count; i++)
         bulk_call(station, link, "echo", data, BULK_BYTES);
-    xob_number(gib_s(BULKS * BULK_BYTES, start), "tcp_64mib_gib_s");
+    xob_number(gib_s(count * BULK_BYTES, start), "tcp_64mib_gib_s");
     free(data);
 }
 
-static void bench_xo(const child_t *child)
+static void bench_xo(const child_t *child, const load_t *load)
 {
     station_t station = {0};
     xo_error_t err;
@@ -299,25 +305,26 @@ static void bench_xo(const child_t *child)
     if (!link)
         xob_die("link", err.text);
     station_create_at(&station, child->address, "Echo", "small");
-    calls_idle(&station, link);
-    bulks(&station, link);
-    if (xob_room(2 * HUGE_BYTES, "a message of 1 GiB"))
-        calls_during_bulk(&station, link);
+    calls_idle(&station, link, load->calls);
+    bulks(&station, link, load->bulks);
+    if (xob_room(2 * load->huge_bytes, "a message of 1 GiB"))
+        calls_during_bulk(&station, link, load->huge_bytes);
     station_close(&station);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     child_t child;
     floor_keys_t keys;
     char folder[sizeof XOB_FOLDER];
+    const load_t *load = argc > 1 && strcmp(argv[1], "--quick") == 0 ? &quick_load : &full_load;
     xob_scratch_enter(folder);
     child_start(&child, "tcp", NULL);
     xob_open();
-    bench_floor("zmq_tcp", NULL);
+    bench_floor("zmq_tcp", NULL, load);
     need(zmq_curve_keypair(keys.public_key, keys.secret_key), "keys");
-    bench_floor("zmq_curve", &keys);
-    bench_xo(&child);
+    bench_floor("zmq_curve", &keys, load);
+    bench_xo(&child, load);
     xob_close();
     child_stop(&child);
     xob_scratch_leave(folder);

@@ -1,10 +1,11 @@
 /* entries.c - whether a lookup in the registry grows with the number of its entries.
  *
  * Puts actors into a private redis-server, ten times as many each time, and looks single ones up,
- * and many at a time. Prints one JSON object (out.h). `entries [MAX]`. */
+ * and many at a time. Prints one JSON object (out.h). `entries [MAX|--quick]`. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bench/out.h"
 #include "registry/private.h"
@@ -115,6 +116,13 @@ static void ended(xo_private_redis_t *redis, const xo_error_t *why, void *arg)
     xob_die("redis-server", why->text);
 }
 
+static int find_max(const char *text)
+{
+    if (!text)
+        return ENTRIES_MAX;
+    return strcmp(text, "--quick") == 0 ? ENTRIES_MIN : atoi(text);
+}
+
 int main(int argc, char **argv)
 {
     xo_error_t err;
@@ -131,7 +139,7 @@ int main(int argc, char **argv)
     if (!bench.registry)
         xob_die("registry", err.text);
     xob_open();
-    measure(&bench, argc > 1 ? atoi(argv[1]) : ENTRIES_MAX);
+    measure(&bench, find_max(argc > 1 ? argv[1] : NULL));
     xob_close();
     xo_registry_close(bench.registry);
     xo_private_redis_destroy(redis);

@@ -18,6 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 Program = collections.namedtuple("Program", "name group command env quick")
 
 C_PROGRAMS = ("raw", "chain", "lane", "micro", "pool", "bulk", "relay")
+QUICK = ("bulk",)  # of those, which take --quick
 CURVES = ("pools", "actors", "clients", "sizes")
 
 
@@ -132,7 +133,7 @@ def programs(build):
     for name in C_PROGRAMS + ("caf",):
         path = os.path.join(build, "bench", name)
         if os.access(path, os.X_OK):
-            found.append(Program(name, name, [path], None, False))
+            found.append(Program(name, name, [path], None, name in QUICK))
         elif name == "caf":
             missing.append("CAF: install libcaf-dev and g++, and run make bench again")
     relay = os.path.join(build, "bench", "relay")
@@ -179,7 +180,7 @@ def versions():
 def curves(build):
     """The programs that measure how figures grow."""
     scale = os.path.join(build, "bench", "scale")
-    found = [Program(f"scale {name}", "scale", [scale, name], None, False) for name in CURVES]
+    found = [Program(f"scale {name}", "scale", [scale, name], None, True) for name in CURVES]
     found.append(Program("entries", "scale", [os.path.join(build, "bench", "entries")], None,
-                         False))
+                         True))
     return [program for program in found if os.access(program.command[0], os.X_OK)]

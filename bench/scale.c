@@ -1,8 +1,8 @@
 /* scale.c - whether the cost of a call grows with the number of pools, actors and clients, and how
  * bulk data goes with its size.
  *
- * `scale pools|actors|clients|sizes [MAX]` prints one JSON object (out.h) with points of a curve,
- * up to MAX. What there is no memory for is left out, with a word on standard error. */
+ * `scale pools|actors|clients|sizes [MAX|--quick]` prints one JSON object (out.h) with points of a
+ * curve, up to MAX. What there is no memory for is left out, with a word on standard error. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,12 +35,12 @@ static void bench_pools(station_t *station, const child_t *children, int count)
     }
 }
 
-static void scale_pools(int max)
+static void scale_pools(size_t max)
 {
     static child_t children[POOLS_MAX];
     station_t station = {0};
     int started = 0;
-    for (; started < max && started < POOLS_MAX; started++)
+    for (; started < (int)max; started++)
         child_start(&children[started], NULL, NULL);
     station_open(&station, NULL, NULL);
     for (int count = 1; count <= started; count *= 2)
@@ -63,13 +63,13 @@ static void call_actors(station_t *station, const char *name, int targets, int c
     xob_hist(station_times(station), "actors_%s_us@%d", name, count);
 }
 
-static void scale_actors(int max)
+static void scale_actors(size_t max)
 {
     station_t station = {0};
     station_open(&station, NULL, NULL);
     size_t before = xob_resident_bytes();
     int there = 0;
-    for (int count = 1; count <= max && count <= ACTORS_MAX; count *= 10) {
+    for (int count = 1; count <= (int)max; count *= 10) {
         if (!xob_room((size_t)count * ACTOR_BYTES_LIMIT, "1 actor in each place"))
             break;
         int64_t start = xob_now_ns();
@@ -169,7 +169,7 @@ static void client_open(crowd_t *crowd, client_t *client, const char *address)
         xob_die("clients", err.text);
 }
 
-static void scale_clients(int max)
+static void scale_clients(size_t max)
 {
     xo_error_t err;
     child_t child;
@@ -181,7 +181,7 @@ static void scale_clients(int max)
     crowd.loop = xo_loop_create(&err);
     if (!crowd.ctx || !crowd.loop)
         xob_die("clients", err.text);
-    for (int count = 1; count <= max && count <= CLIENTS_MAX; count *= 10) {
+    for (int count = 1; count <= (int)max; count *= 10) {
         for (; there < count; there++) {
             client_open(&crowd, &crowd.clients[there], child.address);
             turns[there] = (turn_t){&crowd, &crowd.clients[there]};
@@ -255,23 +255,42 @@ static void scale_sizes(size_t max)
     free(copy);
 }
 
+typedef struct curve {
+    const char *name;
+    void (*run)(size_t max);
+    size_t max, quick_max;
+} curve_t;
+
+static const curve_t curves[] = {
+    {"pools", scale_pools, POOLS_MAX, 4},
+    {"actors", scale_actors, ACTORS_MAX, 10000},
+    {"clients", scale_clients, CLIENTS_MAX, 10},
+    {"sizes", scale_sizes, 1024 * MIB, 64 << 10},
+};
+
+static const curve_t *find_curve(const char *name)
+{
+    for (size_t i = 0; i < sizeof curves / sizeof curves[0]; i++)
+        if (strcmp(curves[i].name, name) == 0)
+            return &curves[i];
+    xob_die(name, "is none of pools, actors, clients, sizes");
+}
+
+static size_t find_max(const curve_t *curve, const char *text)
+{
+    if (text && strcmp(text, "--quick") == 0)
+        return curve->quick_max;
+    size_t max = text ? strtoull(text, NULL, 10) : curve->max;
+    return max < curve->max ? max : curve->max;
+}
+
 int main(int argc, char **argv)
 {
     char folder[sizeof XOB_FOLDER];
-    const char *what = argc > 1 ? argv[1] : "";
-    size_t max = argc > 2 ? strtoull(argv[2], NULL, 10) : (size_t)1 << 30;
+    const curve_t *curve = find_curve(argc > 1 ? argv[1] : "");
     xob_scratch_enter(folder);
     xob_open();
-    if (strcmp(what, "pools") == 0)
-        scale_pools((int)max);
-    else if (strcmp(what, "actors") == 0)
-        scale_actors((int)max);
-    else if (strcmp(what, "clients") == 0)
-        scale_clients((int)max);
-    else if (strcmp(what, "sizes") == 0)
-        scale_sizes(max);
-    else
-        xob_die(what, "is none of pools, actors, clients, sizes");
+    curve->run(find_max(curve, argc > 2 ? argv[2] : NULL));
     xob_close();
     xob_scratch_leave(folder);
     return 0;

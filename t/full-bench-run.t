@@ -1,11 +1,11 @@
 #!/bin/bash
 # `make bench` measures, prints tables and writes its file; a failing program is said, and costs the
-# others nothing; histograms of C and of Python are the same.
+# others nothing; histograms of C and of Python are the same. The curves, and the pictures of them.
 . "$XO_SRCDIR/t/tap/full.sh"
 run_bench() { "$PYTHON" "$XO_SRCDIR/bench/run" --quick --json "$work/json" "$@"; }
 
 tables_are_printed() {
-    run_bench --only lane,micro,floor >"$work/tables" || return 1
+    run_bench --only lane,micro >"$work/tables" || return 1
     cat "$work/tables"
     grep -q '^CODEC ' "$work/tables" && grep -q '^lane_shm_p999_us ' "$work/tables" &&
         grep -q '^64 MiB to a sub pool: memcpy ' "$work/tables"
@@ -21,6 +21,63 @@ assert sum(count for _, count in lane["buckets"]) == 20000
 assert result["figures"]["micro"]["header_encode_ns"] > 0
 assert result["goals"] and result["machine"]["cpus"] > 0
 PY
+}
+
+# A little of all that the other tests have not run.
+all_else_is_measured() {
+    local all=bulk,chain,relay,relay_one_core,floor,pools,actors,clients,sizes,entries
+    run_bench --scale --only $all >"$work/tables" || return 1
+    cat "$work/tables"
+    "$PYTHON" - "$work/json" <<'PY'
+import json, sys
+result = json.load(open(sys.argv[1]))
+promised = {
+    "bulk": """zmq_tcp_64mib_gib_s zmq_tcp_chunks_gib_s zmq_tcp_idle_call_us zmq_tcp_bulk_call_us
+        zmq_curve_64mib_gib_s zmq_curve_chunks_gib_s zmq_curve_idle_call_us zmq_curve_bulk_call_us
+        tcp_idle_call_us tcp_64mib_gib_s tcp_bulk_call_us""",
+    "relay": """direct_call_us direct_calls_per_s direct_messages_per_s relay_call_us
+        relay_calls_per_s relay_messages_per_s core_direct_call_us core_relay_call_us""",
+    "chain": """chain_two_us chain_three_us chain_two_one_core_us chain_three_one_core_us
+        chain_two_per_s chain_three_per_s chain_two_one_core_per_s chain_three_one_core_per_s""",
+}
+for group, names in promised.items():
+    for name in names.split():
+        value = result["figures"][group][name]
+        assert (value["p50"] if isinstance(value, dict) else value) > 0, (name, value)
+points = {
+    "pools_calls_per_s": [1, 2, 4],
+    "actors_call_any_p50_us": [1, 10, 100, 1000, 10000],
+    "actors_call_same_few_p50_us": [1, 10, 100, 1000, 10000],
+    "actors_creations_per_s": [1, 10, 100, 1000, 10000],
+    "actors_bytes": [10000],
+    "clients_calls_per_s": [1, 10],
+    "clients_call_p99_us": [1, 10],
+    "sizes_call_gib_s": [8, 64, 512, 4096, 32768],
+    "sizes_memcpy_gib_s": [8, 64, 512, 4096, 32768],
+    "entries_puts_per_s": [1000],
+    "entries_lookup_p50_us": [1000],
+    "entries_lookups_per_s": [1000],
+}
+for name, at in points.items():
+    curve = result["curves"][name]
+    assert [x for x, _ in curve] == at and min(y for _, y in curve) > 0, (name, curve)
+PY
+}
+
+# The pictures of what was just measured, and its tables, between the two lines of the document.
+pictures_are_drawn() {
+    mkdir "$work/doc" && printf '%s\n' before '<!-- figures -->' old '<!-- end -->' after \
+        >"$work/doc/performance.md" || return 1
+    MPLCONFIGDIR="$work/matplotlib" "$PYTHON" "$XO_SRCDIR/bench/plot" --out "$work/doc" \
+        "$work/json" || return 1
+    local name
+    for name in latency goals curves; do
+        grep -q '</svg>' "$work/doc/performance-$name.svg" || return 1
+    done
+    grep -q '^| two asyncio loops, unix socket | .* µs' "$work/doc/performance.md" &&
+        grep -q '^| through a broker, messages a second | .*/s' "$work/doc/performance.md" &&
+        [ "$(grep -c -e '^before$' -e '^after$' "$work/doc/performance.md")" -eq 2 ] &&
+        ! grep -q '^old$' "$work/doc/performance.md"
 }
 
 # What a C program prints as percentiles is what Python reads from its buckets.
@@ -61,9 +118,17 @@ assert names() == ["xo-bench.alive"], names()
 PY
 }
 
-try "the programs build" make -s -C "$XO_BUILDDIR" V=0 bench/lane bench/micro || finish
+try "the programs build" make -s -C "$XO_BUILDDIR" V=0 bench/bulk bench/chain bench/entries \
+    bench/lane bench/micro bench/relay bench/scale || finish
 try "tables are printed" tables_are_printed
 try "the file holds figures" file_holds_figures
+if try "curves, bulk data and the broker are measured" all_else_is_measured; then
+    if "$PYTHON" -c 'import matplotlib' 2>/dev/null; then
+        try "pictures are drawn" pictures_are_drawn
+    else
+        skip "pictures are drawn" "there is no matplotlib"
+    fi
+fi
 try "histograms of C and of Python agree" histograms_agree
 try "dead runs are cleared away" dead_runs_are_cleared_away
 try "a program that takes too long is said" a_failure_is_said

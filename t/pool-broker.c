@@ -218,8 +218,8 @@ static void settle_broker(broker_t *broker)
     run_until(broker->world, is_heard, &heard);
 }
 
-/* All that was sent has arrived, and what the pool told of it: `has` of the pool itself waits for no
- * actor. */
+/* All that was sent has arrived, and what the pool told of it: `has` of the pool itself waits for
+ * no actor. */
 void settle(broker_t *broker)
 {
     settle_broker(broker);

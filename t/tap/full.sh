@@ -23,6 +23,12 @@ try() {
     fi
 }
 
+# skip NAME WHY: a test that cannot be made here.
+skip() {
+    count=$((count + 1))
+    echo "ok $count - $1 # SKIP $2"
+}
+
 skip_all() {
     echo "1..0 # SKIP $*"
     exit 0
