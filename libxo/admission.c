@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <libgen.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -72,6 +73,39 @@ bool xoi_admission_has(xoi_admission_t *admission, const char *key)
     has = member ? !member->revoked : strcmp(key, admission->own) == 0;
     pthread_mutex_unlock(&admission->lock);
     return has;
+}
+
+void xoi_admission_note_refused(xoi_admission_t *admission, const char *host, const char *key)
+{
+    xoi_refused_t *refused;
+
+    pthread_mutex_lock(&admission->lock);
+    if (admission->refused_count == XOI_REFUSED_MAX) {
+        admission->refused_first = (admission->refused_first + 1) % XOI_REFUSED_MAX;
+        admission->refused_count--;
+    }
+    refused =
+        &admission
+             ->refused[(admission->refused_first + admission->refused_count++) % XOI_REFUSED_MAX];
+    snprintf(refused->host, sizeof refused->host, "%s", host);
+    snprintf(refused->key, sizeof refused->key, "%s", key);
+    refused->revoked = xo_members_find(&admission->members, key) != NULL;
+    pthread_mutex_unlock(&admission->lock);
+}
+
+bool xoi_admission_take_refused(xoi_admission_t *admission, xoi_refused_t *refused)
+{
+    bool some;
+
+    pthread_mutex_lock(&admission->lock);
+    some = admission->refused_count > 0;
+    if (some) {
+        *refused = admission->refused[admission->refused_first];
+        admission->refused_first = (admission->refused_first + 1) % XOI_REFUSED_MAX;
+        admission->refused_count--;
+    }
+    pthread_mutex_unlock(&admission->lock);
+    return some;
 }
 
 static bool same(const xo_members_t *a, const xo_members_t *b)

@@ -13,6 +13,16 @@
 
 #define XOI_ADMISSION_LOOK_MS 250 /* where the kernel does not tell of changes */
 
+#define XOI_HOST_BYTES 46  /* of an address in digits, INET6_ADDRSTRLEN */
+#define XOI_REFUSED_MAX 64 /* that nobody has asked for; further ones replace the first */
+
+/* Somebody whom ZAP refused. */
+typedef struct xoi_refused {
+    char host[XOI_HOST_BYTES];
+    char key[XO_KEY_TEXT_BYTES]; /* "": it showed none */
+    bool revoked;                /* it was a member's */
+} xoi_refused_t;
+
 typedef struct xoi_admission {
     pthread_mutex_t lock; /* guards the members and the wakers */
     xo_members_t members;
@@ -21,6 +31,8 @@ typedef struct xoi_admission {
     char own[XO_KEY_TEXT_BYTES];
     char path[PATH_MAX]; /* of the list; "": closed */
     int watch_fd;        /* an inotify of its directory; -1: look every XOI_ADMISSION_LOOK_MS */
+    xoi_refused_t refused[XOI_REFUSED_MAX]; /* a ring, guarded by the lock */
+    size_t refused_first, refused_count;
 } xoi_admission_t;
 
 /* EPERM, EBADMSG: the list cannot be used. */
@@ -28,6 +40,9 @@ int xoi_admission_open(xoi_admission_t *admission, const char *cluster, const xo
                        xo_error_t *err);
 void xoi_admission_close(xoi_admission_t *admission);
 bool xoi_admission_has(xoi_admission_t *admission, const char *key);
+/* For who tells: libzmq says only that ZAP refused somebody. */
+void xoi_admission_note_refused(xoi_admission_t *admission, const char *host, const char *key);
+bool xoi_admission_take_refused(xoi_admission_t *admission, xoi_refused_t *refused); /* the first */
 /* The list may have changed. -1: it cannot be read, and who was admitted stays so. */
 int xoi_admission_look(xoi_admission_t *admission, xo_error_t *err);
 

@@ -44,8 +44,9 @@ typedef struct xo_listener_events {
     /* A peer came: its first message is delivered to the lane's handlers right after this returns.
      * The handler must call xo_lane_set_events and owns the lane. */
     void (*accepted)(xo_listener_t *listener, xo_lane_t *lane, void *arg);
-    /* A frame from nobody's lane was not a message; `why` names the reason. */
-    void (*refused)(xo_listener_t *listener, const xo_error_t *why, void *arg);
+    /* A frame from nobody's lane was not a message, or a peer's handshake failed (EACCES); `why`
+     * names the reason, `from` the host it came from, as far as that is known (else NULL). */
+    void (*refused)(xo_listener_t *listener, const char *from, const xo_error_t *why, void *arg);
 } xo_listener_events_t;
 
 /* The longest message a peer may send; longer ones close its lane. */

@@ -195,7 +195,7 @@ static void first_closed(xo_lane_t *base, const xo_error_t *why, void *arg)
 
     (void)arg;
     if (why->errnum == EBADMSG && listener->base.events.refused)
-        listener->base.events.refused(&listener->base, why, listener->base.arg);
+        listener->base.events.refused(&listener->base, NULL, why, listener->base.arg);
     fake_destroy(base);
 }
 

@@ -170,7 +170,7 @@ static void first_closed(xo_lane_t *base, const xo_error_t *why, void *arg)
 
     (void)arg;
     if (why->errnum != ECONNRESET && listener->events.refused)
-        listener->events.refused(listener, why, listener->arg);
+        listener->events.refused(listener, NULL, why, listener->arg);
     xoi_shm_destroy(base);
 }
 

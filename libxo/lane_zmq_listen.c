@@ -33,7 +33,8 @@
 
 #define EVENTS                                                                                     \
     (ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |                                      \
-     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_CLOSED)
+     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_CLOSED |    \
+     ZMQ_EVENT_ACCEPTED)
 #define CLOSE_MS 1000 /* how long at most an address may take to be free again */
 #define PROBE_MS 1
 #define SUSPECT_PROBES 12        /* 1 ms, 2 ms, 4 ms ... 4 s altogether */
@@ -80,25 +81,42 @@ void xoi_listener_probe(xoi_listener_t *listener)
     xo_timer_start(&listener->probe, 0);
 }
 
-static void say_refused(xoi_listener_t *listener, const char *what)
+static void say_refused(xoi_listener_t *listener, const char *from, const char *what)
 {
     xo_error_t why = {0};
 
     xo_error_set(&why, EACCES, "%s", what);
-    if (listener->base.events.refused)
-        listener->base.events.refused(&listener->base, &why, listener->base.arg);
+    xoi_listener_refuse(listener, from, &why);
 }
 
-/* It ended before any of its messages was read. */
+static void end_failed(xoi_listener_t *listener, int fd)
+{
+    listener->failed--;
+    atomic_fetch_add_explicit(&listener->ctx->refused, 1, memory_order_relaxed);
+    say_refused(listener, xoi_listener_from(listener, fd),
+                listener->scheme == XOI_TCP ? "the encrypted handshake failed"
+                                            : "the handshake failed");
+}
+
+static void note_denied(xoi_listener_t *listener)
+{
+    listener->denied++;
+    xoi_listener_refuse_key(listener);
+}
+
+/* It ended before any of its messages was read. Who breaks a rule has been told of just before. */
 static void note_unknown(xoi_listener_t *listener, int fd)
 {
     set_stray(listener, fd, true);
-    if (listener->greeted > 0)
+    if (listener->failed > 0)
+        end_failed(listener, fd);
+    else if (listener->greeted > 0)
         listener->greeted--;
-    else if (listener->failed > 0)
-        listener->failed--;
+    else if (listener->denied > 0)
+        listener->denied--;
     else
-        say_refused(listener, "it sent no handshake of ZeroMQ's, or left before that was done");
+        say_refused(listener, xoi_listener_from(listener, fd),
+                    "it sent no handshake of ZeroMQ's, or left before that was done");
 }
 
 static void note_disconnected(xoi_listener_t *listener, int fd)
@@ -120,22 +138,13 @@ static void note_disconnected(xoi_listener_t *listener, int fd)
         else
             xoi_peer_set_end(peer, XOI_GONE);
     }
-    if (!known)
+    if (!known) {
         note_unknown(listener, fd);
-    else
-        xoi_listener_probe(listener);
-}
-
-static void note_failed(xoi_listener_t *listener, bool by_zap)
-{
-    bool is_tcp = listener->scheme == XOI_TCP;
-
-    listener->failed++;
-    if (!by_zap) /* the ZAP handler counts for itself */
-        atomic_fetch_add_explicit(&listener->ctx->refused, 1, memory_order_relaxed);
-    say_refused(listener, by_zap   ? "its key is none of the cluster's members'"
-                          : is_tcp ? "the encrypted handshake failed"
-                                   : "the handshake failed");
+        return;
+    }
+    if (listener->failed > 0) /* what it sent does not decrypt */
+        end_failed(listener, fd);
+    xoi_listener_probe(listener);
 }
 
 static void read_monitor(xoi_listener_t *listener)
@@ -147,8 +156,12 @@ static void read_monitor(xoi_listener_t *listener)
             note_disconnected(listener, value);
         else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
             listener->greeted++;
+        else if (event == ZMQ_EVENT_ACCEPTED)
+            xoi_listener_note_from(listener, value);
+        else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+            note_denied(listener);
         else if (event != ZMQ_EVENT_CLOSED)
-            note_failed(listener, event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH);
+            listener->failed++;
     }
 }
 
@@ -199,8 +212,8 @@ static void refuse(xoi_listener_t *listener, xoi_peer_t *peer, const xo_error_t 
     bool unknown = peer->released && !peer->shut;
 
     xoi_peer_shut(peer, EBADMSG, "the peer sent what is no message: %s", why->text);
-    if (unknown && listener->base.events.refused)
-        listener->base.events.refused(&listener->base, why, listener->base.arg);
+    if (unknown)
+        xoi_listener_refuse(listener, xoi_listener_from(listener, peer->fd), why);
 }
 
 static void take_goodbye(xoi_listener_t *listener, xoi_peer_t *peer)
@@ -399,6 +412,7 @@ static void free_listener(xoi_listener_t *listener)
     close_sockets(listener);
     xoi_frames_free(&listener->frames);
     free(listener->strays);
+    free(listener->froms);
     free(listener);
 }
 

@@ -43,6 +43,10 @@ typedef struct xoi_peer {
     unsigned char id[];
 } xoi_peer_t;
 
+typedef struct xoi_from {
+    char host[XOI_HOST_BYTES]; /* "": unknown */
+} xoi_from_t;
+
 typedef struct xoi_listener {
     xo_listener_t base; /* first */
     xo_ctx_t *ctx;
@@ -61,8 +65,11 @@ typedef struct xoi_listener {
     xoi_peer_t *ending; /* list */
     bool *strays;       /* by descriptor: a connection ended that no peer was known by */
     size_t stray_count;
+    xoi_from_t *froms; /* by descriptor: the host it leads to; over tcp only */
+    size_t from_count;
     unsigned greeted; /* connections whose handshake succeeded, and that no peer is known by */
-    unsigned failed;  /* handshakes whose failure was told, and whose connection has not ended */
+    unsigned failed;  /* handshakes that broke a rule, and whose connection has not ended */
+    unsigned denied;  /* the same of those that ZAP refused */
     xoi_frames_t frames;
 } xoi_listener_t;
 
@@ -89,6 +96,13 @@ void xoi_listener_leave(xoi_listener_t *listener); /* may free it */
 bool xoi_peer_admitted(const xoi_peer_t *peer);
 /* Shuts it, and tells the listener's owner. */
 void xoi_peer_revoke(xoi_peer_t *peer);
+/* A connection was accepted. libzmq tells of it later, so it may have ended meanwhile, and the
+ * descriptor be another's: what is kept is good enough for a log, and nothing else. */
+void xoi_listener_note_from(xoi_listener_t *listener, int fd);
+const char *xoi_listener_from(const xoi_listener_t *listener, int fd); /* NULL: nobody knows */
+void xoi_listener_refuse(xoi_listener_t *listener, const char *from, const xo_error_t *why);
+/* ZAP refused somebody, for a reason that the handler has left. */
+void xoi_listener_refuse_key(xoi_listener_t *listener);
 int xoi_listener_watch_admission(xoi_listener_t *listener);
 void xoi_listener_end_admission(xoi_listener_t *listener);
 

@@ -15,10 +15,10 @@ static void on_accepted(xo_listener_t *listener, xo_lane_t *lane, void *arg)
     xoi_link_accept(arg, lane);
 }
 
-static void on_refused(xo_listener_t *listener, const xo_error_t *why, void *arg)
+static void on_refused(xo_listener_t *listener, const char *from, const xo_error_t *why, void *arg)
 {
     char who[XOI_REFUSAL_WHO_BYTES];
-    snprintf(who, sizeof who, "somebody at %s", xo_listener_endpoint(listener));
+    snprintf(who, sizeof who, "%s at %s", from ? from : "somebody", xo_listener_endpoint(listener));
     xoi_refused(arg, why->errnum == EACCES ? XO_DROP_REFUSED : XO_DROP_MALFORMED, who, why->text);
 }
 

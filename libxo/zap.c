@@ -56,6 +56,17 @@ static bool take_key(const zap_request_t *request, char key[XO_KEY_TEXT_BYTES])
            zmq_z85_encode(key, request->frames[CREDENTIALS], XO_KEY_BYTES);
 }
 
+/* "": the request has none. */
+static void take_host(const zap_request_t *request, char host[XOI_HOST_BYTES])
+{
+    size_t size = request->count == FRAMES ? request->sizes[ADDRESS] : 0;
+
+    if (size >= XOI_HOST_BYTES)
+        size = 0;
+    memcpy(host, request->frames[ADDRESS], size);
+    host[size] = 0;
+}
+
 /* `user` "": it is refused. */
 static int answer(void *socket, const zap_request_t *request, const char *user)
 {
@@ -76,11 +87,14 @@ static int answer(void *socket, const zap_request_t *request, const char *user)
 static int serve(xo_ctx_t *ctx, void *socket)
 {
     zap_request_t request;
-    char key[XO_KEY_TEXT_BYTES];
+    char key[XO_KEY_TEXT_BYTES] = "";
+    char host[XOI_HOST_BYTES];
 
     if (receive(socket, &request) < 0)
         return -1;
     if (!take_key(&request, key) || !xoi_admission_has(&ctx->admission, key)) {
+        take_host(&request, host);
+        xoi_admission_note_refused(&ctx->admission, host, key);
         key[0] = 0;
         atomic_fetch_add_explicit(&ctx->refused, 1, memory_order_relaxed);
     }

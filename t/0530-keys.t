@@ -78,6 +78,13 @@ secret=$(sed -n '/^member/,$s/ *secret-key = "\(.*\)"/\1/p' "$work/exported")
 is "${#secret}" 40 "a secret was exported"
 is "$(grep -rlF -e "$secret" "$work/config" "$work/node.log")" "" "its secret half does not stay here"
 
+# What is no member at all is counted, told once, and disturbs nobody.
+garbage() { for _ in 1 2 3 4 5 6 7 8 9 10; do echo garbage >"/dev/tcp/${address%:*}/${address##*:}" || return; done; }
+ok "garbage reaches the port" garbage
+all_counted() { [ "$(xo pools --json | value drops_refused)" = 10 ]; }
+ok "each is counted" until_true all_counted
+is "$(grep -c 'refused .* no handshake of ZeroMQ' "$work/node.log")" 1 "and told once"
+
 # By tcp, with a run directory of its own, as another machine would come.
 dial() { away env XO_LANES=tcp xo nodes --node "$address" --timeout 10; }
 ok "the new member dials a pool that ran before it was one" until_true dial

@@ -106,8 +106,9 @@ static void a_revoked_key_is_out_at_once(void **state)
     assert_false(own.closed);
     end_destroy(&other);
     dial_from(f, f->foreign, &again);
-    RUN_UNTIL(rig, again.closed);
+    RUN_UNTIL(rig, again.closed && rig->refused == 2);
     assert_int_equal(again.why, EACCES);
+    assert_non_null(strstr(rig->refused_why, "was revoked"));
     assert_int_equal(rig->accepted_count, 2);
     end_destroy(&again);
     send_seq(own.lane, 2);

@@ -156,13 +156,15 @@ static void on_accepted(xo_listener_t *listener, xo_lane_t *lane, void *arg)
         end_destroy(end);
 }
 
-static void on_refused(xo_listener_t *listener, const xo_error_t *why, void *arg)
+static void on_refused(xo_listener_t *listener, const char *from, const xo_error_t *why, void *arg)
 {
     rig_t *rig = arg;
 
     (void)listener;
     assert_int_not_equal(why->errnum, 0);
     rig->refused++;
+    snprintf(rig->refused_from, sizeof rig->refused_from, "%s", from ? from : "");
+    snprintf(rig->refused_why, sizeof rig->refused_why, "%s", why->text);
 }
 
 static const xo_listener_events_t listener_events = {on_accepted, on_refused};

@@ -44,6 +44,8 @@ typedef struct rig {
     size_t accepted_count;
     xo_lane_t *lanes[RIG_LANES]; /* not destroyed yet */
     int refused;
+    char refused_from[64]; /* the last one; "": nobody knows */
+    char refused_why[XO_ERROR_TEXT_BYTES];
     bool reject;           /* destroy lanes when they come */
     bool destroy_listener; /* when a lane comes */
     uint64_t destroy_at;   /* for the ends that come */

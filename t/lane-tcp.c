@@ -5,6 +5,7 @@
 #include <zmq.h>
 
 #include "libxo/lane_zmq.h"
+#include "libxo/members.h"
 #include "t/lane-rig.h"
 
 /* ---- keys ---- */
@@ -39,6 +40,7 @@ static void a_key_of_its_own_is_refused(void **state)
 {
     fixture_t *f = *state;
     const xo_keys_t *keys = xo_ctx_keys(f->rig.ctx);
+    char digits[XO_FINGERPRINT_BYTES], why[128];
 
     open_foreign(f);
     rig_listen(&f->rig, f->endpoint);
@@ -48,6 +50,10 @@ static void a_key_of_its_own_is_refused(void **state)
     raw_msg(f, 1);
     RUN_UNTIL(&f->rig, f->rig.refused == 1);
     assert_int_equal(xo_ctx_refused(f->rig.ctx), 1);
+    assert_string_equal(f->rig.refused_from, "127.0.0.1");
+    xo_key_fingerprint(xo_ctx_keys(f->foreign)->own_public, digits);
+    snprintf(why, sizeof why, "its key %.16s is no member's", digits);
+    assert_string_equal(f->rig.refused_why, why);
     assert_int_equal(f->rig.accepted_count, 0);
 }
 

@@ -29,6 +29,7 @@ unit_tests = \
 	t/keys \
 	t/lane \
 	t/lane-fake \
+	t/lane-hostile \
 	t/lane-linger \
 	t/lane-shm \
 	t/lane-shm-bulk \
@@ -90,6 +91,7 @@ unit_tests = \
 # Those that start threads: a subset, run under ThreadSanitizer too.
 threaded_tests = \
 	t/cache \
+	t/keys \
 	t/lane-threads \
 	t/pool-threads \
 	t/progress \
@@ -103,6 +105,7 @@ valgrind_unfit = \
 	t/bulk \
 	t/faults \
 	t/keys \
+	t/lane-hostile \
 	t/lane-tcp \
 	t/pool-join \
 	t/private-redis \
@@ -250,6 +253,7 @@ t_fuzz_handshake_LDFLAGS = $(libfuzzer_flags)
 t_keys_SOURCES = t/keys.c t/lane-rig.c
 t_lane_SOURCES = t/lane-rig.c t/lane.c
 t_lane_fake_SOURCES = t/lane-fake.c t/lane-rig.c
+t_lane_hostile_SOURCES = t/lane-hostile.c t/lane-rig.c
 t_lane_linger_SOURCES = t/lane-linger.c t/lane-rig.c
 t_lane_shm_bulk_SOURCES = t/lane-rig.c t/lane-shm-bulk.c
 t_lane_shm_hostile_SOURCES = t/lane-rig.c t/lane-shm-hostile.c
