@@ -128,6 +128,7 @@ static void on_registry_again(xo_publish_t *publish, void *arg)
         xo_publish_group(publish, group);
     xo_broker_save_specs(broker);
     xo_publish_reconcile(publish, broker);
+    xo_revocations_publish(broker->revocations);
 }
 
 static void on_registry_state(xo_publish_t *publish, const xo_error_t *why, void *arg)
@@ -382,8 +383,10 @@ xo_broker_t *xo_broker_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_broker_op
     xo_timer_init(&broker->reconcile, loop, on_reconcile, broker);
     xo_timer_init(&broker->stop_groups, loop, on_groups_late, broker);
     xo_defer_init(&broker->stop_defer, loop, on_stop_defer, broker);
-    if (create_supervisor(broker, ctx, err) < 0 || create_publish(broker, ctx, err) < 0 ||
-        create_endpoint(broker, ctx, err) < 0 || begin_or_take_over(broker, err) < 0) {
+    broker->revocations = xo_revocations_create(broker, ctx, err);
+    if (broker->revocations == NULL || create_supervisor(broker, ctx, err) < 0 ||
+        create_publish(broker, ctx, err) < 0 || create_endpoint(broker, ctx, err) < 0 ||
+        begin_or_take_over(broker, err) < 0) {
         int saved = errno;
         xo_broker_destroy(broker);
         errno = saved;
@@ -406,6 +409,7 @@ void xo_broker_destroy(xo_broker_t *broker)
     broker->supervisor = NULL;
     xo_publish_destroy(broker->publish);
     broker->publish = NULL;
+    xo_revocations_destroy(broker->revocations);
     xo_slots_free_pool(&broker->slots, NULL);
     xo_broker_creations_end(broker);
     xo_groups_end(broker);

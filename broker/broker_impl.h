@@ -20,6 +20,7 @@
 #include "broker/directory.h"
 #include "broker/groups.h"
 #include "broker/publish.h"
+#include "broker/revocations.h"
 #include "broker/slots.h"
 #include "broker/supervisor.h"
 
@@ -35,6 +36,7 @@ struct xo_broker {
     xo_endpoint_t *endpoint;
     xo_supervisor_t *supervisor;
     xo_publish_t *publish;
+    xo_revocations_t *revocations;
     xo_pools_t pools;
     xo_directory_t directory;
     xo_slots_t slots;

@@ -1,8 +1,8 @@
 # The objects besides main.c are in an archive, so that unit tests can link them: add
 # broker/libxo-broker.la to the test's _LDADD.
 noinst_LTLIBRARIES += broker/libxo-broker.la
-broker_libxo_broker_la_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(INIH_CFLAGS)
-broker_libxo_broker_la_LIBADD = $(ZMQ_LIBS) $(INIH_LIBS)
+broker_libxo_broker_la_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(INIH_CFLAGS) $(SODIUM_CFLAGS)
+broker_libxo_broker_la_LIBADD = $(ZMQ_LIBS) $(INIH_LIBS) $(SODIUM_LIBS)
 # One file a line, sorted.
 broker_libxo_broker_la_SOURCES = \
 	broker/again.c \
@@ -64,6 +64,10 @@ broker_libxo_broker_la_SOURCES = \
 	broker/runs.h \
 	broker/restart.c \
 	broker/revive.c \
+	broker/revocations.c \
+	broker/revocations.h \
+	broker/seal.c \
+	broker/seal.h \
 	broker/settings.c \
 	broker/settings.h \
 	broker/slots.c \

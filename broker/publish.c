@@ -228,6 +228,12 @@ void xo_publish_remove_group(xo_publish_t *publish, const xo_group_t *group)
     xo_registry_del(publish->registry, XO_REG_GROUP, id, publish->owner, on_written, publish);
 }
 
+void xo_publish_key(xo_publish_t *publish, const char *digits, const xo_rec_t *rec)
+{
+    if (publish->is_up)
+        put(publish, XO_REG_KEY, digits, rec, 0);
+}
+
 /* ---- specs ---- */
 
 /* A spec on its way. */

@@ -50,6 +50,8 @@ void xo_publish_group(xo_publish_t *publish, const xo_group_t *group);
 void xo_publish_remove_group(xo_publish_t *publish, const xo_group_t *group);
 /* Writes the specs of those that are `unsaved`, a few MiB at a time, until all are. */
 void xo_publish_specs(xo_publish_t *publish, xo_directory_t *directory);
+/* A key that was revoked, by its digits. */
+void xo_publish_key(xo_publish_t *publish, const char *digits, const xo_rec_t *rec);
 void xo_publish_event(xo_publish_t *publish, const char *type, const xo_rec_t *rec);
 
 /* After the registry was away: removes the actors, pools and groups of this node that it still has

@@ -116,7 +116,7 @@ static int import_key(const xoi_args_t *args, const char *name)
 static int revoke_key(const xoi_args_t *args, const char *which)
 {
     xo_error_t err = {0};
-    xo_member_t member;
+    xo_key_member_t member;
     char digits[XO_FINGERPRINT_BYTES];
     if (xo_members_revoke(cluster_of(args), which, &member, &err) < 0)
         return complain(&err);
@@ -146,12 +146,12 @@ static void add_row(json_object *rows, const char *name, const char *key, const 
 static json_object *make_rows(const xo_keys_t *keys, const xo_members_t *members)
 {
     json_object *rows = xoi_need(json_object_new_array());
-    const xo_member_t *own = xo_members_find(members, keys->own_public);
+    const xo_key_member_t *own = xo_members_find(members, keys->own_public);
     bool is_out = own && own->revoked;
     add_row(rows, keys->own_name, keys->own_public, is_out ? "revoked" : "own",
             is_out ? own->revoked : 0);
     for (size_t i = 0; i < members->count; i++) {
-        const xo_member_t *member = &members->list[i];
+        const xo_key_member_t *member = &members->list[i];
         if (member != own)
             add_row(rows, member->name, member->key, member->revoked ? "revoked" : "allowed",
                     member->revoked);
@@ -239,9 +239,9 @@ const xoi_command_t xoi_command_keys = {
             "  revoke NAME|KEY   shuts a key out, within a second, for good; KEY is at\n"
             "                    least 8 digits of it\n"
             "\n"
-            "One machine needs none of this. What export prints is secret. To tell another\n"
-            "machine of new and revoked keys, export to it again: it keeps its own key and\n"
-            "merges the list.\n"
+            "One machine needs none of this. What export prints is secret. Nodes that share a\n"
+            "Redis tell one another of revoked keys. To tell another machine of new ones,\n"
+            "export to it again: it keeps its own key and merges the list.\n"
             "\n"
             "examples:\n"
             "  xo keys export gpu1 | ssh gpu1 xo keys import\n"

@@ -2,31 +2,13 @@
 #include "libxo/admission.h"
 
 #include <errno.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "libxo/keys_impl.h"
-
-/* Not of the file, which each change replaces. Without it (there are few a user may have) the list
- * is looked at now and then. */
-static int watch_dir(const char *path)
-{
-    char copy[PATH_MAX];
-    int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-
-    memcpy(copy, path, strlen(path) + 1);
-    if (fd >= 0 && inotify_add_watch(fd, dirname(copy),
-                                     IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE) >= 0)
-        return fd;
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
 
 int xoi_admission_open(xoi_admission_t *admission, const char *cluster, const xo_keys_t *keys,
                        xo_error_t *err)
@@ -37,7 +19,8 @@ int xoi_admission_open(xoi_admission_t *admission, const char *cluster, const xo
         admission->path[0] = 0;
         return -1;
     }
-    admission->watch_fd = watch_dir(admission->path); /* first, so that no change is missed */
+    admission->watch_fd =
+        xoi_members_watch(admission->path); /* first, so that no change is missed */
     if (xoi_members_read(admission->path, &admission->members, err) == 0) {
         memcpy(admission->own, keys->own_public, sizeof admission->own);
         pthread_mutex_init(&admission->lock, NULL);
@@ -65,7 +48,7 @@ void xoi_admission_close(xoi_admission_t *admission)
 
 bool xoi_admission_has(xoi_admission_t *admission, const char *key)
 {
-    const xo_member_t *member;
+    const xo_key_member_t *member;
     bool has;
 
     pthread_mutex_lock(&admission->lock);

@@ -30,7 +30,8 @@ typedef struct xoi_admission {
     size_t waker_count;
     char own[XO_KEY_TEXT_BYTES];
     char path[PATH_MAX]; /* of the list; "": closed */
-    int watch_fd;        /* an inotify of its directory; -1: look every XOI_ADMISSION_LOOK_MS */
+    int watch_fd;        /* an inotify of its directory; -1 (there are few a user may have): look
+                            every XOI_ADMISSION_LOOK_MS */
     xoi_refused_t refused[XOI_REFUSED_MAX]; /* a ring, guarded by the lock */
     size_t refused_first, refused_count;
 } xoi_admission_t;

@@ -210,7 +210,7 @@ static void name_machine(char name[XO_KEY_NAME_BYTES])
     if (gethostname(name, XO_KEY_NAME_BYTES) < 0)
         name[0] = 0;
     name[XO_KEY_NAME_BYTES - 1] = 0;
-    if (!xoi_key_name_ok(name))
+    if (!xo_key_name_ok(name))
         strcpy(name, "machine");
 }
 
@@ -273,7 +273,7 @@ int xo_keys_generate(const char *cluster, const char *name, xo_keys_t *keys, xo_
 {
     char path[PATH_MAX];
 
-    if (name && !xoi_key_name_ok(name))
+    if (name && !xo_key_name_ok(name))
         return xo_error_set(err, EINVAL, XOI_KEY_NAME_BAD, name);
     if (xoi_keys_path(cluster, "key", path, err) < 0)
         return -1;

@@ -27,6 +27,9 @@ typedef struct xo_keys {
     char own_name[XO_KEY_NAME_BYTES]; /* "cluster": the file has no own pair */
 } xo_keys_t;
 
+/* Is it a name of a member? */
+bool xo_key_name_ok(const char *name);
+
 /* Loads the keys of `cluster`, or makes them; two processes that make them at the same time end up
  * with the same ones. EPERM if the file is readable by others; EBADMSG if it holds no key; the
  * sentence names the file. */

@@ -25,10 +25,10 @@ static bool has_name(const xo_members_t *members, const char *name)
 static int begin_export(const char *cluster, const char *name, xoi_keys_text_t *text,
                         xo_error_t *err)
 {
-    xo_member_t own = {0};
+    xo_key_member_t own = {0};
     xo_keys_t *keys = &text->keys;
 
-    if (!xoi_key_name_ok(name))
+    if (!xo_key_name_ok(name))
         return xo_error_set(err, EINVAL, XOI_KEY_NAME_BAD, name);
     if (xo_keys_load(cluster, keys, err) < 0 || xo_members_load(cluster, &text->members, err) < 0)
         return -1;
@@ -41,7 +41,7 @@ static int begin_export(const char *cluster, const char *name, xoi_keys_text_t *
 
 static int end_export(const char *cluster, const char *name, xoi_keys_text_t *text, xo_error_t *err)
 {
-    xo_member_t member = {0};
+    xo_key_member_t member = {0};
     xo_keys_t *keys = &text->keys;
 
     if (zmq_curve_keypair(keys->own_public, keys->own_secret) < 0)
@@ -78,7 +78,7 @@ static int name_cluster(const xoi_keys_text_t *text, const char *cluster,
                             text->cluster, cluster);
     if (!cluster)
         cluster = text->cluster;
-    if (!xoi_key_name_ok(cluster))
+    if (!xo_key_name_ok(cluster))
         return xo_error_set(err, EINVAL, "'%s' is no name of a cluster", cluster);
     snprintf(imported->cluster, sizeof imported->cluster, "%s", cluster);
     return 0;

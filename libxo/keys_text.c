@@ -56,7 +56,7 @@ static section_t section_of(const char *line, section_t before)
     return OTHER;
 }
 
-bool xoi_key_name_ok(const char *name)
+bool xo_key_name_ok(const char *name)
 {
     size_t size = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
 
@@ -71,21 +71,21 @@ static bool is_key(const char *text)
 }
 
 /* "NAME KEY", or of who was revoked "NAME KEY TIME". */
-static bool read_member(const char *value, bool revoked, xo_member_t *member)
+static bool read_member(const char *value, bool revoked, xo_key_member_t *member)
 {
     char more[2];
     int n = sscanf(value, "%63s %40s %19" SCNd64 " %1s", member->name, member->key,
                    &member->revoked, more);
 
     return n == (revoked ? 3 : 2) && (member->revoked > 0) == revoked &&
-           xoi_key_name_ok(member->name) && is_key(member->key);
+           xo_key_name_ok(member->name) && is_key(member->key);
 }
 
 /* Nothing may be overlooked here: what is not understood could be a revocation. */
 static int take_member(const char *line, xo_members_t *members)
 {
     char value[VALUE_BYTES];
-    xo_member_t member = {0};
+    xo_key_member_t member = {0};
     bool allowed, revoked;
 
     if (strchr("\r#", line[strspn(line, " \t")]))
@@ -132,7 +132,7 @@ static int complete(xo_keys_t *keys, bool has_own)
 {
     if (!is_pair(keys->public_text, keys->secret_text) ||
         (has_own &&
-         (!is_pair(keys->own_public, keys->own_secret) || !xoi_key_name_ok(keys->own_name)))) {
+         (!is_pair(keys->own_public, keys->own_secret) || !xo_key_name_ok(keys->own_name)))) {
         errno = EBADMSG;
         return -1;
     }
@@ -197,7 +197,7 @@ static void write_members(FILE *out, const xo_members_t *members)
 {
     fputs("members\n", out);
     for (size_t i = 0; i < members->count; i++) {
-        const xo_member_t *member = &members->list[i];
+        const xo_key_member_t *member = &members->list[i];
         if (member->revoked)
             fprintf(out, "    revoked = \"%s %s %" PRId64 "\"\n", member->name, member->key,
                     member->revoked);

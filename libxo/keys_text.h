@@ -22,9 +22,7 @@ void xoi_keys_text_clear(xoi_keys_text_t *text); /* wipes it, too */
 char *xoi_keys_format(const xoi_keys_text_t *text);
 void xoi_wipe_free(char *text);
 
-/* Is it a name of a member? */
-bool xoi_key_name_ok(const char *name);
 /* Takes over what is said of one key: 1 if that was new, 0; -1 ENOMEM, E2BIG. */
-int xoi_members_put(xo_members_t *members, const xo_member_t *member);
+int xoi_members_put(xo_members_t *members, const xo_key_member_t *member);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,7 +26,7 @@ void xo_members_clear(xo_members_t *members)
     *members = (xo_members_t){0};
 }
 
-const xo_member_t *xo_members_find(const xo_members_t *members, const char *key)
+const xo_key_member_t *xo_members_find(const xo_members_t *members, const char *key)
 {
     for (size_t i = 0; i < members->count; i++)
         if (strcmp(members->list[i].key, key) == 0)
@@ -33,10 +34,10 @@ const xo_member_t *xo_members_find(const xo_members_t *members, const char *key)
     return NULL;
 }
 
-int xoi_members_put(xo_members_t *members, const xo_member_t *member)
+int xoi_members_put(xo_members_t *members, const xo_key_member_t *member)
 {
-    xo_member_t *old = (xo_member_t *)xo_members_find(members, member->key);
-    xo_member_t *list;
+    xo_key_member_t *old = (xo_key_member_t *)xo_members_find(members, member->key);
+    xo_key_member_t *list;
 
     if (old && (old->revoked || !member->revoked))
         return 0;
@@ -70,7 +71,53 @@ int xo_key_fingerprint(const char *key, char text[XO_FINGERPRINT_BYTES])
     return 0;
 }
 
+int xo_key_from_fingerprint(const char *text, char key[XO_KEY_TEXT_BYTES])
+{
+    uint8_t bytes[XO_KEY_BYTES];
+    size_t size = strspn(text, "0123456789abcdef");
+
+    key[0] = 0;
+    if (size != XO_FINGERPRINT_BYTES - 1 || text[size]) {
+        errno = EINVAL;
+        return -1;
+    }
+    for (size_t i = 0; i < sizeof bytes; i++)
+        sscanf(text + 2 * i, "%2hhx", &bytes[i]);
+    zmq_z85_encode(key, bytes, sizeof bytes);
+    return 0;
+}
+
 /* ---- the file ---- */
+
+/* Not of the file, which each change replaces. */
+int xoi_members_watch(const char *path)
+{
+    char copy[PATH_MAX];
+    int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+    memcpy(copy, path, strlen(path) + 1);
+    if (fd >= 0 && inotify_add_watch(fd, dirname(copy),
+                                     IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE) >= 0)
+        return fd;
+    int saved = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = saved;
+    return -1;
+}
+
+int xo_members_watch(const char *cluster, xo_error_t *err)
+{
+    char path[PATH_MAX];
+    int fd;
+
+    if (xoi_keys_path(cluster, "members", path, err) < 0)
+        return -1;
+    fd = xoi_members_watch(path);
+    return fd >= 0 ? fd
+                   : xo_error_set(err, errno, "cannot watch the list of keys %s: %s", path,
+                                  strerror(errno));
+}
 
 int xoi_members_read(const char *path, xo_members_t *members, xo_error_t *err)
 {
@@ -151,7 +198,7 @@ static int change_begin(change_t *change, const char *cluster, xo_error_t *err)
     return -1;
 }
 
-static int put(change_t *change, const xo_member_t *member, xo_error_t *err)
+static int put(change_t *change, const xo_key_member_t *member, xo_error_t *err)
 {
     int rc = xoi_members_put(&change->text.members, member);
 
@@ -162,15 +209,15 @@ static int put(change_t *change, const xo_member_t *member, xo_error_t *err)
 
 /* ---- what changes it ---- */
 
-static int check_new(const xo_members_t *members, const char *cluster, const xo_member_t *member,
-                     xo_error_t *err)
+static int check_new(const xo_members_t *members, const char *cluster,
+                     const xo_key_member_t *member, xo_error_t *err)
 {
     xo_keys_t keys;
     bool taken =
         xo_keys_find(cluster, &keys, NULL) == 0 && strcmp(keys.own_name, member->name) == 0;
 
     explicit_bzero(&keys, sizeof keys);
-    if (!xoi_key_name_ok(member->name))
+    if (!xo_key_name_ok(member->name))
         return xo_error_set(err, EINVAL, XOI_KEY_NAME_BAD, member->name);
     for (size_t i = 0; i < members->count; i++)
         taken |= !members->list[i].revoked && strcmp(members->list[i].name, member->name) == 0;
@@ -182,7 +229,7 @@ static int check_new(const xo_members_t *members, const char *cluster, const xo_
     return 0;
 }
 
-int xo_members_add(const char *cluster, const xo_member_t *member, xo_error_t *err)
+int xo_members_add(const char *cluster, const xo_key_member_t *member, xo_error_t *err)
 {
     change_t change;
     int rc;
@@ -198,7 +245,7 @@ int xo_members_add(const char *cluster, const xo_member_t *member, xo_error_t *e
     return rc;
 }
 
-static bool is_meant(const xo_member_t *member, const char *which, bool by_name)
+static bool is_meant(const xo_key_member_t *member, const char *which, bool by_name)
 {
     char fingerprint[XO_FINGERPRINT_BYTES];
     size_t size = strlen(which);
@@ -211,7 +258,7 @@ static bool is_meant(const xo_member_t *member, const char *which, bool by_name)
 
 /* Those with this name that are not revoked, else those with this fingerprint, else revoked ones
  * with the name. */
-static size_t match(const xo_members_t *members, const char *which, xo_member_t *found)
+static size_t match(const xo_members_t *members, const char *which, xo_key_member_t *found)
 {
     size_t count = 0;
 
@@ -232,7 +279,7 @@ static size_t match(const xo_members_t *members, const char *which, xo_member_t 
 static int check_other(const char *cluster, const char *which, xo_error_t *err)
 {
     xo_keys_t keys;
-    xo_member_t own = {0};
+    xo_key_member_t own = {0};
     bool is_own = false;
 
     if (xo_keys_find(cluster, &keys, err) < 0)
@@ -250,7 +297,7 @@ static int check_other(const char *cluster, const char *which, xo_error_t *err)
 
 /* Among the keys of a list, which is it? It is not revoked yet. */
 static int choose(const change_t *change, const char *cluster, const char *which,
-                  xo_member_t *member, xo_error_t *err)
+                  xo_key_member_t *member, xo_error_t *err)
 {
     size_t count = match(&change->text.members, which, member);
 
@@ -268,7 +315,8 @@ static int choose(const change_t *change, const char *cluster, const char *which
     return 0;
 }
 
-int xo_members_revoke(const char *cluster, const char *which, xo_member_t *member, xo_error_t *err)
+int xo_members_revoke(const char *cluster, const char *which, xo_key_member_t *member,
+                      xo_error_t *err)
 {
     change_t change;
     int rc;

@@ -13,14 +13,14 @@
 
 #define XO_MEMBERS_MAX 4096
 
-typedef struct xo_member {
+typedef struct xo_key_member {
     char name[XO_KEY_NAME_BYTES];
     char key[XO_KEY_TEXT_BYTES];
     int64_t revoked; /* Unix time; 0: it may dial */
-} xo_member_t;
+} xo_key_member_t;
 
 typedef struct xo_members {
-    xo_member_t *list;
+    xo_key_member_t *list;
     size_t count;
 } xo_members_t;
 
@@ -31,17 +31,24 @@ typedef struct xo_members {
 int xo_members_load(const char *cluster, xo_members_t *members, xo_error_t *err);
 void xo_members_clear(xo_members_t *members);
 /* NULL: not on it. */
-const xo_member_t *xo_members_find(const xo_members_t *members, const char *key);
+const xo_key_member_t *xo_members_find(const xo_members_t *members, const char *key);
 
 /* EEXIST: one that is not revoked has this name, or it is the own one's. */
-int xo_members_add(const char *cluster, const xo_member_t *member, xo_error_t *err);
+int xo_members_add(const char *cluster, const xo_key_member_t *member, xo_error_t *err);
 /* `which` is a name or at least the first 8 digits of a fingerprint; *member tells whom it was.
  * ENOENT: nobody; EEXIST: several; EALREADY: revoked before; EBUSY: this machine's own key. */
-int xo_members_revoke(const char *cluster, const char *which, xo_member_t *member, xo_error_t *err);
+int xo_members_revoke(const char *cluster, const char *which, xo_key_member_t *member,
+                      xo_error_t *err);
 /* Adds those that are new, and revokes those that `news` says are. */
 int xo_members_merge(const char *cluster, const xo_members_t *news, xo_error_t *err);
 
+/* A descriptor that can be read when the list may have changed (inotify(7)); who reads it throws
+ * away what it reads, and closes it. -1: there are no more of them. */
+int xo_members_watch(const char *cluster, xo_error_t *err);
+
 /* The public key in hex digits. -1 EINVAL: it is none. */
 int xo_key_fingerprint(const char *key, char text[XO_FINGERPRINT_BYTES]);
+/* The reverse, of all the digits. */
+int xo_key_from_fingerprint(const char *text, char key[XO_KEY_TEXT_BYTES]);
 
 #endif

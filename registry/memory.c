@@ -13,8 +13,6 @@
 #include "registry/blobs.h"
 #include "registry/text.h"
 
-#define KINDS 4
-
 typedef struct memory memory_t;
 typedef struct entry entry_t;
 
@@ -47,7 +45,7 @@ typedef struct event {
 
 struct memory {
     xo_registry_t base;
-    entry_t *entries[KINDS];
+    entry_t *entries[XO_REG_KINDS];
     name_t *names;
     xo_blobs_t specs; /* what creates the actors again */
     event_t *ring;    /* XO_EVENTS_MAX, made by the first event */
@@ -179,7 +177,8 @@ static entry_t *entry_create(memory_t *memory, xo_reg_kind_t kind, const xo_reco
 static bool is_lost(memory_t *memory, const entry_t *entry)
 {
     xo_reg_kind_t home = entry->kind == XO_REG_ACTOR ? XO_REG_POOL : XO_REG_NODE;
-    return entry->kind >= XO_REG_ACTOR && !find(memory, home, xoi_actor_pool(entry->id) + 1);
+    bool has_home = entry->kind == XO_REG_ACTOR || entry->kind == XO_REG_GROUP;
+    return has_home && !find(memory, home, xoi_actor_pool(entry->id) + 1);
 }
 
 static void add_field(xo_records_t *records, const char *name, xo_slice_t value)
@@ -459,7 +458,7 @@ static void memory_close(xo_registry_t *registry)
 {
     memory_t *memory = self(registry);
     xo_defer_stop(&memory->greet);
-    for (size_t kind = 0; kind < KINDS; kind++)
+    for (size_t kind = 0; kind < XO_REG_KINDS; kind++)
         while (memory->entries[kind])
             entry_destroy(memory->entries[kind]);
     xoi_blobs_free(&memory->specs);

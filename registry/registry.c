@@ -105,7 +105,7 @@ static const char *check_id(const xo_registry_t *registry, xo_reg_kind_t kind, c
     const char *at = id ? xoi_actor_pool(id) : NULL;
     if (registry->closed)
         return "the registry was closed before";
-    if (kind != XO_REG_NODE && kind != XO_REG_POOL && kind != XO_REG_ACTOR && kind != XO_REG_GROUP)
+    if ((unsigned)kind >= XO_REG_KINDS)
         return "no such kind of record";
     if (!xoi_is_key(id) || strlen(id) >= XO_RECORD_ID_BYTES)
         return "a record's id must be text without blanks, at most 1023 bytes";

@@ -15,7 +15,14 @@
 
 typedef struct xo_registry xo_registry_t;
 
-typedef enum { XO_REG_NODE, XO_REG_POOL, XO_REG_ACTOR, XO_REG_GROUP } xo_reg_kind_t;
+typedef enum {
+    XO_REG_NODE,
+    XO_REG_POOL,
+    XO_REG_ACTOR,
+    XO_REG_GROUP,
+    XO_REG_KEY,
+    XO_REG_KINDS
+} xo_reg_kind_t;
 
 typedef struct xo_field {
     const char *name;
@@ -23,9 +30,9 @@ typedef struct xo_field {
 } xo_field_t;
 
 /* One thing: a node "ID", a pool "ID", an actor "UID@POOLID" (xo_registry_actor_id), a group
- * "NAME@NODEID". What is read also has the fields `owner` and, for a lease, `lease_ms`; these two
- * cannot be put. An actor whose pool has no record (it lapsed), and a group whose node has none,
- * reads with `state` "lost", whatever was put. */
+ * "NAME@NODEID", a key that was revoked, by its digits. What is read also has the fields `owner`
+ * and, for a lease, `lease_ms`; these two cannot be put. An actor whose pool has no record (it
+ * lapsed), and a group whose node has none, reads with `state` "lost", whatever was put. */
 typedef struct xo_record {
     const char *id;
     const xo_field_t *fields;

@@ -7,33 +7,9 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
-from brokers import FAKE_POOL, Node, redis, refusal, run, start_pool, until  # noqa: E402
+from brokers import FAKE_POOL, Node, Server, redis, refusal, run, start_pool, until  # noqa: E402
 
 POOL = f"[pool work]\ncommand = {FAKE_POOL} actor=alice\n"
-
-
-class Server:
-    """A redis-server of the test's own, on a unix socket."""
-
-    def __init__(self, place, *options):
-        self.place = place
-        self.socket = os.path.join(place.path, "shared.sock")
-        self.options = options
-        self.process = None
-
-    def start(self):
-        # pylint: disable=consider-using-with
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "",
-             "--daemonize", "no", "--dir", self.place.path, *self.options],
-            stdout=subprocess.DEVNULL, env=self.place.env)
-        until(lambda: redis(self.socket, "ping")[0] in ("PONG", "NOAUTH Authentication required."),
-              "redis-server")
-        return self
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
 
 
 def hash_of(lines):

@@ -177,6 +177,30 @@ class Node:
         return self.process.returncode, seconds
 
 
+class Server:
+    """A redis-server of the test's own, on a unix socket."""
+
+    def __init__(self, place, *options):
+        self.place = place
+        self.socket = os.path.join(place.path, "shared.sock")
+        self.options = options
+        self.process = None
+
+    def start(self):
+        # pylint: disable=consider-using-with
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "",
+             "--daemonize", "no", "--dir", self.place.path, *self.options],
+            stdout=subprocess.DEVNULL, env=self.place.env)
+        until(lambda: redis(self.socket, "ping")[0] in ("PONG", "NOAUTH Authentication required."),
+              "redis-server")
+        return self
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
 def redis(socket, *command):
     done = subprocess.run(["redis-cli", "-s", socket, *command], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, check=False)

@@ -70,7 +70,7 @@ static void dial_from(fixture_t *f, xo_ctx_t *ctx, end_t *end)
 static void revoke_key(const char *which)
 {
     xo_error_t err = {0};
-    xo_member_t member;
+    xo_key_member_t member;
 
     if (xo_members_revoke("default", which, &member, &err) < 0)
         fail_msg("%s", err.text);
@@ -162,7 +162,7 @@ static void revoked_is_for_good(void **state)
     xo_error_t err = {0};
     xo_keys_imported_t imported;
     xo_members_t members;
-    xo_member_t member;
+    xo_key_member_t member;
     char *before;
 
     (void)state;

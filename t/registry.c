@@ -139,6 +139,12 @@ static void lists_are_sorted(void **state)
     assert_int_equal(put(probe, XO_REG_NODE, "a", NULL, 0, FIELDS("n", "2")), 0);
     assert_int_equal(put(probe, XO_REG_NODE, "b", NULL, 0, FIELDS("n", "3")), 0);
     assert_int_equal(put(probe, XO_REG_POOL, "d", NULL, 0, FIELDS("n", "4")), 0);
+    assert_int_equal(put(probe, XO_REG_KEY, "e", "me", 0, FIELDS("n", "5")), 0);
+    assert_int_equal(put(probe, XO_REG_KEY, "f", "you", 0, FIELDS("n", "6")), 0);
+    assert_int_equal(list(probe, XO_REG_KEY, &found), 0);
+    assert_int_equal(found.count, 2);
+    assert_string_equal(found.list[0].id, "e");
+    assert_string_equal(outcome_field(&found, 0, "state"), ""); /* it has no home to lose */
     assert_int_equal(del(probe, XO_REG_NODE, "b", NULL), 0);
     assert_int_equal(list(probe, XO_REG_NODE, &found), 0);
     assert_int_equal(found.count, 2);
