@@ -91,8 +91,8 @@ static char *place_texts(char *at, xo_header_t *header)
     return place(at, &header->trace);
 }
 
-static inline void init_inline(xo_msg_t *msg, const xo_header_t *header, xo_slice_t body,
-                               size_t memory)
+/* All but the header. */
+static inline void init_inline(xo_msg_t *msg, xo_slice_t body, size_t memory)
 {
     msg->next = NULL;
     msg->form = XOI_MSG_INLINE;
@@ -100,24 +100,22 @@ static inline void init_inline(xo_msg_t *msg, const xo_header_t *header, xo_slic
     msg->buffers = NULL;
     msg->memory = memory;
     msg->bytes = 0;
-    msg->header = *header;
     msg->body = body;
 }
 
-size_t xoi_msg_place_bytes(const xo_header_t *header, size_t body_bytes)
-{
-    return sizeof(xo_msg_t) + header->sender_uid.size + header->trace.size + body_bytes;
-}
-
-xo_msg_t *xoi_msg_place(void *at, const xo_header_t *header, xo_slice_t body)
+xo_msg_t *xoi_msg_place(void *at, xo_slice_t body)
 {
     xo_msg_t *msg = at;
-    init_inline(msg, header, body, 0);
+    init_inline(msg, body, 0);
+    return msg;
+}
+
+void xoi_msg_placed(xo_msg_t *msg)
+{
     char *end = place(msg->rest, &msg->header.sender_uid);
     if (msg->header.trace.size)
         end = place(end, &msg->header.trace);
     place(end, &msg->body);
-    return msg;
 }
 
 static xo_msg_t *create_inline(const xo_header_t *header, xo_slice_t body)
@@ -127,7 +125,8 @@ static xo_msg_t *create_inline(const xo_header_t *header, xo_slice_t body)
     xo_msg_t *msg = xoi_cache_alloc(memory);
     if (!msg)
         return NULL;
-    init_inline(msg, header, body, memory);
+    init_inline(msg, body, memory);
+    msg->header = *header;
     place(texts ? place_texts(msg->rest, &msg->header) : msg->rest, &msg->body);
     return msg;
 }

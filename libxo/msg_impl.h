@@ -59,11 +59,13 @@ void xoi_move_frames(zmq_msg_t *to, zmq_msg_t *from, size_t count);
 /* Makes frame 0 of `header` and `body` in one piece. -1: ENOMEM. */
 int xoi_msg_build_frame(xo_msg_t *msg, const xo_header_t *header, xo_slice_t body);
 
-/* For who keeps a small message in memory of its own: its size, and makes it there. The header is
- * checked, and its target_uid and method stay where they are, which is for longer than the message
- * is there. The body has at most XOI_INLINE_BODY_BYTES. It is never destroyed, nor gets buffers. */
-size_t xoi_msg_place_bytes(const xo_header_t *header, size_t body_bytes);
-xo_msg_t *xoi_msg_place(void *at, const xo_header_t *header, xo_slice_t body);
+/* For who keeps a small message in memory of its own, with room for the sender's uid, the trace and
+ * the body behind it. Its header is written where it is, to be neither copied nor waited for; it is
+ * right, and its target_uid and method stay where they are, which is for longer than the message is
+ * there. Then the others are copied. The body has at most XOI_INLINE_BODY_BYTES. The message is
+ * never destroyed, nor gets buffers. */
+xo_msg_t *xoi_msg_place(void *at, xo_slice_t body);
+void xoi_msg_placed(xo_msg_t *msg);
 
 /* msg_frames.c */
 

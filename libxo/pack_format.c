@@ -178,12 +178,12 @@ static __attribute__((noinline)) int pack_any(xo_buf_t *buf, const char *format,
 
 int xo_pack_vformat(xo_buf_t *buf, const char *format, va_list list)
 {
-    xoi_values_t args;
     if (!xoi_is_single(format))
         return pack_any(buf, format, list);
-    va_copy(args.list, list);
-    pack_value(buf, format, &args);
-    va_end(args.list);
+    if (*format == 'i') /* see pack_few */
+        xo_pack_int(buf, va_arg(list, int));
+    else
+        pack_values(buf, format, list);
     return xo_buf_ok(buf);
 }
 
@@ -192,44 +192,38 @@ static inline bool has_room(const xo_buf_t *buf, size_t more_bytes)
     return buf->capacity - buf->size >= more_bytes;
 }
 
-/* Many calls have nothing but small integers. */
-static inline const char *pack_small(xo_buf_t *buf, const char *at, xoi_values_t *args)
+/* How many values a format has, all of them flat; XOI_FEW + 1: more, or something else. */
+static inline unsigned count_few(const char *format)
 {
-    for (; *at == 'i' && has_room(buf, 1); at++) {
-        int value = va_arg(args->list, int);
+    unsigned count = 0;
+    while (count <= XOI_FEW && (xoi_letters[(unsigned char)format[count]] & XOI_FLAT))
+        count++;
+    return format[count > XOI_FEW ? XOI_FEW : count] ? XOI_FEW + 1 : count;
+}
+
+/* Most calls have a few small arguments, many nothing but small integers. The list is read where it
+ * is: copied so soon after it was made, it would be waited for until it is in the cache. */
+static inline int pack_few(xo_buf_t *buf, const char *format, unsigned count, va_list list)
+{
+    if (!has_room(buf, FEW_BYTES) && xo_buf_reserve(buf, FEW_BYTES) < 0)
+        return -1;
+    buf->data[buf->size] = (char)(XOI_LEAD_FIXARRAY | 2);
+    buf->data[buf->size + 1] = (char)(XOI_LEAD_FIXARRAY | count);
+    buf->size += 2;
+    for (; *format == 'i' && has_room(buf, 1); format++) {
+        int value = va_arg(list, int);
         if (value < 0 || value > FIXINT_MAX)
             xo_pack_int(buf, value);
         else
             buf->data[buf->size++] = (char)value;
     }
-    return at;
-}
-
-/* Most calls have a few small arguments: one walk over the format. False: nothing was written, and
- * something needs a closer look. */
-static inline bool pack_few(xo_buf_t *buf, const char *format, va_list list)
-{
-    xoi_values_t args;
-    size_t before = buf->size;
-    if (!has_room(buf, FEW_BYTES) && xo_buf_reserve(buf, FEW_BYTES) < 0)
-        return false;
-    va_copy(args.list, list);
-    buf->data[before] = (char)(XOI_LEAD_FIXARRAY | 2);
-    buf->size += 2; /* the head of the arguments is written once their number is known */
-    const char *at = pack_small(buf, format, &args);
-    for (; xoi_letters[(unsigned char)*at] & XOI_FLAT; at++)
-        pack_value(buf, at, &args);
-    va_end(args.list);
-    if (*at || at - format > XOI_FEW) {
-        buf->size = before;
-        return false;
-    }
-    buf->data[before + 1] = (char)(XOI_LEAD_FIXARRAY | (at - format));
+    if (*format)
+        pack_values(buf, format, list);
     if (has_room(buf, 1))
         buf->data[buf->size++] = (char)XOI_LEAD_FIXMAP;
     else
         xo_pack_map(buf, 0);
-    return !buf->failed;
+    return xo_buf_ok(buf);
 }
 
 static __attribute__((noinline)) int pack_arguments(xo_buf_t *buf, const char *format, va_list list)
@@ -247,7 +241,9 @@ static __attribute__((noinline)) int pack_arguments(xo_buf_t *buf, const char *f
 int xoi_pack_arguments(xo_buf_t *buf, const char *format, va_list list)
 {
     format = format ? format : "";
-    return pack_few(buf, format, list) ? 0 : pack_arguments(buf, format, list);
+    unsigned count = count_few(format);
+    return count <= XOI_FEW ? pack_few(buf, format, count, list)
+                            : pack_arguments(buf, format, list);
 }
 
 int xo_pack_format(xo_buf_t *buf, const char *format, ...)

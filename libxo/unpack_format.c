@@ -222,11 +222,15 @@ static void unpack_begin(unpack_t *u, xo_slice_t bytes, xo_error_t *err)
     u->index[0] = u->left[0] = 0;
 }
 
-/* One value, as most results are. */
+/* One value, as most results are. A list is copied only where it must be (see pack_few). */
 static inline bool unpack_single(xo_slice_t bytes, char letter, va_list list)
 {
     xoi_values_t args;
     xo_reader_t reader = xo_reader(bytes);
+    if (letter == 'i' && bytes.size == 1 && *reader.at <= FIXINT_MAX) {
+        *va_arg(list, int *) = *reader.at;
+        return true;
+    }
     va_copy(args.list, list);
     bool fits = read_letter(&reader, letter, &args) == 0 && xo_reader_done(&reader);
     va_end(args.list);
@@ -255,28 +259,36 @@ int xo_vunpack(xo_slice_t bytes, xo_error_t *err, const char *format, va_list li
     return unpack_any(bytes, err, format, list);
 }
 
+/* Nothing but small integers, as many as the format has? Each is one byte, as its letter is. */
+static inline bool are_small(const uint8_t *values, unsigned count, const char *format)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (format[i] != 'i' || values[i] > FIXINT_MAX)
+            return false;
+    return !format[count];
+}
+
 /* As pack_few: what does not fit is read again from the beginning, for the sentence that says so.
  */
 static inline bool unpack_few(xo_slice_t bytes, const char *format, va_list list)
 {
     xoi_values_t args;
-    const char *at = format;
     xo_reader_t reader = xo_reader(bytes);
     if (bytes.size == 0 || (*reader.at & FIXARRAY_MASK) != XOI_LEAD_FIXARRAY)
         return false;
     unsigned left = *reader.at++ & XOI_FEW;
-    va_copy(args.list, list);
-    while (left > 0 && *at == 'i' && reader.at != reader.end && *reader.at <= FIXINT_MAX) {
-        *va_arg(args.list, int *) = *reader.at++;
-        left--;
-        at++;
+    if (bytes.size == left + 1 && are_small(reader.at, left, format)) {
+        while (reader.at != reader.end)
+            *va_arg(list, int *) = *reader.at++;
+        return true;
     }
-    for (; left > 0 && (xoi_letters[(unsigned char)*at] & XOI_FLAT) &&
-           read_letter(&reader, *at, &args) == 0;
-         at++)
+    va_copy(args.list, list);
+    for (; left > 0 && (xoi_letters[(unsigned char)*format] & XOI_FLAT) &&
+           read_letter(&reader, *format, &args) == 0;
+         format++)
         left--;
     va_end(args.list);
-    return left == 0 && !*at && xo_reader_done(&reader);
+    return left == 0 && !*format && xo_reader_done(&reader);
 }
 
 static __attribute__((noinline)) int unpack_arguments(xo_slice_t args, xo_error_t *err,

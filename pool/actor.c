@@ -75,8 +75,9 @@ void xoi_actor_pin(xo_actor_t *actor)
 
 void xoi_actor_unpin(xo_actor_t *actor)
 {
-    actor->pins--;
-    if (actor->state == XOI_ACTOR_GONE && !actor->pins && !actor->running)
+    /* The count by itself: read together with the bits beside it, what was just written is waited
+     * for. */
+    if (--actor->pins == 0 && !actor->running && actor->state == XOI_ACTOR_GONE)
         actor_free(actor);
 }
 

@@ -271,9 +271,9 @@ void xoi_lock_waiters_drop(xo_actor_t *actor);
 
 /* request.c */
 xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **msg);
-/* The same for a call or tell of this pool's own, of which it makes a copy; see xoi_post. */
-xo_request_t *xoi_request_own(xo_actor_t *actor, const xo_header_t *header, xo_slice_t body,
-                              const struct xo_method *method);
+/* The same for a call or tell of this pool's own; see xoi_post. */
+xo_request_t *xoi_request_own(xo_actor_t *actor, const struct xo_method *method, size_t text_bytes,
+                              xo_slice_t body);
 xo_request_t *xoi_request_part(xo_request_t *parent, xo_slice_t args, xo_slice_t kwargs);
 void xoi_request_part_free(xo_request_t *part);
 xo_request_t *xoi_request_find(xo_pool_t *pool, const xo_header_t *header);
@@ -306,12 +306,12 @@ void xoi_duplicates_free(xo_pool_t *pool);
 
 /* serve.c */
 void xoi_request_route(xo_request_t *request);
-/* A call or tell of this pool to an actor that it has: straight into its mailbox. The header is
- * checked; its uid is the actor's own, its method the name of `method`, which is one of the
- * actor's. `body` was written by xoi_pack_arguments and has at most XOI_INLINE_BODY_BYTES. `call`
- * NULL: a tell. -1: ENOMEM. */
-int xoi_post(xo_actor_t *actor, const xo_header_t *header, xo_slice_t body,
-             const struct xo_method *method, xo_call_t *call);
+/* A call or tell of this pool to an actor that it has: straight into its mailbox. The request is
+ * xoi_request_own's, with a method of the actor's, room for the header's sender_uid and trace, and
+ * a body that was written by xoi_pack_arguments and has at most XOI_INLINE_BODY_BYTES. Its
+ * message's header has been written since, with the actor's uid and the method's name. `call` NULL:
+ * a tell. */
+void xoi_post(xo_actor_t *actor, xo_request_t *request, xo_call_t *call);
 void xoi_own_cancel(xo_call_t **place); /* for xoi_own_call */
 void xoi_serve(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *arg);
 

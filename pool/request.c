@@ -88,10 +88,10 @@ xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **ms
 }
 
 /* It counts for what it takes: nobody else has to come to the same number. */
-xo_request_t *xoi_request_own(xo_actor_t *actor, const xo_header_t *header, xo_slice_t body,
-                              const struct xo_method *method)
+xo_request_t *xoi_request_own(xo_actor_t *actor, const struct xo_method *method, size_t text_bytes,
+                              xo_slice_t body)
 {
-    size_t memory = sizeof(xo_request_t) + xoi_msg_place_bytes(header, body.size);
+    size_t memory = sizeof(xo_request_t) + sizeof(xo_msg_t) + text_bytes + body.size;
     xo_request_t *request = xoi_cache_alloc(memory);
     if (!request)
         return NULL;
@@ -99,10 +99,7 @@ xo_request_t *xoi_request_own(xo_actor_t *actor, const xo_header_t *header, xo_s
     request->pool = actor->pool;
     request->memory = (uint16_t)memory;
     request->bytes = memory;
-    request->msg = xoi_msg_place(request + 1, header, body);
-    request->to.to_id = request->key.sender_id = header->sender_id;
-    request->to.seq = request->key.seq = header->seq;
-    request->wants_answer = header->kind == XO_CALL;
+    request->msg = xoi_msg_place(request + 1, body);
     request->method = method;
     return request;
 }
@@ -434,13 +431,18 @@ void xo_request_set_data(xo_request_t *request, void *data)
     request->data = data;
 }
 
+/* Most results have no flags: for them there is a header that need not be made first. */
+static xo_msg_t *result_msg(uint16_t flags, xo_slice_t result)
+{
+    static const xo_header_t plain = {.kind = XO_RESULT};
+    if (!flags)
+        return xo_msg_create(&plain, result);
+    return xo_msg_create(&(xo_header_t){.kind = XO_RESULT, .flags = flags}, result);
+}
+
 void xo_request_respond(xo_request_t *request, xo_slice_t result)
 {
-    xo_msg_t *answer = NULL;
-    if (request->wants_answer) {
-        xo_header_t header = {.kind = XO_RESULT, .flags = xo_request_flags(request)};
-        answer = xo_msg_create(&header, result);
-    }
+    xo_msg_t *answer = request->wants_answer ? result_msg(xo_request_flags(request), result) : NULL;
     xoi_request_end(request, &answer);
 }
 

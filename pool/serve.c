@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "libxo/msg_impl.h"
 #include "libxo/own_call.h"
 #include "pool/pool_impl.h"
 
@@ -253,20 +254,19 @@ static void refuse_bare(xo_pool_t *pool, xo_link_t *from, const xo_msg_t *msg)
     xo_endpoint_answer(pool->endpoint, &to, &answer);
 }
 
-int xoi_post(xo_actor_t *actor, const xo_header_t *header, xo_slice_t body,
-             const struct xo_method *method, xo_call_t *call)
+void xoi_post(xo_actor_t *actor, xo_request_t *request, xo_call_t *call)
 {
-    xo_request_t *request = xoi_request_own(actor, header, body, method);
-    if (!request)
-        return -1;
+    xoi_msg_placed(request->msg);
+    xo_slice_t body = xo_msg_body(request->msg);
+    request->to.to_id = request->key.sender_id = actor->pool->id;
+    request->to.seq = request->key.seq = call ? xo_call_seq(call) : 0;
+    request->wants_answer = call != NULL;
     if (call)
         xoi_own_call_made(call, &request->call);
-    body = xo_msg_body(request->msg);
     request->parsed = true;
     request->args = xo_slice(body.data + 1, body.size - 2); /* of an array of two, the last empty */
     xoi_own_message(actor->pool->endpoint, request->bytes);
     xoi_mailbox_put(actor, request);
-    return 0;
 }
 
 /* The endpoint's request operation. */

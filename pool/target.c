@@ -172,15 +172,34 @@ static bool is_direct(const xo_target_t *target)
     return target->known && !pool->closing && pool->scratch.size <= XOI_INLINE_BODY_BYTES;
 }
 
-static xo_header_t header_for(const xo_request_t *request, xo_kind_t kind,
-                              const xo_target_t *target, bool direct)
+static inline void write_header(xo_header_t *header, xo_kind_t kind, const xo_request_t *request,
+                                xo_slice_t uid, xo_slice_t method)
 {
-    return (xo_header_t){.kind = kind,
-                         .target_uid = direct ? xo_actor_uid(target->actor) : target->uid,
-                         .sender_id = request->pool->id,
-                         .sender_uid = xo_actor_uid(request->actor),
-                         .method = direct ? target->known->name : target->method,
-                         .trace = xo_msg_header(request->msg)->trace};
+    memset(header, 0, sizeof *header);
+    header->kind = kind;
+    header->target_uid = uid;
+    header->sender_id = request->pool->id;
+    header->sender_uid = xo_actor_uid(request->actor);
+    header->method = method;
+    header->trace = xo_msg_header(request->msg)->trace;
+}
+
+/* `call` NULL: a tell. The arguments are in the pool's scratch buffer. -1: ENOMEM. */
+static int post(const xo_request_t *request, const xo_target_t *target, xo_call_t *call)
+{
+    xo_slice_t trace = xo_msg_header(request->msg)->trace;
+    xo_request_t *own =
+        xoi_request_own(target->actor, target->known->method, request->actor->uid_size + trace.size,
+                        xo_buf_slice(&request->pool->scratch));
+    if (!own)
+        return -1;
+    xo_header_t *header = &own->msg->header;
+    write_header(header, call ? XO_CALL : XO_TELL, request, xo_actor_uid(target->actor),
+                 target->known->name);
+    if (call)
+        header->seq = xo_call_seq(call);
+    xoi_post(target->actor, own, call);
+    return 0;
 }
 
 static void on_answer(xo_future_t *future, void *arg)
@@ -230,14 +249,11 @@ static xo_call_t *direct_call(xo_request_t *request, const xo_target_t *target, 
                               xo_error_t *err)
 {
     xo_pool_t *pool = request->pool;
-    xo_header_t header = header_for(request, XO_CALL, target, true);
     xo_call_t *call = xoi_own_call(pool->endpoint, deadline_left(request), xoi_future_answer,
                                    future, xoi_own_cancel, err);
     if (!call)
         return NULL;
-    header.seq = xo_call_seq(call);
-    if (xoi_post(target->actor, &header, xo_buf_slice(&pool->scratch), target->known->method,
-                 call) == 0)
+    if (post(request, target, call) == 0)
         return call;
     xoi_own_call_forget(call);
     return xo_error_null(err, ENOMEM, "out of memory for a call");
@@ -247,7 +263,8 @@ static xo_call_t *send_call(xo_request_t *request, const xo_target_t *target, xo
                             xo_error_t *err)
 {
     xo_pool_t *pool = request->pool;
-    xo_header_t header = header_for(request, XO_CALL, target, false);
+    xo_header_t header;
+    write_header(&header, XO_CALL, request, target->uid, target->method);
     header.deadline_ms = (uint64_t)(deadline_left(request) + XO_MS - 1) / XO_MS;
     xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&pool->scratch));
     if (!msg)
@@ -308,7 +325,8 @@ int xo_request_call(xo_request_t *request, xo_error_t *err, const char *address,
 static int send_tell(xo_request_t *request, const xo_target_t *target, xo_error_t *err)
 {
     xo_pool_t *pool = request->pool;
-    xo_header_t header = header_for(request, XO_TELL, target, false);
+    xo_header_t header;
+    write_header(&header, XO_TELL, request, target->uid, target->method);
     xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&pool->scratch));
     if (!msg)
         return xo_error_set(err, errno, "no message can be made of that: %s", strerror(errno));
@@ -326,9 +344,7 @@ static int tell(xo_request_t *request, xo_target_t *target, xo_error_t *err)
         return -1;
     if (!is_direct(target))
         return send_tell(request, target, err);
-    xo_header_t header = header_for(request, XO_TELL, target, true);
-    return xoi_post(target->actor, &header, xo_buf_slice(&request->pool->scratch),
-                    target->known->method, NULL) == 0
+    return post(request, target, NULL) == 0
                ? 0
                : xo_error_set(err, ENOMEM, "out of memory for a message");
 }
