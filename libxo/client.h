@@ -95,7 +95,9 @@ xo_future_t *xo_create_actor_with(xo_endpoint_t *endpoint, xo_error_t *err, cons
                                   const xo_actor_options_t *options, const char *format, ...);
 xo_future_t *xo_ref_destroy_actor(xo_ref_t *ref, xo_error_t *err);
 
-/* Methods of every actor, whatever its language, which its pool answers.
+/* How the names of methods begin that every actor has; no actor's own do. */
+#define XO_METHOD_PREFIX "__xo_"
+/* Those of every actor, whatever its language, which its pool answers.
  * Watch: () -> str: why the actor ended, once it has. Its answer, also an error (the actor was gone
  * before, or its pool died), says so by xo_answer_reason. A watch needs no deadline.
  * Link: (address str, uid) -> nil: links the actor to that other one, so that when either ends the

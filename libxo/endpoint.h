@@ -6,9 +6,10 @@
  * welcome), which tells both sides who the other is.
  *
  * Requests use up credit that the receiver grants in messages and bytes, and gives back with
- * xo_endpoint_consumed when a request has left its mailbox: so both sides' memory is bounded
- * (contract 8). Answers are sent without credit, but who has none for them should begin no more of
- * that peer's requests (xo_link_takes_answers).
+ * xo_endpoint_consumed when it has room for more: so both sides' memory is bounded (contract 8). It
+ * can mute one of its actors, whose requests wait in their sender then (xo_link_mute). Answers are
+ * sent without credit, but who has none for them should begin no more of that peer's requests
+ * (xo_link_takes_answers).
  *
  * Relaying (contract 2): a message whose target_id is another endpoint's is passed on if `relay`
  * is set. A request for the actor XO_BROKER_UID that reaches a pool goes on to the pool's broker.
@@ -161,8 +162,9 @@ enum {
 
 /* Sends a request that gets an answer (call, batch, create, destroy, ref, has). Takes *msg over
  * when it succeeds. `link` NULL: to this endpoint itself. deadline_ns: 0 none, else from now: the
- * answer then is DeadlineExceeded and the peer gets a cancel. -1: EAGAIN (no credit; use
- * xo_link_on_room), ENOMEM. A link that is closed is answered with ServerClosed, not refused. */
+ * answer then is DeadlineExceeded and the peer gets a cancel. -1: EAGAIN (no credit, or the actor
+ * is muted; use xo_link_on_room_for), ENOMEM. A link that is closed is answered with ServerClosed,
+ * not refused. */
 xo_call_t *xo_endpoint_call(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t **msg,
                             unsigned flags, int64_t deadline_ns, xo_answer_f answer, void *arg,
                             xo_error_t *err);
@@ -183,6 +185,8 @@ int xo_endpoint_tell(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t **msg, u
 /* Calls back once when `link` has credit again. */
 typedef void (*xo_room_f)(xo_link_t *link, void *arg);
 int xo_link_on_room(xo_link_t *link, xo_room_f room, void *arg);
+/* The same for who would send to the actor `uid`, which may have enough for now (xo_link_mute). */
+int xo_link_on_room_for(xo_link_t *link, xo_slice_t uid, xo_room_f room, void *arg);
 
 /* ---- answering ---- */
 
@@ -204,6 +208,11 @@ void xo_endpoint_consumed(xo_endpoint_t *endpoint, xo_link_t *link, size_t bytes
  * a peer that has not keeps what it is answered with until then: better to let it wait for
  * ops->answers_taken. True for a link that is not up, whose answers go nowhere. */
 bool xo_link_takes_answers(const xo_link_t *link);
+/* Asks the peer to keep what it has for the actor `uid` of ours, until it is asked for it again
+ * (`muted` false); what is under way still comes. So one actor's messages need not take up all the
+ * credit of the link. Peers of older versions cannot do that. */
+bool xo_link_can_mute(const xo_link_t *link);
+void xo_link_mute(xo_link_t *link, xo_slice_t uid, bool muted);
 
 /* An endpoint died (the broker's "pool.down" said so): closes its link, answers calls to it,
  * relayed ones too. */

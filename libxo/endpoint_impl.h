@@ -3,6 +3,7 @@
  * endpoint.c   identity, counters, the end        listen.c     where others reach it
  * link.c       life of a link                     handshake.c  hello and welcome as bytes, pure
  * greet.c      what hello and welcome do          outbox.c     credit and what waits for it
+ * mute.c       what waits for one actor
  * call.c       calls, tells, answers              route.c      where an incoming message goes
  * way.c        which lane leads to an address     refusal.c    what is told of those refused
  * again.c      idempotent calls that are sent again
@@ -46,9 +47,10 @@ typedef struct xoi_notice {
 /* Something that waits in a link's outbox for credit, or for the handshake. */
 typedef struct xoi_outgoing {
     xo_msg_t *msg;
-    size_t bytes;         /* the message's */
-    xo_call_t *call;      /* NULL: a tell */
-    xoi_notice_t *notice; /* NULL: nobody wants to know */
+    size_t bytes;            /* the message's */
+    xo_call_t *call;         /* NULL: a tell */
+    xoi_notice_t *notice;    /* NULL: nobody wants to know */
+    struct xoi_muted *muted; /* in whose outbox it is; NULL: the link's */
     struct xoi_outgoing *prev, *next;
 } xoi_outgoing_t;
 
@@ -57,6 +59,14 @@ typedef struct xoi_waiter {
     void *arg;
     struct xoi_waiter *prev, *next;
 } xoi_waiter_t;
+
+/* An actor of the peer's that has enough for now. */
+typedef struct xoi_muted {
+    xoi_outgoing_t *outbox;
+    xoi_waiter_t *waiters;
+    UT_hash_handle hh;
+    char uid[];
+} xoi_muted_t;
 
 typedef enum {
     XOI_LINK_DIALING,  /* hello sent, welcome expected */
@@ -107,14 +117,16 @@ struct xo_link {
     xoi_credit_t window; /* what the peer granted altogether */
     xoi_credit_t credit; /* what is left of it */
     xoi_outgoing_t *outbox;
-    size_t outbox_count, outbox_bytes;
-    size_t refused_bytes; /* the message last refused with EAGAIN */
-    bool refused_bulk;    /* it would have gone in chunks */
-    xo_msgq_t urgent;     /* answers and control, when the lane is full or the link not up yet */
+    size_t outbox_count, outbox_bytes; /* of the muted, too */
+    xoi_muted_t *muted;                /* by uid */
+    size_t refused_bytes;              /* the message last refused with EAGAIN */
+    bool refused_bulk;                 /* it would have gone in chunks */
+    xo_msgq_t urgent; /* answers and control, when the lane is full or the link not up yet */
     xoi_waiter_t *waiters;
 
     xoi_credit_t held;    /* requests received whose credit has not gone back */
     xoi_credit_t handled; /* of these, handled: to go back next */
+    bool can_mute;        /* the peer understands that an actor has enough */
     bool counts_answers;  /* the peer says how much of them it has taken */
     bool eager;           /* the peer asked for all: goes back at the end of each pass */
     bool broken;          /* no memory for what has to be sent: closes in the deferred pass */
@@ -225,6 +237,7 @@ typedef struct xoi_hello {
     xoi_credit_t window;
     xoi_bulk_offer_t bulk;
     bool bundles; /* it understands them */
+    bool mutes;   /* it understands that an actor has enough */
     bool answers; /* it says how much of them it has taken */
 } xoi_hello_t;
 /* `bulk` NULL: nothing is said of it. */
@@ -286,6 +299,14 @@ bool xoi_credit_use_large(xo_link_t *link, size_t bytes);
 void xoi_credit_ask(xo_link_t *link, size_t bytes);
 /* An answer has come, `bytes` altogether, or what is left of it is not wanted. */
 void xoi_credit_answered(xo_link_t *link, size_t bytes);
+
+/* Waits in `waiters`, the link's or those of one that is muted. -1: ENOMEM. */
+int xoi_wait_for_room(xo_link_t *link, xoi_waiter_t **waiters, xo_room_f room, void *arg);
+
+/* mute.c */
+xoi_muted_t *xoi_muted_for(const xo_link_t *link, const xo_msg_t *msg); /* NULL: it may be sent */
+void xoi_mute_arrived(xo_link_t *link, const xo_msg_t *msg);
+void xoi_mutes_end(xo_link_t *link); /* what waited for them is the link's again */
 
 /* call.c */
 void xoi_call_finish(xo_call_t *call, xo_msg_t **reply);

@@ -45,7 +45,7 @@ void xoi_hello_pack(const xo_endpoint_t *endpoint, const char *expect, const xoi
                     xo_buf_t *out)
 {
     const xo_identity_t *self = &endpoint->self;
-    xo_pack_map(out, bulk ? 16 : 15);
+    xo_pack_map(out, bulk ? 17 : 16);
     pack_text(out, "role", role_names[self->role]);
     pack_text(out, "cluster", self->cluster);
     pack_text(out, "machine", endpoint->machine);
@@ -64,6 +64,8 @@ void xoi_hello_pack(const xo_endpoint_t *endpoint, const char *expect, const xoi
     xo_pack_cstr(out, "bundles");
     xo_pack_bool(out, true);
     xo_pack_cstr(out, "answers");
+    xo_pack_bool(out, true);
+    xo_pack_cstr(out, "mutes");
     xo_pack_bool(out, true);
     if (bulk) {
         xo_pack_cstr(out, "bulk");
@@ -174,6 +176,8 @@ int xoi_hello_read(xo_slice_t body, xoi_hello_t *hello, xo_error_t *err)
         return xo_error_set(err, EBADMSG, "handshake: a malformed window of chunks");
     if (read_flag(body, "bundles", &hello->bundles) < 0)
         return xo_error_set(err, EBADMSG, "handshake: bundles are neither true nor false");
+    if (read_flag(body, "mutes", &hello->mutes) < 0)
+        return xo_error_set(err, EBADMSG, "handshake: mutes are neither true nor false");
     if (read_flag(body, "answers", &hello->answers) < 0)
         return xo_error_set(err, EBADMSG, "handshake: answers are neither true nor false");
     return 0;

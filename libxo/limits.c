@@ -31,13 +31,15 @@ int xoi_limits_read(xoi_limits_t *limits, xo_error_t *err)
     uint64_t window_bytes = XO_WINDOW_BYTES;
     uint64_t mailbox_messages = XOI_MAILBOX_MESSAGES;
     uint64_t mailbox_bytes = XOI_MAILBOX_BYTES;
+    uint64_t pool_bytes = XOI_POOL_BYTES;
 
     if (read_limit("XO_WINDOW_MESSAGES", UINT32_MAX, &window_messages, err) < 0 ||
         read_limit("XO_WINDOW_BYTES", BYTES_MAX, &window_bytes, err) < 0 ||
         read_limit("XO_MAILBOX_MESSAGES", BYTES_MAX, &mailbox_messages, err) < 0 ||
-        read_limit("XO_MAILBOX_BYTES", BYTES_MAX, &mailbox_bytes, err) < 0)
+        read_limit("XO_MAILBOX_BYTES", BYTES_MAX, &mailbox_bytes, err) < 0 ||
+        read_limit("XO_POOL_BYTES", BYTES_MAX, &pool_bytes, err) < 0)
         return -1;
-    *limits =
-        (xoi_limits_t){(uint32_t)window_messages, window_bytes, mailbox_messages, mailbox_bytes};
+    *limits = (xoi_limits_t){(uint32_t)window_messages, window_bytes, mailbox_messages,
+                             mailbox_bytes, pool_bytes};
     return 0;
 }

@@ -97,6 +97,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/msg.c \
 	libxo/msg_frames.c \
 	libxo/msg_impl.h \
+	libxo/mute.c \
 	libxo/outbox.c \
 	libxo/own_call.h \
 	libxo/pack_arguments.h \

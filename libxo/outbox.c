@@ -85,20 +85,28 @@ void xoi_credit_ask(xo_link_t *link, size_t bytes)
         xoi_link_break(link);
 }
 
-static int enqueue(xo_link_t *link, xo_msg_t **msg, xo_call_t *call, xoi_notice_t *notice,
-                   xo_error_t *err)
+/* Where it waits, and where it is counted. */
+static xoi_outgoing_t **outbox_of(xo_link_t *link, xoi_muted_t *muted)
+{
+    return muted ? &muted->outbox : &link->outbox;
+}
+
+static int enqueue(xo_link_t *link, xoi_muted_t *muted, xo_msg_t **msg, xo_call_t *call,
+                   xoi_notice_t *notice, xo_error_t *err)
 {
     xoi_outgoing_t *outgoing = xoi_cache_alloc(sizeof *outgoing);
     if (!outgoing)
         return xo_error_set(err, ENOMEM, "out of memory for a message that waits");
-    *outgoing =
-        (xoi_outgoing_t){.msg = *msg, .bytes = xo_msg_bytes(*msg), .call = call, .notice = notice};
+    *outgoing = (xoi_outgoing_t){
+        .msg = *msg, .bytes = xo_msg_bytes(*msg), .call = call, .notice = notice, .muted = muted};
     *msg = NULL;
     if (call)
         call->outgoing = outgoing;
-    DL_APPEND(link->outbox, outgoing);
+    xoi_outgoing_t **outbox = outbox_of(link, muted);
+    DL_APPEND(*outbox, outgoing);
+    link->outbox_count++;
     link->outbox_bytes += outgoing->bytes;
-    if (link->outbox_count++ == 0)
+    if (link->outbox == outgoing)
         xoi_credit_ask(link, outgoing->bytes);
     return 0;
 }
@@ -117,7 +125,8 @@ int xoi_submit(xo_link_t *link, xo_msg_t **msg, unsigned flags, xo_call_t *call,
     bool up = link->state == XOI_LINK_UP;
     bool gone =
         false; /* the lane is, and says so in a moment: what waits until then fails with it */
-    if (up && !link->outbox && may_send(link, *msg)) {
+    xoi_muted_t *muted = link->muted ? xoi_muted_for(link, *msg) : NULL;
+    if (up && !muted && !link->outbox && may_send(link, *msg)) {
         if (lane_send(link, msg) == 0) {
             xoi_notify(link->endpoint, notice, 0);
             return 0;
@@ -129,13 +138,14 @@ int xoi_submit(xo_link_t *link, xo_msg_t **msg, unsigned flags, xo_call_t *call,
     if (link->state > XOI_LINK_UP)
         return xo_error_set(err, EPIPE, "the link to %s is closed: %s", link->address,
                             link->why.text);
-    if (!gone && !(flags & XO_SEND_QUEUE) && (up || !may_wait(link, *msg))) {
+    bool waits = muted || (!gone && (up || !may_wait(link, *msg)));
+    if (waits && !(flags & XO_SEND_QUEUE)) {
         link->refused_bytes = xo_msg_bytes(*msg);
         link->refused_bulk = xoi_bulk_wants(link, *msg);
         return xo_error_set(err, EAGAIN, "no credit for %s: it has requests to handle first",
                             link->address);
     }
-    return enqueue(link, msg, call, notice, err);
+    return enqueue(link, muted, msg, call, notice, err);
 }
 
 void xoi_send_urgent(xo_link_t *link, xo_msg_t **msg)
@@ -154,7 +164,8 @@ void xoi_send_urgent(xo_link_t *link, xo_msg_t **msg)
 /* Takes `outgoing` out of the outbox and frees it; its message too, if it is still there. */
 void xoi_outgoing_drop(xo_link_t *link, xoi_outgoing_t *outgoing)
 {
-    DL_DELETE(link->outbox, outgoing);
+    xoi_outgoing_t **outbox = outbox_of(link, outgoing->muted);
+    DL_DELETE(*outbox, outgoing);
     link->outbox_count--;
     link->outbox_bytes -= outgoing->bytes;
     if (outgoing->call)
@@ -212,6 +223,7 @@ void xoi_outbox_flush(xo_link_t *link)
 /* The link is closed: what waits never leaves. Calls are answered by xoi_calls_of_link_fail. */
 void xoi_outbox_fail(xo_link_t *link)
 {
+    xoi_mutes_end(link);
     while (link->outbox) {
         xoi_outgoing_t *outgoing = link->outbox;
         if (!outgoing->call) {
@@ -233,16 +245,21 @@ void xoi_outbox_fail(xo_link_t *link)
     }
 }
 
-int xo_link_on_room(xo_link_t *link, xo_room_f room, void *arg)
+int xoi_wait_for_room(xo_link_t *link, xoi_waiter_t **waiters, xo_room_f room, void *arg)
 {
     xoi_waiter_t *waiter = calloc(1, sizeof *waiter);
     if (!waiter)
         return -1;
     waiter->room = room;
     waiter->arg = arg;
-    DL_APPEND(link->waiters, waiter);
+    DL_APPEND(*waiters, waiter);
     xoi_credit_ask(link, SIZE_MAX / 2);
     return 0;
+}
+
+int xo_link_on_room(xo_link_t *link, xo_room_f room, void *arg)
+{
+    return xoi_wait_for_room(link, &link->waiters, room, arg);
 }
 
 /* ---- the receiving side ---- */
@@ -345,6 +362,10 @@ static bool was_used(int64_t given, int64_t window, int64_t credit)
 void xoi_credit_arrived(xo_link_t *link, const xo_msg_t *msg)
 {
     xoi_credit_t given;
+    if (xo_msg_header(msg)->target_uid.size) {
+        xoi_mute_arrived(link, msg);
+        return;
+    }
     if (xo_msg_body(msg).size == 0) {
         link->eager = true;
         give_back(link);

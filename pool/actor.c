@@ -57,11 +57,6 @@ static void actor_free(xo_actor_t *actor)
     if (actor->host_made)
         pool->ops->release(pool->host, actor);
     xoi_ties_free(actor);
-    while (actor->dead) {
-        xo_request_t *request = actor->dead;
-        DL_DELETE(actor->dead, request);
-        xoi_request_free(request);
-    }
     xoi_lock_waiters_drop(actor);
     xoi_progress_forget(&pool->progress, actor);
     free(actor);
@@ -97,6 +92,8 @@ static void end_waiting(xo_actor_t *actor, const char *why)
     bool comes = xoi_failed_waits(actor->pool, xo_actor_uid(actor));
     while ((request = first_waiting(actor))) {
         xoi_mailbox_remove(actor, request);
+        if (request->kept)
+            xoi_keep_no_more(request);
         if (!comes || !xoi_hold(request))
             xoi_request_absent(request, why);
     }
@@ -120,6 +117,7 @@ static void actor_leave(xo_actor_t *actor, const char *why)
     if (actor->ties)
         xoi_ties_end(actor, why);
     end_waiting(actor, why);
+    xoi_unmute(actor);
     xoi_room_waiters_call(actor);
 }
 

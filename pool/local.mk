@@ -20,6 +20,7 @@ pool_libxo_pool_la_SOURCES = \
 	pool/lookup.c \
 	pool/module.c \
 	pool/module_call.c \
+	pool/mute.c \
 	pool/pool.c \
 	pool/pool_impl.h \
 	pool/recover.c \

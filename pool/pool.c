@@ -83,7 +83,12 @@ static void take_options(xo_pool_t *pool, const xoi_limits_t *limits,
     pool->batch = options->batch && options->batch <= UINT32_MAX ? options->batch : XOI_BATCH;
     pool->mailbox_messages =
         options->mailbox_messages ? options->mailbox_messages : limits->mailbox_messages;
+    pool->bytes_max = limits->pool_bytes;
     pool->mailbox_bytes = options->mailbox_bytes ? options->mailbox_bytes : limits->mailbox_bytes;
+    const xo_endpoint_options_t *links = &options->endpoint;
+    pool->window_messages =
+        links->window_messages ? links->window_messages : limits->window_messages;
+    pool->window_bytes = links->window_bytes ? links->window_bytes : limits->window_bytes;
     pool->last_incarnation = first_incarnation(options->self.generation);
     pool->keep_specs = options->keep_specs && options->broker;
     pool->keep_grouped = options->keep_grouped && options->broker;
@@ -153,6 +158,11 @@ static void end_actors(xo_pool_t *pool)
         xoi_actor_end(pool->actors);
     while (pool->gone)
         xoi_actor_end(pool->gone);
+    while (pool->dead) {
+        xo_request_t *request = pool->dead;
+        DL_DELETE(pool->dead, request);
+        xoi_request_free(request);
+    }
 }
 
 void xo_pool_destroy(xo_pool_t *pool)

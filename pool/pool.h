@@ -7,10 +7,10 @@
  * stateless or the host says that a method bypasses the lock: such a message starts at once when
  * all that is ahead of it waits for the lock. Ready actors take turns of at most `batch` messages.
  *
- * Mailboxes are bounded: what comes over links by their credit, which goes back when a message's
- * handling ends; what is sent within the pool, where there is no credit, by mailbox_messages and
- * mailbox_bytes per actor, which local senders respect with xo_actor_has_room and
- * xo_actor_on_room. Nothing is ever dropped for want of room.
+ * Mailboxes are bounded by mailbox_messages and mailbox_bytes per actor, and by $XO_POOL_BYTES for
+ * all. Within the pool, senders respect that with xo_actor_has_room and xo_actor_on_room. Links are
+ * asked to bring no more for an actor whose mailbox is half full; beyond the bounds what they bring
+ * holds their credit until it has been handled. Nothing is ever dropped for want of room.
  *
  * An actor is there from the moment its creation begins: `has` and `ref` see it (so that it can
  * hand itself out while it is made), a second `create` is refused with ActorAlreadyExist, and calls

@@ -10,6 +10,7 @@
  * tie.c       what actors have with others: monitors       link.c         links
  * failed.c    actors that could not be created again       guard.c        ends what outlives it
  * group.c     whose turn it is in a group that is restarted
+ * mute.c      what links bring for an actor, and when they shall not
  */
 #ifndef XO_POOL_IMPL_H
 #define XO_POOL_IMPL_H
@@ -45,6 +46,8 @@ typedef struct xoi_whereabouts {
     char gpus[256]; /* as in CUDA_VISIBLE_DEVICES; "": not said */
     int numa;       /* the NUMA node that it is bound to; -1: not to one */
 } xoi_whereabouts_t;
+
+typedef struct xoi_backlog xoi_backlog_t;
 
 /* Somebody who waits for an actor's lock, or for room in its mailbox. */
 typedef struct xoi_turn_waiter {
@@ -87,10 +90,10 @@ struct xo_actor {
     xo_request_t *mailbox; /* in order of arrival */
     xo_request_t *express; /* those that bypass the lock, in order of arrival */
     xo_request_t *running;
-    xo_request_t *dead;     /* those that the ending pool has answered */
     xo_request_t *watchers; /* answered when the actor ends */
     xoi_tie_t *ties;
     size_t waiting_bytes;
+    xoi_backlog_t *backlog; /* what links have brought; NULL: nothing */
     xoi_turn_waiter_t *lock_waiters;
     xoi_turn_waiter_t *room_waiters;
     void *object;
@@ -140,6 +143,8 @@ struct xo_request {
     bool wants_answer;
     bool express; /* does not take the lock */
     bool running;
+    bool kept;   /* counts in the actor's backlog */
+    bool paid;   /* its link has got the credit back */
     bool locked; /* holds the actor's lock */
 
     bool cancelled;
@@ -178,6 +183,8 @@ struct xo_pool {
     const xo_host_ops_t *ops;
     void *host;
     size_t batch, mailbox_messages, mailbox_bytes;
+    size_t window_messages, window_bytes; /* what each link may have under way */
+    size_t kept_bytes, bytes_max;         /* what links have brought for all actors */
     bool closing;
     bool keep_specs, keep_grouped;
     bool recovering; /* its actors are being created again */
@@ -190,6 +197,7 @@ struct xo_pool {
     /* actors and their turns */
     xo_actor_t *actors; /* in the order of creation */
     xo_actor_t *gone;
+    xo_request_t *dead; /* those that the ending pool has answered */
     xoi_table_t by_uid;
     xo_actor_t *last_found; /* who sends to an actor looks for it twice */
     uint64_t changes;       /* how often an actor came or went */
@@ -268,6 +276,11 @@ void xoi_turns_run(xo_defer_t *defer, void *arg);
 int64_t xoi_coarse_ns(void);
 void xoi_room_waiters_call(xo_actor_t *actor);
 void xoi_lock_waiters_drop(xo_actor_t *actor);
+
+/* mute.c: for requests that came over links, with their actor */
+void xoi_keep(xo_request_t *request); /* it is in the mailbox */
+void xoi_keep_no_more(xo_request_t *request);
+void xoi_unmute(xo_actor_t *actor); /* whoever was muted */
 
 /* request.c */
 xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **msg);

@@ -170,9 +170,12 @@ static void close_request(xo_request_t *request, xo_msg_t **answer, xo_drop_t dr
     if (!confirmation && !wants_answer && counts && is_error(*answer))
         xo_endpoint_drop(pool->endpoint, drop, request->msg);
     request->to.link = NULL;
+    if (request->kept)
+        xoi_keep_no_more(request);
     if (request->duplicate)
         xoi_duplicate_answered(request, *answer);
-    xo_endpoint_consumed(pool->endpoint, request->from, request->bytes);
+    if (!request->paid)
+        xo_endpoint_consumed(pool->endpoint, request->from, request->bytes);
     xoi_request_free(request);
     if (confirmation)
         xoi_confirm_first(confirmation, &to, answer);
@@ -251,20 +254,23 @@ void xoi_request_end(xo_request_t *request, xo_msg_t **answer)
     xoi_actor_unpin(actor);
 }
 
-/* The pool ends while the host still holds the request: it is answered now and freed with its
- * actor. */
+/* The pool ends while the host still holds the request: it is answered now and freed with the
+ * pool. */
 void xoi_request_force(xo_request_t *request)
 {
     xo_pool_t *pool = request->pool;
     xo_actor_t *actor = request->actor;
     DL_DELETE(actor->running, request);
-    DL_APPEND(actor->dead, request);
+    if (request->kept)
+        xoi_keep_no_more(request);
+    DL_APPEND(pool->dead, request);
     pool->stats.running--;
     request->ended = true;
     request_unindex(request);
     if (request->duplicate)
         xoi_duplicate_answered(request, NULL);
-    xo_endpoint_consumed(pool->endpoint, request->from, request->bytes);
+    if (!request->paid)
+        xo_endpoint_consumed(pool->endpoint, request->from, request->bytes);
     if (!request->wants_answer)
         return;
     xo_msg_t *answer = xoi_failure_of(pool, XO_CODE_SERVER_CLOSED, "maybe", "the pool ended",

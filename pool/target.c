@@ -437,7 +437,9 @@ static void mailbox_room(xo_actor_t *actor, void *arg)
 static int wait_at(xo_target_t *target, xoi_room_t *room)
 {
     if (target->address)
-        return find_link(target, NULL) < 0 ? -1 : xo_link_on_room(target->link, link_room, room);
+        return find_link(target, NULL) < 0
+                   ? -1
+                   : xo_link_on_room_for(target->link, target->uid, link_room, room);
     find_actor(target);
     errno = ENOENT;
     return target->actor ? xo_actor_on_room(target->actor, mailbox_room, room) : -1;

@@ -55,6 +55,8 @@ void xoi_mailbox_put(xo_actor_t *actor, xo_request_t *request)
     actor->waiting_bytes += request->bytes;
     stats->waiting_messages++;
     stats->waiting_bytes += request->bytes;
+    if (request->from)
+        xoi_keep(request);
     xoi_actor_wake(actor);
 }
 

@@ -45,6 +45,7 @@ unit_tests = \
 	t/module \
 	t/msg \
 	t/msgq \
+	t/mute \
 	t/oom \
 	t/oom-killer \
 	t/pack \
@@ -59,6 +60,7 @@ unit_tests = \
 	t/pool-letters \
 	t/pool-link \
 	t/pool-monitor \
+	t/pool-mute \
 	t/pool-recover \
 	t/pool-threads \
 	t/pool-turns \
@@ -296,6 +298,7 @@ t_sweep_LDADD = $(broker_test_libs)
 t_tool_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(JSON_C_CFLAGS)
 t_tool_LDADD = cmd/libxo-tool.la $(unit_test_libs)
 t_vectors_SOURCES = t/transcode.c t/vectors.c
+t_mute_SOURCES = t/mute.c t/node.c
 t_ways_SOURCES = t/node.c t/ways.c
 
 # Pools.
@@ -309,6 +312,7 @@ t_pool_join_SOURCES = t/pool-join.c $(pool_world)
 t_pool_letters_SOURCES = t/pool-letters.c $(pool_world)
 t_pool_link_SOURCES = t/pool-link.c t/pool-two.c $(pool_world)
 t_pool_monitor_SOURCES = t/pool-monitor.c t/pool-two.c $(pool_world)
+t_pool_mute_SOURCES = t/pool-mute.c $(pool_world)
 t_pool_recover_SOURCES = t/pool-recover.c t/pool-broker.c $(pool_world)
 t_pool_threads_SOURCES = t/pool-threads.c $(pool_world)
 t_pool_turns_SOURCES = t/pool-turns.c $(pool_world)

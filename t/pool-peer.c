@@ -37,18 +37,19 @@ static bool is_welcome(void *arg)
 }
 
 /* `bytes` 0: many, and it says nothing of answers that it has taken. */
-static void say_hello(peer_t *peer, const char *role, uint64_t bytes)
+static void say_hello(peer_t *peer, const char *role, uint64_t bytes, bool mutes)
 {
     const char *address = xo_pool_address(peer->world->pool);
     peer_send(peer, (xo_header_t){.kind = XO_HELLO, .seq = 1},
-              "{s s s s s U s U s U s U s i s i s s s s s s s [U U] s s s ?}", "role", role,
+              "{s s s s s U s U s U s U s i s i s s s s s s s [U U] s s s ? s ?}", "role", role,
               "cluster", "test", "id", peer->id, "node", (uint64_t)7, "pool", (uint64_t)0,
               "generation", (uint64_t)1, "index", -1, "pid", (int)getpid(), "machine", "", "label",
               "", "address", "", "window", (uint64_t)1000, bytes ? bytes : (uint64_t)1 << 20,
-              "expect", address, "answers", bytes > 0);
+              "expect", address, "answers", bytes > 0, "mutes", mutes);
 }
 
-static void dial(peer_t *peer, world_t *world, const char *role, uint64_t id, uint64_t bytes)
+static void dial(peer_t *peer, world_t *world, const char *role, uint64_t id, uint64_t bytes,
+                 bool mutes)
 {
     char endpoint[XO_ADDRESS_BYTES + 16];
     xo_error_t err;
@@ -57,18 +58,23 @@ static void dial(peer_t *peer, world_t *world, const char *role, uint64_t id, ui
     peer->lane = xo_dial(world->ctx, world->loop, endpoint, &events, peer, &err);
     if (!peer->lane)
         fail_msg("%s", err.text);
-    say_hello(peer, role, bytes);
+    say_hello(peer, role, bytes, mutes);
     run_until(world, is_welcome, peer);
 }
 
 void peer_open(peer_t *peer, world_t *world, const char *role, uint64_t id)
 {
-    dial(peer, world, role, id, 0);
+    dial(peer, world, role, id, 0, false);
 }
 
 void peer_open_for(peer_t *peer, world_t *world, uint64_t id, uint64_t bytes)
 {
-    dial(peer, world, "client", id, bytes);
+    dial(peer, world, "client", id, bytes, false);
+}
+
+void peer_open_muted(peer_t *peer, world_t *world, uint64_t id)
+{
+    dial(peer, world, "client", id, 0, true);
 }
 
 void peer_close(peer_t *peer)

@@ -88,6 +88,8 @@ typedef struct peer {
 void peer_open(peer_t *peer, world_t *world, const char *role, uint64_t id);
 /* A client that takes answers of so many bytes, until the test sends credit for more. */
 void peer_open_for(peer_t *peer, world_t *world, uint64_t id, uint64_t bytes);
+/* A client that says that it can be muted, but goes on all the same. */
+void peer_open_muted(peer_t *peer, world_t *world, uint64_t id);
 void peer_close(peer_t *peer);
 /* Sends a message with the peer's id as sender; `body` by pack.h's format, NULL: none. */
 void peer_send(peer_t *peer, xo_header_t header, const char *format, ...);

@@ -5,18 +5,17 @@
 #include "_xo/here.h"
 #include "_xo/run.h"
 
-#define PREFIX "__xo_"
-
 bool xopy_is_internal(xo_slice_t method)
 {
-    const size_t size = sizeof PREFIX - 1;
-    return method.size > size && memcmp(method.data, PREFIX, size) == 0;
+    const size_t size = sizeof XO_METHOD_PREFIX - 1;
+    return method.size > size && memcmp(method.data, XO_METHOD_PREFIX, size) == 0;
 }
 
 bool xopy_is_internal_without_lock(xo_slice_t method)
 {
-    return xopy_is_internal(method) && !xo_slice_eq_str(method, PREFIX "produce") &&
-           !xo_slice_eq_str(method, PREFIX "take") && !xo_slice_eq_str(method, XO_METHOD_EXIT);
+    return xopy_is_internal(method) && !xo_slice_eq_str(method, XO_METHOD_PREFIX "produce") &&
+           !xo_slice_eq_str(method, XO_METHOD_PREFIX "take") &&
+           !xo_slice_eq_str(method, XO_METHOD_EXIT);
 }
 
 /* `sender`: the endpoint that has sent it; 0: this very pool. */

@@ -1,5 +1,6 @@
 """What test_backpressure.py runs, with the bounds in its environment: floods an actor that takes
-nothing, and prints by how many bytes each process has grown then, as JSON."""
+nothing, while another one behind the same links answers, and prints by how many bytes each process
+has grown then, as JSON."""
 
 import asyncio
 import json
@@ -63,9 +64,15 @@ class Sender(xo.Actor):
         return len([answer for answer in await asyncio.gather(*calls) if len(answer) == size])
 
     @xo.no_lock
-    async def still(self):
-        """Returns when nothing more is accepted."""
-        await stands_still(lambda: self.accepted)
+    async def still(self, other=None):
+        """Returns when nothing more is accepted. `other` is behind the same link: once it has
+        answered, what was accepted before has arrived, and its credit has come back."""
+        before = None
+        while before != self.accepted:
+            before = self.accepted
+            if other:
+                assert await other.count() == 0
+            await stands_still(lambda: self.accepted)
         return self.accepted
 
     @xo.no_lock
@@ -122,7 +129,7 @@ async def handled(actor, count):
 
 async def flooded(addresses, count, size, stopped=False):
     """One process against one actor that is held, or whose process stands still."""
-    slow = await xo.create_actor(Slow, address=addresses[1])
+    slow, other = [await xo.create_actor(Slow, address=addresses[1]) for _ in range(2)]
     sender = await xo.create_actor(Sender, address=addresses[0])
     await sender.flood(slow, 8, size)
     await handled(slow, 8)
@@ -132,7 +139,7 @@ async def flooded(addresses, count, size, stopped=False):
     if stopped:
         os.kill(pid, signal.SIGSTOP)
     flood = sender.flood(slow, count, size)
-    accepted = await sender.still() - 8
+    accepted = await sender.still(None if stopped else other) - 8
     grown = growth.now()
     if stopped:
         os.kill(pid, signal.SIGCONT)
@@ -153,14 +160,14 @@ async def stopped(addresses, count, size):
 
 async def many(addresses, count, size):
     """Each of the sub pools against an actor of the main pool."""
-    slow = await xo.create_actor(Slow, address=addresses[0])
+    slow, other = [await xo.create_actor(Slow, address=addresses[0]) for _ in range(2)]
     senders = [await xo.create_actor(Sender, address=address) for address in addresses[1:]]
     await asyncio.gather(*[sender.flood(slow, 8, size) for sender in senders])
     pids = {f"sender {i}": await sender.pid() for i, sender in enumerate(senders)}
     growth = Growth(receiver=os.getpid(), **pids)
     fifo = await hold(slow)
     floods = [sender.flood(slow, count, size) for sender in senders]
-    accepted = await asyncio.gather(*[sender.still() for sender in senders])
+    accepted = await asyncio.gather(*[sender.still(other) for sender in senders])
     grown = growth.now()
     await let_go(*fifo)
     await asyncio.gather(*floods)

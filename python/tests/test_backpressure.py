@@ -46,22 +46,27 @@ def grown(lanes, case, pools, size, flood=FLOOD):
     return result["accepted"] * size, result["grown"]
 
 
-def check_one_sender(case, lanes, size):
-    accepted, bytes_of = grown(lanes, case, 1, size)
-    assert WINDOW // 2 < accepted < FLOOD
-    assert max(bytes_of.values()) < 2 * WINDOW + NOISE, bytes_of
+def most(senders):
+    """What one actor and its senders' windows may take of a process. libzmq's messages of a few KiB
+    keep the buffer of 8 KiB that they were read into."""
+    return 2 * (MAILBOX + senders * WINDOW) + NOISE
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("lanes", LANES)
 def test_a_fast_sender_and_an_actor_that_takes_nothing(lanes, size):
-    check_one_sender("held", lanes, size)
+    accepted, bytes_of = grown(lanes, "held", 1, size)
+    assert MAILBOX // 2 < accepted < MAILBOX + 2 * WINDOW
+    assert bytes_of["receiver"] < most(1), bytes_of
+    assert bytes_of["sender"] < 2 * WINDOW + NOISE, bytes_of
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("lanes", LANES_THAT_STAND_STILL)
 def test_a_fast_sender_and_a_process_that_stands_still(lanes, size):
-    check_one_sender("stopped", lanes, size)
+    accepted, bytes_of = grown(lanes, "stopped", 1, size)
+    assert WINDOW // 2 < accepted < 2 * WINDOW
+    assert max(bytes_of.values()) < 2 * WINDOW + NOISE, bytes_of
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -69,9 +74,9 @@ def test_a_fast_sender_and_a_process_that_stands_still(lanes, size):
 def test_many_senders_to_one_actor(lanes, size):
     senders = 4
     accepted, bytes_of = grown(lanes, "many", senders, size, FLOOD // senders)
-    assert WINDOW // 2 < accepted < FLOOD
+    assert MAILBOX // 2 < accepted < MAILBOX + senders * 2 * WINDOW
     receiver = bytes_of.pop("receiver")
-    assert receiver < MAILBOX + senders * WINDOW + NOISE, receiver
+    assert receiver < most(senders), receiver
     assert max(bytes_of.values()) < 2 * WINDOW + NOISE, bytes_of
 
 
