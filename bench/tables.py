@@ -57,8 +57,8 @@ def print_group(title, ours, peer):
 
 
 TITLES = (("python", "PYTHON"), ("pool", "C"), ("lane", "LANES"), ("bulk", "BULK"),
-          ("relay", "BROKER"), ("micro", "CODEC"), ("raw", "RAW"), ("chain", "WAKE-UPS"), ("floor", "PYTHON'S FLOOR"),
-          ("erlang", "ERLANG"), ("caf", "CAF"))
+          ("relay", "BROKER"), ("micro", "CODEC"), ("raw", "RAW"), ("chain", "WAKE-UPS"),
+          ("floor", "PYTHON'S FLOOR"), ("erlang", "ERLANG"), ("caf", "CAF"))
 
 
 def print_figures(figures):

@@ -2,7 +2,7 @@
  *
  * host_c.c     the pool's operations on C actors    module.c       loading modules
  * batch.c      batches, one call after the other    module_call.c  what methods use
- * target.c     calls to other actors
+ * target.c     calls to other actors             pending.c      those that are not answered
  */
 #ifndef XO_HOST_IMPL_H
 #define XO_HOST_IMPL_H
@@ -84,11 +84,18 @@ void xoi_method_run(const xo_method_t *method, xo_request_t *request);
 void xoi_arguments(xo_slice_t pair, xo_slice_t *args, xo_slice_t *kwargs);
 bool xoi_is_empty(xo_slice_t container);
 
-/* target.c */
+/* pending.c */
+/* A future for `request`; `done` is called with the answer once it is awaited. NULL: ENOMEM. */
+xoi_pending_t *xoi_pending_create(const xo_request_t *request, xo_future_f done, void *arg);
+void xoi_pending_await(xoi_pending_t *pending); /* its call has been made */
+void xoi_pending_drop(xoi_pending_t *pending);  /* ... or could not be */
 void xoi_pending_cancel(xo_actor_t *actor, const xo_request_t *request);
 /* The actor goes: those who wait for answers hear that none will come. */
 void xoi_pending_end(xo_actor_t *actor);
+
+/* target.c */
 void xoi_targets_free(xo_actor_t *actor);
+void xoi_rooms_end(xo_actor_t *actor); /* those who wait for room, too */
 
 /* batch.c */
 void xoi_batch_run(xo_request_t *request, const xo_method_t *method);

@@ -202,39 +202,6 @@ static int post(const xo_request_t *request, const xo_target_t *target, xo_call_
     return 0;
 }
 
-static void on_answer(xo_future_t *future, void *arg)
-{
-    xoi_pending_t *pending = arg;
-    xo_actor_t *actor = pending->actor;
-    xo_pool_t *pool = actor->pool;
-    DL_DELETE(xoi_c_actor(actor)->pending, pending);
-    xoi_progress_enter(&pool->progress, actor, xo_actor_uid(actor), xo_slice(NULL, 0),
-                       xo_loop_now(pool->loop));
-    pending->done(future, pending->arg);
-    xoi_progress_leave(&pool->progress);
-}
-
-static xoi_pending_t *pending_create(const xo_request_t *request, xo_future_f done, void *arg)
-{
-    xo_future_t *future = xoi_future_create_with(request->pool->endpoint, sizeof(xoi_pending_t));
-    if (!future)
-        return NULL;
-    xoi_pending_t *pending = xoi_future_extra(future);
-    pending->actor = request->actor;
-    pending->key = request->parent ? request->parent->key : request->key;
-    pending->future = future;
-    pending->done = done;
-    pending->arg = arg;
-    DL_APPEND(xoi_c_actor(request->actor)->pending, pending);
-    return pending;
-}
-
-static void pending_drop(xoi_pending_t *pending)
-{
-    DL_DELETE(xoi_c_actor(pending->actor)->pending, pending);
-    xo_future_destroy(pending->future);
-}
-
 /* What the request has left is what its calls get. */
 static int64_t deadline_left(const xo_request_t *request)
 {
@@ -283,19 +250,19 @@ static int call(xo_request_t *request, xo_target_t *target, xo_future_f done, vo
 {
     if (find(target, err) < 0)
         return -1;
-    xoi_pending_t *pending = pending_create(request, done, arg);
+    xoi_pending_t *pending = xoi_pending_create(request, done, arg);
     if (!pending)
         return xo_error_set(err, ENOMEM, "out of memory for a call");
     xo_call_t *made = is_direct(target) ? direct_call(request, target, pending->future, err)
                                         : send_call(request, target, pending->future, err);
     if (!made) {
         int saved = errno;
-        pending_drop(pending);
+        xoi_pending_drop(pending);
         errno = saved;
         return -1;
     }
     xoi_future_set_call(pending->future, made);
-    xo_future_then(pending->future, on_answer, pending);
+    xoi_pending_await(pending);
     return 0;
 }
 
@@ -473,38 +440,8 @@ int xo_request_on_room(xo_request_t *request, const char *address, const char *u
     return xo_target_on_room(&target, request, room, arg);
 }
 
-/* ---- the ends of requests and actors ---- */
-
-static bool is_behalf(const xoi_pending_t *pending, const xo_request_t *request)
+void xoi_rooms_end(xo_actor_t *actor)
 {
-    return pending->key.seq == request->key.seq && pending->key.sender_id == request->key.sender_id;
-}
-
-/* An answer may come within xo_future_cancel and change the list, so each round begins anew. */
-void xoi_pending_cancel(xo_actor_t *actor, const xo_request_t *request)
-{
-    xoi_request_key_t key = request->key; /* the request may end within */
-    xo_request_t named = {.key = key};
-    xoi_pending_t *pending;
-    do {
-        DL_FOREACH(xoi_c_actor(actor)->pending, pending)
-        if (!pending->cancelled && is_behalf(pending, &named))
-            break;
-        if (!pending)
-            return;
-        pending->cancelled = true;
-        xo_future_cancel(pending->future);
-    } while (xoi_c_actor(actor));
-}
-
-/* The actor goes: those who wait for answers hear that none will come. */
-void xoi_pending_end(xo_actor_t *actor)
-{
-    while (xoi_c_actor(actor)->pending) {
-        xoi_pending_t *pending = xoi_c_actor(actor)->pending;
-        xo_future_t *future = pending->future;
-        on_answer(future, pending);
-    }
     while (xoi_c_actor(actor)->rooms)
         room_done(xoi_c_actor(actor)->rooms);
 }

@@ -41,6 +41,7 @@ unit_tests = \
 	t/liveness \
 	t/loop \
 	t/loop-end \
+	t/loop-look \
 	t/loop-zmq \
 	t/module \
 	t/msg \
