@@ -67,15 +67,20 @@ def print_figures(figures):
             print_group(title, figures[group], figures.get("peer") if group == "python" else None)
 
 
-def print_curves(curves):
-    """One table for each prefix: pools, actors, ..."""
+def curve_families(curves):
+    """(prefix, names, their points {x: y}) for each prefix: pools, actors, ..."""
     families = {}
     for name, points in curves.items():
-        families.setdefault(name.split("_")[0], {})[name] = dict(points)
+        family, _, rest = name.partition("_")
+        families.setdefault(family, {})[rest] = dict(points)
     for family, columns in families.items():
-        at = sorted({x for points in columns.values() for x in points})
-        rows = [[f"{x:,}"] + [number(points.get(x)) for points in columns.values()] for x in at]
-        names = [name[len(family) + 1:] for name in columns]
+        yield family, list(columns), list(columns.values())
+
+
+def print_curves(curves):
+    for family, names, points in curve_families(curves):
+        at = sorted({x for one in points for x in one})
+        rows = [[f"{x:,}"] + [number(one.get(x)) for one in points] for x in at]
         print_rows([family.upper()] + names, rows)
 
 

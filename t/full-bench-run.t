@@ -64,10 +64,18 @@ for name, at in points.items():
 PY
 }
 
-# The pictures of what was just measured, and its tables, between the two lines of the document.
+# The pictures of what was just measured, and its tables, between their lines of the document.
 pictures_are_drawn() {
-    mkdir "$work/doc" && printf '%s\n' before '<!-- figures -->' old '<!-- end -->' after \
-        >"$work/doc/performance.md" || return 1
+    mkdir "$work/doc" && cat >"$work/doc/performance.md" <<'MD' || return 1
+before
+<!-- figures -->
+old
+<!-- end of figures -->
+<!-- curves -->
+old
+<!-- end of curves -->
+after
+MD
     MPLCONFIGDIR="$work/matplotlib" "$PYTHON" "$XO_SRCDIR/bench/plot" --out "$work/doc" \
         "$work/json" || return 1
     local name
@@ -76,6 +84,7 @@ pictures_are_drawn() {
     done
     grep -q '^| two asyncio loops, unix socket | .* µs' "$work/doc/performance.md" &&
         grep -q '^| through a broker, messages a second | .*/s' "$work/doc/performance.md" &&
+        grep -q '^| 1 k | .* µs' "$work/doc/performance.md" &&
         [ "$(grep -c -e '^before$' -e '^after$' "$work/doc/performance.md")" -eq 2 ] &&
         ! grep -q '^old$' "$work/doc/performance.md"
 }
