@@ -28,6 +28,7 @@ typedef struct xoi_args {
     const char *at;
     const char *pool;
     const char *since;
+    const char *registry; /* NULL: $XO_REGISTRY */
     int64_t timeout_ms;
     int64_t count; /* -1: not given */
     bool json;
@@ -55,6 +56,7 @@ typedef struct xoi_command {
 extern const xoi_command_t xoi_command_actors;
 extern const xoi_command_t xoi_command_call;
 extern const xoi_command_t xoi_command_dead_letters;
+extern const xoi_command_t xoi_command_doctor;
 extern const xoi_command_t xoi_command_events;
 extern const xoi_command_t xoi_command_groups;
 extern const xoi_command_t xoi_command_help;

@@ -10,6 +10,7 @@
 
 #include "cmd/command.h"
 #include "cmd/node.h"
+#include "cmd/options.h"
 #include "cmd/table.h"
 #include "cmd/text.h"
 #include "libxo/members.h"
@@ -19,13 +20,6 @@
 static int complain(const xo_error_t *err)
 {
     return xoi_complain(XOI_FAILED, "keys: %s", err->text);
-}
-
-static const char *cluster_of(const xoi_args_t *args)
-{
-    const char *name = args->cluster ? args->cluster : getenv("XO_CLUSTER");
-
-    return name && *name ? name : "default";
 }
 
 static void shorten(const char *key, char digits[XO_FINGERPRINT_BYTES])
@@ -39,7 +33,7 @@ static int generate(const xoi_args_t *args, const char *name)
     xo_error_t err = {0};
     xo_keys_t keys;
     char digits[XO_FINGERPRINT_BYTES];
-    if (xo_keys_generate(cluster_of(args), name, &keys, &err) < 0)
+    if (xo_keys_generate(xoi_args_cluster(args), name, &keys, &err) < 0)
         return complain(&err);
     shorten(keys.own_public, digits);
     printf("%s %s\n", keys.own_name, digits);
@@ -56,7 +50,7 @@ static int export_key(const xoi_args_t *args, const char *name)
                             "keys export: the secret does not belong on a terminal: xo keys export "
                             "%s | ssh %s xo keys import",
                             name, name);
-    char *text = xo_keys_export(cluster_of(args), name, &err);
+    char *text = xo_keys_export(xoi_args_cluster(args), name, &err);
     if (!text)
         return complain(&err);
     fputs(text, stdout);
@@ -118,7 +112,7 @@ static int revoke_key(const xoi_args_t *args, const char *which)
     xo_error_t err = {0};
     xo_key_member_t member;
     char digits[XO_FINGERPRINT_BYTES];
-    if (xo_members_revoke(cluster_of(args), which, &member, &err) < 0)
+    if (xo_members_revoke(xoi_args_cluster(args), which, &member, &err) < 0)
         return complain(&err);
     shorten(member.key, digits);
     printf("revoked %s %s\n", member.name, digits);
@@ -181,8 +175,8 @@ static int list(const xoi_args_t *args, const char *name)
     xo_error_t err = {0};
     xo_keys_t keys;
     xo_members_t members = {0};
-    if (xo_keys_find(cluster_of(args), &keys, &err) < 0 ||
-        xo_members_load(cluster_of(args), &members, &err) < 0)
+    if (xo_keys_find(xoi_args_cluster(args), &keys, &err) < 0 ||
+        xo_members_load(xoi_args_cluster(args), &members, &err) < 0)
         return complain(&err);
     json_object *rows = make_rows(&keys, &members);
     explicit_bzero(&keys, sizeof(keys));

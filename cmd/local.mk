@@ -1,14 +1,19 @@
 # xo, the operator's tool. All but main.c is an archive, so that unit tests can link it.
 noinst_LTLIBRARIES += cmd/libxo-tool.la
-cmd_libxo_tool_la_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(JSON_C_CFLAGS) \
+cmd_libxo_tool_la_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(JSON_C_CFLAGS) $(HIREDIS_CFLAGS) \
 	-DXO_LIBEXECDIR='"$(libexecdir)"'
-cmd_libxo_tool_la_LIBADD = $(JSON_C_LIBS)
+cmd_libxo_tool_la_LIBADD = $(JSON_C_LIBS) $(HIREDIS_LIBS) -lm
 # One file a line, sorted.
 cmd_libxo_tool_la_SOURCES = \
 	cmd/actors.c \
 	cmd/call.c \
 	cmd/command.h \
 	cmd/dead-letters.c \
+	cmd/doctor-machine.c \
+	cmd/doctor-net.c \
+	cmd/doctor-registry.c \
+	cmd/doctor.c \
+	cmd/doctor.h \
 	cmd/events.c \
 	cmd/groups.c \
 	cmd/help.c \
@@ -34,6 +39,6 @@ cmd_libxo_tool_la_SOURCES = \
 	cmd/version.c
 
 bin_PROGRAMS += xo
-xo_LDADD = cmd/libxo-tool.la libxo.la
+xo_LDADD = cmd/libxo-tool.la registry/libxo-registry.la libxo.la
 xo_SOURCES = \
 	cmd/main.c

@@ -38,10 +38,18 @@ static const option_row_t rows[] = {
     {'j', false, "json", NULL, FLAG, AT(json), "print JSON instead of a table"},
     {'w', false, "wide", NULL, FLAG, AT(wide), "cut nothing, however wide the lines get"},
     {'N', true, "node", "WHERE", TEXT, AT(node), "\"host:port\" of a pool or a broker's socket"},
+    {'r', true, "registry", "URL", TEXT, AT(registry), "its registry (default: $XO_REGISTRY)"},
     {'c', false, "cluster", "NAME", TEXT, AT(cluster), "the cluster's name (default: $XO_CLUSTER)"},
     {'h', false, "help", NULL, FLAG, AT(help), "show this help"},
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+const char *xoi_args_cluster(const xoi_args_t *args)
+{
+    const char *name = args->cluster ? args->cluster : getenv("XO_CLUSTER");
+
+    return name && *name ? name : "default";
+}
 
 static const option_row_t *find_row(int letter)
 {

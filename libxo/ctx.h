@@ -37,6 +37,10 @@ const xo_keys_t *xo_ctx_keys(const xo_ctx_t *ctx);
  * in it under the pool's advertised address, so "host:port" alone finds it; a node's own files are
  * in n-NODEID/. */
 const char *xo_ctx_run_dir(const xo_ctx_t *ctx);
+/* Without a context: can the run directory be made and used, by the rules above? Its path, and how
+ * many bytes are left there. */
+int xo_ctx_try_run_dir(const char *cluster, char path[XO_PATH_BYTES], uint64_t *left_bytes,
+                       xo_error_t *err);
 
 /* The ZeroMQ context, made at the first call (with its I/O thread bound as xo_ctx_bind_io said). */
 void *xo_ctx_zmq(xo_ctx_t *ctx, xo_error_t *err);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "libxo/ctx_internal.h"
@@ -151,4 +152,19 @@ void xoi_rundir_close(xoi_rundir_t *rundir)
     }
     close(rundir->fd);
     rundir->fd = -1;
+}
+
+int xo_ctx_try_run_dir(const char *cluster, char path[XO_PATH_BYTES], uint64_t *left_bytes,
+                       xo_error_t *err)
+{
+    xoi_rundir_t rundir = {.fd = -1};
+    struct statvfs st = {0};
+
+    if (xoi_rundir_open(&rundir, cluster, err) < 0)
+        return -1;
+    fstatvfs(rundir.fd, &st);
+    *left_bytes = (uint64_t)st.f_bavail * st.f_frsize;
+    snprintf(path, XO_PATH_BYTES, "%s", rundir.path);
+    xoi_rundir_close(&rundir);
+    return 0;
 }

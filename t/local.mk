@@ -136,6 +136,7 @@ system_tests = \
 	t/0520-dead-letters.t \
 	t/0530-keys.t \
 	t/0531-keys-cluster.t \
+	t/0540-doctor.t \
 	t/0600-wordcount.t \
 	t/0610-client.t \
 	t/0700-chaos.t \

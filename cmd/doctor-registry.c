@@ -1,0 +1,175 @@
+/* doctor-registry.c - whether the registry can be used, and whether its clock is ours. */
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd/doctor.h"
+#include "libxo/loop.h"
+#include "registry/registry.h"
+#include "registry/url.h"
+
+#define PATIENCE_MS 5000 /* as any operation of the registry has */
+#define CLOCK_OFF_S 2.0
+
+/* ---- can it be used? ---- */
+
+typedef struct probe {
+    bool is_up, is_down, is_late;
+    xo_error_t why;
+} probe_t;
+
+static void on_up(xo_registry_t *registry, bool empty, void *arg)
+{
+    (void)registry;
+    (void)empty;
+    ((probe_t *)arg)->is_up = true;
+}
+
+static void on_down(xo_registry_t *registry, const xo_error_t *why, void *arg)
+{
+    probe_t *probe = arg;
+    (void)registry;
+    probe->is_down = true;
+    probe->why = *why;
+}
+
+static void on_late(xo_timer_t *timer, void *arg)
+{
+    (void)timer;
+    ((probe_t *)arg)->is_late = true;
+}
+
+/* As a broker does it: connects, and sees whether it may read and write. */
+static int try_registry(const xoi_doctor_t *doctor, xo_error_t *err)
+{
+    static const xo_registry_events_t events = {on_up, on_down};
+    probe_t probe = {0};
+    xo_timer_t late;
+    xo_loop_t *loop = xo_loop_create(err);
+    if (!loop)
+        return -1;
+    xo_registry_t *registry =
+        xo_registry_open(loop, doctor->registry, doctor->cluster, &events, &probe, err);
+    xo_timer_init(&late, loop, on_late, &probe);
+    xo_timer_start(&late, PATIENCE_MS * XO_MS);
+    while (registry && !probe.is_up && !probe.is_down && !probe.is_late)
+        xo_loop_once(loop, -1);
+    if (registry && !probe.is_up && err)
+        *err = probe.why;
+    if (registry && probe.is_late)
+        xo_error_set(err, ETIMEDOUT, "%s does not answer within %d s", xo_registry_url(registry),
+                     PATIENCE_MS / 1000);
+    bool good = registry && probe.is_up;
+    xo_timer_stop(&late);
+    xo_registry_close(registry);
+    xo_loop_destroy(loop);
+    return good ? 0 : -1;
+}
+
+/* ---- the clock ---- */
+
+static redisReply *log_in(redisContext *redis, const xo_url_t *url)
+{
+    if (url->user[0])
+        return redisCommand(redis, "AUTH %s %s", url->user, url->password);
+    return redisCommand(redis, "AUTH %s", url->password);
+}
+
+static double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* How far our clock is ahead of Redis', in seconds; NAN: nobody knows. */
+static double ask_clock(const xo_url_t *url)
+{
+    const struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
+    redisContext *redis = url->path[0] ? redisConnectUnixWithTimeout(url->path, patience)
+                                       : redisConnectWithTimeout(url->host, url->port, patience);
+    double ahead = NAN;
+    if (redis && !redis->err) {
+        redisSetTimeout(redis, patience);
+        if (url->password[0])
+            freeReplyObject(log_in(redis, url));
+        double before = now_s();
+        redisReply *reply = redisCommand(redis, "TIME");
+        if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2)
+            ahead = (before + now_s()) / 2 - atof(reply->element[0]->str) -
+                    atof(reply->element[1]->str) / 1e6;
+        freeReplyObject(reply);
+    }
+    redisFree(redis);
+    return ahead;
+}
+
+static void check_clock(xoi_doctor_t *doctor)
+{
+    xo_url_t url;
+    if (xo_url_parse(doctor->registry, &url, NULL) < 0 || strcmp(url.scheme, "memory") == 0)
+        return;
+    double ahead = ask_clock(&url);
+    explicit_bzero(&url, sizeof(url));
+    if (isnan(ahead))
+        xoi_doctor_say(doctor, XOI_WARNING, "clock", "Redis does not tell the time (TIME)");
+    else if (fabs(ahead) > CLOCK_OFF_S)
+        xoi_doctor_say(doctor, XOI_WARNING, "clock",
+                       "this machine's clock is %.1f s %s Redis': ages and times that xo shows are "
+                       "wrong by that, calls are not. Run NTP on both (chrony, systemd-timesyncd)",
+                       fabs(ahead), ahead > 0 ? "ahead of" : "behind");
+    else
+        xoi_doctor_say(doctor, XOI_FINE, "clock", "%.3f s %s Redis'", fabs(ahead),
+                       ahead > 0 ? "ahead of" : "behind");
+}
+
+/* ---- no registry ---- */
+
+static bool is_on_path(const char *program)
+{
+    const char *path = getenv("PATH");
+    char *copy = strdup(path ? path : "/usr/bin:/bin"), *rest = copy, *folder;
+    bool found = false;
+    while (!found && rest && (folder = strsep(&rest, ":")) != NULL) {
+        char file[4096];
+        snprintf(file, sizeof(file), "%s/%s", *folder ? folder : ".", program);
+        found = access(file, X_OK) == 0;
+    }
+    free(copy);
+    return found;
+}
+
+static void check_own(xoi_doctor_t *doctor)
+{
+    if (is_on_path("redis-server"))
+        xoi_doctor_say(doctor, XOI_FINE, "registry",
+                       "none is set: a node keeps a redis-server of its own, which no other node "
+                       "can join");
+    else
+        xoi_doctor_say(doctor, XOI_WARNING, "registry",
+                       "none is set, and redis-server is not on PATH: the registry would be in "
+                       "memory, and redis-cli could not read it. Install it, or set XO_REGISTRY");
+}
+
+void xoi_check_registry(xoi_doctor_t *doctor)
+{
+    xo_error_t err = {0};
+    if (!doctor->registry || !*doctor->registry) {
+        check_own(doctor);
+        return;
+    }
+    if (try_registry(doctor, &err) < 0) {
+        xoi_doctor_say(doctor, XOI_ERROR, "registry", "%s", err.text);
+        return;
+    }
+    xo_url_t url;
+    xo_url_parse(doctor->registry, &url, NULL);
+    xoi_doctor_say(doctor, XOI_FINE, "registry", "%s can be read and written", url.display);
+    explicit_bzero(&url, sizeof(url));
+    check_clock(doctor);
+}
