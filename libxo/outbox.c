@@ -198,7 +198,7 @@ static void tell_waiters(xo_link_t *link)
         xoi_waiter_t *waiter = link->waiters;
         DL_DELETE(link->waiters, waiter);
         waiter->room(link, waiter->arg);
-        free(waiter);
+        xoi_cache_free(waiter, sizeof *waiter);
     }
 }
 
@@ -241,13 +241,13 @@ void xoi_outbox_fail(xo_link_t *link)
         xoi_waiter_t *waiter = link->waiters;
         DL_DELETE(link->waiters, waiter);
         waiter->room(link, waiter->arg);
-        free(waiter);
+        xoi_cache_free(waiter, sizeof *waiter);
     }
 }
 
 int xoi_wait_for_room(xo_link_t *link, xoi_waiter_t **waiters, xo_room_f room, void *arg)
 {
-    xoi_waiter_t *waiter = calloc(1, sizeof *waiter);
+    xoi_waiter_t *waiter = xoi_cache_calloc(sizeof *waiter);
     if (!waiter)
         return -1;
     waiter->room = room;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libxo/cache.h"
+
 #define FIRST_CAPACITY_BYTES 128 /* holds most argument lists */
 
 /* The values of one byte, and the heads of one byte. */
@@ -37,9 +39,8 @@ bool xo_slice_eq_str(xo_slice_t a, const char *text)
 
 void xo_buf_free(xo_buf_t *buf)
 {
-    int saved = errno;
-    free(buf->data);
-    errno = saved;
+    if (buf->data)
+        xoi_cache_free(buf->data, buf->capacity);
     *buf = (xo_buf_t)XO_BUF_INIT;
 }
 
@@ -64,12 +65,27 @@ int xo_buf_ok(const xo_buf_t *buf)
     return -1;
 }
 
+/* Small ones come and go with each message. */
+static char *move(const xo_buf_t *buf, size_t capacity)
+{
+    if (buf->capacity > XOI_CACHE_BYTES_MAX) /* the cache has no part in it */
+        return realloc(buf->data, capacity);
+    char *data = xoi_cache_alloc(capacity);
+    if (!data)
+        return NULL;
+    if (buf->data) {
+        memcpy(data, buf->data, buf->size);
+        xoi_cache_free(buf->data, buf->capacity);
+    }
+    return data;
+}
+
 static int grow(xo_buf_t *buf, size_t need)
 {
     size_t capacity = buf->capacity ? buf->capacity : FIRST_CAPACITY_BYTES;
     while (capacity < need && capacity <= SIZE_MAX / 2)
         capacity *= 2;
-    char *data = capacity < need ? NULL : realloc(buf->data, capacity);
+    char *data = capacity < need ? NULL : move(buf, capacity);
     if (!data)
         return fail(buf);
     buf->data = data;

@@ -9,8 +9,6 @@
 #include "libxo/lane.h"
 #include "libxo/msg_impl.h"
 
-#define SMALL_BYTES 768 /* of a frame that is copied into the message itself */
-
 static void store_le64(unsigned char *at, uint64_t value)
 {
     value = htole64(value);
@@ -27,8 +25,23 @@ static uint64_t load_le64(const unsigned char *at)
 
 /* ---- writing ---- */
 
+static bool take_small(xoi_writer_t *writer, xo_msg_t **msg)
+{
+    size_t size = xoi_stream_small(*msg);
+
+    if (size == 0 || size > sizeof writer->small)
+        return false;
+    xoi_stream_put_small(*msg, writer->small);
+    xo_msg_destroy(msg);
+    writer->small_bytes = size;
+    writer->done = 0;
+    return true;
+}
+
 int xoi_writer_begin(xoi_writer_t *writer, xo_msg_t **msg)
 {
+    if (take_small(writer, msg))
+        return 0;
     size_t count = xo_msg_frame_count(*msg);
 
     writer->frames =
@@ -47,7 +60,7 @@ int xoi_writer_begin(xoi_writer_t *writer, xo_msg_t **msg)
 
 bool xoi_writer_busy(const xoi_writer_t *writer)
 {
-    return writer->count > 0;
+    return writer->count > 0 || writer->small_bytes > 0;
 }
 
 void xoi_writer_free(xoi_writer_t *writer)
@@ -56,7 +69,7 @@ void xoi_writer_free(xoi_writer_t *writer)
         zmq_msg_close(&writer->frames[i]);
     if (writer->count > XOI_STREAM_FRAMES_FIRST)
         free(writer->frames);
-    writer->count = 0;
+    writer->count = writer->small_bytes = 0;
 }
 
 /* Lends the frame that comes next, if that pays. It is closed early: whoever waits for its memory
@@ -100,6 +113,12 @@ static ssize_t put_part(xoi_writer_t *writer, xoi_put_f put, void *to)
 
 int xoi_writer_go_on(xoi_writer_t *writer, xoi_put_f put, void *to)
 {
+    while (writer->done < writer->small_bytes) {
+        ssize_t n = put(to, writer->small + writer->done, writer->small_bytes - writer->done);
+        if (n <= 0)
+            return (int)n;
+        writer->done += (size_t)n;
+    }
     while (writer->index < writer->count) {
         if (writer->size == 0)
             make_head(writer);
@@ -135,6 +154,7 @@ static void forget(xoi_stream_reader_t *reader)
 {
     reader->count = reader->head_bytes = reader->frame_bytes = 0;
     reader->bytes = 0;
+    reader->small_bytes = 0;
     reader->in_frame = reader->more = false;
 }
 
@@ -192,6 +212,17 @@ static int make_frame(xoi_stream_reader_t *reader, size_t size, xo_error_t *err)
                : 0;
 }
 
+/* A message of one small frame, which comes in pieces, needs no frame. */
+static bool begin_small(xoi_stream_reader_t *reader)
+{
+    uint64_t head = load_le64(reader->head);
+
+    if (reader->count > 0 || head & (XOI_STREAM_LENT | 1) || head >> 1 > XOI_STREAM_SMALL_BYTES)
+        return false;
+    reader->small_bytes = (size_t)(head >> 1);
+    return reader->small_bytes > 0;
+}
+
 /* The head says how much follows: within the limits, it is believed. Memory that is not written to
  * costs nothing, so a lie costs its sender's lane and no more. */
 static int begin_frame(xoi_stream_reader_t *reader, xo_error_t *err)
@@ -238,6 +269,19 @@ static bool fill_frame(xoi_stream_reader_t *reader, xo_slice_t *bytes)
     return true;
 }
 
+/* 1: the message is complete; 0: all bytes are read; -1: it is none. */
+static int fill_small(xoi_stream_reader_t *reader, xo_slice_t *bytes, xo_msg_t **msg,
+                      xo_error_t *err)
+{
+    size_t size = reader->small_bytes;
+
+    if (!fill(reader->small, &reader->frame_bytes, size, bytes))
+        return 0;
+    *msg = xoi_msg_from_bytes(reader->small, size, err);
+    forget(reader);
+    return *msg ? 1 : -1;
+}
+
 static int end_msg(xoi_stream_reader_t *reader, xo_msg_t **msg, xo_error_t *err)
 {
     *msg = xo_msg_from_frames(reader->frames, reader->count, err);
@@ -257,7 +301,8 @@ static size_t small_size(const xoi_stream_reader_t *reader, xo_slice_t bytes)
     memcpy(copy, bytes.data, sizeof copy);
     head = load_le64(copy);
     __asm__ volatile("" : "+r"(head)); /* and not again */
-    return !(head & 1) && head >> 1 <= SMALL_BYTES && head >> 1 <= bytes.size - sizeof copy
+    return !(head & 1) && head >> 1 <= XOI_STREAM_SMALL_BYTES &&
+                   head >> 1 <= bytes.size - sizeof copy
                ? (size_t)(head >> 1)
                : 0;
 }
@@ -287,13 +332,15 @@ int xoi_stream_read(xoi_stream_reader_t *reader, xo_slice_t *bytes, xo_msg_t **m
         return *msg ? 1 : -1;
     }
     for (;;) {
-        if (!reader->in_frame) {
+        if (!reader->in_frame && reader->small_bytes == 0) {
             int rc = read_head(reader, bytes, err);
             if (rc <= 0)
                 return rc;
-            if (begin_frame(reader, err) < 0)
+            if (!begin_small(reader) && begin_frame(reader, err) < 0)
                 return -1;
         }
+        if (reader->small_bytes > 0)
+            return fill_small(reader, bytes, msg, err);
         if (!fill_frame(reader, bytes))
             return 0;
         if (!reader->more)

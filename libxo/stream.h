@@ -17,7 +17,8 @@
 
 #define XOI_STREAM_HEAD_BYTES 8
 #define XOI_STREAM_LENT (UINT64_C(1) << 63)
-#define XOI_STREAM_FRAMES_FIRST 4 /* without memory from malloc */
+#define XOI_STREAM_FRAMES_FIRST 4  /* without memory from malloc */
+#define XOI_STREAM_SMALL_BYTES 768 /* of a message that is copied rather than made of frames */
 
 /* Lends the frame's bytes: *where is written instead. -1: they cannot be lent. */
 typedef int (*xoi_lend_f)(void *arg, zmq_msg_t *frame, uint64_t *where);
@@ -30,13 +31,15 @@ typedef struct xoi_writer {
     xoi_lend_f lend; /* NULL: nothing is lent */
     void *lend_arg;
     zmq_msg_t *frames;
-    size_t count; /* 0: none */
-    size_t index; /* the frame that comes next */
-    size_t done;  /* of its head and its bytes */
-    size_t size;  /* of both; 0: its head is not made yet */
+    size_t count;       /* 0: none */
+    size_t small_bytes; /* or this many of `small`, of which `done` are written */
+    size_t index;       /* the frame that comes next */
+    size_t done;        /* of its head and its bytes */
+    size_t size;        /* of both; 0: its head is not made yet */
     size_t head_bytes;
     unsigned char head[2 * XOI_STREAM_HEAD_BYTES];
     zmq_msg_t first[XOI_STREAM_FRAMES_FIRST];
+    uint8_t small[XOI_STREAM_HEAD_BYTES + XOI_STREAM_SMALL_BYTES];
 } xoi_writer_t;
 
 /* Takes as many bytes as it can; -1 with errno: it is broken. */
@@ -57,12 +60,14 @@ typedef struct xoi_stream_reader {
     size_t head_bytes;  /* of them are there */
     size_t frame_bytes; /* of the last frame are there */
     bool in_frame;      /* head is complete, and frames[count - 1] is being filled */
+    size_t small_bytes; /* head is complete, and so many bytes of `small` are being filled; or 0 */
     bool more;
     uint64_t bytes; /* of all frames */
     zmq_msg_t *frames;
     size_t count;
     size_t capacity;
     zmq_msg_t first[XOI_STREAM_FRAMES_FIRST];
+    unsigned char small[XOI_STREAM_SMALL_BYTES];
 } xoi_stream_reader_t;
 
 void xoi_stream_reader_init(xoi_stream_reader_t *reader);

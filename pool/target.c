@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libxo/cache.h"
 #include "libxo/future.h"
 #include "libxo/msg_impl.h"
 #include "libxo/own_call.h"
@@ -390,14 +391,14 @@ static void link_room(xo_link_t *link, void *arg)
 {
     (void)link;
     room_done(arg);
-    free(arg);
+    xoi_cache_free(arg, sizeof(xoi_room_t));
 }
 
 static void mailbox_room(xo_actor_t *actor, void *arg)
 {
     (void)actor;
     room_done(arg);
-    free(arg);
+    xoi_cache_free(arg, sizeof(xoi_room_t));
 }
 
 /* -1 with ENOENT: nothing to wait for. */
@@ -415,7 +416,7 @@ static int wait_at(xo_target_t *target, xoi_room_t *room)
 int xo_target_on_room(xo_target_t *target, xo_request_t *request, void (*call)(void *arg),
                       void *arg)
 {
-    xoi_room_t *room = calloc(1, sizeof *room);
+    xoi_room_t *room = xoi_cache_calloc(sizeof *room);
     if (!room)
         return -1;
     room->actor = request->actor;
@@ -426,7 +427,7 @@ int xo_target_on_room(xo_target_t *target, xo_request_t *request, void (*call)(v
         return 0;
     int saved = errno;
     DL_DELETE(xoi_c_actor(request->actor)->rooms, room);
-    free(room);
+    xoi_cache_free(room, sizeof *room);
     errno = saved;
     return -1;
 }

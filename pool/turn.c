@@ -7,9 +7,9 @@
  * thread.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <time.h>
 
+#include "libxo/cache.h"
 #include "pool/pool_impl.h"
 
 /* ---- mailboxes ---- */
@@ -68,7 +68,7 @@ void xoi_room_waiters_call(xo_actor_t *actor)
         xoi_turn_waiter_t *waiter = waiters;
         DL_DELETE(waiters, waiter);
         waiter->call(actor, waiter->arg);
-        free(waiter);
+        xoi_cache_free(waiter, sizeof *waiter);
     }
 }
 
@@ -216,7 +216,7 @@ static void give_lock(xo_actor_t *actor)
     DL_DELETE(actor->lock_waiters, waiter);
     actor->locked = !actor->stateless;
     waiter->call(actor, waiter->arg);
-    free(waiter);
+    xoi_cache_free(waiter, sizeof *waiter);
 }
 
 /* Does one thing for the actor. false: nothing to do. */
@@ -290,7 +290,7 @@ void xoi_turns_run(xo_defer_t *defer, void *arg)
 static int wait_in(xoi_turn_waiter_t **waiters, void (*call)(xo_actor_t *actor, void *arg),
                    void *arg)
 {
-    xoi_turn_waiter_t *waiter = calloc(1, sizeof *waiter);
+    xoi_turn_waiter_t *waiter = xoi_cache_calloc(sizeof *waiter);
     if (!waiter)
         return -1;
     waiter->call = call;
@@ -304,7 +304,7 @@ void xoi_lock_waiters_drop(xo_actor_t *actor)
     while (actor->lock_waiters) {
         xoi_turn_waiter_t *waiter = actor->lock_waiters;
         DL_DELETE(actor->lock_waiters, waiter);
-        free(waiter);
+        xoi_cache_free(waiter, sizeof *waiter);
     }
 }
 

@@ -83,7 +83,9 @@ unit_tests = \
 	t/slots \
 	t/specs \
 	t/stall \
+	t/steady \
 	t/strategy \
+	t/stream \
 	t/sweep \
 	t/table \
 	t/target \
@@ -103,7 +105,7 @@ threaded_tests = \
 	t/shelf
 
 # Not run under valgrind: pidfd_open(2) is unknown to it before 3.20, and what measures deadlines or
-# wants hundreds of handshakes is too slow there. The sanitizers run them all.
+# wants hundreds of handshakes is too slow there; t/steady has an allocator of its own. The sanitizers run them all.
 valgrind_unfit = \
 	t/bulk \
 	t/faults \
@@ -114,6 +116,7 @@ valgrind_unfit = \
 	t/private-redis \
 	t/process \
 	t/registry-refusals \
+	t/steady \
 	t/sweep \
 	t/ways
 
