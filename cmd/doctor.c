@@ -62,16 +62,14 @@ const xoi_command_t xoi_command_doctor = {
     .name = "doctor",
     .operands = "[HOST[:PORT]]...",
     .summary = "Looks whether this machine is fit for a node",
-    .options = "jrtc",
-    .text =
-        "HOST[:PORT] is what pools here advertise, or will. The registry is that of --registry\n"
-        "or XO_REGISTRY. Each line is \"ok\", \"warning\" or \"error\", what was looked at, and\n"
-        "what is wrong with it and can be done. The exit status is 1 if there is an error.\n"
-        "Use the user and the environment that the node has.\n"
-        "\n"
-        "examples:\n"
-        "  xo doctor\n"
-        "  sudo -u xo XO_REGISTRY=redis://redis.example xo doctor gpu1.example:7001\n",
+    .options = "jrc",
+    .text = "HOST[:PORT] is what pools here advertise, or will. Each line is \"ok\", \"warning\"\n"
+            "or \"error\", what was looked at, and what is wrong and to be done. The exit\n"
+            "status is 1 if there is an error. Use the node's user and environment.\n"
+            "\n"
+            "examples:\n"
+            "  xo doctor\n"
+            "  sudo -u xo XO_REGISTRY=redis://redis.example xo doctor gpu1.example:7001\n",
     .operands_min = 0,
     .operands_max = 64,
     .run = run,
