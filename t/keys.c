@@ -1,6 +1,8 @@
 /* t/keys.c - the keys of members (libxo/members.h, keys.h): who is on the list, and what becomes of
  * lanes whose key is revoked. */
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 
 #include <zmq.h>
@@ -8,6 +10,19 @@
 #include "libxo/lane_zmq.h"
 #include "libxo/members.h"
 #include "t/lane-rig.h"
+
+/* The kernel may have no more watches for this user. */
+static bool no_watches;
+int __real_inotify_init1(int flags);
+int __wrap_inotify_init1(int flags);
+
+int __wrap_inotify_init1(int flags)
+{
+    if (!no_watches)
+        return __real_inotify_init1(flags);
+    errno = EMFILE;
+    return -1;
+}
 
 /* Two machines: what is exported here is imported in a directory of its own. */
 static char home[256], away[256];
@@ -114,6 +129,51 @@ static void a_revoked_key_is_out_at_once(void **state)
     send_seq(own.lane, 2);
     RUN_UNTIL(rig, rig->accepted[0].received == 2);
     end_destroy(&own);
+}
+
+static void the_list_is_looked_at_where_it_cannot_be_watched(void **state)
+{
+    no_watches = true;
+    a_revoked_key_is_out_at_once(state);
+    no_watches = false;
+}
+
+static void write_list(const char *text)
+{
+    char path[300], temp[310];
+    int fd;
+
+    snprintf(path, sizeof path, "%s/default.members", home);
+    snprintf(temp, sizeof temp, "%s.new", path);
+    fd = open(temp, O_CREAT | O_WRONLY | O_TRUNC, 0600);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+    assert_int_equal(rename(temp, path), 0);
+}
+
+/* Who was admitted stays so until there is a list that can be read. */
+static void a_list_that_breaks_changes_nothing(void **state)
+{
+    fixture_t *f = *state;
+    rig_t *rig = &f->rig;
+    end_t other;
+
+    f->foreign = member_ctx("other");
+    rig_listen(rig, f->endpoint);
+    dial_from(f, f->foreign, &other);
+    RUN_UNTIL(rig, rig->accepted_count == 1 && rig->accepted[0].received == 1);
+    write_list("members\n    alowed = \"x\"\n");
+    for (int i = 0; i < 3; i++) { /* more handshakes than it takes to read a list */
+        end_t more, *accepted = &rig->accepted[rig->accepted_count];
+        dial_from(f, f->foreign, &more);
+        RUN_UNTIL(rig, accepted->received == 1);
+        end_destroy(&more);
+    }
+    assert_false(other.closed);
+    write_list("members\n");
+    RUN_UNTIL(rig, other.closed);
+    assert_int_equal(rig->accepted[0].why, EACCES);
+    end_destroy(&other);
 }
 
 /* The cluster's own pair, which each member has, opens nothing to who was revoked. */
@@ -226,6 +286,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         MEMBER_TEST(a_revoked_key_is_out_at_once),
+        MEMBER_TEST(the_list_is_looked_at_where_it_cannot_be_watched),
+        MEMBER_TEST(a_list_that_breaks_changes_nothing),
         MEMBER_TEST(the_clusters_key_is_not_a_members),
         MEMBER_TEST(a_list_that_is_none_admits_nobody_new),
         MEMBER_TEST(revoked_is_for_good),
