@@ -76,6 +76,7 @@ unit_tests = \
 	t/relay \
 	t/replay-codec \
 	t/replay-handshake \
+	t/replay-keys \
 	t/ring \
 	t/rogue \
 	t/settings \
@@ -201,7 +202,8 @@ python_tests = \
 
 fuzz_targets = \
 	t/fuzz-codec \
-	t/fuzz-handshake
+	t/fuzz-handshake \
+	t/fuzz-keys
 
 LDADD += $(unit_test_libs)
 unit_test_libs = \
@@ -257,6 +259,7 @@ fault_points = \
 t_fuzz_codec_SOURCES = t/fuzz-codec.c t/transcode.c
 t_fuzz_codec_LDFLAGS = $(libfuzzer_flags)
 t_fuzz_handshake_LDFLAGS = $(libfuzzer_flags)
+t_fuzz_keys_LDFLAGS = $(libfuzzer_flags)
 t_keys_SOURCES = t/keys.c t/lane-rig.c
 t_keys_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=inotify_init1
 t_lane_SOURCES = t/lane-rig.c t/lane.c
@@ -290,6 +293,7 @@ t_registry_refusals_SOURCES = t/registry-refusals.c t/registry-support.c
 t_relay_SOURCES = t/node.c t/relay.c
 t_replay_codec_SOURCES = t/fuzz-codec.c t/replay.c t/transcode.c
 t_replay_handshake_SOURCES = t/fuzz-handshake.c t/replay.c
+t_replay_keys_SOURCES = t/fuzz-keys.c t/replay.c
 t_rogue_SOURCES = t/node.c t/rogue.c
 t_settings_LDADD = $(broker_test_libs)
 # What it checks is that czmq reads our keys.
