@@ -8,25 +8,33 @@
 
 /* ---- events ---- */
 
-void xo_broker_send_event(xo_broker_t *broker, xo_link_t *link, const char *type,
-                          const xo_rec_t *rec)
+static void send_event(xo_broker_t *broker, xo_link_t *link, const char *type, const xo_rec_t *rec,
+                       unsigned flags)
 {
     xo_buf_t body = XO_BUF_INIT;
     xo_header_t header = {.kind = XO_EVENT, .method = xo_slice_str(type)};
     xo_rec_pack(rec, 0, &body);
     xo_msg_t *msg = xo_buf_ok(&body) == 0 ? xo_msg_create(&header, xo_buf_slice(&body)) : NULL;
     if (msg != NULL)
-        xo_endpoint_tell(broker->endpoint, link, &msg, 0, NULL, NULL, NULL);
+        xo_endpoint_tell(broker->endpoint, link, &msg, flags, NULL, NULL, NULL);
     xo_msg_destroy(&msg);
     xo_buf_free(&body);
+}
+
+void xo_broker_send_event(xo_broker_t *broker, xo_link_t *link, const char *type,
+                          const xo_rec_t *rec)
+{
+    send_event(broker, link, type, rec, 0);
 }
 
 void xo_broker_broadcast(xo_broker_t *broker, const char *type, const xo_rec_t *rec)
 {
     xo_link_t *link = NULL;
+    /* All but that, which the pool waits for, can be had again by asking. */
+    unsigned flags = strcmp(type, "pool.recovered") ? XO_SEND_NEWS : 0;
     while ((link = xo_endpoint_next_link(broker->endpoint, link)) != NULL) {
         if (xo_link_up(link))
-            xo_broker_send_event(broker, link, type, rec);
+            send_event(broker, link, type, rec, flags);
     }
     if (broker->publish == NULL)
         return;

@@ -409,7 +409,10 @@ static int tell(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t **msg, unsign
 {
     if (link && (xo_kind_is_request(xo_msg_header(*msg)->kind) || link->state > XOI_LINK_UP))
         return xoi_submit(link, msg, flags, NULL, notice, err);
-    if (link)
+    bool news = xo_msg_header(*msg)->kind == XO_HEARTBEAT || (flags & XO_SEND_NEWS);
+    if (link && news)
+        xoi_news_send(link, msg);
+    else if (link)
         xoi_send_urgent(link, msg);
     else
         deliver_local(endpoint, NULL, msg);

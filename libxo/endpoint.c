@@ -148,6 +148,7 @@ const char *xo_drop_name(xo_drop_t reason)
         [XO_DROP_NO_CALLER] = "no-caller", [XO_DROP_NO_ROUTE] = "no-route",
         [XO_DROP_MALFORMED] = "malformed", [XO_DROP_REFUSED] = "refused",
         [XO_DROP_OVERRUN] = "overrun",     [XO_DROP_ERROR] = "error",
+        [XO_DROP_STALLED] = "stalled",
     };
     return reason < XO_DROP_REASONS ? names[reason] : "?";
 }

@@ -156,8 +156,9 @@ typedef struct xo_call xo_call_t;
 typedef void (*xo_answer_f)(xo_call_t *call, xo_msg_t **answer, void *arg);
 
 enum {
-    XO_SEND_QUEUE = 1 << 0 /* without credit, wait in the link's queue instead of EAGAIN. The
-                              caller bounds how much it has waiting. */
+    XO_SEND_QUEUE = 1 << 0, /* without credit, wait in the link's queue instead of EAGAIN. The
+                               caller bounds how much it has waiting. */
+    XO_SEND_NEWS = 1 << 1   /* an event that may be lost, if the peer takes nothing for long */
 };
 
 /* Sends a request that gets an answer (call, batch, create, destroy, ref, has). Takes *msg over
@@ -175,7 +176,12 @@ void xo_call_cancel(xo_call_t *call);
 /* Gives up the interest: the callback will not be called; the peer gets a cancel. */
 void xo_call_abandon(xo_call_t *call);
 
-/* Sends what gets no answer (tell, event, heartbeat). `accepted` (may be NULL) is called once: with
+/* Instead of news that were lost: {count uint}. */
+#define XO_EVENT_LOST "news.lost"
+
+/* Sends what gets no answer (tell, event, heartbeat). For a peer that takes nothing one heartbeat
+ * waits, the last, and of events with XO_SEND_NEWS the last few hundred; other events all wait.
+ * `accepted` (may be NULL) is called once: with
  * 0 when the lane took it, or with an errno when it became a dead letter (never from within). Takes
  * *msg over when it succeeds. -1: EAGAIN, EPIPE (closed: counted as a dead letter), ENOMEM. */
 typedef void (*xo_accepted_f)(int errnum, void *arg);
@@ -230,6 +236,7 @@ typedef enum {
     XO_DROP_REFUSED,   /* a handshake refused */
     XO_DROP_OVERRUN,   /* a peer sent more than its credit */
     XO_DROP_ERROR,     /* a tell whose method failed */
+    XO_DROP_STALLED,   /* news for a peer that took nothing */
     XO_DROP_REASONS
 } xo_drop_t;
 const char *xo_drop_name(xo_drop_t reason); /* "no-actor", ... */

@@ -3,7 +3,7 @@
  * endpoint.c   identity, counters, the end        listen.c     where others reach it
  * link.c       life of a link                     handshake.c  hello and welcome as bytes, pure
  * greet.c      what hello and welcome do          outbox.c     credit and what waits for it
- * mute.c       what waits for one actor
+ * mute.c       what waits for one actor           news.c       heartbeats and events
  * call.c       calls, tells, answers              route.c      where an incoming message goes
  * way.c        which lane leads to an address     refusal.c    what is told of those refused
  * again.c      idempotent calls that are sent again
@@ -76,12 +76,15 @@ typedef enum {
     XOI_LINK_CLOSED
 } xoi_link_state_t;
 
+#define XOI_NEWS_WINDOW 64 /* heartbeats and events */
+
 typedef struct xoi_credit {
     int64_t messages;
     int64_t bytes;
     int64_t large; /* bytes of messages of XO_INLINE_BYTES_MAX and more, on links with chunks: they
                       would keep the small ones waiting */
     int64_t answers; /* bytes of answers to requests of the one who grants them */
+    int64_t news;    /* heartbeats and events */
 } xoi_credit_t;
 
 /* The ways to an address of this machine, the nearest first. */
@@ -121,13 +124,17 @@ struct xo_link {
     xoi_muted_t *muted;                /* by uid */
     size_t refused_bytes;              /* the message last refused with EAGAIN */
     bool refused_bulk;                 /* it would have gone in chunks */
-    xo_msgq_t urgent; /* answers and control, when the lane is full or the link not up yet */
+    xo_msgq_t urgent;    /* answers and control, when the lane is full or the link not up yet */
+    xo_msg_t *heartbeat; /* that waits, as the rest here: see news.c. NULL: none */
+    xo_msgq_t news;
+    uint64_t news_lost; /* before these */
     xoi_waiter_t *waiters;
 
     xoi_credit_t held;    /* requests received whose credit has not gone back */
     xoi_credit_t handled; /* of these, handled: to go back next */
     bool can_mute;        /* the peer understands that an actor has enough */
     bool counts_answers;  /* the peer says how much of them it has taken */
+    bool counts_news;     /* ... and of heartbeats and events */
     bool eager;           /* the peer asked for all: goes back at the end of each pass */
     bool broken;          /* no memory for what has to be sent: closes in the deferred pass */
     xo_defer_t credit_defer;
@@ -239,6 +246,7 @@ typedef struct xoi_hello {
     bool bundles; /* it understands them */
     bool mutes;   /* it understands that an actor has enough */
     bool answers; /* it says how much of them it has taken */
+    bool news;    /* and of these */
 } xoi_hello_t;
 /* `bulk` NULL: nothing is said of it. */
 void xoi_hello_pack(const xo_endpoint_t *endpoint, const char *expect, const xoi_bulk_offer_t *bulk,
@@ -302,6 +310,18 @@ void xoi_credit_answered(xo_link_t *link, size_t bytes);
 
 /* Waits in `waiters`, the link's or those of one that is muted. -1: ENOMEM. */
 int xoi_wait_for_room(xo_link_t *link, xoi_waiter_t **waiters, xo_room_f room, void *arg);
+
+/* A heartbeat or an event has come. */
+void xoi_credit_news(xo_link_t *link);
+/* -1: the lane has no room, or the link will close for want of memory. */
+int xoi_send_or_break(xo_link_t *link, xo_msg_t **msg);
+
+/* news.c */
+bool xoi_is_news(xo_kind_t kind);
+/* A heartbeat, or an event that may be lost. Takes *msg over. */
+void xoi_news_send(xo_link_t *link, xo_msg_t **msg);
+int xoi_news_flush(xo_link_t *link); /* -1: the lane has no room */
+void xoi_news_fail(xo_link_t *link); /* the link is closed */
 
 /* mute.c */
 xoi_muted_t *xoi_muted_for(const xo_link_t *link, const xo_msg_t *msg); /* NULL: it may be sent */

@@ -92,6 +92,7 @@ static void link_up(xo_link_t *link, const xoi_hello_t *hello)
     if (hello->bundles)
         xo_lane_set_bundles(link->lane);
     link->counts_answers = hello->answers;
+    link->counts_news = hello->news;
     link->can_mute = hello->mutes;
     if (xo_lane_is_far(link->lane))
         link->bulk_window = hello->bulk.window;

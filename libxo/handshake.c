@@ -45,7 +45,7 @@ void xoi_hello_pack(const xo_endpoint_t *endpoint, const char *expect, const xoi
                     xo_buf_t *out)
 {
     const xo_identity_t *self = &endpoint->self;
-    xo_pack_map(out, bulk ? 17 : 16);
+    xo_pack_map(out, bulk ? 18 : 17);
     pack_text(out, "role", role_names[self->role]);
     pack_text(out, "cluster", self->cluster);
     pack_text(out, "machine", endpoint->machine);
@@ -64,6 +64,8 @@ void xoi_hello_pack(const xo_endpoint_t *endpoint, const char *expect, const xoi
     xo_pack_cstr(out, "bundles");
     xo_pack_bool(out, true);
     xo_pack_cstr(out, "answers");
+    xo_pack_bool(out, true);
+    xo_pack_cstr(out, "news");
     xo_pack_bool(out, true);
     xo_pack_cstr(out, "mutes");
     xo_pack_bool(out, true);
@@ -105,7 +107,8 @@ static int read_window(xo_slice_t body, xoi_credit_t *window)
         return -1;
     if (messages == 0 || messages > UINT32_MAX || bytes == 0 || bytes > INT64_MAX / 4)
         return -1;
-    *window = (xoi_credit_t){(int64_t)messages, (int64_t)bytes, (int64_t)bytes, (int64_t)bytes};
+    *window = (xoi_credit_t){(int64_t)messages, (int64_t)bytes, (int64_t)bytes, (int64_t)bytes,
+                             XOI_NEWS_WINDOW};
     return 0;
 }
 
@@ -180,5 +183,7 @@ int xoi_hello_read(xo_slice_t body, xoi_hello_t *hello, xo_error_t *err)
         return xo_error_set(err, EBADMSG, "handshake: mutes are neither true nor false");
     if (read_flag(body, "answers", &hello->answers) < 0)
         return xo_error_set(err, EBADMSG, "handshake: answers are neither true nor false");
+    if (read_flag(body, "news", &hello->news) < 0)
+        return xo_error_set(err, EBADMSG, "handshake: news are neither true nor false");
     return 0;
 }

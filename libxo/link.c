@@ -18,6 +18,8 @@ void xo_link_decref(xo_link_t *link)
     if (!link || --link->refs > 0)
         return;
     xo_msgq_clear(&link->urgent);
+    xo_msgq_clear(&link->news);
+    xo_msg_destroy(&link->heartbeat);
     free(link);
 }
 

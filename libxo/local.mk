@@ -98,6 +98,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/msg_frames.c \
 	libxo/msg_impl.h \
 	libxo/mute.c \
+	libxo/news.c \
 	libxo/outbox.c \
 	libxo/own_call.h \
 	libxo/pack_arguments.h \

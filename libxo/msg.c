@@ -346,6 +346,18 @@ void xo_msgq_push(xo_msgq_t *queue, xo_msg_t **msg)
     queue->bytes += xo_msg_bytes(last);
 }
 
+void xo_msgq_push_front(xo_msgq_t *queue, xo_msg_t **msg)
+{
+    xo_msg_t *first = *msg;
+    *msg = NULL;
+    first->next = queue->head;
+    queue->head = first;
+    if (!queue->tail)
+        queue->tail = first;
+    queue->count++;
+    queue->bytes += xo_msg_bytes(first);
+}
+
 /* Takes out what follows `before` (NULL: the head). */
 static xo_msg_t *unlink_after(xo_msgq_t *queue, xo_msg_t *before)
 {

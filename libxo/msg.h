@@ -150,6 +150,7 @@ typedef struct xo_msgq {
 } xo_msgq_t;
 
 void xo_msgq_push(xo_msgq_t *queue, xo_msg_t **msg);
+void xo_msgq_push_front(xo_msgq_t *queue, xo_msg_t **msg);
 xo_msg_t *xo_msgq_pop(xo_msgq_t *queue); /* NULL when empty */
 xo_msg_t *xo_msgq_peek(const xo_msgq_t *queue);
 xo_msg_t *xo_msgq_next(const xo_msg_t *msg);          /* to walk the queue */

@@ -49,11 +49,13 @@ static int lane_send(xo_link_t *link, xo_msg_t **msg)
 {
     size_t bytes = xo_msg_bytes(*msg);
     bool counts = needs_credit(*msg);
+    bool news = xoi_is_news(xo_msg_header(*msg)->kind);
     bool bulk = xoi_bulk_wants(link, *msg);
     if (!link->lane)
         return -1;
     if ((bulk ? xoi_bulk_send(link, msg) : xo_lane_send(link->lane, msg)) < 0)
         return -1;
+    link->credit.news -= news;
     if (counts) {
         link->credit.messages--;
         if (!bulk)
@@ -63,7 +65,7 @@ static int lane_send(xo_link_t *link, xo_msg_t **msg)
 }
 
 /* What waits is sent when the lane has room again; no memory is nothing that it would say. */
-static int send_or_break(xo_link_t *link, xo_msg_t **msg)
+int xoi_send_or_break(xo_link_t *link, xo_msg_t **msg)
 {
     if (lane_send(link, msg) == 0)
         return 0;
@@ -157,7 +159,7 @@ void xoi_send_urgent(xo_link_t *link, xo_msg_t **msg)
     }
     if (xoi_is_answer(xo_msg_header(*msg)->kind))
         link->credit.answers -= (int64_t)xo_msg_bytes(*msg);
-    if (link->state != XOI_LINK_UP || link->urgent.head || send_or_break(link, msg) < 0)
+    if (link->state != XOI_LINK_UP || link->urgent.head || xoi_send_or_break(link, msg) < 0)
         xo_msgq_push(&link->urgent, msg);
 }
 
@@ -178,14 +180,9 @@ static int flush_urgent(xo_link_t *link)
 {
     while (link->urgent.head) {
         xo_msg_t *msg = xo_msgq_pop(&link->urgent);
-        if (send_or_break(link, &msg) == 0)
+        if (xoi_send_or_break(link, &msg) == 0)
             continue;
-        /* Back to the front: push the rest behind it. */
-        xo_msgq_t rest = link->urgent;
-        link->urgent = (xo_msgq_t){0};
-        xo_msgq_push(&link->urgent, &msg);
-        while ((msg = xo_msgq_pop(&rest)))
-            xo_msgq_push(&link->urgent, &msg);
+        xo_msgq_push_front(&link->urgent, &msg);
         return -1;
     }
     return 0;
@@ -204,12 +201,13 @@ static void tell_waiters(xo_link_t *link)
 
 void xoi_outbox_flush(xo_link_t *link)
 {
-    if (link->state != XOI_LINK_UP || flush_urgent(link) < 0)
+    if (link->state != XOI_LINK_UP || xoi_news_flush(link) < 0 || flush_urgent(link) < 0 ||
+        xoi_news_flush(link) < 0)
         return;
     xo_link_incref(link);
     while (link->outbox && may_send(link, link->outbox->msg)) {
         xoi_outgoing_t *outgoing = link->outbox;
-        if (send_or_break(link, &outgoing->msg) < 0)
+        if (xoi_send_or_break(link, &outgoing->msg) < 0)
             break;
         xoi_notify(link->endpoint, outgoing->notice, 0);
         xoi_outgoing_drop(link, outgoing);
@@ -232,6 +230,7 @@ void xoi_outbox_fail(xo_link_t *link)
         }
         xoi_outgoing_drop(link, outgoing);
     }
+    xoi_news_fail(link);
     while (link->urgent.count) {
         xo_msg_t *msg = xo_msgq_pop(&link->urgent);
         xo_endpoint_drop(link->endpoint, XO_DROP_CLOSED, msg);
@@ -267,6 +266,8 @@ int xo_link_on_room(xo_link_t *link, xo_room_f room, void *arg)
 /* Of a credit's body: what a peer has no account for is not said. */
 static const char *credit_format(const xo_link_t *link)
 {
+    if (link->counts_news)
+        return "[I I I I I]";
     if (link->counts_answers)
         return "[I I I I]";
     return link->bulk_window ? "[I I I]" : "[I I]";
@@ -276,7 +277,7 @@ static void give_back(xo_link_t *link)
 {
     xo_buf_t body = XO_BUF_INIT;
     xo_pack_format(&body, credit_format(link), link->handled.messages, link->handled.bytes,
-                   link->handled.large, link->handled.answers);
+                   link->handled.large, link->handled.answers, link->handled.news);
     xo_msg_t *msg = xoi_msg_of(&(xo_header_t){.kind = XO_CREDIT}, &body);
     xo_buf_free(&body);
     if (!msg) {
@@ -329,6 +330,12 @@ void xoi_credit_answered(xo_link_t *link, size_t bytes)
         give_back(link);
 }
 
+void xoi_credit_news(xo_link_t *link)
+{
+    if (link->counts_news && ++link->handled.news >= XOI_NEWS_WINDOW / 4)
+        give_back(link);
+}
+
 bool xo_link_takes_answers(const xo_link_t *link)
 {
     return link->credit.answers > 0 || !link->counts_answers || link->state != XOI_LINK_UP;
@@ -351,7 +358,7 @@ static int read_credit(const xo_link_t *link, const xo_msg_t *msg, xoi_credit_t 
 {
     *credit = (xoi_credit_t){0};
     return xo_unpack(xo_msg_body(msg), NULL, credit_format(link), &credit->messages, &credit->bytes,
-                     &credit->large, &credit->answers);
+                     &credit->large, &credit->answers, &credit->news);
 }
 
 static bool was_used(int64_t given, int64_t window, int64_t credit)
@@ -375,7 +382,8 @@ void xoi_credit_arrived(xo_link_t *link, const xo_msg_t *msg)
         !was_used(given.messages, link->window.messages, link->credit.messages) ||
         !was_used(given.bytes, link->window.bytes, link->credit.bytes) ||
         !was_used(given.large, link->window.large, link->credit.large) ||
-        !was_used(given.answers, link->window.answers, link->credit.answers)) {
+        !was_used(given.answers, link->window.answers, link->credit.answers) ||
+        !was_used(given.news, link->window.news, link->credit.news)) {
         xoi_link_protocol_error(link, "credit that was never used");
         return;
     }
@@ -384,6 +392,7 @@ void xoi_credit_arrived(xo_link_t *link, const xo_msg_t *msg)
     link->credit.bytes += given.bytes;
     link->credit.large += given.large;
     link->credit.answers += given.answers;
+    link->credit.news += given.news;
     xoi_bulk_pump(link);
     xoi_outbox_flush(link);
     if (!took_answers && xo_link_takes_answers(link) && link->endpoint->ops.answers_taken)

@@ -251,6 +251,7 @@ void xoi_route(xo_link_t *link, xo_msg_t **msg)
         pool_died(endpoint, *msg);
         /* fall through */
     case XO_HEARTBEAT:
+        xoi_credit_news(link);
         if (endpoint->ops.event)
             endpoint->ops.event(endpoint, link, *msg, endpoint->arg);
         break;

@@ -24,6 +24,18 @@ static void on_pool_down(xo_pool_t *pool, const xo_msg_t *event)
     xoi_peer_gone(pool, id); /* it may never have had a link of its own */
 }
 
+static void news_lost(xo_pool_t *pool, const xo_msg_t *msg)
+{
+    int64_t count;
+    char text[XO_ERROR_TEXT_BYTES];
+    if (!pool->ops->log || xo_map_get_int(xo_msg_body(msg), "count", &count) < 0)
+        return;
+    snprintf(text, sizeof text,
+             "events lost: %lld of the broker's, while this process took nothing",
+             (long long)count);
+    pool->ops->log(pool->host, text);
+}
+
 static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *msg, void *arg)
 {
     xo_pool_t *pool = arg;
@@ -43,6 +55,8 @@ static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *m
             xoi_group_turn(pool, msg);
         else if (xo_slice_eq_str(header->method, "stop"))
             xoi_stop_wanted(pool);
+        else if (xo_slice_eq_str(header->method, XO_EVENT_LOST))
+            news_lost(pool, msg);
     }
     if (pool->ops->event)
         pool->ops->event(pool->host, msg);

@@ -47,6 +47,7 @@ unit_tests = \
 	t/msg \
 	t/msgq \
 	t/mute \
+	t/news \
 	t/oom \
 	t/oom-killer \
 	t/pack \
@@ -308,6 +309,7 @@ t_tool_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(JSON_C_CFLAGS)
 t_tool_LDADD = cmd/libxo-tool.la $(unit_test_libs)
 t_vectors_SOURCES = t/transcode.c t/vectors.c
 t_mute_SOURCES = t/mute.c t/node.c
+t_news_SOURCES = t/news.c t/node.c
 t_ways_SOURCES = t/node.c t/ways.c
 
 # Pools.
