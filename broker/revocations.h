@@ -3,7 +3,7 @@
  *
  * What is told is taken for true only with its seal (broker/seal.h), and only that a key is
  * revoked: nobody is admitted by the registry. The list itself is the file of libxo/members.h,
- * which each process of the machine watches, so to take a revocation over is to write it there.
+ * which each process of the machine looks at, so to take a revocation over is to write it there.
  */
 #ifndef XO_BROKER_REVOCATIONS_H
 #define XO_BROKER_REVOCATIONS_H

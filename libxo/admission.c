@@ -1,14 +1,16 @@
 /* admission.c - whom a process admits on tcp. */
 #include "libxo/admission.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "libxo/keys_impl.h"
+
+static void see(const xoi_admission_t *admission, struct stat *seen)
+{
+    if (lstat(admission->path, seen) < 0)
+        *seen = (struct stat){0};
+}
 
 int xoi_admission_open(xoi_admission_t *admission, const char *cluster, const xo_keys_t *keys,
                        xo_error_t *err)
@@ -19,18 +21,13 @@ int xoi_admission_open(xoi_admission_t *admission, const char *cluster, const xo
         admission->path[0] = 0;
         return -1;
     }
-    admission->watch_fd =
-        xoi_members_watch(admission->path); /* first, so that no change is missed */
+    see(admission, &admission->seen); /* first, so that no change is missed */
     if (xoi_members_read(admission->path, &admission->members, err) == 0) {
         memcpy(admission->own, keys->own_public, sizeof admission->own);
         pthread_mutex_init(&admission->lock, NULL);
         return 0;
     }
-    int saved = errno;
-    if (admission->watch_fd >= 0)
-        close(admission->watch_fd);
     admission->path[0] = 0;
-    errno = saved;
     return -1;
 }
 
@@ -38,12 +35,9 @@ void xoi_admission_close(xoi_admission_t *admission)
 {
     if (!admission->path[0])
         return;
-    if (admission->watch_fd >= 0)
-        close(admission->watch_fd);
     xo_members_clear(&admission->members);
-    free(admission->wakers);
     pthread_mutex_destroy(&admission->lock);
-    *admission = (xoi_admission_t){.watch_fd = -1};
+    *admission = (xoi_admission_t){0};
 }
 
 bool xoi_admission_has(xoi_admission_t *admission, const char *key)
@@ -91,54 +85,34 @@ bool xoi_admission_take_refused(xoi_admission_t *admission, xoi_refused_t *refus
     return some;
 }
 
-static bool same(const xo_members_t *a, const xo_members_t *b)
+bool xoi_admission_is_own(const xoi_admission_t *admission, const char *key)
 {
-    for (size_t i = 0; i < a->count && i < b->count; i++)
-        if (strcmp(a->list[i].key, b->list[i].key) != 0 || a->list[i].revoked != b->list[i].revoked)
-            return false;
-    return a->count == b->count;
+    return strcmp(key, admission->own) == 0;
+}
+
+/* Each change replaces the file, but who edits it may not. */
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
 int xoi_admission_look(xoi_admission_t *admission, xo_error_t *err)
 {
-    char events[4096];
-    xo_members_t members, old;
-
-    while (admission->watch_fd >= 0 && read(admission->watch_fd, events, sizeof events) > 0)
-        continue;
-    if (xoi_members_read(admission->path, &members, err) < 0)
-        return -1;
-    pthread_mutex_lock(&admission->lock);
-    old = admission->members;
-    admission->members = members;
-    for (size_t i = 0; i < admission->waker_count && !same(&old, &members); i++)
-        eventfd_write(admission->wakers[i], 1);
-    pthread_mutex_unlock(&admission->lock);
-    xo_members_clear(&old);
-    return 0;
-}
-
-int xoi_admission_tell(xoi_admission_t *admission, int fd)
-{
-    int *wakers;
+    struct stat now;
+    xo_members_t members;
+    int rc = 0;
 
     pthread_mutex_lock(&admission->lock);
-    wakers = realloc(admission->wakers, (admission->waker_count + 1) * sizeof *wakers);
-    if (wakers) {
-        admission->wakers = wakers;
-        wakers[admission->waker_count++] = fd;
+    see(admission, &now);
+    if (!is_same(&now, &admission->seen)) {
+        admission->seen = now;
+        rc = xoi_members_read(admission->path, &members, err);
+        if (rc == 0) {
+            xo_members_clear(&admission->members);
+            admission->members = members;
+        }
     }
     pthread_mutex_unlock(&admission->lock);
-    return wakers ? 0 : -1;
-}
-
-void xoi_admission_forget(xoi_admission_t *admission, int fd)
-{
-    pthread_mutex_lock(&admission->lock);
-    for (size_t i = 0; i < admission->waker_count; i++)
-        if (admission->wakers[i] == fd) {
-            admission->wakers[i] = admission->wakers[--admission->waker_count];
-            break;
-        }
-    pthread_mutex_unlock(&admission->lock);
+    return rc;
 }

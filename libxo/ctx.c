@@ -104,7 +104,6 @@ xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err)
     ctx->pid = getpid();
     ctx->io_threads = 1;
     ctx->rundir.fd = -1;
-    ctx->admission.watch_fd = -1;
     if (take_cluster(ctx, cluster, err) < 0 || take_lanes(ctx, err) < 0 ||
         take_letter_bytes(ctx, err) < 0 || xoi_limits_read(&ctx->limits, err) < 0 ||
         xo_keys_load(ctx->cluster, &ctx->keys, err) < 0 ||

@@ -61,6 +61,8 @@ void xoi_rundir_close(xoi_rundir_t *rundir); /* removes it if nobody else uses i
 int xoi_private_dir(const char *path, bool strict, xo_error_t *err);
 
 /* zap.c: serves `socket`, a bound REP, until the context shuts down; `arg` is the xo_ctx_t. */
+/* Reads the list of members if it has changed. Any thread, while the ZAP handler runs. */
+void xoi_ctx_look_members(xo_ctx_t *ctx);
 void *xoi_zap_main(void *arg);
 
 /* Inproc names, which ZeroMQ would let anybody connect to before they are bound. All with the

@@ -16,8 +16,6 @@ int xoi_keys_path(const char *cluster, const char *suffix, char path[PATH_MAX], 
 int xoi_keys_read(const char *path, size_t bytes_max, xoi_keys_text_t *out, xo_error_t *err);
 /* Writes the file as a whole or not at all. EEXIST unless `replace`. */
 int xoi_keys_write(const char *path, const xoi_keys_text_t *content, bool replace, xo_error_t *err);
-/* Watches the directory of `path`; -1. */
-int xoi_members_watch(const char *path);
 /* The list in `path`; nobody where there is none. */
 int xoi_members_read(const char *path, xo_members_t *members, xo_error_t *err);
 

@@ -4,9 +4,7 @@
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "libxo/lane_zmq_listen.h"
 
@@ -72,13 +70,12 @@ void xoi_listener_refuse_key(xoi_listener_t *listener)
     xoi_listener_refuse(listener, NULL, &why);
 }
 
-bool xoi_peer_admitted(const xoi_peer_t *peer)
+static bool is_admitted(const xoi_peer_t *peer)
 {
-    return peer->listener->scheme != XOI_TCP || !peer->key[0] ||
-           xoi_admission_has(&peer->listener->ctx->admission, peer->key);
+    return xoi_admission_has(&peer->listener->ctx->admission, peer->key);
 }
 
-void xoi_peer_revoke(xoi_peer_t *peer)
+static void revoke(xoi_peer_t *peer)
 {
     xoi_listener_t *listener = peer->listener;
     xo_error_t why = {0};
@@ -89,42 +86,47 @@ void xoi_peer_revoke(xoi_peer_t *peer)
     xoi_listener_refuse(listener, xoi_listener_from(listener, peer->fd), &why);
 }
 
-static void on_changed(xo_io_t *io, int revents, void *arg)
+static bool is_foreign(const xoi_peer_t *peer)
+{
+    return peer->key[0] && !peer->shut && !peer->left &&
+           !xoi_admission_is_own(&peer->listener->ctx->admission, peer->key);
+}
+
+static void on_look(xo_timer_t *timer, void *arg)
 {
     xoi_listener_t *listener = arg;
     xoi_peer_t *peer, *next;
-    eventfd_t count;
+    bool again = false;
 
-    (void)revents;
-    eventfd_read(io->fd, &count);
+    xoi_ctx_look_members(listener->ctx);
     xoi_listener_hold(listener);
     HASH_ITER(hh, listener->peers, peer, next)
     {
-        if (!peer->shut && !peer->left && !xoi_peer_admitted(peer))
-            xoi_peer_revoke(peer);
+        if (!is_foreign(peer))
+            continue;
+        again = true;
+        if (!is_admitted(peer))
+            revoke(peer);
+        if (listener->dead) /* by who was told, and its peers with it */
+            break;
     }
+    if (again && !listener->dead)
+        xo_timer_start(timer, XOI_ADMISSION_LOOK_MS * XO_MS);
     xoi_listener_leave(listener);
 }
 
-int xoi_listener_watch_admission(xoi_listener_t *listener)
+void xoi_listener_admit(xoi_listener_t *listener, xoi_peer_t *peer)
 {
-    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-
-    if (fd < 0)
-        return -1;
-    xo_io_init(&listener->admission, listener->base.loop, fd, XO_READ, on_changed, listener);
-    listener->admission_open = true;
-    if (xo_io_start(&listener->admission) < 0)
-        return -1;
-    return xoi_admission_tell(&listener->ctx->admission, fd);
+    if (listener->scheme != XOI_TCP || !is_foreign(peer))
+        return;
+    xoi_ctx_look_members(listener->ctx);
+    if (!is_admitted(peer))
+        revoke(peer);
+    else if (!xo_timer_active(&listener->look))
+        xo_timer_start(&listener->look, XOI_ADMISSION_LOOK_MS * XO_MS);
 }
 
-void xoi_listener_end_admission(xoi_listener_t *listener)
+void xoi_listener_watch_members(xoi_listener_t *listener)
 {
-    if (!listener->admission_open)
-        return;
-    xoi_admission_forget(&listener->ctx->admission, listener->admission.fd);
-    xo_io_stop(&listener->admission);
-    close(listener->admission.fd);
-    listener->admission_open = false;
+    xo_timer_init(&listener->look, listener->base.loop, on_look, listener);
 }

@@ -256,8 +256,8 @@ static xoi_peer_t *sender(xoi_listener_t *listener, zmq_msg_t *id)
     if (listener->greeted > 0)
         listener->greeted--;
     peer = listener->dead ? NULL : xoi_peer_create(listener, id);
-    if (peer && !xoi_peer_admitted(peer)) /* since its handshake */
-        xoi_peer_revoke(peer);
+    if (peer)
+        xoi_listener_admit(listener, peer);
     return peer;
 }
 
@@ -371,8 +371,7 @@ static int watch(xoi_listener_t *listener, xo_error_t *err)
     if (listener->monitor)
         xo_zmq_init(&listener->events, loop, listener->monitor, XO_READ, on_monitor, listener);
     if (xo_zmq_start(&listener->in) < 0 ||
-        (listener->monitor && xo_zmq_start(&listener->events) < 0) ||
-        (listener->scheme == XOI_TCP && xoi_listener_watch_admission(listener) < 0))
+        (listener->monitor && xo_zmq_start(&listener->events) < 0))
         return xo_error_set(err, errno, "cannot watch the listener at %s: %s",
                             listener->base.endpoint, strerror(errno));
     return 0;
@@ -397,7 +396,7 @@ static int open_sockets(xoi_listener_t *listener, const char *endpoint, xo_error
 static void close_sockets(xoi_listener_t *listener)
 {
     xo_timer_stop(&listener->probe);
-    xoi_listener_end_admission(listener);
+    xo_timer_stop(&listener->look);
     xo_zmq_stop(&listener->in);
     if (listener->monitor) {
         xo_zmq_stop(&listener->events);
@@ -428,6 +427,7 @@ xo_listener_t *xoi_zmq_listen(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoi
     listener->ctx = ctx;
     listener->scheme = xoi_scheme_of(endpoint);
     xo_timer_init(&listener->probe, loop, on_probe, listener);
+    xoi_listener_watch_members(listener);
     xoi_frames_init(&listener->frames);
     if (open_sockets(listener, endpoint, err) == 0) {
         listener->inode = xoi_socket_inode(endpoint);

@@ -55,9 +55,8 @@ typedef struct xoi_listener {
     void *monitor; /* NULL: inproc */
     xo_zmq_t in;
     xo_zmq_t events;
-    xo_io_t admission; /* an eventfd: the list of members has changed */
-    bool admission_open;
     xo_timer_t probe;
+    xo_timer_t look;    /* at the list of members, while a peer of another machine is there */
     uint64_t inode;     /* of an ipc socket's file */
     int busy;           /* its code runs, further up the stack: it is freed when that ends */
     bool dead;          /* the user has destroyed it */
@@ -93,9 +92,10 @@ void xoi_listener_hold(xoi_listener_t *listener);  /* code of it runs until it l
 void xoi_listener_leave(xoi_listener_t *listener); /* may free it */
 
 /* lane_zmq_admit.c */
-bool xoi_peer_admitted(const xoi_peer_t *peer);
-/* Shuts it, and tells the listener's owner. */
-void xoi_peer_revoke(xoi_peer_t *peer);
+void xoi_listener_watch_members(xoi_listener_t *listener); /* begins nothing */
+/* A peer is new: shuts it, and tells the listener's owner, if it was revoked since its handshake;
+ * and later, if it is then. */
+void xoi_listener_admit(xoi_listener_t *listener, xoi_peer_t *peer);
 /* A connection was accepted. libzmq tells of it later, so it may have ended meanwhile, and the
  * descriptor be another's: what is kept is good enough for a log, and nothing else. */
 void xoi_listener_note_from(xoi_listener_t *listener, int fd);
@@ -103,7 +103,5 @@ const char *xoi_listener_from(const xoi_listener_t *listener, int fd); /* NULL: 
 void xoi_listener_refuse(xoi_listener_t *listener, const char *from, const xo_error_t *why);
 /* ZAP refused somebody, for a reason that the handler has left. */
 void xoi_listener_refuse_key(xoi_listener_t *listener);
-int xoi_listener_watch_admission(xoi_listener_t *listener);
-void xoi_listener_end_admission(xoi_listener_t *listener);
 
 #endif

@@ -90,7 +90,7 @@ int xo_key_from_fingerprint(const char *text, char key[XO_KEY_TEXT_BYTES])
 /* ---- the file ---- */
 
 /* Not of the file, which each change replaces. */
-int xoi_members_watch(const char *path)
+static int watch_dir(const char *path)
 {
     char copy[PATH_MAX];
     int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
@@ -113,7 +113,7 @@ int xo_members_watch(const char *cluster, xo_error_t *err)
 
     if (xoi_keys_path(cluster, "members", path, err) < 0)
         return -1;
-    fd = xoi_members_watch(path);
+    fd = watch_dir(path);
     return fd >= 0 ? fd
                    : xo_error_set(err, errno, "cannot watch the list of keys %s: %s", path,
                                   strerror(errno));

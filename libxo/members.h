@@ -2,7 +2,7 @@
  *
  * It is the file CLUSTER.members beside the cluster's key (0600), of the same syntax, and holds no
  * secret. What is revoked stays on it, so that no older list brings it back. Each process that
- * listens on tcp watches it, and lets go at once of who was revoked. The own key is not on it.
+ * listens on tcp looks at it, and lets go at once of who was revoked. The own key is not on it.
  */
 #ifndef XO_MEMBERS_H
 #define XO_MEMBERS_H

@@ -1,12 +1,11 @@
 /* zap.c - the ZAP handler (RFC 27/ZAP, https://rfc.zeromq.org/spec/27/): admits who proves, through
- * CURVE, that it holds a member's key, and calls it by that. Watches the list of members meanwhile.
+ * CURVE, that it holds a member's key, and calls it by that.
  *
  * A request is version, request id, domain, address, routing id, mechanism, credentials...; an
  * answer is version, request id, status code, status text, user id, metadata.
  */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include <zmq.h>
 
@@ -85,6 +84,14 @@ static int answer(void *socket, const zap_request_t *request, const char *user)
     return zmq_send(socket, "", 0, 0);
 }
 
+void xoi_ctx_look_members(xo_ctx_t *ctx)
+{
+    xo_error_t err = {0};
+
+    if (xoi_admission_look(&ctx->admission, &err) < 0)
+        xoi_ctx_warn(ctx, "%s; until then those are admitted who were", err.text);
+}
+
 static int serve(xo_ctx_t *ctx, void *socket)
 {
     zap_request_t request;
@@ -93,6 +100,7 @@ static int serve(xo_ctx_t *ctx, void *socket)
 
     if (receive(socket, &request) < 0)
         return -1;
+    xoi_ctx_look_members(ctx);
     if (!take_key(&request, key) || !xoi_admission_has(&ctx->admission, key)) {
         take_host(&request, host);
         xoi_admission_note_refused(&ctx->admission, host, key);
@@ -102,43 +110,13 @@ static int serve(xo_ctx_t *ctx, void *socket)
     return answer(socket, &request, key);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static void look(xo_ctx_t *ctx)
-{
-    xo_error_t err = {0};
-
-    if (xoi_admission_look(&ctx->admission, &err) < 0)
-        xoi_ctx_warn(ctx, "%s; until then those are admitted who were", err.text);
-}
-
 void *xoi_zap_main(void *arg)
 {
     xo_ctx_t *ctx = arg;
     void *socket = ctx->zap_socket;
-    zmq_pollitem_t items[] = {{.socket = socket, .events = ZMQ_POLLIN},
-                              {.fd = ctx->admission.watch_fd, .events = ZMQ_POLLIN}};
-    bool told = ctx->admission.watch_fd >= 0;
-    int64_t looked_ms = now_ms();
 
-    for (;;) {
-        int n = zmq_poll(items, told ? 2 : 1, told ? -1 : XOI_ADMISSION_LOOK_MS);
-        if (n < 0 && errno != EINTR)
-            break;
-        /* However many handshakes there are. */
-        if (told ? n > 0 && items[1].revents : now_ms() - looked_ms >= XOI_ADMISSION_LOOK_MS) {
-            look(ctx);
-            looked_ms = now_ms();
-        }
-        if (n > 0 && items[0].revents && serve(ctx, socket) < 0)
-            break;
-    }
+    while (serve(ctx, socket) == 0)
+        continue;
     zmq_close(socket);
     return NULL;
 }

@@ -1,8 +1,6 @@
 /* t/keys.c - the keys of members (libxo/members.h, keys.h): who is on the list, and what becomes of
  * lanes whose key is revoked. */
-#include <errno.h>
 #include <fcntl.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 
 #include <zmq.h>
@@ -10,19 +8,6 @@
 #include "libxo/lane_zmq.h"
 #include "libxo/members.h"
 #include "t/lane-rig.h"
-
-/* The kernel may have no more watches for this user. */
-static bool no_watches;
-int __real_inotify_init1(int flags);
-int __wrap_inotify_init1(int flags);
-
-int __wrap_inotify_init1(int flags)
-{
-    if (!no_watches)
-        return __real_inotify_init1(flags);
-    errno = EMFILE;
-    return -1;
-}
 
 /* Two machines: what is exported here is imported in a directory of its own. */
 static char home[256], away[256];
@@ -129,13 +114,6 @@ static void a_revoked_key_is_out_at_once(void **state)
     send_seq(own.lane, 2);
     RUN_UNTIL(rig, rig->accepted[0].received == 2);
     end_destroy(&own);
-}
-
-static void the_list_is_looked_at_where_it_cannot_be_watched(void **state)
-{
-    no_watches = true;
-    a_revoked_key_is_out_at_once(state);
-    no_watches = false;
 }
 
 static void write_list(const char *text)
@@ -286,7 +264,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         MEMBER_TEST(a_revoked_key_is_out_at_once),
-        MEMBER_TEST(the_list_is_looked_at_where_it_cannot_be_watched),
         MEMBER_TEST(a_list_that_breaks_changes_nothing),
         MEMBER_TEST(the_clusters_key_is_not_a_members),
         MEMBER_TEST(a_list_that_is_none_admits_nobody_new),
