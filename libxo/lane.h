@@ -28,10 +28,10 @@ typedef struct xo_lane_events {
     /* After xo_lane_send said EAGAIN: there is room again. */
     void (*writable)(xo_lane_t *lane, void *arg);
     /* The lane is closed: exactly once, after the last message, never from within a call of the
-     * user's. ECONNREFUSED: nobody there; EACCES: refused by the handshake of CURVE;
-     * ECONNRESET: the peer is gone; EBADMSG: it sent what does not decode. Sends fail with EPIPE
-     * from now on; destroying it here is fine. Not called once the user has called xo_lane_destroy.
-     */
+     * user's. ECONNREFUSED: nobody there; EACCES: refused by the handshake of CURVE; ETIMEDOUT: the
+     * peer did not answer it; ECONNRESET: the peer is gone; EBADMSG: it sent what does not decode.
+     * Sends fail with EPIPE from now on; destroying it here is fine. Not called once the user has
+     * called xo_lane_destroy. */
     void (*closed)(xo_lane_t *lane, const xo_error_t *why, void *arg);
 } xo_lane_events_t;
 

@@ -19,14 +19,11 @@
  * longest there is, 24 days, and the lane is closed as soon as libzmq begins to wait for it. */
 #define RECONNECT_NEVER_MS INT_MAX
 
-#define HANDSHAKE_MS 5000 /* also for connect(2), which can take minutes */
-
 /* Contract 3: a node that falls silent is noticed within 3 heartbeats of 1 s. TCP asks an idle peer
- * (tcp(7), TCP_KEEPALIVE) and gives up on one that acknowledges nothing (TCP_USER_TIMEOUT). Not
- * ZMTP's own heartbeats: their timer can end the process (t/lane-linger.c). */
+ * (tcp(7), TCP_KEEPALIVE), lane_silence.c looks after the others. Not ZMTP's own heartbeats: their
+ * timer can end the process (t/lane-linger.c), and a process that is stopped does not answer. */
 #define SILENCE_ASK_S 1
 #define SILENCE_ASK_TIMES 2
-#define SILENCE_MS 3000
 
 #define BACKLOG 4096 /* of listen(2); a full one refuses unix sockets at once */
 
@@ -286,7 +283,7 @@ static int set_common(void *socket, const char *endpoint)
     if (xoi_set_int(socket, ZMQ_SNDHWM, 0) < 0 || xoi_set_int(socket, ZMQ_RCVHWM, 0) < 0 ||
         xoi_set_int(socket, ZMQ_LINGER, 0) < 0 || xoi_set_int(socket, ZMQ_BACKLOG, BACKLOG) < 0 ||
         xoi_set_int(socket, ZMQ_RECONNECT_IVL, RECONNECT_NEVER_MS) < 0 ||
-        xoi_set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) < 0 ||
+        xoi_set_int(socket, ZMQ_HANDSHAKE_IVL, XOI_ZMQ_HANDSHAKE_MS) < 0 ||
         xoi_set_int(socket, ZMQ_IPV6, strchr(endpoint, '[') != NULL) < 0)
         return -1;
     return zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof max);
@@ -298,12 +295,11 @@ static int set_tcp(void *socket, const xo_keys_t *keys, int type)
     const char *public_text = is_server ? keys->public_text : keys->own_public;
     const char *secret_text = is_server ? keys->secret_text : keys->own_secret;
 
-    if (xoi_set_int(socket, ZMQ_CONNECT_TIMEOUT, HANDSHAKE_MS) < 0 ||
+    if (xoi_set_int(socket, ZMQ_CONNECT_TIMEOUT, XOI_ZMQ_HANDSHAKE_MS) < 0 ||
         xoi_set_int(socket, ZMQ_TCP_KEEPALIVE, 1) < 0 ||
         xoi_set_int(socket, ZMQ_TCP_KEEPALIVE_IDLE, SILENCE_ASK_S) < 0 ||
         xoi_set_int(socket, ZMQ_TCP_KEEPALIVE_INTVL, SILENCE_ASK_S) < 0 ||
         xoi_set_int(socket, ZMQ_TCP_KEEPALIVE_CNT, SILENCE_ASK_TIMES) < 0 ||
-        xoi_set_int(socket, ZMQ_TCP_MAXRT, SILENCE_MS) < 0 ||
         zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, public_text, XO_KEY_TEXT_BYTES) < 0 ||
         zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, secret_text, XO_KEY_TEXT_BYTES) < 0)
         return -1;

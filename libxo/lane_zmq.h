@@ -18,6 +18,9 @@
 /* How long a closed socket goes on delivering. */
 #define XOI_LINGER_MS 1000
 
+/* How long a peer may take to shake hands; also to connect(2), which can take minutes. */
+#define XOI_ZMQ_HANDSHAKE_MS 5000
+
 typedef enum { XOI_INPROC, XOI_IPC, XOI_TCP, XOI_SCHEMES } xoi_scheme_t;
 xoi_scheme_t xoi_scheme_of(const char *endpoint);
 const char *xoi_scheme_name(xoi_scheme_t scheme);

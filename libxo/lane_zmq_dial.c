@@ -20,6 +20,7 @@
 #include "libxo/ctx_internal.h"
 #include "libxo/lane_inbox.h"
 #include "libxo/lane_probe.h"
+#include "libxo/lane_silence.h"
 #include "libxo/lane_zmq.h"
 #include "libxo/tsan.h"
 
@@ -38,8 +39,10 @@ typedef struct dialled {
     xo_zmq_t events;
     xo_timer_t no_retry;
     xoi_probe_t probe;
+    xoi_silence_t silence;
     xoi_inbox_t inbox;
     xoi_scheme_t scheme;
+    int64_t dialled_ns;
     bool connected;
     bool handshaken;
     bool denied; /* the handshake failed for a reason */
@@ -52,6 +55,7 @@ static void close_sockets(dialled_t *dialled, int linger_ms)
 {
     xo_zmq_stop(&dialled->in);
     xo_timer_stop(&dialled->no_retry);
+    xoi_silence_stop(&dialled->silence);
     xoi_zmq_lane_stop(&dialled->lane);
     if (dialled->monitor) {
         xo_zmq_stop(&dialled->events);
@@ -110,12 +114,22 @@ static void on_probed(xoi_probe_t *probe, int errnum, void *arg)
         close_reset(arg);
 }
 
+/* libzmq hangs up on a peer that does not answer in time, and has no event that says so. */
+static bool has_waited(const dialled_t *dialled)
+{
+    int64_t ns = xo_loop_now(dialled->lane.base.loop) - dialled->dialled_ns;
+    return ns >= XOI_ZMQ_HANDSHAKE_MS * XO_MS;
+}
+
 /* Who does not know the key hangs up without a word, and so does who dies: the latter listens no
  * more. */
 static void close_unshaken(dialled_t *dialled)
 {
     if (dialled->denied)
         close_denied(dialled);
+    else if (has_waited(dialled))
+        xoi_inbox_close(&dialled->inbox, ETIMEDOUT, "%s did not answer the handshake",
+                        dialled->endpoint);
     else if (dialled->scheme != XOI_TCP || xoi_probe_start(&dialled->probe, dialled->endpoint) < 0)
         close_reset(dialled);
 }
@@ -183,17 +197,20 @@ static void on_readable(xo_zmq_t *zmq, int revents, void *arg)
 }
 
 /* True: the lane ends with this event. */
-static bool note_event(dialled_t *dialled, int event)
+static bool note_event(dialled_t *dialled, int event, int value)
 {
     switch (event) {
     case ZMQ_EVENT_CONNECTED:
         dialled->connected = true;
+        if (dialled->scheme == XOI_TCP)
+            xoi_silence_watch(&dialled->silence, value);
         return false;
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         dialled->handshaken = true;
         return false;
     case ZMQ_EVENT_DISCONNECTED:
         dialled->connected = true;
+        xoi_silence_stop(&dialled->silence);
         xo_timer_start(&dialled->no_retry, NO_RETRY_MS * XO_MS);
         return !dialled->handshaken;
     case ZMQ_EVENT_CONNECT_RETRIED:
@@ -215,7 +232,7 @@ static void on_monitor(xo_zmq_t *zmq, int revents, void *arg)
     (void)zmq;
     (void)revents;
     while (!dialled->ending && xoi_monitor_read(dialled->monitor, &event, &value))
-        dialled->ending = note_event(dialled, event);
+        dialled->ending = note_event(dialled, event, value);
     if (dialled->ending)
         receive(dialled); /* may free it */
 }
@@ -250,6 +267,7 @@ static int dialled_send(xo_lane_t *lane, xo_msg_t **msg)
     } else {
         lane->stats.messages_out++;
         lane->stats.bytes_out += bytes;
+        xoi_silence_sent(&dialled->silence);
     }
     xo_zmq_touch(&dialled->in);
     return 0;
@@ -282,12 +300,14 @@ static dialled_t *new_lane(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,
         return NULL;
     dialled->ctx = ctx;
     dialled->scheme = xoi_scheme_of(endpoint);
+    dialled->dialled_ns = xo_loop_now(loop);
     xoi_zmq_lane_init(&dialled->lane, &side, dialled->scheme, loop);
     xo_lane_set_events(&dialled->lane.base, events, arg);
     strcpy(dialled->endpoint, endpoint);
     xoi_frames_init(&dialled->frames);
     xoi_inbox_init(&dialled->inbox, &dialled->lane.base);
     xo_timer_init(&dialled->no_retry, loop, on_no_retry, dialled);
+    xoi_silence_init(&dialled->silence, loop);
     xoi_probe_init(&dialled->probe, loop, on_probed, dialled);
     return dialled;
 }

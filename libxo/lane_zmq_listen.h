@@ -9,6 +9,7 @@
 #include "libxo/ctx_internal.h"
 #include "libxo/hash.h"
 #include "libxo/lane_inbox.h"
+#include "libxo/lane_silence.h"
 #include "libxo/lane_zmq.h"
 
 #define XOI_ROUTING_ID_MAX 255
@@ -28,6 +29,7 @@ typedef struct xoi_peer {
     xoi_zmq_lane_t lane; /* first */
     struct xoi_listener *listener;
     xoi_inbox_t inbox;
+    xoi_silence_t silence;
     xoi_end_t end;
     int fd;        /* -1: none (inproc) */
     int probes;    /* of a suspect */

@@ -59,6 +59,7 @@ void xoi_peer_forget(xoi_peer_t *peer)
         peer->listener->greeted++;
     xoi_peer_set_end(peer, XOI_ALIVE);
     HASH_DEL(peer->listener->peers, peer);
+    xoi_silence_stop(&peer->silence);
     peer->listener = NULL;
     free_unused(peer);
 }
@@ -108,6 +109,7 @@ static int peer_send(xo_lane_t *lane, xo_msg_t **msg)
     xo_zmq_touch(&peer->listener->in);
     lane->stats.messages_out++;
     lane->stats.bytes_out += bytes;
+    xoi_silence_sent(&peer->silence);
     return 0;
 }
 
@@ -142,12 +144,15 @@ xoi_peer_t *xoi_peer_create(xoi_listener_t *listener, zmq_msg_t *id)
     xoi_frames_user(&listener->frames, peer->key, sizeof peer->key);
     peer->id_size = size;
     memcpy(peer->id, zmq_msg_data(id), size);
+    xoi_silence_init(&peer->silence, listener->base.loop);
     xoi_inbox_init(&peer->inbox, &peer->lane.base);
     HASH_ADD_KEYPTR(hh, listener->peers, peer->id, peer->id_size, peer);
     if (!XOI_HASHED(hh, peer)) {
         free(peer);
         return NULL;
     }
+    if (listener->scheme == XOI_TCP)
+        xoi_silence_watch(&peer->silence, peer->fd);
     if (xoi_listener_stray(listener, peer->fd)) {
         xoi_peer_set_end(peer, XOI_SUSPECT);
         xoi_listener_probe(listener);

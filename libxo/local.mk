@@ -73,6 +73,8 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/lane_shm.h \
 	libxo/lane_shm_connect.c \
 	libxo/lane_shm_lend.c \
+	libxo/lane_silence.c \
+	libxo/lane_silence.h \
 	libxo/lane_zmq.c \
 	libxo/lane_zmq.h \
 	libxo/lane_zmq_admit.c \

@@ -34,6 +34,7 @@ unit_tests = \
 	t/lane-shm \
 	t/lane-shm-bulk \
 	t/lane-shm-hostile \
+	t/lane-silence \
 	t/lane-tcp \
 	t/lane-threads \
 	t/lane-zmq \
@@ -112,6 +113,7 @@ valgrind_unfit = \
 	t/bulk \
 	t/faults \
 	t/lane-hostile \
+	t/lane-silence \
 	t/lane-tcp \
 	t/pool-join \
 	t/private-redis \
@@ -269,6 +271,7 @@ t_lane_linger_SOURCES = t/lane-linger.c t/lane-rig.c
 t_lane_shm_bulk_SOURCES = t/lane-rig.c t/lane-shm-bulk.c
 t_lane_shm_hostile_SOURCES = t/lane-rig.c t/lane-shm-hostile.c
 t_lane_shm_SOURCES = t/lane-rig.c t/lane-shm.c
+t_lane_silence_SOURCES = t/lane-rig.c t/lane-silence.c
 t_lane_tcp_SOURCES = t/lane-rig.c t/lane-tcp.c
 t_lane_threads_SOURCES = t/lane-rig.c t/lane-threads.c
 t_lane_zmq_SOURCES = t/lane-rig.c t/lane-zmq.c
