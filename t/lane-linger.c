@@ -41,7 +41,7 @@ static void __attribute__((noreturn)) serve_one(int out)
     sigemptyset(&told);
     sigaddset(&told, SIGUSR1);
     sigprocmask(SIG_BLOCK, &told, NULL);
-    xoi_set_int(socket, ZMQ_RCVHWM, 1);
+    xoi_set_int(socket, ZMQ_RCVHWM, 2);
     xo_ctx_start_zap(ctx, NULL);
     if (xoi_zmq_bind(ctx, socket, "tcp://127.0.0.1:0", endpoint, sizeof endpoint, NULL) < 0 ||
         write(out, endpoint, sizeof endpoint) < 0)
