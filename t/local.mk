@@ -34,6 +34,7 @@ unit_tests = \
 	t/lane-shm \
 	t/lane-shm-bulk \
 	t/lane-shm-hostile \
+	t/lane-shm-step \
 	t/lane-silence \
 	t/lane-tcp \
 	t/lane-threads \
@@ -108,7 +109,8 @@ threaded_tests = \
 	t/shelf
 
 # Not run under valgrind: pidfd_open(2) is unknown to it before 3.20, and what measures deadlines or
-# wants hundreds of handshakes is too slow there; t/steady has an allocator of its own. The sanitizers run them all.
+# wants hundreds of handshakes is too slow there; t/steady has an allocator of its own, and
+# t/lane-shm-step would step through valgrind. The sanitizers run them all.
 valgrind_unfit = \
 	t/bulk \
 	t/faults \
@@ -270,6 +272,7 @@ t_lane_hostile_SOURCES = t/lane-hostile.c t/lane-rig.c
 t_lane_linger_SOURCES = t/lane-linger.c t/lane-rig.c
 t_lane_shm_bulk_SOURCES = t/lane-rig.c t/lane-shm-bulk.c
 t_lane_shm_hostile_SOURCES = t/lane-rig.c t/lane-shm-hostile.c
+t_lane_shm_step_SOURCES = t/lane-rig.c t/lane-shm-step.c
 t_lane_shm_SOURCES = t/lane-rig.c t/lane-shm.c
 t_lane_silence_SOURCES = t/lane-rig.c t/lane-silence.c
 t_lane_tcp_SOURCES = t/lane-rig.c t/lane-tcp.c
