@@ -126,8 +126,8 @@ is "$(printf '%s\n' "$near" | wc -l)" "$kinds" "it has a socket of each kind for
 for socket in $near $addresses; do
     case $socket in /*) family=AF_UNIX ;; *) family=AF_INET ;; esac
     garbage "$family" "$socket"
-    until_true grep -q "^xo-pool: refused somebody at [a-z]*://$socket: " "$work/pool.err"
-    like "$(cat "$work/pool.err")" "refused somebody at [a-z]*://$socket: " \
+    until_true grep -Eq "^xo-pool: refused (somebody|127.0.0.1) at [a-z]*://$socket: " "$work/pool.err"
+    like "$(cat "$work/pool.err")" "refused (somebody|127.0.0.1) at [a-z]*://$socket: " \
         "what comes to ${socket##*/} by $family and is no message is logged"
 done
 is "$(call "$addresses" hits get)" 7 "and harms nobody"
