@@ -112,6 +112,8 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/pack_write.c \
 	libxo/progress.c \
 	libxo/progress.h \
+	libxo/quota.c \
+	libxo/quota.h \
 	libxo/ref.c \
 	libxo/refusal.c \
 	libxo/ring.c \

@@ -7,8 +7,8 @@
  * - it begins after a row of sleeps that were so short that looking on would have saved them,
  * - and ends after a few times in vain; each time it ends so, it needs a longer row to begin again.
  *
- * It never begins where this process has one core only: who is to answer may need that one. A
- * thread that was bound to one of several cores is no such case.
+ * It never begins where this process has one core only, or time of less than two: who is to answer
+ * may need that one. A thread that was bound to one of several cores is no such case.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -16,6 +16,7 @@
 #include <utlist.h>
 
 #include "libxo/loop_internal.h"
+#include "libxo/quota.h"
 
 #define LOOK_ON_NS 50000      /* about what the sleep and the wake-up cost that it saves */
 #define SHORT_SLEEP_NS 200000 /* an answer in LOOK_ON_NS, and both sides' wake-ups */
@@ -122,6 +123,7 @@ static void count_cores(void)
 
     /* More cores than the set has room for: EINVAL. */
     has_cores = sched_getaffinity(0, sizeof set, &set) < 0 || CPU_COUNT(&set) > 1;
+    has_cores = has_cores && !xoi_quota_is_below("/proc/self/cgroup", "/sys/fs/cgroup", 2);
 }
 
 /* What a thread may run on is the process's until somebody binds it, which takes a loop to be worth

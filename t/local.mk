@@ -76,6 +76,7 @@ unit_tests = \
 	t/registry-refusals \
 	t/registry-text \
 	t/progress \
+	t/quota \
 	t/relay \
 	t/replay-codec \
 	t/replay-handshake \
