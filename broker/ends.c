@@ -53,7 +53,11 @@ void xo_run_explain_end(const xo_run_t *run, int status, char *text, size_t size
 
 static void sweep(xo_supervisor_t *supervisor, const xo_swept_t *dead, size_t count)
 {
-    size_t killed = xo_sweep(supervisor->pools->node_id, dead, count);
+    uint64_t node_id = supervisor->pools->node_id;
+    size_t killed = dead == NULL ? xo_cgroup_end_all(&supervisor->cgroup, node_id) : 0;
+    for (size_t i = 0; dead != NULL && i < count; i++)
+        killed += xo_cgroup_end(&supervisor->cgroup, node_id, dead[i].pool_id, dead[i].generation);
+    killed += xo_sweep(node_id, dead, count);
     if (killed > 0)
         xo_log(supervisor->options.log, XO_LOG_INFO, COMPONENT,
                "%zu processes that pools had started were ended with them", killed);

@@ -105,7 +105,7 @@ static void describe(xo_environment_t *environment, const xo_pool_spec_t *spec,
 }
 
 xo_process_t *xo_launch(xo_loop_t *loop, const xo_pool_spec_t *spec, const xo_member_t *member,
-                        const xo_supervisor_options_t *options, uint64_t node_id,
+                        const xo_supervisor_options_t *options, uint64_t node_id, int cgroup,
                         xo_process_ended_f ended, void *arg, xo_error_t *err)
 {
     xo_environment_t environment;
@@ -116,8 +116,8 @@ xo_process_t *xo_launch(xo_loop_t *loop, const xo_pool_spec_t *spec, const xo_me
     if (environment.failed)
         xo_error_set(err, ENOMEM, "out of memory");
     else
-        process =
-            xo_process_spawn(loop, spec->argv, environment.list, spec->output, ended, arg, err);
+        process = xo_process_spawn(loop, spec->argv, environment.list, spec->output, cgroup, ended,
+                                   arg, err);
     end(&environment);
     return process;
 }

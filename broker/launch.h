@@ -9,9 +9,9 @@
 #include "broker/supervisor.h"
 
 /* Starts the spec's command with the environment that xo_pool_options_from_env reads (pool/pool.h).
- */
+ * `cgroup`: see xo_process_spawn. */
 xo_process_t *xo_launch(xo_loop_t *loop, const xo_pool_spec_t *spec, const xo_member_t *member,
-                        const xo_supervisor_options_t *options, uint64_t node_id,
+                        const xo_supervisor_options_t *options, uint64_t node_id, int cgroup,
                         xo_process_ended_f ended, void *arg, xo_error_t *err);
 
 /* The last line that is not empty in what `path` has after `offset`, at most size - 1 bytes of its

@@ -12,6 +12,8 @@ broker_libxo_broker_la_SOURCES = \
 	broker/broker.c \
 	broker/broker.h \
 	broker/broker_impl.h \
+	broker/cgroup.c \
+	broker/cgroup.h \
 	broker/command.c \
 	broker/command.h \
 	broker/directory.c \

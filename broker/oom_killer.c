@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/cgroup.h"
+
 #define LINE_BYTES (PATH_MAX + 64)
 
 /* The number behind "oom_kill " at the beginning of a line. -1: there is none. */
@@ -22,22 +24,6 @@ static int64_t count_in(const char *path)
     return count;
 }
 
-/* Our cgroup in the unified hierarchy: the line "0::PATH" (cgroups(7)). */
-static void find_cgroup(const char *proc, char own[LINE_BYTES])
-{
-    char path[PATH_MAX], line[LINE_BYTES];
-    own[0] = 0;
-    snprintf(path, sizeof(path), "%s/self/cgroup", proc);
-    FILE *file = fopen(path, "re");
-    while (file != NULL && own[0] == 0 && fgets(line, sizeof(line), file) != NULL)
-        if (strncmp(line, "0::/", 4) == 0) {
-            line[strcspn(line, "\n")] = 0;
-            strcpy(own, line + 3);
-        }
-    if (file != NULL)
-        fclose(file);
-}
-
 static bool set_path(xo_oom_killer_t *killer, const char *folder, const char *own, const char *name)
 {
     int size = snprintf(killer->path, sizeof(killer->path), "%s%s/%s", folder, own, name);
@@ -51,8 +37,8 @@ void xo_oom_killer_init(xo_oom_killer_t *killer, const char *proc, const char *c
 {
     char own[LINE_BYTES];
     *killer = (xo_oom_killer_t){0};
-    find_cgroup(proc, own);
-    killer->of_cgroup = own[0] != 0 && set_path(killer, cgroups, own, "memory.events");
+    killer->of_cgroup = xo_cgroup_own(proc, own, sizeof(own)) == 0 &&
+                        set_path(killer, cgroups, own, "memory.events");
     if (!killer->of_cgroup)
         set_path(killer, proc, "", "vmstat");
     killer->before = killer->now = count_in(killer->path);

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,55 +83,101 @@ static char **merge_environment(const char *const *env)
 
 /* ---- starting ---- */
 
-static int set_actions(posix_spawn_file_actions_t *actions, const char *output)
+typedef struct start {
+    char *const *argv;
+    char **env;
+    const char *output;
+    int cgroup;
+} start_t;
+
+static int redirect(const char *path, int flags, int to)
 {
-    int rc = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    if (rc == 0 && output != NULL) {
-        rc = posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, output,
-                                              O_WRONLY | O_CREAT | O_APPEND, 0600);
-        if (rc == 0)
-            rc = posix_spawn_file_actions_adddup2(actions, STDOUT_FILENO, STDERR_FILENO);
-    }
-    if (rc == 0)
-        rc = posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
+    int fd = open(path, flags, 0600);
+    if (fd < 0 || fd == to)
+        return fd;
+    int rc = dup2(fd, to);
+    close(fd);
     return rc;
 }
 
-/* A session of its own, and no signal blocked or ignored as the broker has it. In the broker's
- * session its group would be orphaned when the broker dies, and with one that is stopped then the
- * kernel sends SIGHUP. */
-static int set_attributes(posix_spawnattr_t *attributes)
+static int set_streams(const start_t *start)
 {
-    sigset_t none, all;
+    if (redirect("/dev/null", O_RDONLY, STDIN_FILENO) < 0)
+        return -1;
+    if (start->output == NULL)
+        return 0;
+    if (redirect(start->output, O_WRONLY | O_CREAT | O_APPEND, STDOUT_FILENO) < 0)
+        return -1;
+    return dup2(STDOUT_FILENO, STDERR_FILENO);
+}
+
+/* No signal ignored or handled as the broker has it: what handlers there are must not run here. */
+static void reset_signals(void)
+{
+    for (int signum = 1; signum < NSIG; signum++)
+        signal(signum, SIG_DFL);
+}
+
+#define FAILURE_FD (STDERR_FILENO + 1) /* closed by exec */
+
+/* In the child, with all signals blocked: nothing but what a signal handler may call. A session of
+ * its own: in the broker's its group would be orphaned when the broker dies, and with one that is
+ * stopped then the kernel sends SIGHUP. */
+static void __attribute__((noreturn)) become(const start_t *start, int failure)
+{
+    sigset_t none;
     sigemptyset(&none);
-    sigfillset(&all);
-    int rc = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-                                                      POSIX_SPAWN_SETSIGDEF);
-    if (rc == 0)
-        rc = posix_spawnattr_setsigmask(attributes, &none);
-    if (rc == 0)
-        rc = posix_spawnattr_setsigdefault(attributes, &all);
-    return rc;
+    reset_signals();
+    setsid();
+    if (dup2(failure, FAILURE_FD) == FAILURE_FD && fcntl(FAILURE_FD, F_SETFD, FD_CLOEXEC) == 0 &&
+        close_range(FAILURE_FD + 1, ~0U, 0) == 0 && set_streams(start) >= 0 &&
+        sigprocmask(SIG_SETMASK, &none, NULL) == 0)
+        execvpe(start->argv[0], start->argv, start->env);
+    int saved = errno;
+    (void)!write(FAILURE_FD, &saved, sizeof(saved));
+    _exit(127);
 }
 
-static int spawn(pid_t *pid, char *const *argv, char **env, const char *output)
+/* Started there, and not moved afterwards: moving a process takes the kernel ten milliseconds, in
+ * which it may already have started others. */
+static pid_t fork_into(int cgroup)
 {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    int rc = posix_spawn_file_actions_init(&actions);
-    if (rc != 0)
-        return rc;
-    rc = posix_spawnattr_init(&attributes);
-    if (rc == 0) {
-        rc = set_actions(&actions, output);
-        if (rc == 0)
-            rc = set_attributes(&attributes);
-        if (rc == 0)
-            rc = posix_spawnp(pid, argv[0], &actions, &attributes, argv, env);
-        posix_spawnattr_destroy(&attributes);
-    }
-    posix_spawn_file_actions_destroy(&actions);
-    return rc;
+    struct clone_args args = {
+        .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)cgroup};
+    pid_t pid = cgroup < 0 ? -1 : (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+    return pid >= 0 ? pid : fork(); /* not everybody who may make a cgroup may start in it */
+}
+
+/* What exec said, or 0. */
+static int read_failure(int fd)
+{
+    int failure = 0;
+    ssize_t got;
+    do
+        got = read(fd, &failure, sizeof(failure));
+    while (got < 0 && errno == EINTR);
+    return got == (ssize_t)sizeof(failure) ? failure : 0;
+}
+
+static int spawn(pid_t *pid, const start_t *start)
+{
+    sigset_t all, before;
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return errno;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    *pid = fork_into(start->cgroup);
+    if (*pid == 0)
+        become(start, fds[1]);
+    int failure = *pid < 0 ? errno : 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    close(fds[1]);
+    if (failure == 0 && (failure = read_failure(fds[0])) != 0)
+        while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    close(fds[0]);
+    return failure;
 }
 
 /* ---- watching ---- */
@@ -189,7 +237,7 @@ static int watch(xo_process_t *process, xo_loop_t *loop, xo_error_t *err)
 }
 
 xo_process_t *xo_process_spawn(xo_loop_t *loop, char *const *argv, const char *const *env,
-                               const char *output, xo_process_ended_f ended, void *arg,
+                               const char *output, int cgroup, xo_process_ended_f ended, void *arg,
                                xo_error_t *err)
 {
     xo_process_t *process = calloc(1, sizeof(*process));
@@ -197,7 +245,7 @@ xo_process_t *xo_process_spawn(xo_loop_t *loop, char *const *argv, const char *c
     int rc = ENOMEM;
     if (process != NULL && merged != NULL) {
         *process = (xo_process_t){.pidfd = -1, .callback = ended, .arg = arg};
-        rc = spawn(&process->pid, argv, merged, output);
+        rc = spawn(&process->pid, &(start_t){argv, merged, output, cgroup});
     }
     free(merged);
     if (rc != 0) {

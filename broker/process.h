@@ -23,9 +23,10 @@ typedef void (*xo_process_ended_f)(xo_process_t *process, int status, void *arg)
 
 /* Starts argv[0] (looked for on PATH) with our environment, in which each "NAME=VALUE" of `env`
  * (ends with NULL) replaces NAME. `output`: a file that standard output and error are appended to;
- * NULL: ours. What exec says (ENOENT, EACCES) is returned here, and names the program. */
+ * NULL: ours. `cgroup`: a descriptor of the cgroup's folder that it starts in; -1: ours. What exec
+ * says (ENOENT, EACCES) is returned here, and names the program. */
 xo_process_t *xo_process_spawn(xo_loop_t *loop, char *const *argv, const char *const *env,
-                               const char *output, xo_process_ended_f ended, void *arg,
+                               const char *output, int cgroup, xo_process_ended_f ended, void *arg,
                                xo_error_t *err);
 /* Takes over one that leads a group and is not our child. `started`: xo_proc_started. ESRCH: it has
  * ended, and what was left of its group has been killed. */

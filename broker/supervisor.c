@@ -193,8 +193,12 @@ static int try_launch(xo_run_t *run, xo_error_t *err)
     if (run->spec->output != NULL)
         run->output_start = xo_file_size(run->spec->output);
     xo_run_save(run); /* it must not run without anybody knowing */
+    int cgroup = xo_cgroup_open(&supervisor->cgroup, supervisor->pools->node_id, run->member->id,
+                                run->member->generation);
     run->process = xo_launch(supervisor->loop, run->spec, run->member, &supervisor->options,
-                             supervisor->pools->node_id, xo_run_on_ended, run, err);
+                             supervisor->pools->node_id, cgroup, xo_run_on_ended, run, err);
+    if (cgroup >= 0)
+        close(cgroup);
     if (run->process == NULL)
         return -1;
     supervisor->processes++;
@@ -428,6 +432,7 @@ xo_supervisor_t *xo_supervisor_create(xo_loop_t *loop, xo_pools_t *pools,
     xo_timer_init(&supervisor->sweep, loop, xo_supervisor_sweep, supervisor);
     xo_timer_start(&supervisor->tick, options->heartbeat_ms * XO_MS);
     xo_oom_killer_init(&supervisor->oom_killer, "/proc", "/sys/fs/cgroup");
+    xo_cgroup_init(&supervisor->cgroup, "/proc");
     return supervisor;
 }
 

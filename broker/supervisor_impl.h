@@ -12,6 +12,7 @@
 #ifndef XO_BROKER_SUPERVISOR_IMPL_H
 #define XO_BROKER_SUPERVISOR_IMPL_H
 
+#include "broker/cgroup.h"
 #include "broker/gpu.h"
 #include "broker/oom_killer.h"
 #include "broker/process.h"
@@ -59,6 +60,7 @@ struct xo_supervisor {
     xo_timer_t tick;
     xo_timer_t limit;
     xo_oom_killer_t oom_killer;
+    xo_cgroup_t cgroup;
     xo_timer_t sweep;
     xo_swept_t *dead; /* whose leavings are to be ended */
     size_t dead_count;

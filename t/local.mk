@@ -18,6 +18,7 @@ unit_tests = \
 	t/bulk-hostile \
 	t/bundle \
 	t/cache \
+	t/cgroup \
 	t/ctx \
 	t/directory \
 	t/endpoint \
@@ -114,6 +115,7 @@ threaded_tests = \
 # t/lane-shm-step would step through valgrind. The sanitizers run them all.
 valgrind_unfit = \
 	t/bulk \
+	t/cgroup \
 	t/faults \
 	t/lane-hostile \
 	t/lane-silence \
@@ -285,6 +287,7 @@ t_broker_group_LDADD = $(broker_test_libs)
 t_broker_group_SOURCES = t/broker-group.c t/broker-rig.c t/node.c
 t_broker_recover_LDADD = $(broker_test_libs)
 t_broker_recover_SOURCES = t/broker-recover.c t/broker-rig.c t/node.c
+t_cgroup_LDADD = $(broker_test_libs)
 t_directory_LDADD = $(broker_test_libs)
 t_process_LDADD = $(broker_test_libs)
 t_liveness_LDADD = $(broker_test_libs)

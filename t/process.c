@@ -53,7 +53,7 @@ static xo_process_t *shell(world_t *w, const char *script, const char *const *en
     char *argv[] = {"sh", "-c", (char *)script, NULL};
     xo_error_t err;
     xo_process_t *process =
-        xo_process_spawn(w->loop, argv, env ? env : nothing, w->output, on_ended, w, &err);
+        xo_process_spawn(w->loop, argv, env ? env : nothing, w->output, -1, on_ended, w, &err);
     if (process == NULL)
         fail_msg("%s", err.text);
     return process;
@@ -96,7 +96,7 @@ static void a_program_that_is_not_there_is_named(void **state)
     static const char *const nothing[] = {NULL};
     char *argv[] = {"/nonexistent/program", NULL};
     xo_error_t err;
-    assert_null(xo_process_spawn(w->loop, argv, nothing, NULL, on_ended, w, &err));
+    assert_null(xo_process_spawn(w->loop, argv, nothing, NULL, -1, on_ended, w, &err));
     assert_int_equal(err.errnum, ENOENT);
     assert_non_null(strstr(err.text, "/nonexistent/program"));
 }
