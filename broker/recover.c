@@ -317,5 +317,7 @@ int xo_broker_take_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t
         return -1;
     if (!entry->member->recovers && !wants_group(body))
         return 0;
+    if (xo_actor_spec_is(entry->spec, body, from)) /* pools tell it once more to the next broker */
+        return 0;
     return keep(broker, entry, body, from, err);
 }

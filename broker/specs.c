@@ -70,6 +70,19 @@ xo_actor_spec_t *xo_actor_spec_create(xo_slice_t body, const xo_msg_t *from)
     return NULL;
 }
 
+bool xo_actor_spec_is(const xo_actor_spec_t *spec, xo_slice_t body, const xo_msg_t *from)
+{
+    size_t count = xo_msg_buffer_count(from);
+    if (spec == NULL || spec->buffer_count != count ||
+        !xo_slice_eq(xo_slice(spec->bytes, spec->body_size), body))
+        return false;
+    const char *at = spec->bytes + spec->body_size;
+    for (size_t i = 0; i < count; at += spec->buffer_sizes[i++])
+        if (!xo_slice_eq(xo_slice(at, spec->buffer_sizes[i]), xo_msg_buffer(from, i)))
+            return false;
+    return true;
+}
+
 void xo_actor_spec_destroy(xo_actor_spec_t *spec)
 {
     if (spec == NULL)

@@ -14,6 +14,8 @@ typedef struct xo_actor_spec xo_actor_spec_t;
 
 /* Copies `body`, and the buffers of `from`. NULL: ENOMEM. */
 xo_actor_spec_t *xo_actor_spec_create(xo_slice_t body, const xo_msg_t *from);
+/* Is it what that would create? NULL is nothing. */
+bool xo_actor_spec_is(const xo_actor_spec_t *spec, xo_slice_t body, const xo_msg_t *from);
 void xo_actor_spec_destroy(xo_actor_spec_t *spec);       /* takes NULL */
 size_t xo_actor_spec_bytes(const xo_actor_spec_t *spec); /* what it takes; NULL: 0 */
 /* As the registry keeps it: a msgpack array of 1 (this layout), the body, the buffers, and a map

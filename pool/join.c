@@ -122,6 +122,15 @@ static bool is_system(const xo_actor_t *actor)
     return uid.size >= sizeof prefix - 1 && memcmp(uid.data, prefix, sizeof prefix - 1) == 0;
 }
 
+static void keep_told(const xo_actor_t *actor, const xo_request_t *request)
+{
+    xo_slice_t body = pack_up(actor->pool, actor, request);
+    xo_msg_t *msg = create_msg(XO_TELL, "actor.up", body, request->spec);
+    if (msg)
+        xoi_told_add(actor, &msg);
+    xo_msg_destroy(&msg);
+}
+
 /* `request` has just created it; NULL: its broker is told again. */
 void xoi_announce_up(xo_actor_t *actor, xo_request_t *request)
 {
@@ -130,7 +139,14 @@ void xoi_announce_up(xo_actor_t *actor, xo_request_t *request)
         actor->spec_told = true; /* what it was created from is known, also to a next broker */
     if (is_system(actor) || !may_tell(pool))
         return;
+    xo_msg_t *told = request ? NULL : xoi_told_find(actor);
+    if (told) {
+        tell_broker(pool, "actor.up", xo_msg_body(told), told);
+        return;
+    }
     xo_msg_t *with = request ? request->spec : NULL;
+    if (request && xoi_spec_is_new(request))
+        keep_told(actor, request);
     bool confirms = request && request->wants_answer && xoi_spec_is_new(request);
     if (!confirms || !tell_and_confirm(actor, request))
         tell_broker(pool, "actor.up", pack_up(pool, actor, request), with);
@@ -211,6 +227,7 @@ static void beat(xo_timer_t *timer, void *arg)
         return;
     xoi_progress_leave(&pool->progress);
     send_heartbeat(pool);
+    xoi_told_age(pool);
     xo_timer_start(timer, pool->heartbeat_ns);
 }
 

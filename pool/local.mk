@@ -31,6 +31,7 @@ pool_libxo_pool_la_SOURCES = \
 	pool/target.c \
 	pool/text.c \
 	pool/tie.c \
+	pool/told.c \
 	pool/turn.c \
 	pool/watch.c \
 	pool/whereabouts.c

@@ -199,6 +199,7 @@ void xo_pool_destroy(xo_pool_t *pool)
     xo_endpoint_destroy(pool->endpoint);
     xoi_duplicates_free(pool);
     xoi_failed_free(pool);
+    xoi_told_free(pool);
     xoi_group_turns_free(pool);
     xoi_table_free(&pool->by_uid);
     xoi_table_free(&pool->links);

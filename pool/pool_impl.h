@@ -10,6 +10,7 @@
  * tie.c       what actors have with others: monitors       link.c         links
  * failed.c    actors that could not be created again       guard.c        ends what outlives it
  * group.c     whose turn it is in a group that is restarted
+ * told.c      what was told of actors that were just created
  * mute.c      what links bring for an actor, and when they shall not
  */
 #ifndef XO_POOL_IMPL_H
@@ -130,6 +131,7 @@ typedef struct xoi_held xoi_held_t;
 typedef struct xoi_confirmation xoi_confirmation_t;
 typedef struct xoi_failed xoi_failed_t;
 typedef struct xoi_turn xoi_turn_t;
+typedef struct xoi_told xoi_told_t;
 
 /* What each message needs comes first. */
 struct xo_request {
@@ -193,6 +195,8 @@ struct xo_pool {
     xoi_confirmation_t *confirmations;
     xoi_failed_t *failed; /* those that could not be created again */
     xoi_turn_t *group_turns;
+    xoi_told_t *told; /* of actors created just now */
+    size_t told_bytes;
 
     /* actors and their turns */
     xo_actor_t *actors; /* in the order of creation */
@@ -375,6 +379,13 @@ void xoi_announce_up(xo_actor_t *actor, xo_request_t *request);
 void xoi_announced(xo_pool_t *pool);
 void xoi_announce_down(const xo_actor_t *actor, const char *reason);
 void xoi_barrier(xo_request_t *request);
+
+/* told.c */
+/* The broker was told of its creation with *msg, which also says what creates it again. */
+void xoi_told_add(const xo_actor_t *actor, xo_msg_t **msg);
+xo_msg_t *xoi_told_find(const xo_actor_t *actor); /* NULL: long ago, or not so */
+void xoi_told_age(xo_pool_t *pool);               /* at each heartbeat */
+void xoi_told_free(xo_pool_t *pool);
 
 /* recover.c */
 /* Keeps the request until its actor is there. false: it is not for that. */

@@ -242,6 +242,30 @@ static void test_what_is_created_again_has_its_spec_though_the_broker_goes(void 
     assert_string_equal(broker->told, "a ");
 }
 
+static void link_anew(broker_t *broker)
+{
+    broker->told[0] = '\0';
+    xo_link_close(broker->link, &(xo_error_t){.errnum = ECONNRESET});
+    run_until(broker->world, is_without_broker, broker);
+    xo_loop_advance(broker->world->loop, 1000 * XO_MS); /* it looks for the next one */
+    run_until(broker->world, told_again, broker);
+}
+
+/* It may have been killed before it had written the spec. */
+static void test_the_next_broker_is_told_the_last_specs(void **state)
+{
+    broker_t *broker = *state;
+    world_t *world = broker->world;
+    create(world, "a");
+    xo_loop_freeze(world->loop, xo_loop_now(world->loop));
+    link_anew(broker);
+    assert_string_equal(broker->told, "a=3+0 ");
+    for (int i = 0; i < 2; i++)
+        xo_loop_advance(world->loop, 1000 * XO_MS); /* a heartbeat */
+    link_anew(broker);
+    assert_string_equal(broker->told, "a ");
+}
+
 static void test_the_first_process_holds_nothing(void **state)
 {
     broker_t *broker = *state;
@@ -255,6 +279,7 @@ int main(void)
         FIRST(test_who_creates_is_answered_when_the_broker_has_the_spec),
         FIRST(test_who_creates_is_answered_when_the_broker_goes),
         FIRST(test_the_end_answers_who_creates),
+        FIRST(test_the_next_broker_is_told_the_last_specs),
         FIRST(test_the_first_process_holds_nothing),
         cmocka_unit_test_setup_teardown(test_a_spec_before_the_welcome_is_told, broker_setup_early,
                                         broker_teardown),
