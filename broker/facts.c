@@ -201,7 +201,7 @@ static const char *fact_event(xo_fact_t fact)
         [XO_FACT_DOWN] = "pool.down",           [XO_FACT_RESTART] = "pool.restart",
         [XO_FACT_FAILED] = "pool.failed",       [XO_FACT_GONE] = NULL,
         [XO_FACT_SUSPECT] = "pool.suspect",     [XO_FACT_ALIVE] = "pool.alive",
-        [XO_FACT_GPU_BUSY] = "pool.gpu_busy",
+        [XO_FACT_GPU_BUSY] = "pool.gpu_busy",   [XO_FACT_TCP_ONLY] = "pool.tcp_only",
     };
     return events[fact];
 }
@@ -267,6 +267,9 @@ static void log_fact(const xo_broker_t *broker, const xo_member_t *member, xo_fa
         break;
     case XO_FACT_GPU_BUSY:
         xo_log(log, XO_LOG_WARN, COMPONENT, "%s: %s", who, reason);
+        break;
+    case XO_FACT_TCP_ONLY:
+        xo_log(log, XO_LOG_WARN, COMPONENT, "%s: no lanes but tcp: %s", who, reason);
         break;
     case XO_FACT_FAILED:
         xo_log(log, XO_LOG_ERROR, COMPONENT, "%s: failed: %s", who, reason);

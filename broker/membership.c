@@ -183,13 +183,23 @@ static void trust_again(xo_supervisor_t *supervisor, xo_member_t *member, const 
     xo_supervisor_tell(supervisor, member, XO_FACT_ALIVE, why);
 }
 
+/* The first heartbeat says so; it does not change any more. */
+static void tell_tcp_only(xo_supervisor_t *supervisor, xo_member_t *member, xo_slice_t body)
+{
+    char reason[XO_ERROR_TEXT_BYTES];
+    if (xo_map_get_str(body, "tcp_only", reason, sizeof(reason)) == 0)
+        xo_supervisor_tell(supervisor, member, XO_FACT_TCP_ONLY, reason);
+}
+
 void xo_supervisor_heartbeat(xo_supervisor_t *supervisor, xo_member_t *member, xo_slice_t body)
 {
     heard(supervisor, member);
     xo_member_heartbeat(member, body);
     xo_member_watch(member);
-    if (member->state == XO_POOL_STARTING && member->link != NULL)
+    if (member->state == XO_POOL_STARTING && member->link != NULL) {
         come_up(supervisor, member);
+        tell_tcp_only(supervisor, member, body);
+    }
     trust_again(supervisor, member, "its heartbeats came again");
 }
 

@@ -19,6 +19,7 @@ typedef enum {
     XO_FACT_START,     /* its process was started */
     XO_FACT_UP,        /* it is there: ready, or recovering if it is `away` */
     XO_FACT_RECOVERED, /* ready again */
+    XO_FACT_TCP_ONLY,  /* it is there, but near ones reach it by tcp only */
     XO_FACT_SUSPECT,   /* it is silent: its loop stands still, or its link is lost */
     XO_FACT_ALIVE,     /* it was suspect, and is not any more */
     XO_FACT_STATE,     /* its state changed, no more */

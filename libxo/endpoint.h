@@ -102,6 +102,9 @@ xo_endpoint_t *xo_endpoint_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_ident
 void xo_endpoint_destroy(xo_endpoint_t *endpoint);
 
 const xo_identity_t *xo_endpoint_self(const xo_endpoint_t *endpoint);
+/* Why other processes of its machine reach it by tcp only: there was no room for the file of a
+ * socket when it began to listen. NULL: they do not. */
+const char *xo_endpoint_tcp_only(const xo_endpoint_t *endpoint);
 /* Replaces what is advertised from now on (label, address, node, pool, index, generation). */
 void xo_endpoint_set_self(xo_endpoint_t *endpoint, const xo_identity_t *self);
 xo_ctx_t *xo_endpoint_ctx(xo_endpoint_t *endpoint);

@@ -209,6 +209,7 @@ struct xo_endpoint {
     void *arg;
     char machine[XOI_MACHINE_BYTES];
     char local_address[XO_ADDRESS_BYTES]; /* registered with the ctx; "" : not */
+    char tcp_only[XO_ERROR_TEXT_BYTES];   /* see xo_endpoint_tcp_only; "": not */
     bool closing;
     int post_mortem_ms; /* XOI_POST_MORTEM_MS, shorter in tests */
 

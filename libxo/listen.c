@@ -1,5 +1,6 @@
 /* listen.c - where others reach an endpoint: tcp, ipc and inproc under its advertised address. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -117,13 +118,33 @@ int xo_endpoint_listen_on(xo_endpoint_t *endpoint, const char *lane_endpoint, xo
     return 0;
 }
 
-static int listen_near(xo_endpoint_t *endpoint, const char *address, xo_error_t *err)
+/* Where there is no room for a file, tcp will do: who finds no socket dials that. */
+static int listen_ipc(xo_endpoint_t *endpoint, const char *address, xo_error_t *err)
 {
     char lane_endpoint[XO_PATH_BYTES * 3];
+    xo_error_t why = {0};
     xoi_way_endpoint(endpoint->ctx, XOI_BY_IPC, address, lane_endpoint, sizeof lane_endpoint);
-    if (!open_door(endpoint, lane_endpoint, err))
+    if (open_door(endpoint, lane_endpoint, &why)) {
+        listen_shm(endpoint, address);
+        return 0;
+    }
+    if (why.errnum != ENOSPC)
+        return xo_error_set(err, why.errnum, "%s", why.text);
+    xoi_ctx_warn(endpoint->ctx, "no lanes but tcp: %s", why.text);
+    snprintf(endpoint->tcp_only, sizeof endpoint->tcp_only, "%s", why.text);
+    return 0;
+}
+
+const char *xo_endpoint_tcp_only(const xo_endpoint_t *endpoint)
+{
+    return endpoint->tcp_only[0] ? endpoint->tcp_only : NULL;
+}
+
+static int listen_near(xo_endpoint_t *endpoint, const char *address, xo_error_t *err)
+{
+    char lane_endpoint[XO_ADDRESS_BYTES + sizeof "inproc://"];
+    if (listen_ipc(endpoint, address, err) < 0)
         return -1;
-    listen_shm(endpoint, address);
     snprintf(lane_endpoint, sizeof lane_endpoint, "inproc://%s", address);
     if (!open_door(endpoint, lane_endpoint, err))
         return -1;

@@ -200,8 +200,9 @@ static xo_msg_t *heartbeat_msg(xo_pool_t *pool)
     xo_header_t header = {.kind = XO_HEARTBEAT};
     xo_buf_t *out = &pool->scratch;
     const xo_pool_stats_t *stats = &pool->stats;
+    const char *tcp_only = xo_endpoint_tcp_only(pool->endpoint);
     xo_buf_clear(out);
-    xo_pack_map(out, 10);
+    xo_pack_map(out, tcp_only ? 11 : 10);
     xo_pack_format(out, "s s s U s U s U s U", "language", pool->ops->language, "actors",
                    stats->actors, "waiting", stats->waiting_messages, "handled", stats->handled,
                    "running", stats->running);
@@ -209,6 +210,8 @@ static xo_msg_t *heartbeat_msg(xo_pool_t *pool)
                    pool->whereabouts.gpus, "numa", pool->whereabouts.numa, "lanes");
     pack_lanes(pool, out);
     pack_drops(pool, out);
+    if (tcp_only)
+        xo_pack_format(out, "s s", "tcp_only", tcp_only);
     return xo_buf_ok(out) < 0 ? NULL : xo_msg_create(&header, xo_buf_slice(out));
 }
 

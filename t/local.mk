@@ -142,6 +142,7 @@ system_tests = \
 	t/0307-broker-killed.t \
 	t/0308-groups.t \
 	t/0309-broker-gpus.t \
+	t/0310-broker-room.t \
 	t/0500-xo-usage.t \
 	t/0510-xo-node.t \
 	t/0520-dead-letters.t \
@@ -320,6 +321,7 @@ t_vectors_SOURCES = t/transcode.c t/vectors.c
 t_mute_SOURCES = t/mute.c t/node.c
 t_news_SOURCES = t/news.c t/node.c
 t_ways_SOURCES = t/node.c t/ways.c
+t_ways_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=bind
 
 # Pools.
 t_limits_SOURCES = t/limits.c $(pool_world)

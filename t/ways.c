@@ -1,4 +1,5 @@
 /* ways.c - which lane leads to an address (libxo/way.c), over real lanes and between processes. */
+#include <errno.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -254,6 +255,35 @@ static void test_a_pool_without_shared_memory_is_reached_by_ipc(void **state)
     f->ctx = first;
 }
 
+static bool no_room; /* for the file of a socket */
+
+int __real_bind(int fd, const struct sockaddr *address, socklen_t size);
+int __wrap_bind(int fd, const struct sockaddr *address, socklen_t size);
+
+int __wrap_bind(int fd, const struct sockaddr *address, socklen_t size)
+{
+    if (!no_room || address->sa_family != AF_UNIX)
+        return __real_bind(fd, address, size);
+    errno = ENOSPC;
+    return -1;
+}
+
+static void test_a_pool_without_room_for_sockets_is_reached_by_tcp(void **state)
+{
+    fixture_t *f = *state;
+    xo_ctx_t *first = f->ctx;
+    no_room = true;
+    listening_pool(f);
+    no_room = false;
+    f->ctx = xo_ctx_create("test", NULL);
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+    call_over(f, xo_endpoint_self(f->b->endpoint)->address, "tcp");
+    node_destroy(f->a);
+    f->a = NULL;
+    xo_ctx_destroy(f->ctx);
+    f->ctx = first;
+}
+
 /* ---- two processes ---- */
 
 static pid_t start_pool(fixture_t *f, char address[XO_ADDRESS_BYTES])
@@ -323,6 +353,7 @@ int main(void)
         T(only_the_port_says_who_was_meant),
         T(without_shared_memory_ipc_is_used),
         T(a_pool_without_shared_memory_is_reached_by_ipc),
+        T(a_pool_without_room_for_sockets_is_reached_by_tcp),
         T(each_call_of_a_killed_pool_has_one_answer),
     };
     setenv("XO_LANES", ALL_LANES, 1);
