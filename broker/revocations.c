@@ -103,7 +103,7 @@ static void on_changed(xo_io_t *io, int revents, void *arg)
 
 static bool copy_text(char *out, size_t size, xo_slice_t text)
 {
-    if (text.size >= size || memchr(text.data, 0, text.size) != NULL)
+    if (text.size == 0 || text.size >= size || memchr(text.data, 0, text.size) != NULL)
         return false;
     memcpy(out, text.data, text.size);
     out[text.size] = '\0';
