@@ -7,14 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-/* Two own it: the loop and the thread. Who lets go last frees it. */
+/* Two own it: the loop and the thread. Who lets go last frees it. Each closes its own end of the
+ * socket: the loop's library may still look at a descriptor that was stopped. */
 struct xo_resolve {
-    atomic_int owners; /* acquire-release: whoever frees must see all that the other wrote */
-    atomic_bool ready; /* release, acquire: carries status and address to the loop; fd wakes it */
-    int fd;
+    atomic_int owners;        /* acquire-release: whoever frees must see all that the other wrote */
+    atomic_bool ready;        /* release, acquire: carries status and address to the loop */
+    int loop_end, thread_end; /* a byte wakes the loop */
     unsigned turn;
     int status; /* of getaddrinfo */
     char host[256];
@@ -26,10 +27,15 @@ struct xo_resolve {
 
 static void let_go(xo_resolve_t *resolve)
 {
-    if (atomic_fetch_sub_explicit(&resolve->owners, 1, memory_order_acq_rel) > 1)
-        return;
-    close(resolve->fd);
-    free(resolve);
+    if (atomic_fetch_sub_explicit(&resolve->owners, 1, memory_order_acq_rel) == 1)
+        free(resolve);
+}
+
+static void leave_loop(xo_resolve_t *resolve)
+{
+    xo_io_stop(&resolve->io);
+    close(resolve->loop_end);
+    let_go(resolve);
 }
 
 static const struct addrinfo *pick(const struct addrinfo *list, unsigned turn)
@@ -46,7 +52,6 @@ static void *look_up(void *arg)
 {
     xo_resolve_t *resolve = arg;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
-    uint64_t one = 1;
     resolve->status = getaddrinfo(resolve->host, NULL, &hints, &list);
     if (resolve->status == 0) {
         const struct addrinfo *one_of = pick(list, resolve->turn);
@@ -55,8 +60,9 @@ static void *look_up(void *arg)
         freeaddrinfo(list);
     }
     atomic_store_explicit(&resolve->ready, true, memory_order_release);
-    while (write(resolve->fd, &one, sizeof(one)) < 0 && errno == EINTR)
+    while (send(resolve->thread_end, "", 1, MSG_NOSIGNAL) < 0 && errno == EINTR)
         continue;
+    close(resolve->thread_end);
     let_go(resolve);
     return NULL;
 }
@@ -74,7 +80,7 @@ static void looked_up(xo_io_t *io, int revents, void *arg)
         snprintf(why, sizeof(why), "the name %s does not resolve: %s", resolve->host,
                  gai_strerror(status));
     resolve->done(status ? NULL : resolve->address, status ? why : NULL, resolve->arg);
-    let_go(resolve);
+    leave_loop(resolve);
 }
 
 static int start_thread(xo_resolve_t *resolve)
@@ -92,29 +98,32 @@ xo_resolve_t *xoi_resolve(xo_loop_t *loop, const char *host, unsigned turn, xo_r
                           void *arg)
 {
     xo_resolve_t *resolve = calloc(1, sizeof(*resolve));
+    int fds[2];
     if (!resolve)
         return NULL;
-    resolve->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0) {
+        free(resolve);
+        return NULL;
+    }
+    resolve->loop_end = fds[0];
+    resolve->thread_end = fds[1];
     resolve->turn = turn;
     resolve->done = done;
     resolve->arg = arg;
     snprintf(resolve->host, sizeof(resolve->host), "%s", host);
-    xo_io_init(&resolve->io, loop, resolve->fd, XO_READ, looked_up, resolve);
+    xo_io_init(&resolve->io, loop, resolve->loop_end, XO_READ, looked_up, resolve);
     atomic_init(&resolve->owners, 2);
-    int errnum = resolve->fd < 0 || xo_io_start(&resolve->io) < 0 ? errno : start_thread(resolve);
+    int errnum = xo_io_start(&resolve->io) < 0 ? errno : start_thread(resolve);
     if (errnum == 0)
         return resolve;
-    xo_io_stop(&resolve->io);
-    if (resolve->fd >= 0)
-        close(resolve->fd);
-    free(resolve);
+    close(resolve->thread_end);
+    atomic_store(&resolve->owners, 1);
+    leave_loop(resolve);
     return errno = errnum, NULL;
 }
 
 void xoi_resolve_cancel(xo_resolve_t *resolve)
 {
-    if (!resolve)
-        return;
-    xo_io_stop(&resolve->io);
-    let_go(resolve);
+    if (resolve)
+        leave_loop(resolve);
 }
