@@ -8,11 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LINE_BYTES (PATH_MAX + 64)
 #define WAIT_US 1000
 #define WAITS_MAX 100
+#define TRIES 2
 
 /* ---- where ours is ---- */
 
@@ -56,13 +58,21 @@ static int find_mount(const char *proc, char *mount, size_t size)
 
 /* ---- folders ---- */
 
-/* Removes what is in `folder`, and itself; what has processes stays. */
-static int remove_folder(const char *folder)
+/* A process is about to start in one that is young and empty. */
+static bool is_old(int folder, const char *name, time_t age_s)
+{
+    struct stat info;
+    return age_s == 0 ||
+           (fstatat(folder, name, &info, 0) == 0 && time(NULL) - info.st_ctime >= age_s);
+}
+
+/* Removes what is in `folder`, and itself; what has processes stays, and what is young. */
+static int remove_folder(const char *folder, time_t age_s)
 {
     struct dirent *entry;
     DIR *inside = opendir(folder);
     while (inside != NULL && (entry = readdir(inside)) != NULL)
-        if (strncmp(entry->d_name, "pool-", 5) == 0)
+        if (strncmp(entry->d_name, "pool-", 5) == 0 && is_old(dirfd(inside), entry->d_name, age_s))
             unlinkat(dirfd(inside), entry->d_name, AT_REMOVEDIR);
     if (inside != NULL)
         closedir(inside);
@@ -70,15 +80,15 @@ static int remove_folder(const char *folder)
 }
 
 /* A live node's that has no pools right now is made again when it starts one. */
-static void remove_dead_nodes(const xo_cgroup_t *cgroup)
+static void remove_dead_nodes(const xo_cgroup_t *cgroup, time_t age_s)
 {
     char path[PATH_MAX];
     struct dirent *entry;
     DIR *nodes = opendir(cgroup->parent);
     while (nodes != NULL && (entry = readdir(nodes)) != NULL) {
         snprintf(path, sizeof(path), "%s/%s", cgroup->parent, entry->d_name);
-        if (strncmp(entry->d_name, "xo-", 3) == 0)
-            remove_folder(path);
+        if (strncmp(entry->d_name, "xo-", 3) == 0 && is_old(dirfd(nodes), entry->d_name, age_s))
+            remove_folder(path, age_s);
     }
     if (nodes != NULL)
         closedir(nodes);
@@ -101,7 +111,7 @@ static void leave_pool(const char *mount, char *own)
     close(fd);
 }
 
-void xo_cgroup_init(xo_cgroup_t *cgroup, const char *proc)
+void xo_cgroup_init(xo_cgroup_t *cgroup, const char *proc, time_t age_s)
 {
     char own[XO_CGROUP_PATH_BYTES], mount[XO_CGROUP_PATH_BYTES];
     cgroup->parent[0] = 0;
@@ -110,7 +120,7 @@ void xo_cgroup_init(xo_cgroup_t *cgroup, const char *proc)
         return;
     leave_pool(mount, own);
     strcat(strcpy(cgroup->parent, mount), own);
-    remove_dead_nodes(cgroup);
+    remove_dead_nodes(cgroup, age_s);
 }
 
 static void node_path(const xo_cgroup_t *cgroup, uint64_t node_id, char path[PATH_MAX])
@@ -128,14 +138,18 @@ static void pool_path(const xo_cgroup_t *cgroup, uint64_t node_id, uint64_t pool
 int xo_cgroup_open(const xo_cgroup_t *cgroup, uint64_t node_id, uint64_t pool_id,
                    uint32_t generation)
 {
-    char path[PATH_MAX];
+    char node[PATH_MAX], path[PATH_MAX];
+    int fd = -1;
     if (cgroup->parent[0] == 0)
         return -1;
-    node_path(cgroup, node_id, path);
-    mkdir(path, 0755);
+    node_path(cgroup, node_id, node);
     pool_path(cgroup, node_id, pool_id, generation, path);
-    mkdir(path, 0755);
-    return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; fd < 0 && i < TRIES; i++) { /* the node's may just be removed, being empty */
+        mkdir(node, 0755);
+        mkdir(path, 0755);
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    return fd;
 }
 
 /* ---- ending ---- */
@@ -175,7 +189,7 @@ size_t xo_cgroup_end(const xo_cgroup_t *cgroup, uint64_t node_id, uint64_t pool_
     size_t count = count_processes(path);
     kill_folder(path);
     node_path(cgroup, node_id, path);
-    remove_folder(path); /* with what earlier ones left */
+    remove_folder(path, 0); /* with what earlier ones left */
     return count;
 }
 
@@ -195,7 +209,7 @@ size_t xo_cgroup_end_all(const xo_cgroup_t *cgroup, uint64_t node_id)
     if (inside != NULL)
         closedir(inside);
     kill_folder(folder);
-    for (int i = 0; inside != NULL && remove_folder(folder) < 0 && i < WAITS_MAX; i++)
+    for (int i = 0; inside != NULL && remove_folder(folder, 0) < 0 && i < WAITS_MAX; i++)
         usleep(WAIT_US);
     return count;
 }

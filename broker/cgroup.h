@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #define XO_CGROUP_PATH_BYTES 512
 
@@ -22,8 +23,8 @@ typedef struct xo_cgroup {
 int xo_cgroup_own(const char *proc, char *own, size_t size);
 
 /* Looks for ours, which it leaves if it is that of a pool, and removes what nodes have left that
- * were killed. `proc`: "/proc". */
-void xo_cgroup_init(xo_cgroup_t *cgroup, const char *proc);
+ * were killed, if that is at least `age_s` seconds old. `proc`: "/proc". */
+void xo_cgroup_init(xo_cgroup_t *cgroup, const char *proc, time_t age_s);
 /* Makes one for a process that is about to start. A descriptor of its folder, the caller's; -1: it
  * is not to be had. */
 int xo_cgroup_open(const xo_cgroup_t *cgroup, uint64_t node_id, uint64_t pool_id,

@@ -14,6 +14,8 @@
 #include "broker/runs.h"
 #include "broker/supervisor_impl.h"
 
+#define CGROUP_AGE_S 10 /* long enough for a process to start in it */
+
 static void note_reason(xo_member_t *member, xo_fact_t fact, const char *reason)
 {
     bool is_well = member->state == XO_POOL_READY && !member->away;
@@ -432,7 +434,7 @@ xo_supervisor_t *xo_supervisor_create(xo_loop_t *loop, xo_pools_t *pools,
     xo_timer_init(&supervisor->sweep, loop, xo_supervisor_sweep, supervisor);
     xo_timer_start(&supervisor->tick, options->heartbeat_ms * XO_MS);
     xo_oom_killer_init(&supervisor->oom_killer, "/proc", "/sys/fs/cgroup");
-    xo_cgroup_init(&supervisor->cgroup, "/proc");
+    xo_cgroup_init(&supervisor->cgroup, "/proc", CGROUP_AGE_S);
     return supervisor;
 }
 

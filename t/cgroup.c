@@ -21,14 +21,47 @@ typedef struct world {
     xo_loop_t *loop;
     uint64_t node; /* of its own, so that others' tests are left alone */
     xo_cgroup_t cgroup;
+    char parent[512];   /* of this test alone; "": none can be had */
     char path[1024];    /* of the node's folder */
     char directory[32]; /* an invented /proc */
     char output[64];    /* of what is started */
     bool ended;
 } world_t;
 
+static void write_file(const world_t *w, const char *name, const char *text)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/self/%s", w->directory, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* Beside other tests' nodes, which look after what nodes have left, too. */
+static void make_parent(world_t *w)
+{
+    xo_cgroup_t real;
+    char own[512], text[1200];
+    xo_cgroup_init(&real, "/proc", 1000000);
+    xo_cgroup_own("/proc", own, sizeof own);
+    snprintf(w->parent, sizeof w->parent, "%.400s/xo_t-%d", real.parent, (int)getpid());
+    if (real.parent[0] == 0 || mkdir(w->parent, 0755) < 0) {
+        w->parent[0] = 0;
+        return;
+    }
+    snprintf(text, sizeof text, "0::%s/xo_t-%d\n", own, (int)getpid());
+    write_file(w, "cgroup", text);
+    snprintf(text, sizeof text, "30 25 0:26 / %.*s rw - cgroup2 cgroup2 rw\n",
+             (int)(strlen(real.parent) - strlen(own)), real.parent);
+    write_file(w, "mountinfo", text);
+    xo_cgroup_init(&w->cgroup, w->directory, 0);
+    assert_string_equal(w->cgroup.parent, w->parent);
+}
+
 static int setup(void **state)
 {
+    char self[64];
     world_t *w = calloc(1, sizeof *w);
     w->node = NODE + (uint64_t)getpid();
     w->loop = xo_loop_create(NULL);
@@ -37,19 +70,35 @@ static int setup(void **state)
         return -1;
     snprintf(w->output, sizeof w->output, "%s/output", w->directory);
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* so that we see the end of daemons */
-    xo_cgroup_init(&w->cgroup, "/proc");
+    snprintf(self, sizeof self, "%s/self", w->directory);
+    if (mkdir(self, 0700) < 0)
+        return -1;
+    make_parent(w);
     snprintf(w->path, sizeof w->path, "%s/xo-%016llx", w->cgroup.parent,
              (unsigned long long)w->node);
     *state = w;
     return 0;
 }
 
+static void remove_proc(const world_t *w)
+{
+    static const char *const names[] = {"self/cgroup", "self/mountinfo", "self"};
+    char path[128];
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", w->directory, names[i]);
+        remove(path);
+    }
+}
+
 static int teardown(void **state)
 {
     world_t *w = *state;
     xo_cgroup_end_all(&w->cgroup, w->node);
+    if (w->parent[0])
+        rmdir(w->parent);
     xo_loop_destroy(w->loop);
     unlink(w->output);
+    remove_proc(w);
     rmdir(w->directory);
     free(w);
     return 0;
@@ -165,7 +214,7 @@ static void a_node_within_leaves(void **state)
         int fd = open(path, O_WRONLY);
         if (write(fd, "0", 1) != 1)
             _exit(1);
-        xo_cgroup_init(&nested, "/proc");
+        xo_cgroup_init(&nested, "/proc", 1000000);
         _exit(strcmp(nested.parent, w->cgroup.parent) == 0 &&
                       xo_cgroup_own("/proc", own, sizeof own) == 0 && !strstr(own, "/xo-")
                   ? 0
@@ -184,52 +233,38 @@ static void what_a_dead_node_left_is_removed(void **state)
         skip();
     close(cgroup);
     assert_true(exists(w->path));
-    xo_cgroup_init(&next, "/proc");
+    xo_cgroup_init(&next, w->directory, 0);
     assert_false(exists(w->path));
 }
 
 /* ---- where there is none ---- */
 
-static void write_file(const world_t *w, const char *name, const char *text)
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/self/%s", w->directory, name);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
-}
-
 static void without_one_nothing_is_done(void **state)
 {
     world_t *w = *state;
-    char self[64], path[128];
+    char self[64];
     xo_cgroup_t none;
+    remove_proc(w);
     snprintf(self, sizeof self, "%s/self", w->directory);
     assert_int_equal(mkdir(self, 0700), 0);
-    xo_cgroup_init(&none, w->directory);
+    xo_cgroup_init(&none, w->directory, 0);
     assert_string_equal(none.parent, "");
     write_file(w, "cgroup", "4:memory:/a\n");
     write_file(w, "mountinfo", "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
-    xo_cgroup_init(&none, w->directory);
+    xo_cgroup_init(&none, w->directory, 0);
     assert_string_equal(none.parent, "");
     write_file(w, "cgroup", "4:memory:/a\n0::/b/c\n");
     write_file(w, "mountinfo", "30 25 0:26 / /sys rw shared:7 - sysfs sysfs rw\n");
-    xo_cgroup_init(&none, w->directory);
+    xo_cgroup_init(&none, w->directory, 0);
     assert_string_equal(none.parent, "");
     write_file(w, "mountinfo",
                "29 25 0:25 / /sys rw shared:7 - sysfs sysfs rw\n"
                "30 25 0:26 / /nowhere/cgroup rw shared:8 - cgroup2 cgroup2 rw\n");
-    xo_cgroup_init(&none, w->directory);
+    xo_cgroup_init(&none, w->directory, 0);
     assert_string_equal(none.parent, "/nowhere/cgroup/b/c");
     assert_int_equal(xo_cgroup_open(&none, w->node, POOL, 1), -1);
     assert_int_equal(xo_cgroup_end(&none, w->node, POOL, 1), 0);
     assert_int_equal(xo_cgroup_end_all(&none, w->node), 0);
-    snprintf(path, sizeof path, "%s/cgroup", self);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/mountinfo", self);
-    unlink(path);
-    rmdir(self);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
