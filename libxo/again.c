@@ -131,23 +131,21 @@ static bool may_come_back(xoi_again_t *again, const xo_link_t *link)
     }
 }
 
-/* -1: out of memory, and nothing would end the wait. */
-static int wait(xoi_again_t *again)
+static void wait(xoi_again_t *again)
 {
-    int rc = xo_timer_start(&again->timer, again->backoff_ns);
+    xo_timer_start(&again->timer, again->backoff_ns);
     again->backoff_ns *= 2;
     if (again->backoff_ns > BACKOFF_MAX_NS)
         again->backoff_ns = BACKOFF_MAX_NS;
-    return rc;
 }
 
 bool xoi_again_later(xo_call_t *call)
 {
     xo_link_t *link = call->link;
     xoi_again_t *again = call->again;
-    if (!again || !call->answer || call->endpoint->closing || !may_come_back(again, link) ||
-        wait(again) < 0)
+    if (!again || !call->answer || call->endpoint->closing || !may_come_back(again, link))
         return false;
+    wait(again);
     again->has_left = xoi_call_may_have_run(call);
     again->waits = true;
     xoi_call_move(call, NULL);

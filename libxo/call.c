@@ -254,16 +254,12 @@ static void call_free(xo_call_t *call)
     xoi_cache_free(call, sizeof *call);
 }
 
-/* NULL: the call is gone. */
-static xo_call_t *call_list(xo_call_t *call, int64_t deadline_ns, xo_error_t *err)
+static void call_list(xo_call_t *call, int64_t deadline_ns)
 {
     xo_call_t **list = list_of(call);
     DL_APPEND(*list, call);
-    if (deadline_ns <= 0 || xo_timer_start(&call->timer, deadline_ns) == 0)
-        return call;
-    unlist(call);
-    call_free(call);
-    return xo_error_null(err, ENOMEM, "out of memory for a deadline");
+    if (deadline_ns > 0)
+        xo_timer_start(&call->timer, deadline_ns);
 }
 
 static xo_call_t *call_begin(xo_endpoint_t *endpoint, xo_link_t *link, int64_t deadline_ns,
@@ -275,7 +271,8 @@ static xo_call_t *call_begin(xo_endpoint_t *endpoint, xo_link_t *link, int64_t d
             call_free(call);
         return xo_error_null(err, ENOMEM, "out of memory for a call");
     }
-    return call_list(call, deadline_ns, err);
+    call_list(call, deadline_ns);
+    return call;
 }
 
 xo_call_t *xoi_own_call(xo_endpoint_t *endpoint, int64_t deadline_ns, xo_answer_f answer, void *arg,
@@ -285,7 +282,8 @@ xo_call_t *xoi_own_call(xo_endpoint_t *endpoint, int64_t deadline_ns, xo_answer_
     if (!call)
         return xo_error_null(err, ENOMEM, "out of memory for a call");
     call->own_cancel = cancel;
-    return call_list(call, deadline_ns, err);
+    call_list(call, deadline_ns);
+    return call;
 }
 
 void xoi_own_call_made(xo_call_t *call, xo_call_t **place)

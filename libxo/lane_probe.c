@@ -75,10 +75,12 @@ int xoi_probe_start(xoi_probe_t *probe, const char *endpoint)
         return -1;
     }
     xo_io_init(&probe->io, probe->timeout.loop, probe->fd, XO_WRITE, on_ready, probe);
-    if (xo_io_start(&probe->io) == 0 && xo_timer_start(&probe->timeout, TIMEOUT_MS * XO_MS) == 0)
-        return 0;
-    xoi_probe_stop(probe);
-    return -1;
+    if (xo_io_start(&probe->io) < 0) {
+        xoi_probe_stop(probe);
+        return -1;
+    }
+    xo_timer_start(&probe->timeout, TIMEOUT_MS * XO_MS);
+    return 0;
 }
 
 void xoi_probe_stop(xoi_probe_t *probe)

@@ -57,10 +57,12 @@ struct xo_timer {
     xo_timer_f callback;
     void *arg;
     int64_t due_ns;
-    size_t slot; /* place in the loop's heap, from 1; 0: not running */
+    uint64_t order; /* of those that are due at the same time */
+    bool active;
+    xo_timer_t *child, *next, *prev; /* in the loop's heap */
 };
 void xo_timer_init(xo_timer_t *timer, xo_loop_t *loop, xo_timer_f callback, void *arg);
-int xo_timer_start(xo_timer_t *timer, int64_t after_ns); /* from now; restarts; -1 ENOMEM */
+void xo_timer_start(xo_timer_t *timer, int64_t after_ns); /* from now; restarts */
 void xo_timer_stop(xo_timer_t *timer);
 bool xo_timer_active(const xo_timer_t *timer);
 

@@ -18,18 +18,9 @@ typedef struct xoi_io {
     struct xoi_io *prev;
 } xoi_io_t;
 
-/* One place of the timer heap. Equal times run in the order in which they were started. */
-typedef struct xoi_due {
-    int64_t due_ns;
-    uint64_t order;
-    xo_timer_t *timer;
-} xoi_due_t;
-
 typedef struct xoi_timers {
-    xoi_due_t *heap; /* heap[1..count] is a binary heap, the earliest at 1 */
-    size_t count;
-    size_t capacity;
-    uint64_t order; /* of the next timer that starts */
+    xo_timer_t *first; /* the earliest; the rest lies below it */
+    uint64_t order;    /* of the next timer that starts */
 } xoi_timers_t;
 
 /* How many watchers want a descriptor; epoll knows each descriptor once only. */

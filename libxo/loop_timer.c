@@ -1,73 +1,73 @@
-/* loop_timer.c - the loop's timers, in a binary heap of its own: so that tests can stop the clock,
- * and one descriptor (loop_drive.c) can say when the earliest is due.
+/* loop_timer.c - the loop's timers, in a heap of its own: so that tests can stop the clock, and one
+ * descriptor (loop_drive.c) can say when the earliest is due.
+ *
+ * It is a pairing heap (Fredman, Sedgewick, Sleator, Tarjan: The pairing heap, Algorithmica 1,
+ * 1986), whose links are in the timers: starting one needs no memory, so it cannot fail.
  */
-#include <errno.h>
-#include <stdlib.h>
-
 #include "libxo/loop_internal.h"
 
-#define FIRST_CAPACITY 16
-
-static bool before(const xoi_due_t *a, const xoi_due_t *b)
+/* Equal times run in the order in which they were started. */
+static bool before(const xo_timer_t *a, const xo_timer_t *b)
 {
     return a->due_ns < b->due_ns || (a->due_ns == b->due_ns && a->order < b->order);
 }
 
-static void put(xoi_timers_t *timers, size_t slot, xoi_due_t due)
+/* Two heaps become one; each may be NULL. Neither has siblings. */
+static xo_timer_t *meld(xo_timer_t *a, xo_timer_t *b)
 {
-    timers->heap[slot] = due;
-    due.timer->slot = slot;
+    if (!a || !b)
+        return a ? a : b;
+    xo_timer_t *top = before(b, a) ? b : a;
+    xo_timer_t *under = top == a ? b : a;
+    under->prev = top;
+    under->next = top->child;
+    if (under->next)
+        under->next->prev = under;
+    top->child = under;
+    return top;
 }
 
-static void sift_up(xoi_timers_t *timers, size_t slot, xoi_due_t due)
+/* Takes the first of some siblings out. */
+static xo_timer_t *take(xo_timer_t **siblings)
 {
-    while (slot > 1 && before(&due, &timers->heap[slot / 2])) {
-        put(timers, slot, timers->heap[slot / 2]);
-        slot /= 2;
+    xo_timer_t *timer = *siblings;
+    if (!timer)
+        return NULL;
+    *siblings = timer->next;
+    timer->next = timer->prev = NULL;
+    return timer;
+}
+
+/* Siblings become one heap: in pairs, then the pairs from the last to the first. */
+static xo_timer_t *meld_all(xo_timer_t *siblings)
+{
+    xo_timer_t *pairs = NULL, *all = NULL;
+    while (siblings) {
+        xo_timer_t *one = take(&siblings);
+        xo_timer_t *pair = meld(one, take(&siblings));
+        pair->next = pairs;
+        pairs = pair;
     }
-    put(timers, slot, due);
+    while (pairs)
+        all = meld(all, take(&pairs));
+    return all;
 }
 
-static void sift_down(xoi_timers_t *timers, size_t slot, xoi_due_t due)
+/* `prev` is the sibling before it or, of the first one, what they lie below. */
+static void cut(xo_timer_t *timer)
 {
-    for (size_t child = slot * 2; child <= timers->count; child = slot * 2) {
-        if (child < timers->count && before(&timers->heap[child + 1], &timers->heap[child]))
-            child++;
-        if (!before(&timers->heap[child], &due))
-            break;
-        put(timers, slot, timers->heap[child]);
-        slot = child;
-    }
-    put(timers, slot, due);
-}
-
-/* Puts `due` where the heap's order wants it, starting from a free slot. */
-static void settle(xoi_timers_t *timers, size_t slot, xoi_due_t due)
-{
-    if (slot > 1 && before(&due, &timers->heap[slot / 2]))
-        sift_up(timers, slot, due);
+    if (timer->prev->child == timer)
+        timer->prev->child = timer->next;
     else
-        sift_down(timers, slot, due);
-}
-
-static int reserve(xoi_timers_t *timers)
-{
-    size_t capacity = timers->capacity ? timers->capacity * 2 : FIRST_CAPACITY;
-    xoi_due_t *heap;
-
-    if (timers->count + 1 < timers->capacity)
-        return 0;
-    heap = realloc(timers->heap, capacity * sizeof *heap);
-    if (!heap)
-        return -1;
-    timers->heap = heap;
-    timers->capacity = capacity;
-    return 0;
+        timer->prev->next = timer->next;
+    if (timer->next)
+        timer->next->prev = timer->prev;
+    timer->next = timer->prev = NULL;
 }
 
 int64_t xoi_timers_next(const xo_loop_t *loop)
 {
-    return loop->timers.count > 0 ? loop->timers.heap[1].due_ns : INT64_MAX;
+    return loop->timers.first ? loop->timers.first->due_ns : INT64_MAX;
 }
 
 void xoi_timers_run(xo_loop_t *loop)
@@ -76,8 +76,8 @@ void xoi_timers_run(xo_loop_t *loop)
     uint64_t limit = timers->order; /* what a callback starts waits for the next pass */
     int64_t now_ns = loop->now_ns;
 
-    while (timers->count > 0 && timers->heap[1].due_ns <= now_ns && timers->heap[1].order < limit) {
-        xo_timer_t *timer = timers->heap[1].timer;
+    while (timers->first && timers->first->due_ns <= now_ns && timers->first->order < limit) {
+        xo_timer_t *timer = timers->first;
         xo_timer_stop(timer);
         timer->callback(timer, timer->arg);
     }
@@ -85,9 +85,8 @@ void xoi_timers_run(xo_loop_t *loop)
 
 void xoi_timers_free(xo_loop_t *loop)
 {
-    while (loop->timers.count > 0)
-        xo_timer_stop(loop->timers.heap[loop->timers.count].timer);
-    free(loop->timers.heap);
+    while (loop->timers.first)
+        xo_timer_stop(loop->timers.first);
 }
 
 void xo_timer_init(xo_timer_t *timer, xo_loop_t *loop, xo_timer_f callback, void *arg)
@@ -95,42 +94,40 @@ void xo_timer_init(xo_timer_t *timer, xo_loop_t *loop, xo_timer_f callback, void
     *timer = (xo_timer_t){.loop = loop, .callback = callback, .arg = arg};
 }
 
-int xo_timer_start(xo_timer_t *timer, int64_t after_ns)
+void xo_timer_start(xo_timer_t *timer, int64_t after_ns)
 {
     xo_loop_t *loop = timer->loop;
-    xoi_timers_t *timers = &loop->timers;
 
-    if (timer->slot == 0) {
-        if (reserve(timers) < 0)
-            return -1;
-        timer->slot = ++timers->count;
-    }
+    xo_timer_stop(timer);
     if (loop->depth == 0) /* the last pass may be long ago */
         xo_loop_update(loop);
     if (after_ns < 0)
         after_ns = 0;
     timer->due_ns =
         after_ns > INT64_MAX - 1 - loop->now_ns ? INT64_MAX - 1 : loop->now_ns + after_ns;
-    settle(timers, timer->slot, (xoi_due_t){timer->due_ns, timers->order++, timer});
+    timer->order = loop->timers.order++;
+    timer->active = true;
+    loop->timers.first = meld(loop->timers.first, timer);
     xoi_drive_sync(loop);
-    return 0;
 }
 
 void xo_timer_stop(xo_timer_t *timer)
 {
-    xoi_timers_t *timers = &timer->loop->timers;
-    size_t slot = timer->slot;
-    xoi_due_t last;
-
-    if (slot == 0)
+    if (!timer->active)
         return;
-    timer->slot = 0;
-    last = timers->heap[timers->count--];
-    if (last.timer != timer)
-        settle(timers, slot, last);
+    xoi_timers_t *timers = &timer->loop->timers;
+    xo_timer_t *under = timer->child;
+    timer->active = false;
+    timer->child = NULL;
+    if (timer == timers->first) {
+        timers->first = meld_all(under);
+    } else {
+        cut(timer);
+        timers->first = meld(timers->first, meld_all(under));
+    }
 }
 
 bool xo_timer_active(const xo_timer_t *timer)
 {
-    return timer->slot != 0;
+    return timer->active;
 }

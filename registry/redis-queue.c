@@ -190,12 +190,11 @@ void xoi_redis_gathered(xo_timer_t *timer, void *arg)
     xoi_redis_flush(arg);
 }
 
-/* A write and its answer cost both sides a wake-up, so those of a moment share them. Without a
- * timer it goes at once. */
-static bool gather(redis_t *redis)
+/* A write and its answer cost both sides a wake-up, so those of a moment share them. */
+static void gather(redis_t *redis)
 {
-    return xo_timer_active(&redis->gather) ||
-           xo_timer_start(&redis->gather, REDIS_GATHER_MS * XO_MS) == 0;
+    if (!xo_timer_active(&redis->gather))
+        xo_timer_start(&redis->gather, REDIS_GATHER_MS * XO_MS);
 }
 
 /* Why it cannot even wait; 0: it can. */
@@ -230,7 +229,9 @@ void xoi_redis_submit(redis_t *redis, redis_op_t *op)
     redis->base.stats.waiting_bytes += op->args.size;
     be_patient(redis, op);
     DL_APPEND(redis->unsent, op);
-    if (!op->write || !gather(redis))
+    if (op->write)
+        gather(redis);
+    else
         xoi_redis_flush(redis);
 }
 

@@ -67,7 +67,7 @@ static void start_alarm(xo_loop_t *loop, alarm_t *alarm, ring_log_t *log, int id
 {
     *alarm = (alarm_t){.log = log, .id = id};
     xo_timer_init(&alarm->timer, loop, on_alarm, alarm);
-    assert_int_equal(xo_timer_start(&alarm->timer, after), 0);
+    xo_timer_start(&alarm->timer, after);
 }
 
 static void timers_ring_in_order(void **state)
@@ -95,6 +95,52 @@ static void timers_ring_in_order(void **state)
         last = log.at[i];
     }
     assert_int_equal(xo_loop_now(loop), 6000);
+}
+
+typedef struct many {
+    xo_timer_t timers[100];
+    int64_t last_ns;
+    uint64_t last_order;
+} many_t;
+
+static void on_one_of_many(xo_timer_t *timer, void *arg)
+{
+    many_t *many = arg;
+    assert_true(timer->due_ns > many->last_ns ||
+                (timer->due_ns == many->last_ns && timer->order > many->last_order));
+    assert_true(timer->due_ns <= xo_loop_now(timer->loop));
+    many->last_ns = timer->due_ns;
+    many->last_order = timer->order;
+}
+
+/* Started, stopped and run in any order, the right ones ring, the earliest first. */
+static void many_timers_keep_their_order(void **state)
+{
+    xo_loop_t *loop = *state;
+    many_t many = {.last_ns = 0};
+    int count = sizeof many.timers / sizeof *many.timers;
+    unsigned seed = 11;
+
+    xo_loop_freeze(loop, 1000);
+    for (int i = 0; i < count; i++)
+        xo_timer_init(&many.timers[i], loop, on_one_of_many, &many);
+    for (int step = 0; step < 20000; step++) {
+        xo_timer_t *timer = &many.timers[rand_r(&seed) % count];
+        int what = rand_r(&seed) % 8;
+        if (what < 5)
+            xo_timer_start(timer, 1 + rand_r(&seed) % 50);
+        else if (what < 7)
+            xo_timer_stop(timer);
+        else
+            xo_loop_advance(loop, rand_r(&seed) % 8);
+        assert_true(what == 7 || xo_timer_active(timer) == (what < 5));
+        for (int i = 0; what == 7 && i < count; i++)
+            assert_true(!xo_timer_active(&many.timers[i]) ||
+                        many.timers[i].due_ns > xo_loop_now(loop));
+    }
+    xo_loop_advance(loop, 100);
+    for (int i = 0; i < count; i++)
+        assert_false(xo_timer_active(&many.timers[i]));
 }
 
 static void timers_may_repeat_and_stop_others(void **state)
@@ -412,6 +458,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOOP_TEST(timers_ring_in_order),
+        LOOP_TEST(many_timers_keep_their_order),
         LOOP_TEST(timers_may_repeat_and_stop_others),
         LOOP_TEST(a_timer_of_zero_waits_for_the_next_pass),
         LOOP_TEST(frozen_time_stands_still),
