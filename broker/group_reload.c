@@ -42,6 +42,7 @@ static void take(xo_broker_t *broker, const xo_record_t *record)
         return;
     xo_strategy_parse(text_of(record, "strategy", text, sizeof(text)), &group->strategy, NULL);
     take_policy(&group->policy, record);
+    xo_group_remember(group, xo_rec_find(record, "recent"));
     group->restarts = (uint64_t)number_of(record, "restarts");
     group->failed_since = number_of(record, "failed_since");
     text_of(record, "reason", group->reason, sizeof(group->reason));

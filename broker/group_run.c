@@ -293,7 +293,7 @@ static bool start_group(xo_seat_t *seat)
         return true;
     }
     if (!begun)
-        child->history = (xo_policy_state_t){0};
+        xo_group_forget(child);
     child->held = false;
     xo_group_wake(child);
     return false;

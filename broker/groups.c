@@ -190,6 +190,8 @@ void xo_group_record(const xo_group_t *group, xo_rec_t *rec)
     }
     xo_rec_int(rec, "members", (int64_t)group->count);
     xo_rec_int(rec, "restarts", (int64_t)group->restarts);
+    if (group->recent[0] != 0)
+        xo_rec_text(rec, "recent", group->recent);
     xo_rec_int(rec, "intensity", policy->intensity);
     xo_rec_int(rec, "period_ms", policy->period_ns / XO_MS);
     xo_rec_int(rec, "backoff_ms", policy->backoff_ns / XO_MS);

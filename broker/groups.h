@@ -47,8 +47,9 @@ struct xo_group {
     xo_strategy_t strategy;
     xo_policy_t policy;
     xo_policy_state_t history;
-    xo_seat_t *seat;  /* its own, in its parent; NULL: it has none */
-    xo_seat_t *seats; /* in their order */
+    char recent[XO_POLICY_TEXT_BYTES]; /* the same, as its record has it */
+    xo_seat_t *seat;                   /* its own, in its parent; NULL: it has none */
+    xo_seat_t *seats;                  /* in their order */
     size_t count;
     uint64_t last_order;
     xo_group_state_t state;
@@ -100,6 +101,9 @@ void xo_groups_reloaded(xo_broker_t *broker);
 /* Why a member has ended, as its pool says it: it comes back; it does not. */
 #define XO_GROUP_STOPS "stopped by its group"
 #define XO_GROUP_ENDS "its group was stopped"
+/* Goes on with the restarts that the last broker has written down; with none. */
+void xo_group_remember(xo_group_t *group, xo_slice_t recent);
+void xo_group_forget(xo_group_t *group);
 /* An event for the stream, and a line in the log. `reason` may be NULL. */
 void xo_group_note(const xo_group_t *group, xo_log_level_t level, const char *type,
                    const char *reason);

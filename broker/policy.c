@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const int64_t second_ns = 1000000000;
@@ -143,6 +144,37 @@ xo_decision_t xo_policy_ended(const xo_policy_t *policy, xo_policy_state_t *stat
         (policy->restart == XO_RESTART_TRANSIENT && end == XO_END_NORMAL))
         return (xo_decision_t){XO_DECIDE_REMOVE, 0};
     return decide(policy, end == XO_END_ASKED ? &none : state, now_ns, random);
+}
+
+void xo_policy_write(const xo_policy_t *policy, const xo_policy_state_t *state, int64_t now_ns,
+                     int64_t now_ms, char text[XO_POLICY_TEXT_BYTES])
+{
+    size_t used = 0;
+    text[0] = 0;
+    for (unsigned i = policy->intensity > 0 ? state->count : 0; i > 0; i--) {
+        unsigned at = (state->next + policy->intensity - i) % policy->intensity;
+        int64_t ms = now_ms - (now_ns - state->restarts_ns[at]) / ms_ns;
+        used += (size_t)snprintf(text + used, XO_POLICY_TEXT_BYTES - used, "%s%" PRId64,
+                                 used > 0 ? " " : "", ms);
+    }
+}
+
+/* Those in the future are as of now: the clock was set. */
+void xo_policy_read(const xo_policy_t *policy, xo_policy_state_t *state, int64_t now_ns,
+                    int64_t now_ms, const char *text)
+{
+    char *end;
+    *state = (xo_policy_state_t){0};
+    for (int64_t ms; policy->intensity > 0; text = end) {
+        ms = strtoll(text, &end, 10);
+        if (end == text)
+            return;
+        int64_t ago_ms = ms < now_ms && ms > 0 ? now_ms - ms : 0;
+        if (ago_ms >= policy->period_ns / ms_ns)
+            continue;
+        remember(policy, state, now_ns - ago_ms * ms_ns);
+        state->streak++;
+    }
 }
 
 void xo_policy_explain(const xo_policy_t *policy, const char *reason, char *text, size_t size)

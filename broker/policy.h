@@ -23,6 +23,7 @@ typedef enum {
 
 #define XO_INTENSITY_MAX 64
 #define XO_POLICY_MS_MAX INT32_MAX /* period and backoffs */
+#define XO_POLICY_TEXT_BYTES ((size_t)XO_INTENSITY_MAX * 21 + 1)
 
 typedef struct xo_policy {
     xo_restart_t restart;
@@ -74,6 +75,13 @@ size_t xo_policy_state_bytes(const xo_policy_t *policy);
  * it were the first, and not remembered. `random`: any 32 bits, for the jitter. */
 xo_decision_t xo_policy_ended(const xo_policy_t *policy, xo_policy_state_t *state, xo_end_t end,
                               int64_t now_ns, uint32_t random);
+/* What is remembered, for whoever goes on with it by another clock: when the restarts were, the
+ * oldest first, as milliseconds since 1970 with spaces between. now_ms: the same, at now_ns. */
+void xo_policy_write(const xo_policy_t *policy, const xo_policy_state_t *state, int64_t now_ns,
+                     int64_t now_ms, char text[XO_POLICY_TEXT_BYTES]);
+/* Takes it from there; what is no such text is none. */
+void xo_policy_read(const xo_policy_t *policy, xo_policy_state_t *state, int64_t now_ns,
+                    int64_t now_ms, const char *text);
 /* "REASON; given up after N restarts within S s" into text[size]. */
 void xo_policy_explain(const xo_policy_t *policy, const char *reason, char *text, size_t size);
 

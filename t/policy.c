@@ -242,9 +242,54 @@ static void names_are_read_and_written(void **unused)
     assert_non_null(strstr(err.text, "'sometimes'"));
 }
 
+/* By a clock that begins elsewhere, as after another start of the machine. */
+static void history_is_written_and_read(void **unused)
+{
+    const int64_t s = 1000000000, then_ns = 500 * s, now_ns = 7 * s, then_ms = 1700000000000;
+    xo_policy_t policy = xo_policy_default();
+    xo_policy_state_t state = {0}, read;
+    char text[XO_POLICY_TEXT_BYTES], again[XO_POLICY_TEXT_BYTES];
+    (void)unused;
+    policy.intensity = 3;
+    for (int i = 0; i < 4; i++)
+        xo_policy_ended(&policy, &state, XO_END_FAILED, (i < 1 ? 400 : 490 + i) * s, 0);
+    xo_policy_write(&policy, &state, then_ns, then_ms, text);
+    assert_string_equal(text, "1699999991000 1699999992000 1699999993000");
+    xo_policy_read(&policy, &read, now_ns, then_ms + 10000, text);
+    assert_int_equal(read.streak, 3);
+    xo_policy_write(&policy, &read, now_ns, then_ms + 10000, again);
+    assert_string_equal(again, text);
+    assert_int_equal(xo_policy_ended(&policy, &read, XO_END_FAILED, now_ns + 40 * s, 0).action,
+                     XO_DECIDE_FAIL);
+    assert_int_equal(xo_policy_ended(&policy, &read, XO_END_FAILED, now_ns + 41 * s, 0).action,
+                     XO_DECIDE_RESTART);
+}
+
+static void history_that_is_none_is_left_out(void **unused)
+{
+    static const struct {
+        const char *text;
+        unsigned count;
+    } cases[] = {{"", 0},        {"x", 0},   {"999 1 x", 1},
+                 {"5000 -7", 2}, {"990", 1}, {"99999999999999999999", 1}};
+    xo_policy_t policy = xo_policy_default();
+    xo_policy_state_t state;
+    (void)unused;
+    policy.period_ns = 100 * 1000000;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        xo_policy_read(&policy, &state, 5, 1000, cases[i].text);
+        assert_int_equal(state.count, cases[i].count);
+    }
+    policy.intensity = 0;
+    xo_policy_read(&policy, &state, 5, 1000, "999");
+    assert_int_equal(state.count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(history_is_written_and_read),
+        cmocka_unit_test(history_that_is_none_is_left_out),
         cmocka_unit_test(permanent_is_always_restarted),
         cmocka_unit_test(transient_is_restarted_after_a_failure_only),
         cmocka_unit_test(temporary_is_never_restarted),

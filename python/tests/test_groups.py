@@ -441,6 +441,29 @@ def test_a_broker_that_is_killed_between_groups(tmp_path):
     asyncio.run(asyncio.wait_for(killed_between_groups(Diary(path)), DEADLINE_S))
 
 
+async def killed_between_restarts(diary):
+    async with await xo.create_actor_pool("127.0.0.1", n_process=1, auto_recover="actor") as pool:
+        addresses = [pool.external_address, *pool.sub_processes]
+        policy = xo.RestartPolicy(intensity=2, backoff=0)
+        group = await xo.create_group("g", address=addresses[0], restart_policy=policy)
+        a = await diary.create("a", addresses[1], group)
+        for _ in range(2):
+            await dies(a)
+            assert await a.touch() == "a"
+        await is_running(group)
+        await events(addresses[0])  # when they are read, what was written before is there
+        await another_broker(pool, addresses)
+        await dies(a)
+        with pytest.raises(xo.ActorNotExist, match="given up after 2 restarts"):
+            await a.touch()
+
+
+def test_a_broker_that_is_killed_does_not_forget_restarts(tmp_path):
+    path = tmp_path / "diary"
+    path.write_text("")
+    asyncio.run(asyncio.wait_for(killed_between_restarts(Diary(path)), DEADLINE_S))
+
+
 async def killed_in_the_middle(diary):
     async with await xo.create_actor_pool("127.0.0.1", n_process=3, auto_recover="actor") as pool:
         addresses = [pool.external_address, *pool.sub_processes]
