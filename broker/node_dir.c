@@ -17,7 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "broker/cgroup.h"
 #include "broker/runs.h"
+#include "broker/sweep.h"
 #include "libxo/ctx.h"
 #include "libxo/loop.h"
 #include "registry/private.h"
@@ -32,6 +34,7 @@
 #define OPEN_FILES_MAX 8 /* for nftw(3) */
 #define DEFAULT_NAME "default"
 #define UNNAMED_PREFIX "new-" /* a directory that is being made */
+#define NOBODYS_S 10          /* as old as what is left in cgroups must be to be nobody's */
 #define NODE_PREFIX "n-"
 #define CLAIM_NAME "claim"
 #define CLAIM_BYTES (PATH_MAX + 32)
@@ -149,6 +152,28 @@ static void leave_run_dir(const char *path)
     }
 }
 
+static bool is_node(const char *name, uint64_t *id)
+{
+    char *end;
+    if (strncmp(name, NODE_PREFIX, strlen(NODE_PREFIX)) != 0)
+        return false;
+    *id = strtoull(name + strlen(NODE_PREFIX), &end, 16);
+    return *id != 0 && *end == 0;
+}
+
+/* What pools had started, and has left their groups. */
+static void end_leavings(const char *path)
+{
+    xo_cgroup_t cgroup;
+    const char *name = strrchr(path, '/');
+    uint64_t id;
+    if (name == NULL || !is_node(name + 1, &id))
+        return;
+    xo_cgroup_init(&cgroup, "/proc", NOBODYS_S);
+    xo_cgroup_end_all(&cgroup, id);
+    xo_sweep(id, NULL, 0);
+}
+
 void xo_node_dir_abandon(const char *path)
 {
     pid_t redis = redis_of(path);
@@ -158,6 +183,7 @@ void xo_node_dir_abandon(const char *path)
         kill(-redis, SIGKILL);
     for (int naps = 0; naps < NAPS && xo_runs_live(path, true); naps++)
         nap();
+    end_leavings(path);
     remove_tree(path);
     leave_run_dir(path);
 }
@@ -320,15 +346,6 @@ static xo_node_dir_t *try_to_take(const char *run_dir, uint64_t node_id, const c
         close(fd);
     free(dir);
     return NULL;
-}
-
-static bool is_node(const char *name, uint64_t *id)
-{
-    char *end;
-    if (strncmp(name, NODE_PREFIX, strlen(NODE_PREFIX)) != 0)
-        return false;
-    *id = strtoull(name + strlen(NODE_PREFIX), &end, 16);
-    return *id != 0 && *end == 0;
 }
 
 static xo_node_dir_t *take_any(const char *run_dir, const char *claim)

@@ -214,10 +214,13 @@ def owned(place):
 
 
 def nobody_is_left(place):
-    """when the owner dies while there is no broker, nothing is left either"""
+    """when the owner dies while there is no broker, nothing is left either, daemons included"""
     owner = place.other("sleep", "600")
-    node = Node(place, "--owner", str(owner.pid), config=POOLS)
-    node.wait_pools(2)
+    daemons = f"[pool daemons]\ncommand = {FAKE_POOL} faithful daemon\n"
+    node = Node(place, "--owner", str(owner.pid), config=POOLS + daemons)
+    node.wait_pools(3)
+    until(lambda: any(line.startswith("sleep ") for line in place.processes().values()),
+          "the daemon")
     node.wait_registry()
     kill(node)
     owner.kill()
