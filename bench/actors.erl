@@ -40,6 +40,7 @@ main() ->
 near(Prefix, Near) ->
     latency(Prefix ++ "_call_us", Near, ?ROUND_TRIPS),
     number(Prefix ++ "_calls_per_s", pipelined(Near, ?PIPELINED)),
+    number(Prefix ++ "_matched_calls_per_s", matched(Near, ?PIPELINED)),
     number(Prefix ++ "_tells_per_s", one_way(Near, ?ONE_WAY)).
 
 %% What is measured: a message with a reference comes back, one without is counted.
@@ -82,9 +83,14 @@ bucket(Value, Shift) -> bucket(Value bsr 1, Shift + 1).
 
 one_way(To, Count) ->
     Start = now_ns(),
-    [To ! {count, 1} || _ <- lists:seq(1, Count)],
+    send(To, Count),
     call(To, 1),
     rate(Count, Start).
+
+send(_, 0) -> ok;
+send(To, Left) ->
+    To ! {count, 1},
+    send(To, Left - 1).
 
 %% A window of calls under way, each with a reference of its own, as a call has.
 pipelined(To, Count) ->
@@ -99,6 +105,29 @@ pipelined_on(To, Left) ->
     receive {Ref, _} when is_reference(Ref) -> ok end,
     To ! {self(), make_ref(), 1},
     pipelined_on(To, Left - 1).
+
+%% The same, but each answer is waited for by its call's reference, as gen_server:call does.
+matched(To, Count) ->
+    Start = now_ns(),
+    Calls = queue:from_list([begin_call(To) || _ <- lists:seq(1, ?WINDOW)]),
+    matched_on(To, Count - ?WINDOW, Calls),
+    rate(Count, Start).
+
+begin_call(To) ->
+    Ref = make_ref(),
+    To ! {self(), Ref, 1},
+    Ref.
+
+matched_on(To, Left, Calls) ->
+    case queue:out(Calls) of
+        {empty, _} -> ok;
+        {{value, Ref}, Others} ->
+            receive {Ref, _} -> ok end,
+            case Left of
+                0 -> matched_on(To, 0, Others);
+                _ -> matched_on(To, Left - 1, queue:in(begin_call(To), Others))
+            end
+    end.
 
 spawn_many() ->
     Before = erlang:memory(processes),
