@@ -15,7 +15,8 @@
 #define WAIT_MS 30000    /* how long the broker may wait for the next event */
 #define GONE_MS 1000     /* a node that refuses may be about to go */
 #define TIME_BYTES 32
-#define BEFORE_TEXT 35 /* columns that the time and the type take */
+#define TYPE_COLS 16   /* of the longest type that a broker of this version writes */
+#define BEFORE_TEXT 32 /* columns that the time and such a type take */
 
 typedef struct reader {
     const xoi_args_t *args;
@@ -90,6 +91,20 @@ static char *details(json_object *event, bool all)
     return text;
 }
 
+/* A longer type is not cut: where lines have an end, what is told of it begins in the next one. */
+static void print_type(json_object *event, bool wrap)
+{
+    json_object *type = NULL;
+    json_object_object_get_ex(event, "type", &type);
+    char *name = xoi_cell_text(type);
+    int pad = TYPE_COLS - xoi_text_width(name);
+    if (pad < 0 && wrap)
+        printf("  %s\n%*s", name, BEFORE_TEXT, "");
+    else
+        printf("  %s%*s  ", name, pad > 0 ? pad : 0, "");
+    free(name);
+}
+
 static void print_event(reader_t *reader, json_object *event)
 {
     if (reader->args->json) {
@@ -98,15 +113,11 @@ static void print_event(reader_t *reader, json_object *event)
         printf("%s%s%s", before, text, reader->args->follow ? "\n" : "");
         free(text);
     } else {
-        json_object *type = NULL;
-        json_object_object_get_ex(event, "type", &type);
-        char *name = xoi_text_fit(xoi_cell_text(type), 13);
         char *text = details(event, reader->args->wide);
         bool wrap = !reader->args->wide && xoi_text_has_columns();
         print_time(event);
-        printf("  %-13s  ", name);
+        print_type(event, wrap);
         xoi_text_wrap(text, wrap ? xoi_text_columns() - BEFORE_TEXT : INT_MAX, BEFORE_TEXT);
-        free(name);
         free(text);
     }
     reader->any = true;

@@ -44,6 +44,20 @@ def keys(place):
     assert len(node.call("events", "$-2", 100)) == 2
 
 
+def long_types(place):
+    """xo events cuts no event's type, however long it is"""
+    node = Node(place, config=POOL)
+    node.wait_pools(1)
+    node.wait_registry()
+    kind = "pool.of.a.later.version"
+    node.redis("xadd", "xo:{default}:events", "*", "type", kind, "reason", "none")
+    for env, words in (({}, f"{kind}  reason=none\n"),
+                       ({"COLUMNS": "60"}, f"{kind}\n{'':32}reason=none\n")):
+        shown = subprocess.run(["xo", "events", "--node", node.endpoint], env={**place.env, **env},
+                               text=True, stdout=subprocess.PIPE, check=True).stdout
+        assert f"  {words}" in shown, shown
+
+
 def leases_renewed(place):
     """leases are renewed for as long as their owner lives, and go when it ends"""
     server = Server(place).start()
@@ -199,7 +213,7 @@ def no_redis(place):
 
 
 if shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(keys, leases_renewed, two_nodes, comes_and_goes, emptied, specs, private_server_dies,
-        wrong_password, hidden_password, bad_url, no_redis)
+    run(keys, long_types, leases_renewed, two_nodes, comes_and_goes, emptied, specs,
+        private_server_dies, wrong_password, hidden_password, bad_url, no_redis)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")

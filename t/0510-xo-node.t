@@ -149,7 +149,7 @@ like "$out" ' pool\.up +' "events has the pools"
 like "$out" "actor\.up .* uid=counter class=Counter address=$first\$" "a pipe gets all on one line"
 run env COLUMNS=60 xo events -n 100
 fits "$out" 60 "events fits the columns that there are"
-like "$out" "^ {35}address=$first\$" "and goes on in the next line"
+like "$out" "^ {32}address=$first\$" "and goes on in the next line"
 run xo events -n 2 --json
 is "$(printf '%s\n' "$out" | value id | grep -cE '^[0-9]+-[0-9]+$')" 2 "events -n 2 --json has two"
 last=$(printf '%s\n' "$out" | value id | tail -n 1)
