@@ -9,6 +9,7 @@ import pytest
 
 import xoscar as xo
 from actors import in_each_pool, make
+from xoscar import _failure
 
 
 class Custom(Exception):
@@ -328,6 +329,7 @@ def test_a_killed_pool_answers_at_once():
             results = await asyncio.gather(*calls, return_exceptions=True)
             assert [type(r) for r in results] == [xo.ServerClosed] * 3
             assert all(r.executed in ("maybe", "no") and r.reason for r in results)
+            assert all(r.reason in str(r) for r in results)
             with pytest.raises(xo.ServerClosed):
                 await ref.is_hanging()
 
@@ -347,6 +349,23 @@ class Hanging(xo.Actor):
     async def is_hanging(self):
         await self.entered.wait()
         return True
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "executed", "text"),
+    [
+        ("a:1 died", "signal 9", "maybe", "a:1 died (signal 9); the method may have run"),
+        ("a:1 died", "exit status 3", "no", "a:1 died (exit status 3)"),
+        ("a:1 died", "", "ran", "a:1 died; the method ran"),
+        ("given up: exit status 3", "exit status 3", "", "given up: exit status 3"),
+        ("", "closing", "no", "closing"),
+    ],
+)
+def test_what_a_closed_server_says(message, reason, executed, text):
+    fields = dict.fromkeys(("type", "traceback", "exception"), "")
+    fields.update(code="ServerClosed", message=message, reason=reason, executed=executed)
+    error = _failure.failure({**fields, "address": "a:1", "pid": 0})
+    assert (str(error), error.reason) == (text, reason)
 
 
 def test_the_package_has_its_errors():

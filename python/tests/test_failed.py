@@ -157,6 +157,8 @@ async def exit_until_given_up(ref, address):
         with pytest.raises(xo.ServerClosed, match="died") as caught:
             await ref.exit()
         assert caught.value.reason == "exit status 3" and caught.value.executed == "maybe"
+        text = f"{ref.address} died (exit status 3); the method may have run"
+        assert str(caught.value) == text
         try:
             await xo.wait_actor_pool_recovered(address)
         except xo.ServerClosed as error:

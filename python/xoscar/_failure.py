@@ -159,7 +159,14 @@ def _method_error(f):
     return RuntimeError(f"{text}\n{f['traceback']}" if f["traceback"] else text)
 
 
+# Whether trying again could do something twice, as libxo says it.
+_CONSEQUENCES = {"maybe": "; the method may have run", "ran": "; the method ran"}
+
+
 def _server_closed(f, text):
+    if f["reason"] not in text:
+        text = f"{text} ({f['reason']})"
+    text += _CONSEQUENCES.get(f["executed"], "")
     return errors.ServerClosed(text, f["reason"], f["address"], f["executed"] or "maybe")
 
 
