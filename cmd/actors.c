@@ -9,6 +9,7 @@ static const xoi_column_t columns[] = {
     {"UID", "uid", NULL, false, NULL},         {"CLASS", "class", NULL, false, NULL},
     {"ADDRESS", "address", NULL, false, NULL}, {"INC", "incarnation", NULL, true, NULL},
     {"STATE", "state", NULL, false, NULL},     {"RESTART", "restart", NULL, false, NULL},
+    {"REASON", "reason", NULL, false, ""},
 };
 
 static bool equals(json_object *record, const char *key, const char *text)
@@ -63,8 +64,9 @@ const xoi_command_t xoi_command_actors = {
     .options = "pjwtNc",
     .text = "INC is the incarnation, which grows each time the actor is created. RESTART: is\n"
             "it created again when its pool dies? permanent: always; transient: unless the\n"
-            "process ended with status 0; temporary: never. Characters that a terminal would\n"
-            "act upon are shown as \\xNN.\n"
+            "process ended with status 0; temporary: never. REASON, where one does not run,\n"
+            "says why; --wide shows it whole. Characters that a terminal would act upon are\n"
+            "shown as \\xNN.\n"
             "\n"
             "examples:\n"
             "  xo actors\n"

@@ -149,6 +149,11 @@ def gives_up(place):
     assert node.pools() == [] and node.call("actors") == []
 
 
+def table_of_actors(place, node):
+    return subprocess.run(["xo", "actors", "--wide", "--node", node.endpoint], env=place.env,
+                          stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
 def revived(place):
     """a pool that has failed is started again when somebody says so, and has its actors"""
     node = Node(place, config=f"[pool p]\ncommand = {FAKE_POOL} actor=alice\nintensity = 0\n"
@@ -162,10 +167,13 @@ def revived(place):
         os.kill(node.pools()[0]["pid"], signal.SIGKILL)
         (failed,) = node.wait_pools(1, "failed")
         assert "given up" in failed["reason"]
+        (actor,) = node.call("lookup", "alice")
+        assert table_of_actors(place, node).endswith(f"  {actor['reason']}\n")
         assert "revive that" in str(refusal(node.call, "revive", "alice"))
         node.call("revive", pool["id"] if generation == 2 else pool["address"])
         (back,) = node.pools("ready")
         assert back["generation"] == generation and "reason" not in back
+        assert "REASON" not in table_of_actors(place, node)
         assert [actor["state"] for actor in node.call("lookup", "alice")] == ["running"]
 
 
