@@ -6,10 +6,13 @@
 #include "cmd/text.h"
 
 static const xoi_column_t columns[] = {
-    {"UID", "uid", NULL, false, NULL},         {"CLASS", "class", NULL, false, NULL},
-    {"ADDRESS", "address", NULL, false, NULL}, {"INC", "incarnation", NULL, true, NULL},
-    {"STATE", "state", NULL, false, NULL},     {"RESTART", "restart", NULL, false, NULL},
-    {"REASON", "reason", NULL, false, ""},
+    {"UID", "uid", NULL, false, NULL, false},
+    {"CLASS", "class", NULL, false, NULL, false},
+    {"ADDRESS", "address", NULL, false, NULL, false},
+    {"INC", "incarnation", NULL, true, NULL, false},
+    {"STATE", "state", NULL, false, NULL, false},
+    {"RESTART", "restart", NULL, false, NULL, false},
+    {"REASON", "reason", NULL, false, "", false},
 };
 
 static bool equals(json_object *record, const char *key, const char *text)

@@ -28,11 +28,11 @@ static char *cell_time(json_object *value)
 }
 
 static const xoi_column_t columns[] = {
-    {"TIME", "time", cell_time, true, NULL}, {"REASON", "reason", NULL, false, NULL},
-    {"KIND", "kind", NULL, false, NULL},     {"UID", "uid", NULL, false, NULL},
-    {"METHOD", "method", NULL, false, NULL}, {"AT", "address", NULL, false, NULL},
-    {"FROM", "from", NULL, false, NULL},     {"BYTES", "bytes", NULL, true, NULL},
-    {"PAYLOAD", "payload", NULL, false, ""},
+    {"TIME", "time", cell_time, true, NULL, false}, {"REASON", "reason", NULL, false, NULL, false},
+    {"KIND", "kind", NULL, false, NULL, false},     {"UID", "uid", NULL, false, NULL, false},
+    {"METHOD", "method", NULL, false, NULL, false}, {"AT", "address", NULL, false, NULL, false},
+    {"FROM", "from", NULL, false, NULL, false},     {"BYTES", "bytes", NULL, true, NULL, false},
+    {"PAYLOAD", "payload", NULL, false, "", false},
 };
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
 

@@ -3,10 +3,14 @@
 #include "cmd/table.h"
 
 static const xoi_column_t columns[] = {
-    {"NAME", "name", NULL, false, NULL},        {"NODE", "node", NULL, false, NULL},
-    {"PARENT", "parent", NULL, false, ""},      {"STRATEGY", "strategy", NULL, false, NULL},
-    {"MEMBERS", "members", NULL, true, NULL},   {"STATE", "state", NULL, false, NULL},
-    {"RESTARTS", "restarts", NULL, true, NULL}, {"REASON", "reason", NULL, false, ""},
+    {"NAME", "name", NULL, false, NULL, false},
+    {"NODE", "node", NULL, false, NULL, false},
+    {"PARENT", "parent", NULL, false, "", false},
+    {"STRATEGY", "strategy", NULL, false, NULL, false},
+    {"MEMBERS", "members", NULL, true, NULL, false},
+    {"STATE", "state", NULL, false, NULL, false},
+    {"RESTARTS", "restarts", NULL, true, NULL, false},
+    {"REASON", "reason", NULL, false, "", false},
 };
 
 static int run(const xoi_args_t *args)

@@ -3,14 +3,14 @@
 #include "cmd/table.h"
 
 static const xoi_column_t columns[] = {
-    {"NODE", "id", NULL, false, NULL},
-    {"HOST", "host", NULL, false, NULL},
-    {"PID", "pid", NULL, true, NULL},
-    {"STATE", "state", NULL, false, NULL},
-    {"POOLS", "pools", xoi_cell_count, true, NULL},
-    {"ACTORS", "actors", xoi_cell_count, true, NULL},
-    {"UP", "started", xoi_cell_age, true, NULL},
-    {"VERSION", "version", NULL, false, NULL},
+    {"NODE", "id", NULL, false, NULL, false},
+    {"HOST", "host", NULL, false, NULL, false},
+    {"PID", "pid", NULL, true, NULL, false},
+    {"STATE", "state", NULL, false, NULL, false},
+    {"POOLS", "pools", xoi_cell_count, true, NULL, false},
+    {"ACTORS", "actors", xoi_cell_count, true, NULL, false},
+    {"UP", "started", xoi_cell_age, true, NULL, false},
+    {"VERSION", "version", NULL, false, NULL, false},
 };
 
 static int run(const xoi_args_t *args)

@@ -48,11 +48,11 @@ static char *cell_bytes(json_object *value)
 static void print_lanes(const xoi_args_t *args, json_object *lanes)
 {
     static const xoi_column_t columns[] = {
-        {"LANE", "lane", NULL, false, NULL},
-        {"MESSAGES IN", "messages in", xoi_cell_count, true, NULL},
-        {"MESSAGES OUT", "messages out", xoi_cell_count, true, NULL},
-        {"BYTES IN", "bytes in", cell_bytes, true, NULL},
-        {"BYTES OUT", "bytes out", cell_bytes, true, NULL},
+        {"LANE", "lane", NULL, false, NULL, false},
+        {"MESSAGES IN", "messages in", xoi_cell_count, true, NULL, false},
+        {"MESSAGES OUT", "messages out", xoi_cell_count, true, NULL, false},
+        {"BYTES IN", "bytes in", cell_bytes, true, NULL, false},
+        {"BYTES OUT", "bytes out", cell_bytes, true, NULL, false},
     };
     if (!json_object_is_type(lanes, json_type_object) || json_object_object_length(lanes) == 0)
         return;

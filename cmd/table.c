@@ -16,6 +16,7 @@
 typedef struct table {
     const xoi_column_t *columns;
     size_t column_count;
+    size_t shown; /* of the columns, from the first */
     size_t row_count;
     char **cells; /* row by row; the first row holds the titles */
     int widths[COLUMNS_MAX];
@@ -117,8 +118,8 @@ static void measure(table_t *table)
 
 static int line_width(const table_t *table)
 {
-    int width = table->gap * ((int)table->column_count - 1);
-    for (size_t c = 0; c < table->column_count; c++)
+    int width = table->gap * ((int)table->shown - 1);
+    for (size_t c = 0; c < table->shown; c++)
         width += table->widths[c];
     return width;
 }
@@ -127,15 +128,30 @@ static int line_width(const table_t *table)
 static int widest_text(const table_t *table)
 {
     int found = -1;
-    for (int c = 0; c < (int)table->column_count; c++)
+    for (int c = 0; c < (int)table->shown; c++)
         if (!table->columns[c].right && table->widths[c] > TEXT_COLS_MIN &&
             (found < 0 || table->widths[c] > table->widths[found]))
             found = c;
     return found;
 }
 
+/* No other column is cut for a spare one. */
+static void fit_spare(table_t *table, int width)
+{
+    size_t last = table->column_count - 1;
+    if (!table->columns[last].spare)
+        return;
+    for (size_t c = 0; c < last; c++)
+        width -= table->widths[c] + 1;
+    if (width < xoi_text_width(table->columns[last].title))
+        table->shown = last;
+    else if (width < table->widths[last])
+        table->widths[last] = width;
+}
+
 static void squeeze(table_t *table, int width)
 {
+    fit_spare(table, width);
     if (line_width(table) > width)
         table->gap = 1;
     for (int c; line_width(table) > width && (c = widest_text(table)) >= 0;)
@@ -147,9 +163,9 @@ static void squeeze(table_t *table, int width)
 
 static void print_row(const table_t *table, char **cells)
 {
-    for (size_t c = 0; c < table->column_count; c++) {
+    for (size_t c = 0; c < table->shown; c++) {
         int pad = table->widths[c] - xoi_text_width(cells[c]);
-        bool last = c + 1 == table->column_count;
+        bool last = c + 1 == table->shown;
         if (table->columns[c].right)
             printf("%*s%s", pad, "", cells[c]);
         else
@@ -166,6 +182,7 @@ void xoi_table_print(const xoi_column_t *columns, size_t count, json_object *row
                      .column_count = keep(columns, count, rows, kept),
                      .row_count = json_object_array_length(rows),
                      .gap = 2};
+    table.shown = table.column_count;
     fill(&table, rows);
     measure(&table);
     if (width > 0)

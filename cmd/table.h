@@ -16,6 +16,7 @@ typedef struct xoi_column {
     xoi_cell_f cell;   /* NULL: xoi_cell_text */
     bool right;        /* aligned right, and never cut: numbers */
     const char *usual; /* left out where all rows have this or nothing; NULL: never */
+    bool spare; /* the last one: gets what the others leave, none if its title has no room then */
 } xoi_column_t;
 
 char *xoi_cell_text(json_object *value);  /* "-" for what is missing */

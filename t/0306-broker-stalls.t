@@ -77,9 +77,10 @@ def spinning(place):
         until(lambda: [event for event in node.events("pool.suspect")
                        if event.get("busy_method") == "spin" and event["pool"] == record["id"]],
               "the event")
-        table = subprocess.run(["xo", "pools", "--node", node.endpoint], env=place.env, text=True,
-                               stdout=subprocess.PIPE, check=True).stdout
+        table = subprocess.run(["xo", "pools", "--wide", "--node", node.endpoint], env=place.env,
+                               text=True, stdout=subprocess.PIPE, check=True).stdout
         assert "METHOD" in table and "spin" in table and "hang 1" in table, table
+        assert "REASON" in table and words in table, table
         os.unlink(spin.path)
         assert spin.answer() is None
     (after,) = node.wait_pools(1)
@@ -88,7 +89,7 @@ def spinning(place):
     assert not node.events("pool.restart")
     table = subprocess.run(["xo", "pools", "--node", node.endpoint], env=place.env, text=True,
                            stdout=subprocess.PIPE, check=True).stdout
-    assert "METHOD" not in table, table
+    assert "METHOD" not in table and "REASON" not in table, table
 
 
 def stopped(place):

@@ -247,9 +247,23 @@ static char *print_table(const xoi_column_t *columns, size_t count, const char *
     return text;
 }
 
-static const xoi_column_t columns[] = {{"UID", "uid", NULL, false, NULL},
-                                       {"N", "n", xoi_cell_count, true, NULL},
-                                       {"STATE", "state", NULL, false, NULL}};
+static const xoi_column_t with_spare[] = {{"UID", "uid", NULL, false, NULL, false},
+                                          {"REASON", "reason", NULL, false, "", true}};
+
+static void test_spare_column(void **state)
+{
+    (void)state;
+    const char *json = "[{\"uid\":\"0123456789\",\"reason\":\"signal 9 (Killed)\"}]";
+    check_text(print_table(with_spare, 2, json, 0),
+               "UID         REASON\n0123456789  signal 9 (Killed)\n");
+    check_text(print_table(with_spare, 2, json, 19), "UID        REASON\n0123456789 sign…ed)\n");
+    check_text(print_table(with_spare, 2, json, 16), "UID\n0123456789\n");
+    check_text(print_table(with_spare, 2, "[{\"uid\":\"0123\"}]", 16), "UID\n0123\n");
+}
+
+static const xoi_column_t columns[] = {{"UID", "uid", NULL, false, NULL, false},
+                                       {"N", "n", xoi_cell_count, true, NULL, false},
+                                       {"STATE", "state", NULL, false, NULL, false}};
 
 static void test_table(void **state)
 {
@@ -264,8 +278,8 @@ static void test_table(void **state)
 static void test_table_rare(void **state)
 {
     (void)state;
-    const xoi_column_t rare[] = {{"UID", "uid", NULL, false, NULL},
-                                 {"WHY", "why", NULL, false, "because"}};
+    const xoi_column_t rare[] = {{"UID", "uid", NULL, false, NULL, false},
+                                 {"WHY", "why", NULL, false, "because", false}};
     check_text(print_table(rare, 2, "[{\"uid\":\"a\"},{\"uid\":\"b\"}]", 80), "UID\na\nb\n");
     check_text(print_table(rare, 2, "[{\"uid\":\"a\",\"why\":\"because\"}]", 80), "UID\na\n");
     check_text(print_table(rare, 2, "[{\"uid\":\"a\"},{\"uid\":\"b\",\"why\":\"c\"}]", 80),
@@ -295,12 +309,12 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_escape),    cmocka_unit_test(test_fit),
-        cmocka_unit_test(test_numbers),   cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_refused),   cmocka_unit_test(test_decoded),
-        cmocka_unit_test(test_malformed), cmocka_unit_test(test_record),
-        cmocka_unit_test(test_table),     cmocka_unit_test(test_table_rare),
-        cmocka_unit_test(test_table_cut),
+        cmocka_unit_test(test_escape),       cmocka_unit_test(test_fit),
+        cmocka_unit_test(test_numbers),      cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_refused),      cmocka_unit_test(test_decoded),
+        cmocka_unit_test(test_malformed),    cmocka_unit_test(test_record),
+        cmocka_unit_test(test_spare_column), cmocka_unit_test(test_table),
+        cmocka_unit_test(test_table_rare),   cmocka_unit_test(test_table_cut),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, set_up, NULL);
