@@ -201,7 +201,7 @@ static void record_drops(const xo_member_t *member, xo_rec_t *rec)
         [XO_DROP_NO_CALLER] = "drops_no_caller", [XO_DROP_NO_ROUTE] = "drops_no_route",
         [XO_DROP_MALFORMED] = "drops_malformed", [XO_DROP_REFUSED] = "drops_refused",
         [XO_DROP_OVERRUN] = "drops_overrun",     [XO_DROP_ERROR] = "drops_error",
-        [XO_DROP_STALLED] = "drops_stalled",
+        [XO_DROP_STALLED] = "drops_stalled",     [XO_DROP_LOST] = "drops_lost",
     };
     for (int i = 0; i < XO_DROP_REASONS; i++)
         if (member->drops[i] > 0)

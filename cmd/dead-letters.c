@@ -48,6 +48,23 @@ static int compare(const void *a, const void *b)
     return (time_of(a) > time_of(b)) - (time_of(a) < time_of(b));
 }
 
+/* Of those that a link's end took nobody knows whom they were for: how many, and where they went.
+ */
+static void name_lost(json_object *letters)
+{
+    for (size_t i = 0; i < json_object_array_length(letters); i++) {
+        json_object *letter = json_object_array_get_idx(letters, i);
+        json_object *to, *count;
+        if (!json_object_object_get_ex(letter, "to", &to) ||
+            !json_object_object_get_ex(letter, "count", &count))
+            continue;
+        char *text = xoi_text_printf("%lld to %s", (long long)json_object_get_int64(count),
+                                     json_object_get_string(to));
+        json_object_object_add(letter, "uid", json_object_new_string(text));
+        free(text);
+    }
+}
+
 static void print(const xoi_args_t *args, json_object *letters)
 {
     size_t count = json_object_array_length(letters);
@@ -57,9 +74,10 @@ static void print(const xoi_args_t *args, json_object *letters)
         json_object_array_del_idx(letters, 0, count - last);
     if (args->json)
         xoi_print_records(letters);
-    else if (json_object_array_length(letters))
+    else if (json_object_array_length(letters)) {
+        name_lost(letters);
         xoi_table_print(columns, COLUMNS, letters, args->wide ? 0 : xoi_text_columns());
-    else
+    } else
         fprintf(stderr, "no dead letters\n");
 }
 

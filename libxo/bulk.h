@@ -57,6 +57,8 @@ void xoi_bulk_free(struct xo_link *link);
 /* ---- bulk_send.c ---- */
 
 bool xoi_bulk_wants(const struct xo_link *link, const xo_msg_t *msg);
+/* How many tells have left without all of their buffers. */
+size_t xoi_bulk_unsent_tells(const struct xo_link *link);
 /* Is there room for one more of `bytes` bytes? As many as fit the window may wait for credit. */
 bool xoi_bulk_has_room(const struct xo_link *link, size_t bytes);
 /* As xo_lane_send. */

@@ -26,6 +26,7 @@ struct xoi_transfer {
     uint64_t id;
     xo_call_t *call;  /* NULL: a tell, an answer, or it was given up */
     size_t bytes;     /* of credit that it waits for; 0: none */
+    bool is_tell;     /* or a batch of them */
     bool asked;       /* the peer was asked to give it back */
     xoi_load_t *load; /* NULL: it was given up */
     size_t index;     /* the next chunk: of which buffer */

@@ -121,6 +121,7 @@ int xoi_bulk_send(xo_link_t *link, xo_msg_t **msg)
         transfer->call->transfer = transfer;
     if (xo_kind_is_request(xo_msg_header(*msg)->kind))
         transfer->bytes = xo_msg_bytes(*msg);
+    transfer->is_tell = xoi_is_tell(*msg);
     load_up(transfer->load, *msg);
     xo_msg_destroy(msg);
     bulk->waiting_bytes += transfer->bytes;
@@ -287,6 +288,21 @@ void xoi_bulk_give_up(xoi_transfer_t *transfer)
     if (transfer->bytes > 0) /* of credit that it waits for */
         begin(transfer);
     xoi_bulk_pump(transfer->bulk->link);
+}
+
+static size_t count_tells(const xoi_transfer_t *transfers)
+{
+    size_t count = 0;
+    const xoi_transfer_t *transfer;
+    DL_FOREACH(transfers, transfer)
+    count += transfer->is_tell && transfer->load;
+    return count;
+}
+
+size_t xoi_bulk_unsent_tells(const xo_link_t *link)
+{
+    const xoi_bulk_t *bulk = link->bulk;
+    return bulk ? count_tells(bulk->out) + count_tells(bulk->waiting) : 0;
 }
 
 void xoi_transfers_free(xoi_bulk_t *bulk)

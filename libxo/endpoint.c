@@ -73,6 +73,7 @@ static void close_links(xo_endpoint_t *endpoint)
         xo_link_t *link = endpoint->links;
         if (link->state == XOI_LINK_UP) {
             xoi_bulk_flush(link);
+            xoi_credit_settle(link);
             say_goodbye(link);
         }
         xo_link_close(link, &why);
@@ -148,7 +149,7 @@ const char *xo_drop_name(xo_drop_t reason)
         [XO_DROP_NO_CALLER] = "no-caller", [XO_DROP_NO_ROUTE] = "no-route",
         [XO_DROP_MALFORMED] = "malformed", [XO_DROP_REFUSED] = "refused",
         [XO_DROP_OVERRUN] = "overrun",     [XO_DROP_ERROR] = "error",
-        [XO_DROP_STALLED] = "stalled",
+        [XO_DROP_STALLED] = "stalled",     [XO_DROP_LOST] = "lost",
     };
     return reason < XO_DROP_REASONS ? names[reason] : "?";
 }
@@ -182,8 +183,20 @@ void xo_endpoint_drop(xo_endpoint_t *endpoint, xo_drop_t reason, const xo_msg_t 
     char text[XO_LABEL_BYTES];
     xo_endpoint_count_drop(endpoint, reason);
     if (is_letter(xo_msg_header(msg)->kind))
-        xoi_letters_keep(&endpoint->letters, reason, msg, origin(endpoint, msg, text),
+        xoi_letters_keep(&endpoint->letters, reason, msg, origin(endpoint, msg, text), NULL,
                          endpoint->ctx->letter_bytes);
+}
+
+/* One letter for all of them: what they said left with them. */
+void xoi_letters_keep_lost(xo_endpoint_t *endpoint, const char *to, uint64_t count)
+{
+    char text[XO_LABEL_BYTES];
+    xo_header_t header = {.kind = XO_TELL, .sender_id = endpoint->self.id};
+    xo_msg_t *msg = xo_msg_create(&header, xo_slice(NULL, 0));
+    if (msg)
+        xoi_letters_keep(&endpoint->letters, XO_DROP_LOST, msg, origin(endpoint, msg, text),
+                         &(xoi_lost_t){to, count}, 0);
+    xo_msg_destroy(&msg);
 }
 
 void xo_endpoint_letters(const xo_endpoint_t *endpoint, size_t max, bool payload, xo_buf_t *out)

@@ -240,6 +240,7 @@ typedef enum {
     XO_DROP_OVERRUN,   /* a peer sent more than its credit */
     XO_DROP_ERROR,     /* a tell whose method failed */
     XO_DROP_STALLED,   /* news for a peer that took nothing */
+    XO_DROP_LOST,      /* a tell that had left when its link ended: it may have run */
     XO_DROP_REASONS
 } xo_drop_t;
 const char *xo_drop_name(xo_drop_t reason); /* "no-actor", ... */

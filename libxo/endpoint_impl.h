@@ -87,6 +87,13 @@ typedef struct xoi_credit {
     int64_t news;    /* heartbeats and events */
 } xoi_credit_t;
 
+/* Requests that have left and whose credit has not come back, a ring: see lost.c. */
+typedef struct xoi_left {
+    bool *is_tell;
+    size_t size, first, count;
+    size_t tells; /* among them */
+} xoi_left_t;
+
 /* The ways to an address of this machine, the nearest first. */
 typedef enum { XOI_BY_SHM, XOI_BY_IPC, XOI_BY_TCP } xoi_way_t;
 
@@ -119,6 +126,7 @@ struct xo_link {
 
     xoi_credit_t window; /* what the peer granted altogether */
     xoi_credit_t credit; /* what is left of it */
+    xoi_left_t left;     /* on it */
     xoi_outgoing_t *outbox;
     size_t outbox_count, outbox_bytes; /* of the muted, too */
     xoi_muted_t *muted;                /* by uid */
@@ -284,6 +292,7 @@ int xoi_greet_send(xo_link_t *link, xo_kind_t kind);
 void xoi_greet(xo_link_t *link, const xo_msg_t *msg);
 
 /* endpoint.c */
+void xoi_letters_keep_lost(xo_endpoint_t *endpoint, const char *to, uint64_t count);
 void xoi_totals_add(xo_endpoint_t *endpoint, const char *scheme, const xo_lane_stats_t *stats);
 
 static inline bool xoi_is_answer(xo_kind_t kind)
@@ -316,6 +325,15 @@ int xoi_wait_for_room(xo_link_t *link, xoi_waiter_t **waiters, xo_room_f room, v
 void xoi_credit_news(xo_link_t *link);
 /* -1: the lane has no room, or the link will close for want of memory. */
 int xoi_send_or_break(xo_link_t *link, xo_msg_t **msg);
+
+/* Gives back what has been handled, before the link ends: what the peer misses then is lost. */
+void xoi_credit_settle(xo_link_t *link);
+
+/* lost.c */
+bool xoi_is_tell(const xo_msg_t *msg); /* or a batch of them */
+void xoi_left_add(xoi_left_t *left, bool is_tell);
+void xoi_left_taken(xoi_left_t *left, int64_t messages); /* their credit has come back */
+void xoi_left_lost(xo_link_t *link);                     /* it has ended */
 
 /* news.c */
 bool xoi_is_news(xo_kind_t kind);

@@ -14,7 +14,8 @@ typedef struct xoi_letter {
     xo_kind_t kind;
     size_t bytes;
     size_t body_bytes; /* before it was cut */
-    xo_slice_t uid, method, sender, from, body;
+    uint64_t lost;     /* how many it stands for; 0: it is one that was kept from its receiver */
+    xo_slice_t uid, method, sender, from, body, to;
     char text[]; /* theirs */
 } xoi_letter_t;
 
@@ -39,21 +40,24 @@ static void move_in(xo_slice_t *text, char **at)
 }
 
 /* NULL: no memory, and one letter less to look at. */
-static xoi_letter_t *letter_create(const xo_msg_t *msg, const char *from, size_t body_bytes)
+static xoi_letter_t *letter_create(const xo_msg_t *msg, const char *from, const xoi_lost_t *lost,
+                                   size_t body_bytes)
 {
     const xo_header_t *header = xo_msg_header(msg);
     xo_slice_t body = xo_msg_payload(msg) ? xo_slice(NULL, 0) : xo_msg_body(msg);
     xoi_letter_t letter = {.time_s = wall_s(),
                            .kind = header->kind,
-                           .bytes = xo_msg_bytes(msg),
+                           .bytes = lost ? 0 : xo_msg_bytes(msg),
                            .body_bytes = body.size,
                            .uid = header->target_uid,
                            .method = cut(header->method, XOI_LETTER_METHOD_BYTES),
                            .sender = header->sender_uid,
                            .from = xo_slice_str(from),
-                           .body = cut(body, body_bytes)};
+                           .body = cut(body, body_bytes),
+                           .lost = lost ? lost->count : 0,
+                           .to = xo_slice_str(lost ? lost->to : "")};
     size_t text_bytes = letter.uid.size + letter.method.size + letter.sender.size +
-                        letter.from.size + letter.body.size;
+                        letter.from.size + letter.body.size + letter.to.size;
     xoi_letter_t *kept = malloc(sizeof *kept + text_bytes);
     if (!kept)
         return NULL;
@@ -64,13 +68,14 @@ static xoi_letter_t *letter_create(const xo_msg_t *msg, const char *from, size_t
     move_in(&kept->sender, &at);
     move_in(&kept->from, &at);
     move_in(&kept->body, &at);
+    move_in(&kept->to, &at);
     return kept;
 }
 
 void xoi_letters_keep(xoi_letters_t *letters, xo_drop_t reason, const xo_msg_t *msg,
-                      const char *from, size_t body_bytes)
+                      const char *from, const xoi_lost_t *lost, size_t body_bytes)
 {
-    xoi_letter_t *letter = letter_create(msg, from, body_bytes);
+    xoi_letter_t *letter = letter_create(msg, from, lost, body_bytes);
     if (!letter)
         return;
     letter->reason = reason;
@@ -92,13 +97,15 @@ static void pack_payload(const xoi_letter_t *letter, xo_buf_t *out)
 static void pack(const xoi_letter_t *letter, const char *address, bool payload, xo_buf_t *out)
 {
     payload = payload && letter->body.size > 0;
-    xo_pack_map(out, 9 + payload);
+    xo_pack_map(out, 9 + payload + 2 * (letter->lost > 0));
     xo_pack_format(out, "s f s s s s s s", "time", letter->time_s, "reason",
                    xo_drop_name(letter->reason), "kind", xo_kind_name(letter->kind), "address",
                    address);
     xo_pack_format(out, "s B s S s B s S s U", "uid", letter->uid, "method", letter->method,
                    "sender", letter->sender, "from", letter->from, "bytes",
                    (uint64_t)letter->bytes);
+    if (letter->lost)
+        xo_pack_format(out, "s S s U", "to", letter->to, "count", letter->lost);
     if (payload)
         pack_payload(letter, out);
 }

@@ -17,9 +17,16 @@ typedef struct xoi_letters {
     uint64_t count; /* so far; the next one's place is the remainder */
 } xoi_letters_t;
 
-/* `from`: where it came from, as people know it. Of its body the first `body_bytes` are kept. */
+/* Tells that had left on a link when it ended. */
+typedef struct xoi_lost {
+    const char *to; /* the address at its other end, or "" */
+    uint64_t count;
+} xoi_lost_t;
+
+/* `from`: where it came from, as people know it. Of its body the first `body_bytes` are kept.
+ * `lost`: the letter stands for so many; or NULL. */
 void xoi_letters_keep(xoi_letters_t *letters, xo_drop_t reason, const xo_msg_t *msg,
-                      const char *from, size_t body_bytes);
+                      const char *from, const xoi_lost_t *lost, size_t body_bytes);
 /* Appends the last `max`, the oldest first, as an array of maps; each with `address`. */
 void xoi_letters_pack(const xoi_letters_t *letters, size_t max, const char *address, bool payload,
                       xo_buf_t *out);

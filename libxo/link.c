@@ -104,6 +104,7 @@ static void finish(xo_link_t *link)
     xo_defer_stop(&link->credit_defer);
     xoi_calls_of_link_fail(link);
     xoi_outbox_fail(link);
+    xoi_left_lost(link);
     xoi_bulk_free(link);
     if (endpoint->broker == link)
         xo_endpoint_set_broker(endpoint, NULL);

@@ -95,6 +95,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/loop_peek.c \
 	libxo/loop_timer.c \
 	libxo/loop_zmq.c \
+	libxo/lost.c \
 	libxo/members.c \
 	libxo/msg.c \
 	libxo/msg_frames.c \

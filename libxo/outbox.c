@@ -51,12 +51,14 @@ static int lane_send(xo_link_t *link, xo_msg_t **msg)
     bool counts = needs_credit(*msg);
     bool news = xoi_is_news(xo_msg_header(*msg)->kind);
     bool bulk = xoi_bulk_wants(link, *msg);
+    bool is_tell = xoi_is_tell(*msg);
     if (!link->lane)
         return -1;
     if ((bulk ? xoi_bulk_send(link, msg) : xo_lane_send(link->lane, msg)) < 0)
         return -1;
     link->credit.news -= news;
     if (counts) {
+        xoi_left_add(&link->left, is_tell);
         link->credit.messages--;
         if (!bulk)
             *account(link, &link->credit, bytes) -= (int64_t)bytes;
@@ -292,6 +294,12 @@ static void give_back(xo_link_t *link)
     xoi_send_urgent(link, &msg);
 }
 
+void xoi_credit_settle(xo_link_t *link)
+{
+    if (link->state == XOI_LINK_UP && link->handled.messages > 0)
+        give_back(link);
+}
+
 /* The end of a pass in which requests of an eager peer were handled, or memory ran out. */
 void xoi_credit_deferred(xo_defer_t *defer, void *arg)
 {
@@ -302,8 +310,8 @@ void xoi_credit_deferred(xo_defer_t *defer, void *arg)
         xo_error_set(&why, ENOMEM, "out of memory for a message to %s",
                      link->address[0] ? link->address : "a client");
         xoi_link_closed(link, &why);
-    } else if (link->state == XOI_LINK_UP && link->handled.messages > 0)
-        give_back(link);
+    } else
+        xoi_credit_settle(link);
 }
 
 void xo_endpoint_consumed(xo_endpoint_t *endpoint, xo_link_t *link, size_t bytes)
@@ -388,6 +396,7 @@ void xoi_credit_arrived(xo_link_t *link, const xo_msg_t *msg)
         return;
     }
     bool took_answers = xo_link_takes_answers(link);
+    xoi_left_taken(&link->left, given.messages);
     link->credit.messages += given.messages;
     link->credit.bytes += given.bytes;
     link->credit.large += given.large;

@@ -63,6 +63,19 @@ kill -CONT "$pid"
 until_true letters first 1
 is $? 0 "and those of the pool again when it goes on"
 
+# Tells on their way to a pool when it dies: the broker has passed these on. The first of all may
+# count, too: the pool took it, but says so in portions.
+is_lost() { xo dead-letters --json | grep '"reason":"lost"' | value count | grep -qx '[34]'; }
+kill -STOP "$pid"
+for i in 1 2 3; do xo call --tell --at "$plain" third add "$i"; done
+kill -KILL "$pid"
+until_true is_lost
+is $? 0 "what had left for a pool that died is counted"
+run xo dead-letters
+like "$out" '^[0-9:.]+ +lost +tell +[34] to ' "with how many there were"
+run xo status --json
+like "$out" '"lost": ?[34]' "xo status counts them"
+
 stop_node
 is $? 0 "the node ends"
 done_testing

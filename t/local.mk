@@ -46,6 +46,7 @@ unit_tests = \
 	t/loop-end \
 	t/loop-look \
 	t/loop-zmq \
+	t/lost \
 	t/module \
 	t/msg \
 	t/msgq \
@@ -318,6 +319,7 @@ t_sweep_LDADD = $(broker_test_libs)
 t_tool_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(JSON_C_CFLAGS)
 t_tool_LDADD = cmd/libxo-tool.la $(unit_test_libs)
 t_vectors_SOURCES = t/transcode.c t/vectors.c
+t_lost_SOURCES = t/lost.c t/node.c
 t_mute_SOURCES = t/mute.c t/node.c
 t_news_SOURCES = t/news.c t/node.c
 t_ways_SOURCES = t/node.c t/ways.c

@@ -1,0 +1,63 @@
+/* lost.c - what has left on a link and whose credit has not come back: if the link ends, nobody
+ * knows what became of it. Calls are answered; tells are counted here.
+ *
+ * Credit says how many messages the peer has taken, not which: it takes nearly all in the order in
+ * which they left, so the oldest are taken to be meant.
+ */
+#include <stdlib.h>
+
+#include "libxo/bulk.h"
+#include "libxo/endpoint_impl.h"
+
+#define FIRST_SIZE 64 /* a power of two, as all sizes are */
+
+bool xoi_is_tell(const xo_msg_t *msg)
+{
+    const xo_header_t *header = xo_msg_header(msg);
+    return header->kind == XO_TELL ||
+           (header->kind == XO_BATCH && (header->flags & XO_F_NO_ANSWER));
+}
+
+static int grow(xoi_left_t *left)
+{
+    size_t size = left->size ? 2 * left->size : FIRST_SIZE;
+    bool *tells = malloc(size * sizeof *tells);
+    if (!tells)
+        return -1;
+    for (size_t i = 0; i < left->count; i++)
+        tells[i] = left->is_tell[(left->first + i) & (left->size - 1)];
+    free(left->is_tell);
+    *left = (xoi_left_t){tells, size, 0, left->count, left->tells};
+    return 0;
+}
+
+/* Without memory it is not remembered, and would not be counted. */
+void xoi_left_add(xoi_left_t *left, bool is_tell)
+{
+    if (left->count == left->size && grow(left) < 0)
+        return;
+    left->is_tell[(left->first + left->count++) & (left->size - 1)] = is_tell;
+    left->tells += is_tell;
+}
+
+void xoi_left_taken(xoi_left_t *left, int64_t messages)
+{
+    for (; messages > 0 && left->count > 0; messages--) {
+        left->tells -= left->is_tell[left->first];
+        left->first = (left->first + 1) & (left->size - 1);
+        left->count--;
+    }
+}
+
+void xoi_left_lost(xo_link_t *link)
+{
+    xo_endpoint_t *endpoint = link->endpoint;
+    size_t unsent = xoi_bulk_unsent_tells(link); /* these are counted as closed */
+    size_t lost = link->left.tells > unsent ? link->left.tells - unsent : 0;
+    free(link->left.is_tell);
+    link->left = (xoi_left_t){0};
+    if (lost == 0 || endpoint->closing)
+        return;
+    endpoint->drops[XO_DROP_LOST] += lost;
+    xoi_letters_keep_lost(endpoint, link->address, lost);
+}
