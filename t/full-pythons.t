@@ -1,7 +1,8 @@
 #!/bin/bash
 # The Python tests on every Python of this machine, 3.9 and later, one of each version. All of them
-# run on the oldest and the newest: with `-X dev -W error`, and on uvloop. The versions between run
-# those in which Pythons differ, since all would take longer than all other long tests together.
+# run on the oldest and the newest with `-X dev -W error`, and on the newest on uvloop. On the
+# versions between, and on the oldest on uvloop, those run in which Pythons differ, since all would
+# take longer than all other long tests together.
 . "$XO_SRCDIR/t/tap/full.sh"
 modules="cloudpickle mypy numpy pandas prometheus_client pytest pytest_asyncio uvloop"
 differ="actor_classes batch by_value calls cancel create_pool exceptions fork generator guide lean
@@ -75,7 +76,11 @@ test_python() {
     between)
         try "Python $version: -X dev -W error" run_tests asyncio "$differ" -X dev -W error
         ;;
-    *)
+    first)
+        try "Python $version: -X dev -W error" run_tests asyncio "$every" -X dev -W error
+        try "Python $version: uvloop" run_tests uvloop "$differ"
+        ;;
+    last)
         try "Python $version: -X dev -W error" run_tests asyncio "$every" -X dev -W error
         try "Python $version: uvloop" run_tests uvloop "$every"
         ;;
@@ -95,7 +100,7 @@ for i in $newest $(seq 0 $((newest - 1))); do # those that take longest first
     [ "$(jobs -rp | wc -l)" -le "$jobs" ] || wait -n # one more: they wait for processes to start
     where=between
     [ "$i" -lt $newest ] || where=last
-    [ "$i" -gt 0 ] || where=first
+    [ "$i" -gt 0 ] || [ "$newest" -eq 0 ] || where=first
     test_python "${pythons[i]%% *}" "${pythons[i]#* }" $where >"$work/$i.tap" &
 done
 wait
