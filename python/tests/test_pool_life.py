@@ -113,6 +113,21 @@ async def test_stopped_while_it_starts(late, monkeypatch):
     assert pool.stopped and children() == before and node_files() == []
 
 
+async def test_a_cancel_is_not_lost_when_a_broker_is_just_ready():
+    for passes in range(6):
+        ready, done = os.pipe()
+        reading = asyncio.ensure_future(_node._read_line(ready, 5))
+        await asyncio.sleep(0)
+        os.write(done, b"endpoint\n")
+        for _ in range(passes):
+            await asyncio.sleep(0)
+        if reading.cancel():  # it had not ended
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+        os.close(ready)
+        os.close(done)
+
+
 @pytest.mark.parametrize("when", ["at once", "broker", "sub pools"])
 async def test_cancelling_the_creation_leaves_nothing(when, monkeypatch):
     before = children()

@@ -53,9 +53,7 @@ async def _read_line(fd, timeout):
 
     loop.add_reader(fd, readable)
     try:
-        await asyncio.wait_for(done, timeout)
-    except asyncio.TimeoutError:
-        pass
+        await asyncio.wait({done}, timeout=timeout)  # wait_for may swallow a cancel before 3.12
     finally:
         loop.remove_reader(fd)
     return data.partition(b"\n")[0].decode()
@@ -111,12 +109,10 @@ async def wait_process(process, timeout):
     done = asyncio.get_running_loop().create_future()
     end = _End(process, lambda: done.done() or done.set_result(None))
     try:
-        await asyncio.wait_for(done, timeout)
-    except asyncio.TimeoutError:
-        return False
+        await asyncio.wait({done}, timeout=timeout)
     finally:
         end.cancel()
-    return True
+    return done.done()
 
 
 class Broker:
