@@ -19,6 +19,9 @@
 #include "libxo/msg.h"
 #include "libxo/pack.h"
 
+/* Why an actor went, in actor.down, when its pool ends in order. */
+#define XO_WHY_POOL_STOPPED "its pool was stopped"
+
 #define XO_CODE_METHOD "MethodError" /* the method raised or failed */
 #define XO_CODE_ACTOR_NOT_EXIST "ActorNotExist"
 #define XO_CODE_ACTOR_EXISTS "ActorAlreadyExist"

@@ -175,7 +175,7 @@ void xoi_actor_created(xo_actor_t *actor, xo_request_t *request, xo_msg_t **answ
 static void say_why(const xo_request_t *request, char text[XO_ERROR_TEXT_BYTES])
 {
     xo_slice_t given = xo_msg_header(request->msg)->method;
-    const char *usual = request->pool->stopping ? "its pool was stopped" : "destroyed";
+    const char *usual = request->pool->stopping ? XO_WHY_POOL_STOPPED : "destroyed";
     xo_slice_t why = given.size ? given : xo_slice_str(usual);
     snprintf(text, XO_ERROR_TEXT_BYTES, "%.*s", (int)why.size, why.data);
     xoi_text_trim(text);

@@ -113,6 +113,19 @@ async def test_stopped_while_it_starts(late, monkeypatch):
     assert pool.stopped and children() == before and node_files() == []
 
 
+async def test_actors_come_back_where_somebody_ends_their_pool():
+    async with await xo.create_actor_pool("127.0.0.1", n_process=1) as pool:
+        address = (await xo.get_pool_config(pool.external_address)).get_external_addresses()[1]
+        ref = await xo.create_actor(Echo, "tag", address=address)
+        pid = await ref.pid()
+        os.kill(pid, signal.SIGTERM)
+        with pytest.raises((xo.ServerClosed, xo.ActorNotExist)):
+            while True:
+                await ref.pid()
+        await xo.wait_actor_pool_recovered(address)
+        assert await ref.pid() != pid
+
+
 async def test_a_cancel_is_not_lost_when_a_broker_is_just_ready():
     for passes in range(6):
         ready, done = os.pipe()
