@@ -1,8 +1,8 @@
 #!/bin/bash
 # The Python tests on every Python of this machine, 3.9 and later, one of each version. All of them
-# run on the oldest and the newest with `-X dev -W error`, and on the newest on uvloop. On the
-# versions between, and on the oldest on uvloop, those run in which Pythons differ, since all would
-# take longer than all other long tests together.
+# run on the newest: with `-X dev -W error`, and on uvloop. Those in which Pythons differ run on the
+# others, on the oldest on uvloop as well, since all would take longer than all other long tests
+# together.
 . "$XO_SRCDIR/t/tap/full.sh"
 modules="cloudpickle mypy numpy pandas prometheus_client pytest pytest_asyncio uvloop"
 differ="actor_classes batch by_value calls cancel create_pool exceptions fork generator guide lean
@@ -77,7 +77,7 @@ test_python() {
         try "Python $version: -X dev -W error" run_tests asyncio "$differ" -X dev -W error
         ;;
     first)
-        try "Python $version: -X dev -W error" run_tests asyncio "$every" -X dev -W error
+        try "Python $version: -X dev -W error" run_tests asyncio "$differ" -X dev -W error
         try "Python $version: uvloop" run_tests uvloop "$differ"
         ;;
     last)
