@@ -75,7 +75,7 @@ int main(void)
     xob_open();
     measure(0, "two");
     measure(1, "three");
-    xob_one_core();
+    xob_bind(0, 0);
     measure(0, "two_one_core");
     measure(1, "three_one_core");
     xob_close();

@@ -42,18 +42,18 @@ static size_t available_bytes(void)
     return kib << 10;
 }
 
-void xob_one_core(void)
+void xob_bind(pid_t pid, int nth)
 {
     cpu_set_t all, one;
-    int core = 0;
-    if (sched_getaffinity(0, sizeof all, &all) < 0)
-        xob_die("the cores", strerror(errno));
-    while (!CPU_ISSET(core, &all))
+    int core = -1;
+    if (sched_getaffinity(pid, sizeof all, &all) < 0 || CPU_COUNT(&all) <= nth)
+        xob_die("bind", "there are not so many cores");
+    for (int left = nth; left >= 0; left -= CPU_ISSET(core, &all) ? 1 : 0)
         core++;
     CPU_ZERO(&one);
     CPU_SET(core, &one);
-    if (sched_setaffinity(0, sizeof one, &one) < 0)
-        xob_die("one core", strerror(errno));
+    if (sched_setaffinity(pid, sizeof one, &one) < 0)
+        xob_die("bind", strerror(errno));
 }
 
 bool xob_room(size_t bytes, const char *what)

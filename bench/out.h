@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "bench/hist.h"
 
@@ -31,8 +32,9 @@ void xob_die(const char *what, const char *why) __attribute__((noreturn));
 /* Is there so much memory? If not, says on standard error what is left out. */
 bool xob_room(size_t bytes, const char *what);
 size_t xob_resident_bytes(void); /* of this process */
-/* Has this process, and what it starts from now on, run on one core only. */
-void xob_one_core(void);
+/* Has a process (0: this one), and what it starts from now on, run on the nth core (from 0) of
+ * those that it may use. */
+void xob_bind(pid_t pid, int nth);
 
 /* Makes a folder in which this process and its children keep sockets and keys, and writes its name
  * into `folder`, and removes what others left that were killed; removes it. */

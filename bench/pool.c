@@ -80,28 +80,14 @@ static void bench_node(const char *name, const char *lanes, const char *address)
     station_close(&station);
 }
 
-static void bind_to(pid_t pid, int cpu)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    sched_setaffinity(pid, sizeof set, &set);
-}
-
 /* Both loops as xo-pool --bind core has them. */
 static void bench_bound(const child_t *child)
 {
     cpu_set_t all;
     if (sched_getaffinity(0, sizeof all, &all) < 0 || CPU_COUNT(&all) < 2)
         return;
-    int near = 0;
-    while (!CPU_ISSET(near, &all))
-        near++;
-    int far = near + 1;
-    while (!CPU_ISSET(far, &all))
-        far++;
-    bind_to(child->pid, far);
-    bind_to(0, near);
+    xob_bind(child->pid, 1);
+    xob_bind(0, 0);
     bench_node("c_bound", ALL_LANES, child->address);
     sched_setaffinity(0, sizeof all, &all);
     sched_setaffinity(child->pid, sizeof all, &all);

@@ -142,7 +142,7 @@ int main(int argc, char **argv)
     if (argc > 1 && !one_core)
         xob_die("usage", "relay, or relay one-core");
     if (one_core)
-        xob_one_core();
+        xob_bind(0, 0);
     xob_scratch_enter(folder);
     broker_start(&broker);
     child_start(&child, NULL, broker.endpoint);

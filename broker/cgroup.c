@@ -18,42 +18,46 @@
 
 /* ---- where ours is ---- */
 
-int xo_cgroup_own(const char *proc, char *own, size_t size)
+/* What a line says, into out[size]. False: it is not the one, or too long. */
+typedef bool parse_f(char *line, char *out, size_t size);
+
+static int find_in(const char *proc, const char *name, parse_f *parse, char *out, size_t size)
 {
     char path[PATH_MAX], line[LINE_BYTES];
-    int rc = -1;
-    own[0] = 0;
-    snprintf(path, sizeof(path), "%s/self/cgroup", proc);
+    bool found = false;
+    out[0] = 0;
+    snprintf(path, sizeof(path), "%s/self/%s", proc, name);
     FILE *file = fopen(path, "re");
-    while (file != NULL && rc < 0 && fgets(line, sizeof(line), file) != NULL) {
-        if (strncmp(line, "0::/", 4) != 0)
-            continue;
-        line[strcspn(line, "\n")] = 0;
-        const char *at = line[4] != 0 ? line + 3 : "";
-        if (strlen(at) < size)
-            rc = (strcpy(own, at), 0);
-    }
+    while (file != NULL && !found && fgets(line, sizeof(line), file) != NULL)
+        found = parse(line, out, size);
     if (file != NULL)
         fclose(file);
-    return rc;
+    return found ? 0 : -1;
 }
 
-/* The place where the unified hierarchy is mounted: the fifth field of a line of mountinfo whose
- * type, behind " - ", is cgroup2 (proc(5)). */
-static int find_mount(const char *proc, char *mount, size_t size)
+static bool copy(const char *text, char *out, size_t size)
 {
-    char path[PATH_MAX], line[LINE_BYTES], at[PATH_MAX];
-    int rc = -1;
-    snprintf(path, sizeof(path), "%s/self/mountinfo", proc);
-    FILE *file = fopen(path, "re");
-    while (file != NULL && rc < 0 && fgets(line, sizeof(line), file) != NULL) {
-        if (strstr(line, " - cgroup2 ") != NULL &&
-            sscanf(line, "%*s %*s %*s %*s %4095s", at) == 1 && strlen(at) < size)
-            rc = (strcpy(mount, at), 0);
-    }
-    if (file != NULL)
-        fclose(file);
-    return rc;
+    return (size_t)snprintf(out, size, "%s", text) < size;
+}
+
+static bool parse_own(char *line, char *own, size_t size)
+{
+    line[strcspn(line, "\n")] = 0;
+    return strncmp(line, "0::/", 4) == 0 && copy(line[4] != 0 ? line + 3 : "", own, size);
+}
+
+/* Where the unified hierarchy is mounted: the fifth field of a line of mountinfo whose type, behind
+ * " - ", is cgroup2 (proc(5)). */
+static bool parse_mount(char *line, char *mount, size_t size)
+{
+    char at[PATH_MAX];
+    return strstr(line, " - cgroup2 ") != NULL && sscanf(line, "%*s %*s %*s %*s %4095s", at) == 1 &&
+           copy(at, mount, size);
+}
+
+int xo_cgroup_own(const char *proc, char *own, size_t size)
+{
+    return find_in(proc, "cgroup", parse_own, own, size);
 }
 
 /* ---- folders ---- */
@@ -115,7 +119,8 @@ void xo_cgroup_init(xo_cgroup_t *cgroup, const char *proc, time_t age_s)
 {
     char own[XO_CGROUP_PATH_BYTES], mount[XO_CGROUP_PATH_BYTES];
     cgroup->parent[0] = 0;
-    if (xo_cgroup_own(proc, own, sizeof(own)) < 0 || find_mount(proc, mount, sizeof(mount)) < 0 ||
+    if (xo_cgroup_own(proc, own, sizeof(own)) < 0 ||
+        find_in(proc, "mountinfo", parse_mount, mount, sizeof(mount)) < 0 ||
         strlen(mount) + strlen(own) >= sizeof(cgroup->parent))
         return;
     leave_pool(mount, own);
@@ -131,8 +136,10 @@ static void node_path(const xo_cgroup_t *cgroup, uint64_t node_id, char path[PAT
 static void pool_path(const xo_cgroup_t *cgroup, uint64_t node_id, uint64_t pool_id,
                       uint32_t generation, char path[PATH_MAX])
 {
-    snprintf(path, PATH_MAX, "%s/xo-%016" PRIx64 "/pool-%016" PRIx64 "-%" PRIu32, cgroup->parent,
-             node_id, pool_id, generation);
+    node_path(cgroup, node_id, path);
+    size_t length = strlen(path);
+    snprintf(path + length, PATH_MAX - length, "/pool-%016" PRIx64 "-%" PRIu32, pool_id,
+             generation);
 }
 
 int xo_cgroup_open(const xo_cgroup_t *cgroup, uint64_t node_id, uint64_t pool_id,

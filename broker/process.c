@@ -90,48 +90,17 @@ typedef struct start {
     int cgroup;
 } start_t;
 
-static int redirect(const char *path, int flags, int to)
-{
-    int fd = open(path, flags, 0600);
-    if (fd < 0 || fd == to)
-        return fd;
-    int rc = dup2(fd, to);
-    close(fd);
-    return rc;
-}
-
-static int set_streams(const start_t *start)
-{
-    if (redirect("/dev/null", O_RDONLY, STDIN_FILENO) < 0)
-        return -1;
-    if (start->output == NULL)
-        return 0;
-    if (redirect(start->output, O_WRONLY | O_CREAT | O_APPEND, STDOUT_FILENO) < 0)
-        return -1;
-    return dup2(STDOUT_FILENO, STDERR_FILENO);
-}
-
-/* No signal ignored or handled as the broker has it: what handlers there are must not run here. */
-static void reset_signals(void)
-{
-    for (int signum = 1; signum < NSIG; signum++)
-        signal(signum, SIG_DFL);
-}
-
 #define FAILURE_FD (STDERR_FILENO + 1) /* closed by exec */
 
-/* In the child, with all signals blocked: nothing but what a signal handler may call. A session of
- * its own: in the broker's its group would be orphaned when the broker dies, and with one that is
+/* In the child, with all signals blocked, as handlers of ours must not run here. A session of its
+ * own: in the broker's its group would be orphaned when the broker dies, and with one that is
  * stopped then the kernel sends SIGHUP. */
 static void __attribute__((noreturn)) become(const start_t *start, int failure)
 {
-    sigset_t none;
-    sigemptyset(&none);
-    reset_signals();
     setsid();
+    xo_proc_reset_signals();
     if (dup2(failure, FAILURE_FD) == FAILURE_FD && fcntl(FAILURE_FD, F_SETFD, FD_CLOEXEC) == 0 &&
-        close_range(FAILURE_FD + 1, ~0U, 0) == 0 && set_streams(start) >= 0 &&
-        sigprocmask(SIG_SETMASK, &none, NULL) == 0)
+        close_range(FAILURE_FD + 1, ~0U, 0) == 0 && xo_proc_redirect(start->output) == 0)
         execvpe(start->argv[0], start->argv, start->env);
     int saved = errno;
     (void)!write(FAILURE_FD, &saved, sizeof(saved));
@@ -148,17 +117,6 @@ static pid_t fork_into(int cgroup)
     return pid >= 0 ? pid : fork(); /* not everybody who may make a cgroup may start in it */
 }
 
-/* What exec said, or 0. */
-static int read_failure(int fd)
-{
-    int failure = 0;
-    ssize_t got;
-    do
-        got = read(fd, &failure, sizeof(failure));
-    while (got < 0 && errno == EINTR);
-    return got == (ssize_t)sizeof(failure) ? failure : 0;
-}
-
 static int spawn(pid_t *pid, const start_t *start)
 {
     sigset_t all, before;
@@ -173,7 +131,7 @@ static int spawn(pid_t *pid, const start_t *start)
     int failure = *pid < 0 ? errno : 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(fds[1]);
-    if (failure == 0 && (failure = read_failure(fds[0])) != 0)
+    if (failure == 0 && (failure = xo_proc_read_failure(fds[0])) != 0)
         while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
             ;
     close(fds[0]);

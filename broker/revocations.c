@@ -181,20 +181,9 @@ static void take(xo_revocations_t *r, const xo_key_member_t *news, size_t count)
         xo_log(r->broker->options.log, XO_LOG_WARN, COMPONENT, "%s", err.text);
 }
 
-static bool is_among(const xo_record_t *records, size_t count, const char *digits)
+static int compare_id(const void *digits, const void *record)
 {
-    size_t first = 0;
-    while (first < count) { /* they are sorted */
-        size_t middle = first + (count - first) / 2;
-        int order = strcmp(records[middle].id, digits);
-        if (order == 0)
-            return true;
-        if (order < 0)
-            first = middle + 1;
-        else
-            count = middle;
-    }
-    return false;
+    return strcmp(digits, ((const xo_record_t *)record)->id);
 }
 
 /* Redis was emptied, or somebody has removed it. */
@@ -204,7 +193,8 @@ static void publish_missing(xo_revocations_t *r, const xo_record_t *records, siz
     for (size_t i = 0; i < r->members.count; i++) {
         const xo_key_member_t *member = &r->members.list[i];
         if (member->revoked != 0 && xo_key_fingerprint(member->key, digits) == 0 &&
-            !is_among(records, count, digits))
+            (count == 0 ||
+             !bsearch(digits, records, count, sizeof(*records), compare_id))) /* sorted */
             publish(r, member);
     }
 }

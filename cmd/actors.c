@@ -6,13 +6,13 @@
 #include "cmd/text.h"
 
 static const xoi_column_t columns[] = {
-    {"UID", "uid", NULL, false, NULL, false},
-    {"CLASS", "class", NULL, false, NULL, false},
-    {"ADDRESS", "address", NULL, false, NULL, false},
-    {"INC", "incarnation", NULL, true, NULL, false},
-    {"STATE", "state", NULL, false, NULL, false},
-    {"RESTART", "restart", NULL, false, NULL, false},
-    {"REASON", "reason", NULL, false, "", false},
+    {.title = "UID", .key = "uid"},
+    {.title = "CLASS", .key = "class"},
+    {.title = "ADDRESS", .key = "address"},
+    {.title = "INC", .key = "incarnation", .right = true},
+    {.title = "STATE", .key = "state"},
+    {.title = "RESTART", .key = "restart"},
+    {.title = "REASON", .key = "reason", .usual = ""},
 };
 
 static bool equals(json_object *record, const char *key, const char *text)

@@ -28,11 +28,15 @@ static char *cell_time(json_object *value)
 }
 
 static const xoi_column_t columns[] = {
-    {"TIME", "time", cell_time, true, NULL, false}, {"REASON", "reason", NULL, false, NULL, false},
-    {"KIND", "kind", NULL, false, NULL, false},     {"UID", "uid", NULL, false, NULL, false},
-    {"METHOD", "method", NULL, false, NULL, false}, {"AT", "address", NULL, false, NULL, false},
-    {"FROM", "from", NULL, false, NULL, false},     {"BYTES", "bytes", NULL, true, NULL, false},
-    {"PAYLOAD", "payload", NULL, false, "", false},
+    {.title = "TIME", .key = "time", .cell = cell_time, .right = true},
+    {.title = "REASON", .key = "reason"},
+    {.title = "KIND", .key = "kind"},
+    {.title = "UID", .key = "uid"},
+    {.title = "METHOD", .key = "method"},
+    {.title = "AT", .key = "address"},
+    {.title = "FROM", .key = "from"},
+    {.title = "BYTES", .key = "bytes", .right = true},
+    {.title = "PAYLOAD", .key = "payload", .usual = ""},
 };
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
 

@@ -1,15 +1,16 @@
 /* doctor-registry.c - whether the registry can be used, and whether its clock is ours. */
 #include <errno.h>
 #include <hiredis/hiredis.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "cmd/doctor.h"
 #include "libxo/loop.h"
+#include "registry/private.h"
 #include "registry/registry.h"
 #include "registry/url.h"
 
@@ -130,23 +131,11 @@ static void check_clock(xoi_doctor_t *doctor)
 
 /* ---- no registry ---- */
 
-static bool is_on_path(const char *program)
-{
-    const char *path = getenv("PATH");
-    char *copy = strdup(path ? path : "/usr/bin:/bin"), *rest = copy, *folder;
-    bool found = false;
-    while (!found && rest && (folder = strsep(&rest, ":")) != NULL) {
-        char file[4096];
-        snprintf(file, sizeof(file), "%s/%s", *folder ? folder : ".", program);
-        found = access(file, X_OK) == 0;
-    }
-    free(copy);
-    return found;
-}
-
 static void check_own(xoi_doctor_t *doctor)
 {
-    if (is_on_path("redis-server"))
+    xo_error_t err;
+    char program[PATH_MAX];
+    if (xo_private_redis_program(program, sizeof(program), &err) == 0)
         xoi_doctor_say(doctor, XOI_FINE, "registry",
                        "none is set: a node keeps a redis-server of its own, which no other node "
                        "can join");

@@ -3,14 +3,14 @@
 #include "cmd/table.h"
 
 static const xoi_column_t columns[] = {
-    {"NAME", "name", NULL, false, NULL, false},
-    {"NODE", "node", NULL, false, NULL, false},
-    {"PARENT", "parent", NULL, false, "", false},
-    {"STRATEGY", "strategy", NULL, false, NULL, false},
-    {"MEMBERS", "members", NULL, true, NULL, false},
-    {"STATE", "state", NULL, false, NULL, false},
-    {"RESTARTS", "restarts", NULL, true, NULL, false},
-    {"REASON", "reason", NULL, false, "", false},
+    {.title = "NAME", .key = "name"},
+    {.title = "NODE", .key = "node"},
+    {.title = "PARENT", .key = "parent", .usual = ""},
+    {.title = "STRATEGY", .key = "strategy"},
+    {.title = "MEMBERS", .key = "members", .right = true},
+    {.title = "STATE", .key = "state"},
+    {.title = "RESTARTS", .key = "restarts", .right = true},
+    {.title = "REASON", .key = "reason", .usual = ""},
 };
 
 static int run(const xoi_args_t *args)

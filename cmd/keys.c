@@ -155,10 +155,11 @@ static json_object *make_rows(const xo_keys_t *keys, const xo_members_t *members
 
 static void print_rows(const xoi_args_t *args, json_object *rows)
 {
-    static const xoi_column_t columns[] = {{"NAME", "name", NULL, false, NULL, false},
-                                           {"KEY", "short", NULL, false, NULL, false},
-                                           {"STATE", "state", NULL, false, NULL, false},
-                                           {"REVOKED", "revoked", xoi_cell_age, true, NULL, false}};
+    static const xoi_column_t columns[] = {
+        {.title = "NAME", .key = "name"},
+        {.title = "KEY", .key = "short"},
+        {.title = "STATE", .key = "state"},
+        {.title = "REVOKED", .key = "revoked", .cell = xoi_cell_age, .right = true}};
     if (!args->json) {
         xoi_table_print(columns, sizeof(columns) / sizeof(columns[0]), rows,
                         args->wide ? 0 : xoi_text_columns());

@@ -3,14 +3,14 @@
 #include "cmd/table.h"
 
 static const xoi_column_t columns[] = {
-    {"NODE", "id", NULL, false, NULL, false},
-    {"HOST", "host", NULL, false, NULL, false},
-    {"PID", "pid", NULL, true, NULL, false},
-    {"STATE", "state", NULL, false, NULL, false},
-    {"POOLS", "pools", xoi_cell_count, true, NULL, false},
-    {"ACTORS", "actors", xoi_cell_count, true, NULL, false},
-    {"UP", "started", xoi_cell_age, true, NULL, false},
-    {"VERSION", "version", NULL, false, NULL, false},
+    {.title = "NODE", .key = "id"},
+    {.title = "HOST", .key = "host"},
+    {.title = "PID", .key = "pid", .right = true},
+    {.title = "STATE", .key = "state"},
+    {.title = "POOLS", .key = "pools", .cell = xoi_cell_count, .right = true},
+    {.title = "ACTORS", .key = "actors", .cell = xoi_cell_count, .right = true},
+    {.title = "UP", .key = "started", .cell = xoi_cell_age, .right = true},
+    {.title = "VERSION", .key = "version"},
 };
 
 static int run(const xoi_args_t *args)

@@ -3,21 +3,21 @@
 #include "cmd/table.h"
 
 static const xoi_column_t columns[] = {
-    {"ADDRESS", "address", NULL, false, NULL, false},
-    {"LABEL", "label", NULL, false, NULL, false},
-    {"PID", "pid", NULL, true, NULL, false},
-    {"GEN", "generation", NULL, true, NULL, false},
-    {"STATE", "state", NULL, false, NULL, false},
-    {"RESTART", "restart", NULL, false, "permanent", false},
-    {"LANG", "language", NULL, false, NULL, false},
-    {"ACTORS", "actors", xoi_cell_count, true, NULL, false},
-    {"WAITING", "waiting", xoi_cell_count, true, NULL, false},
-    {"HANDLED", "handled", xoi_cell_count, true, NULL, false},
-    {"UP", "started", xoi_cell_age, true, NULL, false},
-    {"METHOD", "busy_method", NULL, false, "", false},
-    {"ACTOR", "busy_actor", NULL, false, "", false},
-    {"FOR", "busy_since", xoi_cell_age, true, "", false},
-    {"REASON", "reason", NULL, false, "", true},
+    {.title = "ADDRESS", .key = "address"},
+    {.title = "LABEL", .key = "label"},
+    {.title = "PID", .key = "pid", .right = true},
+    {.title = "GEN", .key = "generation", .right = true},
+    {.title = "STATE", .key = "state"},
+    {.title = "RESTART", .key = "restart", .usual = "permanent"},
+    {.title = "LANG", .key = "language"},
+    {.title = "ACTORS", .key = "actors", .cell = xoi_cell_count, .right = true},
+    {.title = "WAITING", .key = "waiting", .cell = xoi_cell_count, .right = true},
+    {.title = "HANDLED", .key = "handled", .cell = xoi_cell_count, .right = true},
+    {.title = "UP", .key = "started", .cell = xoi_cell_age, .right = true},
+    {.title = "METHOD", .key = "busy_method", .usual = ""},
+    {.title = "ACTOR", .key = "busy_actor", .usual = ""},
+    {.title = "FOR", .key = "busy_since", .cell = xoi_cell_age, .right = true, .usual = ""},
+    {.title = "REASON", .key = "reason", .usual = "", .spare = true},
 };
 
 static int run(const xoi_args_t *args)

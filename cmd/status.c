@@ -48,11 +48,11 @@ static char *cell_bytes(json_object *value)
 static void print_lanes(const xoi_args_t *args, json_object *lanes)
 {
     static const xoi_column_t columns[] = {
-        {"LANE", "lane", NULL, false, NULL, false},
-        {"MESSAGES IN", "messages in", xoi_cell_count, true, NULL, false},
-        {"MESSAGES OUT", "messages out", xoi_cell_count, true, NULL, false},
-        {"BYTES IN", "bytes in", cell_bytes, true, NULL, false},
-        {"BYTES OUT", "bytes out", cell_bytes, true, NULL, false},
+        {.title = "LANE", .key = "lane"},
+        {.title = "MESSAGES IN", .key = "messages in", .cell = xoi_cell_count, .right = true},
+        {.title = "MESSAGES OUT", .key = "messages out", .cell = xoi_cell_count, .right = true},
+        {.title = "BYTES IN", .key = "bytes in", .cell = cell_bytes, .right = true},
+        {.title = "BYTES OUT", .key = "bytes out", .cell = cell_bytes, .right = true},
     };
     if (!json_object_is_type(lanes, json_type_object) || json_object_object_length(lanes) == 0)
         return;

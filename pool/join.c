@@ -102,10 +102,9 @@ static xo_slice_t pack_up(xo_pool_t *pool, const xo_actor_t *actor, const xo_req
 }
 
 /* Asks for an answer, which the creator waits for. */
-static bool tell_and_confirm(xo_actor_t *actor, xo_request_t *request)
+static bool tell_and_confirm(xo_request_t *request, xo_slice_t body)
 {
-    xo_pool_t *pool = actor->pool;
-    xo_slice_t body = pack_up(pool, actor, request);
+    xo_pool_t *pool = request->pool;
     xo_msg_t *msg = create_msg(XO_CALL, "actor.up", body, request->spec);
     bool begun = msg && xoi_confirm(request, &msg) == 0;
     pool->announcing += begun;
@@ -122,10 +121,9 @@ static bool is_system(const xo_actor_t *actor)
     return uid.size >= sizeof prefix - 1 && memcmp(uid.data, prefix, sizeof prefix - 1) == 0;
 }
 
-static void keep_told(const xo_actor_t *actor, const xo_request_t *request)
+static void keep_told(const xo_actor_t *actor, xo_slice_t body, xo_msg_t *with)
 {
-    xo_slice_t body = pack_up(actor->pool, actor, request);
-    xo_msg_t *msg = create_msg(XO_TELL, "actor.up", body, request->spec);
+    xo_msg_t *msg = create_msg(XO_TELL, "actor.up", body, with);
     if (msg)
         xoi_told_add(actor, &msg);
     xo_msg_destroy(&msg);
@@ -145,11 +143,13 @@ void xoi_announce_up(xo_actor_t *actor, xo_request_t *request)
         return;
     }
     xo_msg_t *with = request ? request->spec : NULL;
-    if (request && xoi_spec_is_new(request))
-        keep_told(actor, request);
-    bool confirms = request && request->wants_answer && xoi_spec_is_new(request);
-    if (!confirms || !tell_and_confirm(actor, request))
-        tell_broker(pool, "actor.up", pack_up(pool, actor, request), with);
+    xo_slice_t body =
+        pack_up(pool, actor, request); /* nothing below writes to the scratch buffer */
+    bool is_new = request && xoi_spec_is_new(request);
+    if (is_new)
+        keep_told(actor, body, with);
+    if (!is_new || !request->wants_answer || !tell_and_confirm(request, body))
+        tell_broker(pool, "actor.up", body, with);
     actor->spec_told = true;
 }
 

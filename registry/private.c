@@ -62,7 +62,7 @@ static int search_path(char *path, size_t size)
     }
 }
 
-static int find_program(char *path, size_t size, xo_error_t *err)
+int xo_private_redis_program(char *path, size_t size, xo_error_t *err)
 {
     const char *set = getenv("XO_REDIS_SERVER");
     if (set && *set) {
@@ -80,17 +80,6 @@ static int find_program(char *path, size_t size, xo_error_t *err)
 
 /* ---- starting ---- */
 
-/* Waits for the exec, which takes about a millisecond. 0, or its errno. */
-static int read_status(int fd)
-{
-    int errnum = 0;
-    ssize_t n;
-    do
-        n = read(fd, &errnum, sizeof(errnum));
-    while (n < 0 && errno == EINTR);
-    return n == sizeof(errnum) ? errnum : 0;
-}
-
 static pid_t spawn(xo_guard_t *guard, xo_error_t *err)
 {
     int fds[2];
@@ -102,7 +91,7 @@ static pid_t spawn(xo_guard_t *guard, xo_error_t *err)
         xoi_guard_run(guard);
     int errnum = errno;
     close(fds[1]);
-    if (pid > 0 && (errnum = read_status(fds[0]))) {
+    if (pid > 0 && (errnum = xo_proc_read_failure(fds[0]))) {
         waitpid(pid, NULL, 0);
         pid = -1;
     }
@@ -276,7 +265,7 @@ static int spawn_new(xo_private_redis_t *redis, const xo_private_redis_options_t
                      xo_error_t *err)
 {
     char program[4096];
-    if (find_program(program, sizeof(program), err) < 0)
+    if (xo_private_redis_program(program, sizeof(program), err) < 0)
         return -1;
     unlink(redis->socket);
     redis->pid = spawn_server(redis, program, options, err);

@@ -29,6 +29,9 @@ typedef struct xo_private_redis_options {
     void (*orphaned)(const char *run_dir);
 } xo_private_redis_options_t;
 
+/* The redis-server that would be started into path[size]. ENOENT: there is none. */
+int xo_private_redis_program(char *path, size_t size, xo_error_t *err);
+
 /* Starts redis-server ($XO_REDIS_SERVER, else the one in PATH) with its socket and log in
  * `run_dir`, which is the caller's and must be 0700, or takes over the one that another process has
  * started there, which has all that it had. Returns at once; xo_registry_open on the URL

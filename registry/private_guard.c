@@ -26,23 +26,6 @@ static void fail(const xo_guard_t *guard)
     _exit(127);
 }
 
-static void reset_signals(void)
-{
-    sigset_t none;
-    for (int signum = 1; signum < NSIG; signum++)
-        signal(signum, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static int redirect(const char *log)
-{
-    int in = open("/dev/null", O_RDONLY), out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-    if (in < 0 || out < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
-        return -1;
-    return 0;
-}
-
 /* Everything but 0 to 2 and the status pipe; a listener of ours that a child kept would outlive us.
  */
 static void close_others(int keep)
@@ -54,7 +37,7 @@ static void close_others(int keep)
 
 static void run_server(const xo_guard_t *guard, pid_t parent)
 {
-    reset_signals();
+    xo_proc_reset_signals();
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent)
         execv(guard->program, guard->argv);
     fail(guard);
@@ -148,11 +131,11 @@ static void watch(const xo_guard_t *guard, pid_t server)
 void xoi_guard_run(const xo_guard_t *guard)
 {
     setsid(); /* as pools do: see broker/process.c */
-    reset_signals();
+    xo_proc_reset_signals();
     signal(SIGTERM, SIG_IGN); /* the group's: it is for the server */
     prctl(PR_SET_NAME, NAME);
     close_others(guard->status_fd);
-    if (redirect(guard->log) < 0 || xo_proc_write(guard->pid_file, getpid()) < 0)
+    if (xo_proc_redirect(guard->log) < 0 || xo_proc_write(guard->pid_file, getpid()) < 0)
         fail(guard);
     watch(guard, start_server(guard));
     abort();

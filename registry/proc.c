@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,4 +63,46 @@ pid_t xo_proc_read(const char *path)
     long pid = strtol(text, &end, 10);
     int64_t started = strtoll(end, NULL, 10);
     return started > 0 && xo_proc_started((pid_t)pid) == started ? (pid_t)pid : 0;
+}
+
+/* ---- between fork and exec ---- */
+
+void xo_proc_reset_signals(void)
+{
+    sigset_t none;
+    for (int signum = 1; signum < NSIG; signum++)
+        signal(signum, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int open_as(const char *path, int flags, int to)
+{
+    int fd = open(path, flags, 0600);
+    if (fd < 0 || fd == to)
+        return fd;
+    int rc = dup2(fd, to);
+    close(fd);
+    return rc;
+}
+
+int xo_proc_redirect(const char *output)
+{
+    if (open_as("/dev/null", O_RDONLY, STDIN_FILENO) < 0)
+        return -1;
+    if (output == NULL)
+        return 0;
+    if (open_as(output, O_WRONLY | O_CREAT | O_APPEND, STDOUT_FILENO) < 0)
+        return -1;
+    return dup2(STDOUT_FILENO, STDERR_FILENO) < 0 ? -1 : 0;
+}
+
+int xo_proc_read_failure(int fd)
+{
+    int errnum = 0;
+    ssize_t n;
+    do
+        n = read(fd, &errnum, sizeof(errnum));
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)sizeof(errnum) ? errnum : 0;
 }

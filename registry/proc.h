@@ -1,4 +1,5 @@
-/* proc.h - processes that are not our children: which one it is, and whether it lives.
+/* proc.h - processes that are not our children: which one it is, and whether it lives. And what a
+ * child does between fork and exec.
  */
 #ifndef XO_REGISTRY_PROC_H
 #define XO_REGISTRY_PROC_H
@@ -16,5 +17,15 @@ int64_t xo_proc_started(pid_t pid);
 int xo_proc_write(const char *path, pid_t pid);
 /* The process that the file names, if it lives; 0: it does not, or there is no such file. */
 pid_t xo_proc_read(const char *path);
+
+/* In the child, where only what a signal handler may call is allowed: no signal handled, ignored or
+ * blocked. */
+void xo_proc_reset_signals(void);
+/* There, too: standard input from /dev/null, standard output and error to the end of `output` (made
+ * with 0600), NULL: as they are. -1: errno. */
+int xo_proc_redirect(const char *output);
+/* In the parent: waits until the pipe's other ends are closed, by exec or the child's end. The
+ * errno that was written into it; 0: none was. */
+int xo_proc_read_failure(int fd);
 
 #endif

@@ -130,16 +130,6 @@ static xo_process_t *start(world_t *w, const char *script, uint32_t generation)
     return process;
 }
 
-static const char *output(const world_t *w)
-{
-    static char text[4096];
-    FILE *file = fopen(w->output, "r");
-    assert_non_null(file);
-    text[fread(text, 1, sizeof text - 1, file)] = 0;
-    fclose(file);
-    return text;
-}
-
 static bool exists(const char *path)
 {
     return access(path, F_OK) == 0;
@@ -155,7 +145,7 @@ static void a_process_starts_in_its_cgroup(void **state)
     xo_process_destroy(process);
     snprintf(expected, sizeof expected, "/xo-%016llx/pool-00000000000000ab-3\n",
              (unsigned long long)w->node);
-    assert_non_null(strstr(output(w), expected));
+    assert_non_null(strstr(file_text(w->output), expected));
     assert_int_equal(xo_cgroup_end(&w->cgroup, w->node, POOL, 3), 0);
     assert_false(exists(w->path));
 }
@@ -167,9 +157,9 @@ static void a_daemon_without_an_environment_is_ended(void **state)
     world_t *w = *state;
     const char *script = "setsid env -i sh -c 'echo $$; exec 1>&- 2>&-; kill -STOP $$' & wait; :";
     xo_process_t *process = start(w, script, 1);
-    while (output(w)[0] == 0)
+    while (file_text(w->output)[0] == 0)
         xo_loop_once(w->loop, XO_MS);
-    pid_t daemon_pid = (pid_t)atoi(output(w));
+    pid_t daemon_pid = (pid_t)atoi(file_text(w->output));
     xo_process_signal(process, SIGKILL);
     while (!w->ended)
         xo_loop_once(w->loop, -1);

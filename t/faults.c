@@ -5,7 +5,6 @@
  * Each time, all that fails says so, with an errno and a sentence; every call gets its answer; who
  * tries again succeeds; and in the end no memory and no descriptor is left over.
  */
-#include <dirent.h>
 #include <stdlib.h>
 
 #include "libxo/cache.h"
@@ -15,16 +14,6 @@
 #include "t/unit.h"
 
 #define FAULTS_MAX 2000
-
-static int count_descriptors(void)
-{
-    int count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
-}
 
 static int timeouts; /* in the walk under way */
 

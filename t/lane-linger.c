@@ -56,27 +56,13 @@ static void __attribute__((noreturn)) serve_one(int out)
     _exit(0);
 }
 
-static void start_child(fixture_t *f, char *endpoint, size_t size)
-{
-    int fds[2];
-
-    assert_int_equal(pipe(fds), 0);
-    f->child = fork();
-    if (f->child == 0)
-        serve_one(fds[1]);
-    close(fds[1]);
-    assert_int_equal(read(fds[0], endpoint, size), (ssize_t)size);
-    close(fds[0]);
-}
-
 static void a_peer_dies_while_a_closed_lane_lingers(void **state)
 {
     fixture_t *f = *state;
     end_t dialled;
-    char endpoint[320];
 
-    start_child(f, endpoint, sizeof endpoint);
-    rig_dial(&f->rig, &dialled, endpoint);
+    fixture_serve(f, serve_one);
+    rig_dial(&f->rig, &dialled, f->endpoint);
     send_seq(dialled.lane, 1);
     RUN_UNTIL(&f->rig, dialled.received == 1);
     for (uint64_t seq = 2; seq < 2 + UNSENT_MESSAGES; seq++) {
@@ -111,12 +97,11 @@ static void a_lane_does_not_linger_for_a_peer_that_was_killed(void **state)
 {
     fixture_t *f = *state;
     end_t dialled;
-    char endpoint[320];
     int64_t start_ms, took_ms;
     int fd = xo_loop_fd(f->rig.loop, NULL);
 
-    start_child(f, endpoint, sizeof endpoint);
-    rig_dial(&f->rig, &dialled, endpoint);
+    fixture_serve(f, serve_one);
+    rig_dial(&f->rig, &dialled, f->endpoint);
     send_seq(dialled.lane, 1);
     RUN_UNTIL(&f->rig, dialled.received == 1);
     while (is_readable(fd, 0))

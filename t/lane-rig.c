@@ -1,10 +1,12 @@
 /* lane-rig.c - what the tests of lanes share. */
 #include "t/lane-rig.h"
 
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -268,6 +270,33 @@ end_t *fixture_join(fixture_t *f, void (*dial)(fixture_t *f, void *arg), void *a
     }
     RUN_UNTIL(&f->rig, end->received == 1);
     return end;
+}
+
+void fixture_serve(fixture_t *f, void (*serve)(int fd))
+{
+    int fds[2];
+
+    assert_int_equal(pipe(fds), 0);
+    f->child = fork();
+    if (f->child == 0)
+        serve(fds[1]);
+    close(fds[1]);
+    assert_true(read(fds[0], f->endpoint, sizeof f->endpoint) > 0);
+    close(fds[0]);
+}
+
+int fixture_listen_plain(fixture_t *f, int backlog)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(fd, backlog), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    snprintf(f->endpoint, sizeof f->endpoint, "tcp://127.0.0.1:%d", ntohs(address.sin_port));
+    return fd;
 }
 
 int fixture_close(void **state)

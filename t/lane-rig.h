@@ -92,6 +92,12 @@ void fixture_end_child(fixture_t *f);
 /* Listens, and starts the child, which runs `dial` and ends with it or with this process. Returns
  * the end that came in, when it has had a message. */
 end_t *fixture_join(fixture_t *f, void (*dial)(fixture_t *f, void *arg), void *arg);
+/* Starts the child, which runs `serve`; that writes the endpoint that it listens on into `fd`,
+ * whole. It is f->endpoint when this returns. */
+void fixture_serve(fixture_t *f, void (*serve)(int fd));
+/* A plain tcp socket that listens, and no more; its endpoint is f->endpoint. The descriptor is the
+ * caller's. */
+int fixture_listen_plain(fixture_t *f, int backlog);
 /* Makes `raw`, set up as a lane's socket of that type, with the keys of `ctx`. */
 void open_raw(fixture_t *f, int type, xo_ctx_t *ctx);
 void raw_msg(fixture_t *f, uint64_t seq);

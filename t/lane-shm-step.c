@@ -3,7 +3,6 @@
  * back. The peer is a child that is stepped through what it does, instruction by instruction, and
  * killed after any number of them. $XO_TEST_SEED chooses which.
  */
-#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,16 +155,6 @@ static int step(pid_t child, int most)
             break;
     }
     return steps;
-}
-
-static int count_descriptors(void)
-{
-    int count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
 }
 
 static int count_segments(void)

@@ -119,17 +119,9 @@ static void join(places_t *places)
 static void meet(places_t *places)
 {
     fixture_t *f = places->f;
-    char endpoint[sizeof f->rig.listener->endpoint];
-    int fds[2];
 
-    assert_int_equal(pipe(fds), 0);
-    f->child = fork();
-    if (f->child == 0)
-        serve(fds[1]);
-    close(fds[1]);
-    assert_int_equal(read(fds[0], endpoint, sizeof endpoint), (ssize_t)sizeof endpoint);
-    close(fds[0]);
-    rig_dial(&f->rig, &places->dialled, endpoint);
+    fixture_serve(f, serve);
+    rig_dial(&f->rig, &places->dialled, f->endpoint);
     send_seq(places->dialled.lane, 1);
     RUN_UNTIL(&f->rig, places->dialled.received == 1);
     places->both[1] = (place_t){f->child, &places->dialled, find_connection(places->both[0].fd)};
@@ -288,15 +280,8 @@ static void killed_while_full(void **state)
 /* Of one that stood still before it was dialled the kernel takes the connection all the same. */
 static int dial_one_that_stands_still(fixture_t *f, end_t *end)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = fixture_listen_plain(f, 1);
 
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(fd, 1), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-    snprintf(f->endpoint, sizeof f->endpoint, "tcp://127.0.0.1:%d", ntohs(address.sin_port));
     rig_dial(&f->rig, end, f->endpoint);
     return fd;
 }

@@ -74,15 +74,8 @@ static void no_encryption_is_refused(void **state)
 /* A plain server that hangs up on who comes; `dies`: by going away itself. */
 static void dial_plain(fixture_t *f, bool dies, end_t *dialled)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = fixture_listen_plain(f, 10);
 
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(fd, 10), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-    snprintf(f->endpoint, sizeof f->endpoint, "tcp://127.0.0.1:%d", ntohs(address.sin_port));
     rig_dial(&f->rig, dialled, f->endpoint);
     close(accept(fd, NULL, NULL));
     if (dies)

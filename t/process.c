@@ -59,17 +59,6 @@ static xo_process_t *shell(world_t *w, const char *script, const char *const *en
     return process;
 }
 
-/* What the script printed. */
-static const char *output(const world_t *w)
-{
-    static char text[4096];
-    FILE *file = fopen(w->output, "r");
-    assert_non_null(file);
-    text[fread(text, 1, sizeof text - 1, file)] = 0;
-    fclose(file);
-    return text;
-}
-
 static void run(world_t *w, const char *script, const char *const *env)
 {
     shell(w, script, env);
@@ -108,7 +97,7 @@ static void variables_are_replaced_and_added(void **state)
     setenv("XO_T_OLD", "old", 1);
     setenv("XO_T_KEPT", "kept", 1);
     run(w, "echo $XO_T_OLD $XO_T_NEW $XO_T_KEPT; env | grep -c ^XO_T_OLD=", env);
-    assert_string_equal(output(w), "new x=y kept\n1\n");
+    assert_string_equal(file_text(w->output), "new x=y kept\n1\n");
 }
 
 static void it_inherits_nothing_that_it_should_not(void **state)
@@ -124,7 +113,8 @@ static void it_inherits_nothing_that_it_should_not(void **state)
         NULL);
     signal(SIGPIPE, SIG_DFL);
     close(77);
-    assert_string_equal(output(w), "blocked 0000000000000000\nignored 0000\nto stderr\nleads\n");
+    assert_string_equal(file_text(w->output),
+                        "blocked 0000000000000000\nignored 0000\nto stderr\nleads\n");
 }
 
 /* The pid that the script printed. */
@@ -165,7 +155,7 @@ static void its_family_goes_with_it(void **state)
     world_t *w = *state;
     run(w, "sleep 600 & echo $!", NULL);
     assert_int_equal(w->status, 0);
-    assert_goes((pid_t)atoi(output(w)));
+    assert_goes((pid_t)atoi(file_text(w->output)));
 }
 
 static void destroying_it_kills_its_group(void **state)

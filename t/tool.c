@@ -247,8 +247,9 @@ static char *print_table(const xoi_column_t *columns, size_t count, const char *
     return text;
 }
 
-static const xoi_column_t with_spare[] = {{"UID", "uid", NULL, false, NULL, false},
-                                          {"REASON", "reason", NULL, false, "", true}};
+static const xoi_column_t with_spare[] = {
+    {.title = "UID", .key = "uid"},
+    {.title = "REASON", .key = "reason", .usual = "", .spare = true}};
 
 static void test_spare_column(void **state)
 {
@@ -261,9 +262,10 @@ static void test_spare_column(void **state)
     check_text(print_table(with_spare, 2, "[{\"uid\":\"0123\"}]", 16), "UID\n0123\n");
 }
 
-static const xoi_column_t columns[] = {{"UID", "uid", NULL, false, NULL, false},
-                                       {"N", "n", xoi_cell_count, true, NULL, false},
-                                       {"STATE", "state", NULL, false, NULL, false}};
+static const xoi_column_t columns[] = {
+    {.title = "UID", .key = "uid"},
+    {.title = "N", .key = "n", .cell = xoi_cell_count, .right = true},
+    {.title = "STATE", .key = "state"}};
 
 static void test_table(void **state)
 {
@@ -278,8 +280,8 @@ static void test_table(void **state)
 static void test_table_rare(void **state)
 {
     (void)state;
-    const xoi_column_t rare[] = {{"UID", "uid", NULL, false, NULL, false},
-                                 {"WHY", "why", NULL, false, "because", false}};
+    const xoi_column_t rare[] = {{.title = "UID", .key = "uid"},
+                                 {.title = "WHY", .key = "why", .usual = "because"}};
     check_text(print_table(rare, 2, "[{\"uid\":\"a\"},{\"uid\":\"b\"}]", 80), "UID\na\nb\n");
     check_text(print_table(rare, 2, "[{\"uid\":\"a\",\"why\":\"because\"}]", 80), "UID\na\n");
     check_text(print_table(rare, 2, "[{\"uid\":\"a\"},{\"uid\":\"b\",\"why\":\"c\"}]", 80),
