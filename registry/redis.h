@@ -25,7 +25,7 @@
 #define REDIS_INFLIGHT_BYTES (1ul << 20) /* buffer at each write, so that must not grow large */
 #define REDIS_GATHER_MS 1                /* what is only written waits for more to go with it */
 #define REDIS_STEADY_MS 2000             /* up for so long: the next retry is a first one again */
-#define REDIS_QUICK_TRIES 40             /* on a unix socket: a server of ours that is starting */
+#define REDIS_QUICK_TRIES 200            /* on a unix socket: a server of ours that is starting */
 #define REDIS_QUICK_MS 5
 #define REDIS_RETRY_MIN_MS 50
 #define REDIS_RETRY_MAX_MS 2000
