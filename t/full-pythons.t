@@ -1,8 +1,8 @@
 #!/bin/bash
-# The Python tests on every Python of this machine, 3.9 and later, one of each version. All of them
-# run on the newest: with `-X dev -W error`, and on uvloop. Those in which Pythons differ run on the
-# others, on the oldest on uvloop as well, since all would take longer than all other long tests
-# together.
+# The Python tests on every Python of this machine, 3.9 and later, one of each version, beside
+# those that `make check` runs on one of them with `-X dev -W error`: on the newest all of them on
+# uvloop; on each those in which Pythons differ with `-X dev -W error`, on the oldest on uvloop,
+# too. All on all would take longer than all other long tests together.
 . "$XO_SRCDIR/t/tap/full.sh"
 modules="cloudpickle mypy numpy pandas prometheus_client pytest pytest_asyncio uvloop"
 differ="actor_classes batch by_value calls cancel create_pool exceptions fork generator guide lean
@@ -72,18 +72,10 @@ test_python() {
     mkdir "$work"
     try "Python $version: modules" get_modules || return
     try "Python $version: the extension" build_extension || return
+    try "Python $version: -X dev -W error" run_tests asyncio "$differ" -X dev -W error
     case $3 in
-    between)
-        try "Python $version: -X dev -W error" run_tests asyncio "$differ" -X dev -W error
-        ;;
-    first)
-        try "Python $version: -X dev -W error" run_tests asyncio "$differ" -X dev -W error
-        try "Python $version: uvloop" run_tests uvloop "$differ"
-        ;;
-    last)
-        try "Python $version: -X dev -W error" run_tests asyncio "$every" -X dev -W error
-        try "Python $version: uvloop" run_tests uvloop "$every"
-        ;;
+    first) try "Python $version: uvloop" run_tests uvloop "$differ" ;;
+    last) try "Python $version: uvloop" run_tests uvloop "$every" ;;
     esac
 }
 

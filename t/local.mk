@@ -111,14 +111,15 @@ threaded_tests = \
 	t/ring \
 	t/shelf
 
-# Not run under valgrind: pidfd_open(2) is unknown to it before 3.20, and what measures deadlines or
-# wants hundreds of handshakes is too slow there; t/steady has an allocator of its own, and
-# t/lane-shm-step would step through valgrind. The sanitizers run them all.
+# Not run under valgrind: pidfd_open(2) is unknown to it before 3.20, and what measures deadlines,
+# steps through instructions or wants hundreds of handshakes is too slow there; t/steady has an
+# allocator of its own. The sanitizers run them all.
 valgrind_unfit = \
 	t/bulk \
 	t/cgroup \
 	t/faults \
 	t/lane-hostile \
+	t/lane-shm-step \
 	t/lane-silence \
 	t/lane-tcp \
 	t/pool-join \
@@ -417,13 +418,14 @@ PY_LOG_DRIVER = $(tap_driver)
 run_test = $(SHELL) $(srcdir)/t/tap/run
 LOG_COMPILER = $(run_test)
 T_LOG_COMPILER = $(run_test)
-PY_LOG_COMPILER = $(run_test) $(PYTHON) $(srcdir)/t/tap/pytest-tap.py
+PY_LOG_COMPILER = $(run_test) $(PYTHON) -X dev -W error $(srcdir)/t/tap/pytest-tap.py
 
 # `make check-full`: what takes minutes. `./quickstart check --full` and CI run it after check. The
 # longest comes first, so that the others run beside it.
 full_tests = \
 	t/full-pythons.t \
 	t/full-asan.t \
+	t/full-valgrind.t \
 	t/full-bench.t \
 	t/full-bench-run.t \
 	t/full-distcheck.t \
@@ -431,8 +433,7 @@ full_tests = \
 	t/full-install.t \
 	t/full-ipc.t \
 	t/full-quickstart.t \
-	t/full-tsan.t \
-	t/full-valgrind.t
+	t/full-tsan.t
 EXTRA_DIST += $(full_tests) t/tap/full.sh t/tap/run t/tap/tsan.supp t/tap/valgrind.supp
 check-full: all
 	XO_TEST_LIMIT_S=1200 $(MAKE) $(AM_MAKEFLAGS) check check_PROGRAMS= TESTS='$(full_tests)'
