@@ -146,6 +146,12 @@ const char *xo_link_scheme(const xo_link_t *link);        /* the lane's: "inproc
  * xo_lane_buffer. */
 int xo_link_buffer(xo_link_t *link, size_t size, zmq_msg_t *out);
 const xo_lane_stats_t *xo_link_stats(const xo_link_t *link);
+/* Does the peer get all that was sent over it, even if this process is killed now? Only through
+ * shared memory can that be known without asking. */
+bool xo_link_settle(xo_link_t *link);
+/* The peer's process has ended: what it has left in shared memory is delivered before this returns.
+ * Not from within a callback of the link. */
+void xo_link_drain(xo_link_t *link);
 /* Closes it as if the peer had died for the reason given: calls over it are answered with it. */
 void xo_link_close(xo_link_t *link, const xo_error_t *why);
 

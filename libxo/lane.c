@@ -82,6 +82,17 @@ size_t xo_lane_lent_bytes(const xo_lane_t *lane)
     return lane->transport->lent_bytes ? lane->transport->lent_bytes(lane) : 0;
 }
 
+bool xo_lane_settle(xo_lane_t *lane)
+{
+    return lane->transport->settle && lane->transport->settle(lane);
+}
+
+void xo_lane_drain(xo_lane_t *lane)
+{
+    if (lane->transport->drain)
+        lane->transport->drain(lane);
+}
+
 void xo_lane_pause(xo_lane_t *lane, bool paused)
 {
     lane->transport->pause(lane, paused);

@@ -75,6 +75,12 @@ int xo_lane_send(xo_lane_t *lane, xo_msg_t **msg);
  * if that can be, so that nothing need be copied any more. After the message was sent it is the
  * peer's; until then it is any other frame. -1: ENOMEM. */
 int xo_lane_buffer(xo_lane_t *lane, size_t size, zmq_msg_t *out);
+/* Does the peer get all that was sent, even if this process is killed now? False: not yet, or the
+ * transport cannot know. */
+bool xo_lane_settle(xo_lane_t *lane);
+/* The peer's process has ended: delivers what it has left here before this returns, as far as the
+ * transport has such; the rest comes as always. The user may destroy the lane meanwhile. */
+void xo_lane_drain(xo_lane_t *lane);
 /* Stops or resumes the delivery of messages to the user, for pushing back. */
 void xo_lane_pause(xo_lane_t *lane, bool paused);
 /* What was sent before still leaves, as far as the peer takes it. Takes NULL. */
@@ -105,6 +111,8 @@ typedef struct xo_transport {
     int (*send)(xo_lane_t *lane, xo_msg_t **msg);
     int (*buffer)(xo_lane_t *lane, size_t size, zmq_msg_t *out); /* NULL, and -1: no such memory */
     size_t (*lent_bytes)(const xo_lane_t *lane);                 /* NULL: never any */
+    bool (*settle)(xo_lane_t *lane);                             /* NULL: false */
+    void (*drain)(xo_lane_t *lane);                              /* NULL: nothing */
     void (*pause)(xo_lane_t *lane, bool paused);
     void (*destroy)(xo_lane_t *lane);
 } xo_transport_t;

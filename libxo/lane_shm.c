@@ -151,6 +151,18 @@ int xoi_shm_send(xo_lane_t *base, xo_msg_t **msg)
     return 0;
 }
 
+/* What is in the ring stays there, since the peer has that memory, too; when this pass ends it is
+ * published. */
+bool xoi_shm_settle(xo_lane_t *base)
+{
+    xoi_shm_lane_t *lane = (xoi_shm_lane_t *)base;
+
+    if (!lane->segment.memory || lane->socket.fd < 0)
+        return false;
+    xoi_ring_expose(&lane->out);
+    return !xoi_writer_busy(&lane->writer);
+}
+
 typedef struct rest {
     int fd;
     size_t size;
@@ -306,22 +318,28 @@ static void end(xoi_shm_lane_t *lane)
         xoi_inbox_close(&lane->inbox, ECONNRESET, "the peer closed the lane");
 }
 
-/* Closing: a handler closed the lane, by its listener. */
-void xoi_shm_receive(xoi_shm_lane_t *lane)
+/* Closing: a handler closed the lane, by its listener. False: it is closing, or its memory gone. */
+static bool receive(xoi_shm_lane_t *lane)
 {
     for (int n = 0; n < XOI_LANE_BATCH && !lane->inbox.closing; n++) {
         step_t step = read_ring(lane);
         if (step == GONE)
-            return;
+            return false;
         if (step == MORE && !xoi_ring_ready(&lane->in))
             break;
     }
     if (lane->inbox.closing)
-        return;
+        return false;
     if (xoi_ring_release(&lane->in))
         ring_bell(lane);
     if (lane->hung_up && !lane->ending && !xoi_ring_ready(&lane->in))
         end(lane);
+    return !lane->inbox.closing;
+}
+
+void xoi_shm_receive(xoi_shm_lane_t *lane)
+{
+    receive(lane);
 }
 
 static bool peek_ready(void *arg)
@@ -386,6 +404,25 @@ int xoi_shm_take_bells(xoi_shm_lane_t *lane, xo_error_t *err)
     if (fd >= 0)
         take_rest(lane, fd);
     return 1;
+}
+
+/* A ring holds less than its size in messages, and nobody adds to it. */
+void xoi_shm_drain(xo_lane_t *base)
+{
+    xoi_shm_lane_t *lane = (xoi_shm_lane_t *)base;
+    xo_error_t err = {0};
+    int rc = 0;
+
+    if (!lane->segment.memory || lane->inbox.closing)
+        return;
+    while (lane->socket.fd >= 0 && !lane->hung_up && rc >= 0 &&
+           (rc = xoi_shm_take_bells(lane, &err)) > 0)
+        ;
+    if (rc < 0)
+        fail(lane, err.errnum, err.text);
+    for (uint64_t n = 0; rc >= 0 && n <= lane->in.size / XOI_LANE_BATCH; n++)
+        if (!receive(lane) || !xoi_ring_ready(&lane->in))
+            return;
 }
 
 static void on_socket(xo_io_t *io, int revents, void *arg)

@@ -72,6 +72,8 @@ void xoi_shm_receive(xoi_shm_lane_t *lane); /* may destroy it */
 /* The peer is told by the end of the socket; what it has sent is dropped. */
 void xoi_shm_hang_up(xoi_shm_lane_t *lane);
 int xoi_shm_send(xo_lane_t *base, xo_msg_t **msg);
+bool xoi_shm_settle(xo_lane_t *base);
+void xoi_shm_drain(xo_lane_t *base);
 void xoi_shm_pause(xo_lane_t *base, bool paused);
 void xoi_shm_destroy(xo_lane_t *base);
 /* Reads the socket. 1: something came; 0: nothing, or the peer has hung up; -1: EBADMSG, ENOMEM,

@@ -329,6 +329,8 @@ const xo_transport_t xo_transport_shm = {
     .send = xoi_shm_send,
     .buffer = xoi_shm_buffer,
     .lent_bytes = xoi_shm_lent_bytes,
+    .settle = xoi_shm_settle,
+    .drain = xoi_shm_drain,
     .pause = xoi_shm_pause,
     .destroy = xoi_shm_destroy,
 };

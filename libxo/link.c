@@ -49,6 +49,18 @@ const xo_lane_stats_t *xo_link_stats(const xo_link_t *link)
     return link->lane ? xo_lane_stats(link->lane) : &link->last_stats;
 }
 
+bool xo_link_settle(xo_link_t *link)
+{
+    return link->state == XOI_LINK_UP && link->lane && !link->outbox && !link->urgent.head &&
+           xo_lane_settle(link->lane);
+}
+
+void xo_link_drain(xo_link_t *link)
+{
+    if (link->lane)
+        xo_lane_drain(link->lane);
+}
+
 /* ---- tables ---- */
 
 int xoi_link_table_add(xo_link_t *link)

@@ -103,6 +103,11 @@ size_t xoi_ring_unpublished(const xoi_ring_t *ring)
 }
 
 /* Who sees the index sees the bytes before it. */
+void xoi_ring_expose(xoi_ring_t *ring)
+{
+    atomic_store_explicit(&ring->shared->tail, ring->tail, memory_order_release);
+}
+
 bool xoi_ring_publish(xoi_ring_t *ring)
 {
     if (ring->tail == ring->published)

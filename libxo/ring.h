@@ -59,6 +59,9 @@ uint8_t *xoi_ring_reserve(xoi_ring_t *ring, size_t size);
 void xoi_ring_commit(xoi_ring_t *ring, size_t size);
 /* Bytes that the reader cannot see yet. */
 size_t xoi_ring_unpublished(const xoi_ring_t *ring);
+/* The reader finds all that is written if it looks, and if the writer ends now. It still is to be
+ * published, which wakes a reader up. */
+void xoi_ring_expose(xoi_ring_t *ring);
 /* True: the reader sleeps, wake it up. */
 bool xoi_ring_publish(xoi_ring_t *ring);
 /* The ring is full. True: there is room after all; false: the reader rings when there is. */

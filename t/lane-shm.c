@@ -332,6 +332,83 @@ static void a_killed_peer_closes_the_lane_and_no_more(void **state)
     }
 }
 
+#define SETTLED 200 /* more than is published one by one, and less than the ring holds */
+
+static void send_and_die(xo_lane_t *lane, xo_msg_t **msg, void *arg)
+{
+    (void)msg;
+    (void)arg;
+    for (uint64_t seq = 2; seq <= SETTLED; seq++)
+        send_seq(lane, seq);
+    if (xo_lane_settle(lane))
+        raise(SIGKILL);
+    _exit(1);
+}
+
+static const xo_lane_events_t dying_events = {.message = send_and_die, .closed = note_closed};
+
+static void dial_and_die(fixture_t *f, void *arg)
+{
+    int closed = 0;
+    (void)arg;
+    xo_ctx_t *ctx = xo_ctx_create(NULL, NULL);
+    xo_loop_t *loop = xo_loop_create(NULL);
+    xo_lane_t *lane = xo_dial(ctx, loop, f->endpoint, &dying_events, &closed, NULL);
+    send_seq(lane, 1);
+    xo_loop_run(loop);
+}
+
+/* A child has sent all, and been killed; nothing but its first message has been read. */
+static end_t *join_dead(fixture_t *f)
+{
+    int status;
+    end_t *end = fixture_join(f, dial_and_die, NULL);
+    send_seq(end->lane, 1);
+    assert_int_equal(waitpid(f->child, &status, 0), f->child);
+    f->child = 0;
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(end->received, 1);
+    return end;
+}
+
+/* Though it dies within a pass of its loop; and what it left is there without ours. */
+static void what_has_settled_outlives_who_sent_it(void **state)
+{
+    fixture_t *f = *state;
+    end_t *end = join_dead(f);
+    xo_lane_drain(end->lane);
+    assert_int_equal(end->received, SETTLED);
+    assert_false(end->out_of_order);
+    assert_int_equal(end->closed, 0);
+    RUN_UNTIL(&f->rig, end->closed);
+    assert_int_equal(end->received, SETTLED);
+}
+
+static void what_waits_for_room_has_not_settled(void **state)
+{
+    fixture_t *f = *state;
+    int closed;
+    rig_listen(&f->rig, f->endpoint);
+    xo_lane_t *lane = dial_small(f, &closed);
+    assert_true(xo_lane_settle(lane));
+    send_sizes(lane, 1);
+    assert_false(xo_lane_settle(lane));
+    RUN_UNTIL(&f->rig, f->rig.accepted[0].received == MANY);
+    assert_true(xo_lane_settle(lane));
+    xo_lane_destroy(lane);
+}
+
+/* It destroys the lane while it is drained. */
+static void drained_into_its_end(void **state)
+{
+    fixture_t *f = *state;
+    f->rig.destroy_at = SETTLED / 2;
+    end_t *end = join_dead(f);
+    xo_lane_drain(end->lane);
+    assert_null(end->lane);
+    assert_int_equal(end->received, SETTLED / 2);
+}
+
 static void a_fork_does_not_end_the_lane(void **state)
 {
     fixture_t *f = *state;
@@ -403,6 +480,9 @@ int main(void)
         SHM_TEST(a_full_ring_goes_both_ways),
         SHM_TEST(a_stopped_peer_holds_nobody_up),
         SHM_TEST(a_killed_peer_closes_the_lane_and_no_more),
+        SHM_TEST(what_has_settled_outlives_who_sent_it),
+        SHM_TEST(what_waits_for_room_has_not_settled),
+        SHM_TEST(drained_into_its_end),
         SHM_TEST(a_fork_does_not_end_the_lane),
         SHM_TEST(no_memory_is_an_error_and_no_signal),
         SHM_TEST(the_socket_is_private),
