@@ -147,6 +147,17 @@ static xo_end_t kind_of_end(const xo_run_t *run, int status)
     return status == 0 ? XO_END_NORMAL : XO_END_FAILED;
 }
 
+/* What its pools had told, and nobody has read yet. */
+static void drain(xo_run_t *run)
+{
+    for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m)) {
+        xo_link_t *link = m->link ? xo_link_incref(m->link) : NULL;
+        if (link != NULL)
+            xo_link_drain(link);
+        xo_link_decref(link);
+    }
+}
+
 void xo_run_ended(xo_run_t *run, xo_end_t end, const char *reason)
 {
     for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m)) {
@@ -165,6 +176,7 @@ void xo_run_on_ended(xo_process_t *process, int status, void *arg)
     uint32_t generation = run->member->generation;
     char reason[XO_ERROR_TEXT_BYTES];
     xo_end_t end = kind_of_end(run, status);
+    drain(run);
     xo_run_explain_end(run, status, reason, sizeof(reason));
     run->dead_pid = xo_process_pid(process);
     xo_process_destroy(process);

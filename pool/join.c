@@ -102,14 +102,27 @@ static xo_slice_t pack_up(xo_pool_t *pool, const xo_actor_t *actor, const xo_req
 }
 
 /* Asks for an answer, which the creator waits for. */
-static bool tell_and_confirm(xo_request_t *request, xo_slice_t body)
+static bool confirm(xo_request_t *request, const char *method, xo_slice_t body, xo_msg_t *with)
 {
     xo_pool_t *pool = request->pool;
-    xo_msg_t *msg = create_msg(XO_CALL, "actor.up", body, request->spec);
+    xo_msg_t *msg = create_msg(XO_CALL, method, body, with);
     bool begun = msg && xoi_confirm(request, &msg) == 0;
     pool->announcing += begun;
     xo_msg_destroy(&msg);
     return begun;
+}
+
+/* What creates it outlives this process before its creator is answered: it lies in the broker's
+ * memory, or the broker has said that it has it, or that the actor cannot be. */
+static bool tell_for_sure(xo_request_t *request, xo_slice_t body)
+{
+    xo_pool_t *pool = request->pool;
+    if (xoi_spec_wants_group(request) || !xo_link_settle(pool->broker_link))
+        return confirm(request, "actor.up", body, request->spec);
+    tell_broker(pool, "actor.up", body, request->spec);
+    if (!xo_link_settle(pool->broker_link)) /* there was no room for all of it */
+        confirm(request, "ping", xoi_pack_scratch(pool, "[[] {}]"), NULL);
+    return true;
 }
 
 /* Actors of the system's own are no program's: nobody lists, counts or recovers them, and who needs
@@ -146,9 +159,10 @@ void xoi_announce_up(xo_actor_t *actor, xo_request_t *request)
     xo_slice_t body =
         pack_up(pool, actor, request); /* nothing below writes to the scratch buffer */
     bool is_new = request && xoi_spec_is_new(request);
+    bool relied_on = is_new && request->wants_answer;
     if (is_new)
         keep_told(actor, body, with);
-    if (!is_new || !request->wants_answer || !tell_and_confirm(request, body))
+    if (!relied_on || !tell_for_sure(request, body))
         tell_broker(pool, "actor.up", body, with);
     actor->spec_told = true;
 }

@@ -197,6 +197,7 @@ struct xo_pool {
     xoi_turn_t *group_turns;
     xoi_told_t *told; /* of actors created just now */
     size_t told_bytes;
+    bool told_asks; /* whether the broker has read them */
 
     /* actors and their turns */
     xo_actor_t *actors; /* in the order of creation */
@@ -405,6 +406,7 @@ xo_slice_t xoi_again(const xo_request_t *request);
 /* Before the host sees a create; and what "actor.up" says of it then. */
 void xoi_spec_take(xo_request_t *request);
 void xoi_spec_pack(const xo_request_t *request, xo_buf_t *out);
+bool xoi_spec_wants_group(const xo_request_t *request); /* which its broker may refuse */
 /* Why it can be in no group, although that is wanted. NULL: it can, or need not. Of what an actor
  * of this pool creates only the host knows. */
 const char *xoi_spec_missing(const xo_request_t *request);

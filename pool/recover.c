@@ -294,11 +294,15 @@ const char *xo_request_no_spec(const xo_request_t *request)
     return keeps ? request->no_spec : "its pool's actors are not created again";
 }
 
+bool xoi_spec_wants_group(const xo_request_t *request)
+{
+    const xo_msg_t *spec = request->spec ? request->spec : request->msg;
+    return !xo_msg_payload(spec) && wants_group(xo_msg_body(spec));
+}
+
 const char *xoi_spec_missing(const xo_request_t *request)
 {
-    if (xo_msg_payload(request->msg) || !wants_group(xo_msg_body(request->msg)))
-        return NULL;
-    return xo_request_no_spec(request);
+    return xoi_spec_wants_group(request) ? xo_request_no_spec(request) : NULL;
 }
 
 static bool is_tried_again(const xo_request_t *request)

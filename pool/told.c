@@ -1,8 +1,8 @@
 /* told.c - what was told of actors that were just created, with what creates them again.
  *
  * The broker keeps that, and writes it into the registry a moment later. If it is killed before,
- * the next one has neither: so it is told once more of those created within the last heartbeat or
- * two. doc/design.md, 7.
+ * the next one has neither: so it is told once more of those that the last one had for less than
+ * a heartbeat. doc/design.md, 7.
  */
 #include <stdlib.h>
 
@@ -13,7 +13,8 @@
 struct xoi_told {
     uint64_t incarnation;
     xo_msg_t *msg; /* an "actor.up" */
-    bool old;      /* there has been a heartbeat since */
+    bool asked;    /* the ping under way comes after it */
+    bool arrived;  /* as the ping before has shown */
     UT_hash_handle hh;
 };
 
@@ -51,14 +52,34 @@ xo_msg_t *xoi_told_find(const xo_actor_t *actor)
     return told ? told->msg : NULL;
 }
 
-void xoi_told_age(xo_pool_t *pool)
+static void on_pong(xo_call_t *call, xo_msg_t **answer, void *arg)
 {
+    xo_pool_t *pool = arg;
     xoi_told_t *told, *next;
+    bool arrived = *answer && xo_msg_header(*answer)->kind == XO_RESULT;
+    (void)call;
+    pool->told_asks = false;
     HASH_ITER(hh, pool->told, told, next)
-    if (told->old)
+    if (told->asked && told->arrived && arrived)
         drop(pool, told);
     else
-        told->old = true;
+        told->arrived = told->asked && arrived;
+}
+
+/* A broker that stands still has not read them, however long ago they were sent. */
+void xoi_told_age(xo_pool_t *pool)
+{
+    xo_header_t header = {
+        .kind = XO_CALL, .target_uid = xo_slice_str(XO_BROKER_UID), .method = xo_slice_str("ping")};
+    if (!pool->told || pool->told_asks)
+        return;
+    for (xoi_told_t *told = pool->told; told; told = told->hh.next)
+        told->asked = true;
+    xo_msg_t *msg = xo_msg_create(&header, xoi_pack_scratch(pool, "[[] {}]"));
+    if (msg)
+        pool->told_asks = xo_endpoint_call(pool->endpoint, pool->broker_link, &msg, XO_SEND_QUEUE,
+                                           0, on_pong, pool, NULL) != NULL;
+    xo_msg_destroy(&msg);
 }
 
 void xoi_told_free(xo_pool_t *pool)

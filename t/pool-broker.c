@@ -2,6 +2,7 @@
 #include "t/pool-broker.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void take_up(broker_t *broker, const xo_msg_t *msg)
@@ -99,6 +100,20 @@ static int setup_generation(void **state, uint32_t generation, const char *early
 int broker_setup_first(void **state)
 {
     return setup_generation(state, 1, NULL);
+}
+
+int broker_setup_over_ipc(void **state)
+{
+    const char *lanes = getenv("XO_LANES");
+    char before[64];
+    snprintf(before, sizeof before, "%s", lanes ? lanes : "");
+    setenv("XO_LANES", "ipc", 1);
+    int rc = setup_generation(state, 1, NULL);
+    if (lanes)
+        setenv("XO_LANES", before, 1);
+    else
+        unsetenv("XO_LANES");
+    return rc;
 }
 
 int broker_setup_early(void **state)

@@ -21,6 +21,7 @@ typedef struct broker {
 } broker_t;
 
 int broker_setup_first(void **state);
+int broker_setup_over_ipc(void **state);
 int broker_setup_early(void **state);
 int broker_setup_second(void **state);
 int broker_teardown(void **state);
@@ -36,6 +37,7 @@ void settle(broker_t *broker);
 void broker_answer(broker_t *broker, const xo_return_t *to);
 
 #define FIRST(name) cmocka_unit_test_setup_teardown(name, broker_setup_first, broker_teardown)
+#define OVER_IPC(name) cmocka_unit_test_setup_teardown(name, broker_setup_over_ipc, broker_teardown)
 #define SECOND(name) cmocka_unit_test_setup_teardown(name, broker_setup_second, broker_teardown)
 
 #endif

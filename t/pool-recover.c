@@ -196,6 +196,38 @@ static void test_who_creates_is_answered_when_the_broker_has_the_spec(void **sta
     expect_ok(created);
 }
 
+/* It lies in the broker's memory, where this process cannot lose it. */
+static void test_through_shared_memory_who_creates_does_not_wait(void **state)
+{
+    broker_t *broker = *state;
+    const char *lanes = getenv("XO_LANES");
+    if (lanes && !strstr(lanes, "shm"))
+        skip();
+    broker->withholds = true;
+    expect_ok(start_create(broker->world, "one"));
+    assert_null(broker->withheld.link);
+    settle(broker);
+    assert_string_equal(broker->told, "one=3+0 ");
+}
+
+/* The broker may say that its group does not take it. */
+static void test_who_creates_a_member_waits_for_the_broker(void **state)
+{
+    broker_t *broker = *state;
+    xo_header_t header = {
+        .kind = XO_CREATE, .target_uid = xo_slice_str("one"), .method = xo_slice_str("Class")};
+    xo_buf_t body = XO_BUF_INIT;
+    xo_pack_format(&body, "[[] {} {s s}]", "group", "g");
+    broker->withholds = true;
+    xo_future_t *created = post(broker->world, xo_msg_create(&header, xo_buf_slice(&body)));
+    xo_buf_free(&body);
+    run_until(broker->world, has_asked, broker);
+    expect_ok(ask(broker, XO_HAS, "one"));
+    assert_false(xo_future_done(created));
+    broker_answer(broker, &broker->withheld);
+    expect_ok(created);
+}
+
 static void test_who_creates_is_answered_when_the_broker_goes(void **state)
 {
     broker_t *broker = *state;
@@ -260,10 +292,28 @@ static void test_the_next_broker_is_told_the_last_specs(void **state)
     xo_loop_freeze(world->loop, xo_loop_now(world->loop));
     link_anew(broker);
     assert_string_equal(broker->told, "a=3+0 ");
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
         xo_loop_advance(world->loop, 1000 * XO_MS); /* a heartbeat */
+        settle(broker);
+    }
     link_anew(broker);
     assert_string_equal(broker->told, "a ");
+}
+
+/* It stood still, and had read nothing. */
+static void test_what_a_broker_has_not_read_is_told_the_next(void **state)
+{
+    broker_t *broker = *state;
+    world_t *world = broker->world;
+    create(world, "a");
+    broker->withholds = true;
+    xo_loop_freeze(world->loop, xo_loop_now(world->loop));
+    for (int i = 0; i < 3; i++) {
+        xo_loop_advance(world->loop, 1000 * XO_MS);
+        settle(broker);
+    }
+    link_anew(broker);
+    assert_string_equal(broker->told, "a=3+0 ");
 }
 
 static void test_the_first_process_holds_nothing(void **state)
@@ -276,10 +326,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIRST(test_specs_are_told),
-        FIRST(test_who_creates_is_answered_when_the_broker_has_the_spec),
-        FIRST(test_who_creates_is_answered_when_the_broker_goes),
-        FIRST(test_the_end_answers_who_creates),
+        OVER_IPC(test_who_creates_is_answered_when_the_broker_has_the_spec),
+        FIRST(test_through_shared_memory_who_creates_does_not_wait),
+        FIRST(test_who_creates_a_member_waits_for_the_broker),
+        OVER_IPC(test_who_creates_is_answered_when_the_broker_goes),
+        OVER_IPC(test_the_end_answers_who_creates),
         FIRST(test_the_next_broker_is_told_the_last_specs),
+        FIRST(test_what_a_broker_has_not_read_is_told_the_next),
         FIRST(test_the_first_process_holds_nothing),
         cmocka_unit_test_setup_teardown(test_a_spec_before_the_welcome_is_told, broker_setup_early,
                                         broker_teardown),

@@ -107,13 +107,40 @@ async def test_actors_come_back_though_another_broker_had_their_specs():
         kill_broker(pool)
         await taken_over(pool, pid)
         process.kill()
-        with pytest.raises(xo.ServerClosed):
-            while True:
-                await refs[0].add()
+        await no_more(refs[0])
         await all_ready(pool)
         assert [await ref.told() for ref in refs] == [[uid] for uid in uids]
         events = await ask(pool, "events", "0", 1000)
         assert not [event for event in events if event["type"] == "actor.nospec"]
+
+
+async def no_more(ref):
+    """Calls it until its process is dead."""
+    with pytest.raises(xo.ServerClosed):
+        while True:
+            await ref.add()
+
+
+@pytest.mark.skipif("shm" not in os.environ.get("XO_LANES", "shm"), reason="needs shared memory")
+@pytest.mark.parametrize("dies", [True, False], ids=["killed", "going on"])
+async def test_actors_come_back_that_no_broker_had_heard_of(dies):
+    """Their creators were answered while it stood still, and then it or their process died."""
+    async with await make(1, auto_recover="actor") as pool:
+        ((address, process),) = pool.sub_processes.items()
+        pid = pool._broker.process.pid
+        os.kill(pid, signal.SIGSTOP)
+        refs = [await xo.create_actor(Counter, [i], address=address) for i in range(20)]
+        if dies:
+            await asyncio.sleep(2.5)  # more than two of the pool's heartbeats
+            kill_broker(pool)
+            await taken_over(pool, pid)
+        process.kill()
+        await no_more(refs[0])
+        if not dies:
+            os.kill(pid, signal.SIGCONT)
+        while max(record["generation"] for record in await all_ready(pool)) < 2:
+            await asyncio.sleep(0.01)
+        assert [await ref.told() for ref in refs] == [[i] for i in range(20)]
 
 
 async def test_a_broker_that_keeps_dying_is_given_up(monkeypatch, caplog):
