@@ -102,18 +102,28 @@ int broker_setup_first(void **state)
     return setup_generation(state, 1, NULL);
 }
 
-int broker_setup_over_ipc(void **state)
+static int setup_over(const char *lanes, void **state)
 {
-    const char *lanes = getenv("XO_LANES");
+    const char *usual = getenv("XO_LANES");
     char before[64];
-    snprintf(before, sizeof before, "%s", lanes ? lanes : "");
-    setenv("XO_LANES", "ipc", 1);
+    snprintf(before, sizeof before, "%s", usual ? usual : "");
+    setenv("XO_LANES", lanes, 1);
     int rc = setup_generation(state, 1, NULL);
-    if (lanes)
+    if (usual)
         setenv("XO_LANES", before, 1);
     else
         unsetenv("XO_LANES");
     return rc;
+}
+
+int broker_setup_over_ipc(void **state)
+{
+    return setup_over("ipc", state);
+}
+
+int broker_setup_over_shm(void **state)
+{
+    return setup_over("shm,ipc", state);
 }
 
 int broker_setup_early(void **state)

@@ -22,6 +22,7 @@ typedef struct broker {
 
 int broker_setup_first(void **state);
 int broker_setup_over_ipc(void **state);
+int broker_setup_over_shm(void **state);
 int broker_setup_early(void **state);
 int broker_setup_second(void **state);
 int broker_teardown(void **state);
