@@ -194,6 +194,8 @@ bool xo_request_is_local(const xo_request_t *request);   /* sent by an actor of 
 xo_link_t *xo_request_link(const xo_request_t *request); /* its answer goes over it; NULL: local */
 bool xo_request_wants_answer(const xo_request_t *request);
 bool xo_request_is_cancelled(const xo_request_t *request); /* somebody asked; see ops->cancel */
+/* Nanoseconds until its deadline, at least 1; 0: it has none. */
+int64_t xo_request_left(const xo_request_t *request);
 /* Of a create: why its actor will not be created again if its pool dies. NULL: it will be, or need
  * not. */
 const char *xo_request_no_spec(const xo_request_t *request);

@@ -422,6 +422,13 @@ bool xo_request_is_cancelled(const xo_request_t *request)
     return request->parent ? request->parent->cancelled : request->cancelled;
 }
 
+int64_t xo_request_left(const xo_request_t *request)
+{
+    const xo_request_t *whole = request->parent ? request->parent : request;
+    int64_t left = whole->due_ns - xo_loop_now(whole->pool->loop);
+    return whole->due_ns ? (left > 0 ? left : 1) : 0;
+}
+
 uint16_t xo_request_flags(const xo_request_t *request)
 {
     return xo_request_is_cancelled(request) ? XO_F_CANCELLED : 0;

@@ -204,20 +204,11 @@ static int post(const xo_request_t *request, const xo_target_t *target, xo_call_
 }
 
 /* What the request has left is what its calls get. */
-static int64_t deadline_left(const xo_request_t *request)
-{
-    const xo_request_t *whole = request->parent ? request->parent : request;
-    if (!whole->due_ns)
-        return 0;
-    int64_t left = whole->due_ns - xo_loop_now(whole->pool->loop);
-    return left > 0 ? left : 1;
-}
-
 static xo_call_t *direct_call(xo_request_t *request, const xo_target_t *target, xo_future_t *future,
                               xo_error_t *err)
 {
     xo_pool_t *pool = request->pool;
-    xo_call_t *call = xoi_own_call(pool->endpoint, deadline_left(request), xoi_future_answer,
+    xo_call_t *call = xoi_own_call(pool->endpoint, xo_request_left(request), xoi_future_answer,
                                    future, xoi_own_cancel, err);
     if (!call)
         return NULL;
@@ -233,12 +224,12 @@ static xo_call_t *send_call(xo_request_t *request, const xo_target_t *target, xo
     xo_pool_t *pool = request->pool;
     xo_header_t header;
     write_header(&header, XO_CALL, request, target->uid, target->method);
-    header.deadline_ms = (uint64_t)(deadline_left(request) + XO_MS - 1) / XO_MS;
+    header.deadline_ms = (uint64_t)(xo_request_left(request) + XO_MS - 1) / XO_MS;
     xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&pool->scratch));
     if (!msg)
         return xo_error_null(err, errno, "no call can be made of that: %s", strerror(errno));
     xo_call_t *call = xo_endpoint_call(pool->endpoint, target->link, &msg, 0,
-                                       deadline_left(request), xoi_future_answer, future, err);
+                                       xo_request_left(request), xoi_future_answer, future, err);
     int saved = errno;
     xo_msg_destroy(&msg);
     errno = saved;

@@ -174,6 +174,7 @@ python_tests = \
 	python/tests/test_failed.py \
 	python/tests/test_fork.py \
 	python/tests/test_generator.py \
+	python/tests/test_generator_deadlines.py \
 	python/tests/test_generator_ends.py \
 	python/tests/test_here.py \
 	python/tests/test_groups.py \

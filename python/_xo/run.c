@@ -430,6 +430,17 @@ static PyObject *get_actor(PyObject *self, void *unused)
     return Py_NewRef(actor ? actor : Py_None);
 }
 
+/* Seconds until the deadline of the call; None: it has none, or has been answered. */
+static PyObject *get_left(PyObject *self, void *unused)
+{
+    const xopy_run_t *run = run_of(self);
+    (void)unused;
+    int64_t left = is_alive(run) ? xo_request_left(run->request) : 0;
+    if (!left)
+        Py_RETURN_NONE;
+    return PyFloat_FromDouble((double)left / 1e9);
+}
+
 static PyObject *get_running(PyObject *self, void *unused)
 {
     (void)self;
@@ -454,6 +465,7 @@ static PyGetSetDef run_getset[] = {
     {"cr_await", get_inner, NULL, NULL, "cr_await"},
     {"cr_running", get_running, NULL, NULL, NULL},
     {"actor", get_actor, NULL, NULL, NULL},
+    {"left", get_left, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -156,6 +156,10 @@ class Reader(xo.Actor):
     def forget(self):
         del self.handle
 
+    async def read_to_the_end(self, handle):
+        async for _ in handle:
+            pass
+
 
 async def diary_and_source(address, cls=Source):
     diary = await make(Diary, address)

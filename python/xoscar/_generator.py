@@ -3,6 +3,7 @@ one is _stream.py, which also says what goes between them."""
 from __future__ import annotations
 
 import weakref
+from time import monotonic
 
 import _xo
 
@@ -24,7 +25,9 @@ def generator(func: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     def``, runs in the actor and is ahead of its consumer by a bounded number of items and bytes.
     What it raises reaches the consumer, with its type and remote traceback, after the items before
     it. It is closed, so its ``finally`` runs, when the consumer is dropped, leaves the loop, or
-    dies. A method that returns something else than a generator returns it as it is.
+    dies, and when the timeout of the call that opened it has passed since then: the consumer gets
+    an ``asyncio.TimeoutError``, whatever items it has not consumed. A method that returns something
+    else than a generator returns it as it is.
 
     Parameters
     ----------
@@ -65,7 +68,10 @@ def _offer(actor, result, no_lock):
         return result
     handle = IteratorWrapper(None, actor.address, actor.uid)
     locked = not (no_lock or isinstance(actor, StatelessActor))
-    handle._ident = add_stream(actor, result, handle._token, locked)
+    run = _xo.current_run()
+    left = run.left if run is not None and run.actor is actor else None
+    handle._ident = add_stream(actor, result, handle._token, locked, left)
+    handle._be_due_in(left)
     return handle
 
 
@@ -123,7 +129,11 @@ class IteratorWrapper:
         self._pull = None  # the request for more under way
         self._handed = False  # a copy has been pickled
         self._successor = None  # the token with which this handle takes the stream back
+        self._due = None  # when the deadline of the call that opened it passes
         self._loop = _running_loop()
+
+    def _be_due_in(self, left):
+        self._due = None if left is None else monotonic() + left
 
     def _send(self, name, *args):
         self._loop = _running_loop()
@@ -135,6 +145,8 @@ class IteratorWrapper:
         return self
 
     async def __anext__(self) -> Any:
+        if self._due is not None and monotonic() >= self._due:
+            self._be_late()
         if self._handed and not self._over:
             await self._take_back()
         while not self._items:
@@ -142,6 +154,14 @@ class IteratorWrapper:
                 self._raise_end()
             await self._more()
         return self._pop()
+
+    def _be_late(self):
+        """No more items come, nor count, unless all have been consumed.
+
+        The request under way is not cancelled: that would disturb the generator's ``finally``."""
+        if not self._over and (self._end is None or self._items):
+            self._items.clear()
+            self._end, self._pull, self._handed = ("late", None), None, False
 
     async def _take_back(self):
         """A copy was pickled. If nobody has got that yet, this handle goes on, and whoever gets it
@@ -192,7 +212,7 @@ class IteratorWrapper:
     async def _more(self):
         pull = self._pull or self._ask(True)
         try:
-            await pull
+            await (pull if self._due is None else self._in_time(pull))
         except Exception:
             pass  # _arrived has it
         except BaseException:  # CancelledError
@@ -200,7 +220,18 @@ class IteratorWrapper:
                 self._send("__xo_cancel", self._index)
                 self._cancelled = True
             raise
-        self._arrived(pull)
+        if pull.done():
+            self._arrived(pull)
+        else:
+            self._be_late()
+
+    async def _in_time(self, pull):
+        """What the pull gives, or nothing if it does not come by the deadline."""
+        from .api import until_done
+
+        await until_done(pull, self._due - monotonic())
+        if pull.done():
+            pull.result()
 
     def _arrived(self, pull):
         error = None if pull.cancelled() else pull.exception()
@@ -281,14 +312,17 @@ class IteratorWrapper:
     def __reduce__(self):
         self._handed = True
         index = None if self._over else self._index
-        return _restore, (self._ident, self._ref.address, self._ref.uid, index, self._hops + 1)
+        left = None if self._due is None else self._due - monotonic()  # clocks need not agree
+        where = self._ident, self._ref.address, self._ref.uid
+        return _restore, (*where, index, self._hops + 1, left)
 
     def __repr__(self):
         return f"<generator {self._ident} of {self._ref!r}, {self._index} items consumed>"
 
 
-def _restore(ident, address, uid, index, hops):
+def _restore(ident, address, uid, index, hops, left=None):
     handle = IteratorWrapper(ident, address, uid, index or 0, hops)
+    handle._be_due_in(left)
     if index is None:
         handle._over, handle._loop = True, None
     elif handle._loop is not None:
@@ -338,6 +372,10 @@ def _end_exception(how, what, address):
         import asyncio
 
         return asyncio.CancelledError("the generator was cancelled")
+    if how == "late":
+        import asyncio
+
+        return asyncio.TimeoutError("the deadline of the stream has passed")
     if isinstance(what, BaseException):
         return _local_error(what, address)
     return _remote_error(*what)

@@ -89,7 +89,7 @@ def _frozen_size(item):
 class Stream:
     """One generator and its consumer."""
 
-    def __init__(self, table, ident, generator, token, locked):
+    def __init__(self, table, ident, generator, token, locked, left):
         self.table, self.ident, self.generator = table, ident, generator
         self.locked = locked
         self.items, self.sizes = [], []
@@ -102,8 +102,10 @@ class Stream:
         self.stepper = None  # the task in which the generator runs, or awaits something
         self.taking = False  # somebody waits for the item of this very step
         self.closing = self.destroyed = False
+        self.expired = False  # closing, but kept until the consumer has been told
         self.closed = table.loop.create_future()
         self.holder, self.peer, self.former, self.lease = token, 0, set(), None
+        self.expiry = None if left is None else table.loop.call_later(left, self._expire)
 
     # ---- who consumes it ----
 
@@ -347,7 +349,7 @@ class Stream:
         self.bytes += size
 
     def _is_enough(self, deadline):
-        if self.on_demand or self.closing or monotonic() > deadline:
+        if self.on_demand or self.closing or self.end is not None or monotonic() > deadline:
             return True
         return len(self.items) >= WINDOW_ITEMS or self.bytes >= WINDOW_BYTES
 
@@ -425,15 +427,28 @@ class Stream:
     def close(self):
         """Nobody consumes it any more: its generator ends. Gives a future for that."""
         self._drop_lease()
+        self.expired = False
         if not self.closing:
             self.closing = True
-            if self.stepper is not None:
-                self.stepper.cancel()
-            elif self.end is not None:
+            if self.stepper is None and self.end is not None:
                 self._leave()
             else:
-                self._kick()
+                self._stop()
         return self.closed
+
+    def _stop(self):
+        """Has the generator closed, by whoever runs it."""
+        if self.stepper is not None:
+            self.stepper.cancel()
+        else:
+            self._kick()
+
+    def _expire(self):
+        """The deadline of the call that opened it has passed."""
+        if self.end is None and not self.closing:
+            self.closing = self.expired = True
+            self._finish("late", None)
+            self._stop()
 
     async def _close_generator(self):
         try:
@@ -444,11 +459,15 @@ class Stream:
         except Exception as e:
             self.table.report(e)
         self._finish("cancelled", None)
-        if self.closing or self.destroyed:
+        if self.destroyed or (self.closing and not self.expired):
             self._leave()
+        else:
+            self.closing = self.expired = False
 
     def _leave(self):
         self._drop_lease()
+        if self.expiry is not None:
+            self.expiry.cancel()
         self._leave_peer()
         self.table.streams.pop(self.ident, None)
         if not self.closed.done():

@@ -20,10 +20,10 @@ class _Table:
         self.streams = {}
         self.count = 0
 
-    def add(self, generator, token, locked):
+    def add(self, generator, token, locked, left):
         self.count += 1
         ident = f"{self.era}-{self.count}"
-        self.streams[ident] = Stream(self, ident, generator, token, locked)
+        self.streams[ident] = Stream(self, ident, generator, token, locked, left)
         return ident
 
     def report(self, exception):
@@ -39,14 +39,15 @@ def is_generator(value):
     return isinstance(value, (GeneratorType, AsyncGeneratorType))
 
 
-def add_stream(actor, generator, token, locked):
-    """Keeps a generator for whoever has the token; gives the stream's name."""
+def add_stream(actor, generator, token, locked, left):
+    """Keeps a generator for whoever has the token, for `left` seconds (None: as long as it takes);
+    gives the stream's name."""
     if actor._xo_extras is None:
         actor._xo_extras = {}
     table = actor._xo_extras.get("streams")
     if table is None:
         table = actor._xo_extras["streams"] = _Table(actor)
-    return table.add(generator, token, locked)
+    return table.add(generator, token, locked, left)
 
 
 def _find(actor, ident):

@@ -348,8 +348,19 @@ async def wait_for(awaitable: Awaitable[_R], timeout: float | None = None) -> _R
     """
     import asyncio
 
-    loop = asyncio.get_running_loop()
     future = asyncio.ensure_future(awaitable)
+    await until_done(future, timeout)
+    if not future.done():
+        _abandon(future)
+        raise asyncio.TimeoutError
+    return future.result()
+
+
+async def until_done(future, timeout):
+    """Waits until the future is done, or for `timeout` seconds."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
     waiter = loop.create_future()
 
     def wake(*_):
@@ -359,18 +370,14 @@ async def wait_for(awaitable: Awaitable[_R], timeout: float | None = None) -> _R
     timer = None if timeout is None else loop.call_later(timeout, wake)
     future.add_done_callback(wake)
     try:
-        await _until_done(future, waiter)
+        await _until_woken(future, waiter)
     finally:
         if timer is not None:
             timer.cancel()
         future.remove_done_callback(wake)
-    if not future.done():
-        _abandon(future)
-        raise asyncio.TimeoutError
-    return future.result()
 
 
-async def _until_done(future, waiter):
+async def _until_woken(future, waiter):
     """Cancelling who waits cancels what is waited for, whose outcome then counts."""
     import asyncio
 
