@@ -380,6 +380,7 @@ chaos = \
 	t/chaos/loads.py \
 	t/chaos/place.py \
 	t/chaos/sabotage.py \
+	t/chaos/tells.py \
 	t/chaos/world.py
 
 if CMOCKA

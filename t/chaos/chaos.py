@@ -4,10 +4,11 @@
 
 Calls, tells, batches, streams, large buffers and creations go from this process and between pools,
 to actors in Python and in C, over all lanes. Meanwhile faults happen in an order that the seed
-gives. Every call must get exactly one answer in a bounded time; nothing may run twice, unless it is
-idempotent, or out of order, or be said not to have run if it did; an actor whose process lives
-keeps its state; no process ends that was not killed; in the end everything permanent is up, and
-nothing is left over. Exit status 0: the ledger is clean.
+gives, of each kind two a minute or more. Every call must get exactly one answer in a bounded time;
+nothing may run twice, unless it is idempotent, or out of order, or be said not to have run if it
+did; a tell that is accepted arrives, is a dead letter, or goes with a process; an actor whose
+process lives keeps its state; no process ends that was not killed; in the end everything permanent
+is up, and nothing is left over. Exit status 0: the ledger is clean.
 
 What gets full are file systems of its own, in a mount namespace of its own (see place.py).
 """
@@ -43,6 +44,7 @@ async def run(world, seed, plan):
     await world.open()
     before = checks.count_descriptors(world)
     watching = asyncio.ensure_future(world.watch())
+    reading = asyncio.ensure_future(world.ledger.tells.watch(world.broker()))
     load = [asyncio.ensure_future(one) for one in loads.all_of(world, seed)]
     try:
         await faults.Faults(world, plan).run()
@@ -54,9 +56,10 @@ async def run(world, seed, plan):
     await checks.all_up(world)
     await checks.in_registry(world)
     await checks.no_call_is_open(world)
+    await checks.letters_are_read(world)
     await checks.descriptors_given_back(world, before)
     await checks.all_come_back(world)
-    for task in (ticking, watching):
+    for task in (ticking, watching, reading):
         task.cancel()
         try:
             await task

@@ -1,12 +1,14 @@
 """What must be true after t/chaos/chaos.py has made its faults."""
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
 import time
 
 import xoscar as xo
-from world import POOLS
+from tells import END
+from world import POOLS, ask_redis
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RECOVERY_S = 60
@@ -16,17 +18,32 @@ GONE_S = 20
 FDS_A_PEER = 6
 KEYS_FOR_EVER = {"schema", "epoch", "events"}
 
+_ends = itertools.count()  # of the notes in the end
+
 
 async def all_up(world):
     """Everything permanent answers again."""
     clock = world.ledger.clock
     end = clock.now() + RECOVERY_S
     for ref in world.actors:
-        while await world.ledger.call("call in the end", ref.ping()) is None:
+        while True:
+            note = END, next(_ends)
+            if await world.ledger.call("call in the end", ref.note(*note), note) is not None:
+                break
             if clock.now() > end:
                 world.ledger.complain(f"{ref.uid} is not up again")
                 break
             await asyncio.sleep(0.05)
+
+
+async def letters_are_read(world):
+    """All processes have told of their dead letters."""
+    end = world.ledger.clock.now() + RECOVERY_S
+    while not await world.ledger.tells.collect(world.broker()):
+        if world.ledger.clock.now() > end:
+            world.ledger.complain("the dead letters cannot be read")
+            break
+        await asyncio.sleep(0.2)
 
 
 async def all_come_back(world):
@@ -118,7 +135,7 @@ def no_keys(ledger, redis):
     """A registry that outlives the node has nothing of it."""
     if redis is None:
         return
-    keys = set(redis.ask("KEYS", "*"))
+    keys = set(ask_redis(redis.socket, "KEYS", "*"))
     left = {key for key in keys if key.rpartition(":")[2] not in KEYS_FOR_EVER}
     ledger.expect(not left, f"keys left over: {left}")
 

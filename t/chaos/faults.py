@@ -8,46 +8,54 @@ import random
 import signal
 import socket
 
-from ledger import how_busy
 from place import SHM
 from world import POOLS
 
 GAP_S = 0.4  # between the beginnings of two, on average
 STOP_S = 2.0  # what stands still, is full or away, is so for at most so long
-# What creates the actors again is in the broker and in Redis: one fills the other within so many
-# seconds, before which it must not die, too.
-FILLED_S = 8
+PROMISED, PERIOD_S = 2, 60  # of each kind there are so many in each period
+WAIT_S = 60  # so long one of these waits until it can be made
+RETRY_S = 0.1
 STARVED_S = 20  # so long after it was full a pool may still find out that it could not start
 # A process that is killed more often is given up: the broker by the program that embeds it (5
 # restarts within 60 s), a pool by the policy that it has here.
-KILLS, PERIOD_S = {"xo-broker": 4}, 65
+KILLS, KILLS_S = {"xo-broker": 4}, 65
 POOL_KILLS = 25
 PIDFD_GETFD = 438  # the number is the same on all machines
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
-Fault = collections.namedtuple("Fault", "at_s name victim share")
+Fault = collections.namedtuple("Fault", "at_s name victim share promised")
 
 
 def schedule(seed, names, seconds):
-    """[Fault]: when, which, whom (a number that is taken modulo how many there are), how much."""
+    """[Fault]: when, which, whom (a number that is taken modulo how many there are), how much.
+    Those that are promised are made in any case, as soon as they can be; others only if they can be
+    at their time."""
     draw = random.Random(f"{seed}/faults")
     faults, at_s = [], draw.random() * GAP_S
     while at_s < seconds:
-        faults.append(Fault(at_s, draw.choice(names), draw.randrange(1 << 16), draw.random()))
+        faults.append(_drawn(draw, at_s, draw.choice(names), False))
         at_s += 2 * GAP_S * draw.random()
-    return faults
+    for name in names:
+        for _ in range(max(1, round(PROMISED * seconds / PERIOD_S))):
+            faults.append(_drawn(draw, draw.random() * seconds, name, True))
+    return sorted(faults)
+
+
+def _drawn(draw, at_s, name, promised):
+    return Fault(at_s, name, draw.randrange(1 << 16), draw.random(), promised)
 
 
 class Faults:
-    """Makes them."""
+    """Makes them. A kind's method returns whether it has been made, or cannot ever be."""
 
     def __init__(self, world, faults):
         self.world = world
         self.ledger = world.ledger
         self.faults = faults
         self.killed = collections.defaultdict(list)  # by label: when
-        self.filled = 0.0  # when broker and Redis both have what creates the actors
+        self.turn = asyncio.Lock()  # of broker and Redis
         self.began = 0.0
 
     async def run(self):
@@ -57,9 +65,17 @@ class Faults:
         under_way = []
         for fault in self.faults:
             await asyncio.sleep(max(0.0, self.began + fault.at_s - loop.time()))
-            under_way.append(asyncio.ensure_future(getattr(self, fault.name)(fault)))
+            under_way.append(asyncio.ensure_future(self._make(fault)))
         for one in under_way:
             await one
+
+    async def _make(self, fault):
+        end = self.ledger.clock.now() + WAIT_S
+        while not await getattr(self, fault.name)(fault) and fault.promised:
+            if self.ledger.clock.now() > end:
+                self.ledger.complain(f"{fault.name} could not be made within {WAIT_S} s")
+                break
+            await asyncio.sleep(RETRY_S)
 
     def say(self, fault, text):
         """What happens, and when."""
@@ -80,7 +96,7 @@ class Faults:
 
     def _may_die(self, label):
         now = self.ledger.clock.now()
-        recent = [when for when in self.killed[label] if when > now - PERIOD_S]
+        recent = [when for when in self.killed[label] if when > now - KILLS_S]
         return len(recent) < KILLS.get(label, POOL_KILLS)
 
     def _choose(self, fault, labels, dies):
@@ -109,81 +125,98 @@ class Faults:
         with self._choose(fault, labels, True) as process:
             if process:
                 process.send(signal.SIGKILL)
+                self.ledger.tells.end(process.pid)
                 self.ledger.counts[f"fault: {fault.name}"] += 1
+            return process is not None
 
     async def _stop(self, fault, labels, kills=False):
         with self._choose(fault, labels, kills) as process:
             if not process or not process.send(signal.SIGSTOP):
-                return
+                return False
             self.ledger.counts[f"fault: {fault.name}"] += 1
+            if kills:
+                self.ledger.tells.end(process.pid)
             try:
                 with self.held_up():
                     await asyncio.sleep(fault.share * STOP_S)
             finally:
                 process.send(signal.SIGKILL if kills else signal.SIGCONT)
+            return True
 
     # ---- processes ----
 
     async def kill_pool(self, fault):
         """SIGKILL to one of the sub pools' processes."""
-        self._kill(fault, POOLS)
+        return self._kill(fault, POOLS)
 
     async def kill_pools(self, fault):
         """To two at the same time."""
-        self._kill(fault, POOLS)
-        self._kill(fault._replace(victim=fault.victim + 1), POOLS)
+        first = self._kill(fault, POOLS)
+        return self._kill(fault._replace(victim=fault.victim + 1), POOLS) and first
 
     async def stop_pool(self, fault):
         """One stands still for a while."""
-        await self._stop(fault, POOLS)
+        return await self._stop(fault, POOLS)
 
     async def stop_and_kill_pool(self, fault):
         """One stands still, and is killed as it does."""
-        await self._stop(fault, POOLS, kills=True)
+        return await self._stop(fault, POOLS, kills=True)
 
     async def kill_broker(self, fault):
         """The program that embeds the node starts another one."""
-        if self._takes_turn(fault):
-            self._kill(fault, ["xo-broker"])
+        async with self._turn(fault) as has_turn:
+            return has_turn and self._kill(fault, ["xo-broker"])
 
     async def stop_broker(self, fault):
         """The broker stands still for a while."""
-        await self._stop(fault, ["xo-broker"])
+        return await self._stop(fault, ["xo-broker"])
 
     # ---- the registry ----
 
-    def _takes_turn(self, fault):
-        """Has the other one got all?"""
-        now = self.ledger.clock.now()
-        if now < self.filled:
-            self.say(fault, "waits for its turn")
-            return False
-        self.filled = now + STOP_S + FILLED_S * how_busy()
-        return True
+    @contextlib.asynccontextmanager
+    async def _turn(self, fault):
+        """What creates the actors again is in the broker and in Redis; one fills the other, which
+        must not die meanwhile: gives whether both have all."""
+        async with self.turn:
+            lacks = await self.world.lacks()
+            if lacks and not fault.promised:
+                self.say(fault, f"waits for its turn: {lacks}")
+            yield not lacks
 
     async def kill_redis(self, fault):
         """It is gone, and comes back empty."""
-        if not self._takes_turn(fault):
-            return
+        async with self._turn(fault) as has_turn:
+            if not has_turn or self.world.redis:
+                return has_turn and await self._start_redis_again(fault, keeps=False)
+            return self._kill(fault, ["redis-server"])
+
+    async def restart_redis(self, fault):
+        """It is gone, and comes back with what it had written down. A node's own has nothing."""
         if self.world.redis is None:
-            self._kill(fault, ["redis-server"])
-            return
+            return True
+        async with self._turn(fault) as has_turn:
+            return has_turn and await self._start_redis_again(fault, keeps=True)
+
+    async def _start_redis_again(self, fault, keeps):
+        if keeps and not await self.world.redis.save():
+            return False
         self.say(fault, "outside the node")
-        self.ledger.counts["fault: kill_redis"] += 1
+        self.ledger.counts[f"fault: {fault.name}"] += 1
         self.world.redis.kill()
         with self.held_up():
             await asyncio.sleep(fault.share * STOP_S)
-        self.world.redis.start()
+        self.world.redis.start(keeps)
+        return True
 
     async def stop_redis(self, fault):
         """It does not answer for a while."""
-        await self._stop(fault, ["redis-server"])
+        return await self._stop(fault, ["redis-server"])
 
     # ---- room ----
 
     async def _fill(self, fault, directory):
         if directory not in self.world.place.small:
-            return
+            return True
         by_inodes = fault.victim % 2 == 1
         self.say(fault, "has no inodes" if by_inodes else "has no bytes")
         self.ledger.counts[f"fault: {fault.name}"] += 1
@@ -195,29 +228,32 @@ class Faults:
         finally:
             self.world.place.empty(files)
             self.world.starved = self.ledger.clock.now() + STARVED_S
+        return True
 
     async def fill_run_dir(self, fault):
         """No room where the sockets are."""
-        await self._fill(fault, self.world.place.run_dir)
+        return await self._fill(fault, self.world.place.run_dir)
 
     async def fill_shm(self, fault):
         """No room in /dev/shm."""
-        await self._fill(fault, SHM)
+        return await self._fill(fault, SHM)
 
     # ---- lanes ----
 
     async def close_lane(self, fault):
         """One of a process's connections ends, though both of its processes live."""
         with self._choose(fault, [*POOLS, "xo-broker"], False) as process:
-            if process:
-                with contextlib.closing(connections(process)) as found:
-                    self.say(fault, f"{process}: {found.shut(fault.share)}")
-                    self.ledger.counts["fault: close_lane"] += found.count > 0
+            if not process:
+                return False
+            with contextlib.closing(connections(process)) as found:
+                self.say(fault, f"{process}: {found.shut(fault.share)}")
+                self.ledger.counts["fault: close_lane"] += found.count > 0
+                return found.count > 0
 
 
 NAMES = (
     "kill_pool", "kill_pools", "stop_pool", "stop_and_kill_pool", "kill_broker", "stop_broker",
-    "kill_redis", "stop_redis", "fill_run_dir", "fill_shm", "close_lane",
+    "kill_redis", "restart_redis", "stop_redis", "fill_run_dir", "fill_shm", "close_lane",
 )
 
 

@@ -6,6 +6,7 @@ import os
 import time
 
 import xoscar as xo
+from tells import Tells
 
 TICK_S = 0.05
 # What a call may take that no fault holds up: 3 heartbeats, 1 s in which the broker may say why,
@@ -54,6 +55,7 @@ class Ledger:
         self.say = say
         self.clock = Clock()
         self.outcomes = {}  # of what a Tally notes: "ran", "no", "maybe"
+        self.tells = Tells(self)
         self.counts = collections.Counter()
         self.complaints = []
         self.holdups = []  # [from, until]: when a fault kept something from going on
@@ -159,6 +161,7 @@ class Ledger:
         for (note, name, _), times in within.items():
             self.expect(times == 1, f"{note} ran {times} times in {name}")
         self._check_outcomes(seen)
+        self.tells.check(lines)
         return len(lines)
 
     def _check_outcomes(self, seen):

@@ -55,7 +55,9 @@ class Sender:
     async def tells(self, ref, _):
         """Without an answer."""
         for note in self.notes():
-            await self.ledger.call("tell", ref.note.tell(*note))
+            tell = self.ledger.tells.begin(self.world.address(), ref.address)
+            if await self.ledger.call("tell", _accepted(ref.note.tell(*note))):
+                self.ledger.tells.accept(ref.uid.decode(), note, tell)
 
     async def batch(self, ref, _):
         """As one message."""
@@ -67,11 +69,14 @@ class Sender:
         self.ledger.expect(result in (None, wanted), f"a batch gave {result}")
 
     async def _through(self, what, ref, other, note):
+        """Whether the other has been called, or told."""
         where = (other.address, other.uid.decode()) if ref in self.world.in_c else (other,)
         method = getattr(ref, what)
-        if await self.ledger.call(what, method(*where, *note), note) is None:
-            # That it was not delivered may be said of the call that the method made.
-            self.ledger.outcomes[note] = "maybe"
+        if await self.ledger.call(what, method(*where, *note), note) is not None:
+            return True
+        # That it was not delivered may be said of the call that the method made.
+        self.ledger.outcomes[note] = "maybe"
+        return False
 
     async def through(self, ref, other):
         """One calls the other."""
@@ -79,7 +84,11 @@ class Sender:
 
     async def tell_through(self, ref, other):
         """One tells the other."""
-        await self._through("tell_through", ref, other, self.note())
+        (sender, number), name = self.note(), ref.uid.decode()
+        tell = self.ledger.tells.begin(ref.address, other.address, name)
+        if await self._through("tell_through", ref, other, (sender, number)):
+            note = f"{sender}-by-{name}", number
+            self.ledger.tells.accept(other.uid.decode(), note, tell)
 
     async def again(self, ref, _):
         """What may be sent again."""
@@ -133,6 +142,11 @@ class Sender:
         note, data = self.note(), self.draw.randbytes(BIG_BYTES)
         result = await self.ledger.call("large call", ref.note_back(*note, data), note)
         self.ledger.expect(result is None or bytes(result) == data, "a large result changed")
+
+
+async def _accepted(tell):
+    await tell
+    return True
 
 
 async def create(world, seed, name):

@@ -1,10 +1,12 @@
 """That t/chaos/chaos.py can fail: each of its checks, with what it must notice."""
+import copy
 import os
 import subprocess
 import sys
 
 import checks
 from ledger import FREE, Ledger
+from tells import stands_for
 
 
 def _lines(world):
@@ -36,6 +38,17 @@ def lost(world, ledger):
     """One that is not written, though it was answered."""
     lines = _lines(world)
     del lines[_place_of(lines, _answered(ledger, "ran"))]
+    ledger.check_notes(lines)
+
+
+def vanished(world, ledger):
+    """A tell that is neither written nor a dead letter, though its receiver lives."""
+    lines, tells = _lines(world), ledger.tells
+    (actor, *note), tell = next(iter(tells.accepted.items()))
+    gone = [actor, *map(str, note)]
+    lines = [line for line in lines if [line.split()[0], *line.split()[4:]] != gone]
+    tells.letters = {one: times for one, times in tells.letters.items()
+                     if not stands_for(one, actor, tell)}
     ledger.check_notes(lines)
 
 
@@ -110,6 +123,7 @@ def process(world, ledger):
 KINDS = {
     twice: "ran 2 times",
     lost: "was answered, but did not run",
+    vanished: "a tell has vanished",
     ran_after_all: "was said not to have run, but did",
     order: "after number",
     state: "lost its state",
@@ -127,6 +141,8 @@ def all_noticed(world):
     for number, (falsify, wanted) in enumerate(KINDS.items(), 2):
         ledger = Ledger(world.place.notes, lambda _: None)
         ledger.outcomes = dict(world.ledger.outcomes)
+        ledger.tells = copy.copy(world.ledger.tells)
+        ledger.tells.ledger = ledger
         falsify(world, ledger)
         noticed = any(wanted in text for text in ledger.complaints)
         good = good and noticed

@@ -1,11 +1,13 @@
 """The node that t/chaos/chaos.py runs: its processes and its actors."""
 import asyncio
+import glob
 import os
 import signal
 import subprocess
 
 import xoscar as xo
 from chaos_actors import Tally
+from xoscar.core import ActorRef
 
 # Which lanes each sub pool may dial with; None: all.
 PYTHON_POOLS = {"python0": None, "python1": "ipc", "python2": "tcp"}
@@ -13,6 +15,7 @@ C_POOLS = {"c0": None, "c1": "tcp", "pair": "shm,ipc,tcp"}  # "pair" is two pool
 POOLS = (*PYTHON_POOLS, *C_POOLS)
 ACTORS = 2  # in each pool
 WATCH_S = 0.2
+ASK_S = 2  # an answer that takes longer says that somebody stands still
 
 
 def module_path():
@@ -86,10 +89,18 @@ def find_processes(place):
     return sorted(found, key=lambda process: (process.label, process.pid))
 
 
+def ask_redis(path, *command):
+    """The lines of what it answers at this socket."""
+    done = subprocess.run(["redis-cli", "-s", path, *command], capture_output=True, text=True,
+                          check=True, timeout=ASK_S)
+    return done.stdout.splitlines()
+
+
 class OutsideRedis:
     """A registry that the node is told of, and that outlives it."""
 
     def __init__(self, directory):
+        self.directory = directory
         self.socket = os.path.join(directory, "outside.sock")
         self.process = None
 
@@ -97,25 +108,29 @@ class OutsideRedis:
         """For $XO_REGISTRY."""
         return f"unix://{self.socket}"
 
-    def start(self):
-        """Empty."""
+    def start(self, keeps=False):
+        """Empty, or with what it had saved."""
+        saved = os.path.join(self.directory, "outside.rdb")
+        if not keeps and os.path.exists(saved):
+            os.unlink(saved)
         # pylint: disable=consider-using-with
         self.process = subprocess.Popen(
             ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "",
-             "--appendonly", "no"],
+             "--appendonly", "no", "--dir", self.directory, "--dbfilename", "outside.rdb"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         )
+
+    async def save(self):
+        """Has it write down what it has. False: it stands still."""
+        try:
+            return await asyncio.to_thread(ask_redis, self.socket, "SAVE") == ["OK"]
+        except subprocess.SubprocessError:
+            return False
 
     def kill(self):
         """At once."""
         self.process.kill()
         self.process.wait()
-
-    def ask(self, *command):
-        """The lines of the answer."""
-        done = subprocess.run(["redis-cli", "-s", self.socket, *command], capture_output=True,
-                              text=True, check=True)
-        return done.stdout.splitlines()
 
 
 class World:
@@ -168,6 +183,30 @@ class World:
     def address(self):
         """Of the main pool."""
         return self.pool.external_address
+
+    def broker(self):
+        """A reference to what answers for the node."""
+        return ActorRef(self.address(), b"xo.broker")
+
+    def redis_socket(self):
+        """Of the registry, or None."""
+        if self.redis:
+            return self.redis.socket
+        return next(iter(glob.glob(f"{self.place.run_dir}/**/redis.sock", recursive=True)), None)
+
+    async def lacks(self):
+        """What the broker or Redis lack that creates the permanent actors again; "": nothing."""
+        # The main pool's process is this one: nothing is created again in it.
+        wanted = {ref.uid.decode() for ref in self.actors if ref.address != self.address()}
+        try:
+            records = await xo.wait_for(self.broker().actors(), ASK_S)
+            keys = await asyncio.to_thread(ask_redis, self.redis_socket(), "KEYS", "*:spec:*")
+        except (xo.ServerClosed, TimeoutError, asyncio.TimeoutError, OSError, TypeError,
+                subprocess.SubprocessError) as error:
+            return f"{type(error).__name__}: {error}"
+        known = {record["uid"] for record in records if record["restart"] == "permanent"}
+        kept = {key.partition(":spec:")[2].partition("@")[0] for key in keys}
+        return " ".join(sorted(wanted - (known & kept)))
 
     def processes(self):
         """The node's, each to be closed."""

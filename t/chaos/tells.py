@@ -1,0 +1,127 @@
+"""What became of the tells of t/chaos/chaos.py: one that was accepted arrives, or is accounted for.
+
+That none arrives twice, or out of order, is seen where all notes are looked at (ledger.py).
+"""
+import asyncio
+import collections
+import time
+
+import xoscar as xo
+
+LETTERS_MAX = 128  # that a process keeps
+POLL_S, ASK_S = 0.5, 2
+END = "end"  # the sender that each actor hears of last
+VANISHED = "vanished, and nobody knows why"
+LATE_NS = 10_000_000  # until a signal that was sent has stopped its process
+LOST_S = 30  # after which the end of a link is not that of the one that a tell went over
+
+# One that was accepted. sender: the uid of the actor that sent it, or None: this process did.
+Tell = collections.namedtuple("Tell", "since_ns since_s sender source to")
+
+
+class Tells:
+    """Those that were accepted, by (actor, sender of the note, number), and all dead letters."""
+
+    def __init__(self, ledger):
+        self.ledger = ledger
+        self.accepted = {}
+        self.letters = collections.Counter()  # those that look alike, counted
+        self.ends = {}  # by pid: since when a process has taken nothing
+
+    # ---- while it runs ----
+
+    @staticmethod
+    def begin(source, to, sender=None):
+        """A Tell that is about to be sent from the address `source` to the address `to`."""
+        return Tell(time.monotonic_ns(), time.time(), sender, source, to)
+
+    def accept(self, actor, note, tell):
+        """It has been."""
+        self.accepted[actor, *note] = tell
+
+    async def collect(self, broker):
+        """Takes in all dead letters that there are. Whether every process was asked."""
+        try:
+            answer = await xo.wait_for(broker.letters(LETTERS_MAX, False), ASK_S)
+        except (xo.ServerClosed, asyncio.TimeoutError, OSError):
+            return False
+        self.letters |= collections.Counter(_letter(record) for record in answer["letters"])
+        return not answer["silent"]
+
+    async def watch(self, broker):
+        """Reads them again and again, since they go with their process, for ever."""
+        while True:
+            await self.collect(broker)
+            await asyncio.sleep(POLL_S)
+
+    def end(self, pid):
+        """From now on this process takes nothing any more."""
+        self.ends[pid] = time.monotonic_ns()
+
+    # ---- afterwards ----
+
+    def check(self, lines):
+        """Looks for each one in the notes. What did not arrive is a dead letter, or went with its
+        receiver, which had taken it, or with its sender, perhaps as a dead letter there."""
+        arrived = collections.defaultdict(dict)  # by (actor, sender of the note): number: token
+        lives = collections.defaultdict(dict)  # by actor: when each of its lives began: pid
+        for name, pid, token, _, sender, number in map(str.split, lines):
+            arrived[name, sender][int(number)] = int(token)
+            lives[name][int(token)] = int(pid)
+        left = {one: times * one.count for one, times in sorted(self.letters.items(), key=_when)}
+        for (actor, sender, number), tell in sorted(self.accepted.items(), key=_since):
+            pair, at_end = arrived[actor, sender], arrived[actor, END]
+            became = "arrived"
+            if number not in pair:
+                later = min((one for one in pair if one > number), default=None)
+                token = at_end.get(min(at_end, default=None)) if later is None else pair[later]
+                was_taken = (token or 0) > tell.since_ns and self._lived(lives[actor], tell)
+                became = _fate(actor, tell, was_taken, lives, left)
+            self.ledger.counts[f"tells: {became}"] += 1
+            self.ledger.expect(became != VANISHED, f"a tell has {VANISHED}: number {number} of "
+                               f"{sender}, from {tell.source} to {actor} at {tell.to}")
+
+    def _lived(self, lives, tell):
+        """Had its receiver a process that could take it?"""
+        life = max((one for one in lives if one <= tell.since_ns), default=None)
+        end = self.ends.get(lives.get(life))
+        return end is None or tell.since_ns <= end + LATE_NS
+
+
+def _fate(actor, tell, was_taken, lives, left):
+    """was_taken: the receiver may have taken it, and has been made anew since."""
+    for letter in left:
+        if left[letter] and stands_for(letter, actor, tell):
+            left[letter] -= 1
+            return f"dead letters ({letter.reason})"
+    if was_taken:
+        return "gone with their receiver"
+    if any(life > tell.since_ns for life in lives[tell.sender]):
+        return "gone with their sender"
+    return VANISHED
+
+
+Letter = collections.namedtuple("Letter", "reason kind address uid to time count")
+
+
+def _letter(record):
+    uid = record["uid"]
+    uid = uid.decode(errors="replace") if isinstance(uid, bytes) else uid
+    return Letter(record["reason"], record["kind"], record["address"], uid, record.get("to"),
+                  record["time"], record.get("count", 1))
+
+
+def stands_for(letter, actor, tell):
+    """May that be this one's letter?"""
+    if letter.kind != "tell" or not tell.since_s <= letter.time <= tell.since_s + LOST_S:
+        return False
+    whose = {"lost": letter.to == tell.to, "closed": letter.uid == actor}
+    return letter.address == tell.source and whose.get(letter.reason, False)
+
+
+def _since(item):
+    return item[1].since_ns
+
+
+def _when(item):
+    return item[0].time
