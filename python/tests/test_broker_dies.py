@@ -93,6 +93,8 @@ async def test_all_goes_on():
         events = await ask(pool, "events", "0", 1000)
         (event,) = [event for event in events if event["type"] == "broker.restarted"]
         assert event["pid"] == pool._broker.process.pid
+        up = [event["uid"] for event in events if event["type"] == "actor.up"]
+        assert up.count("one") == up.count("two") == 1  # though pools tell the next broker, too
         assert "2 pools" in event["reason"]
     assert node_files() == []
 
