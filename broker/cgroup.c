@@ -19,9 +19,10 @@
 /* ---- where ours is ---- */
 
 /* What a line says, into out[size]. False: it is not the one, or too long. */
-typedef bool parse_f(char *line, char *out, size_t size);
+typedef bool parse_f(char *line, const char *controller, char *out, size_t size);
 
-static int find_in(const char *proc, const char *name, parse_f *parse, char *out, size_t size)
+static int find_in(const char *proc, const char *name, parse_f *parse, const char *controller,
+                   char *out, size_t size)
 {
     char path[PATH_MAX], line[LINE_BYTES];
     bool found = false;
@@ -29,7 +30,7 @@ static int find_in(const char *proc, const char *name, parse_f *parse, char *out
     snprintf(path, sizeof(path), "%s/self/%s", proc, name);
     FILE *file = fopen(path, "re");
     while (file != NULL && !found && fgets(line, sizeof(line), file) != NULL)
-        found = parse(line, out, size);
+        found = parse(line, controller, out, size);
     if (file != NULL)
         fclose(file);
     return found ? 0 : -1;
@@ -40,24 +41,39 @@ static bool copy(const char *text, char *out, size_t size)
     return (size_t)snprintf(out, size, "%s", text) < size;
 }
 
-static bool parse_own(char *line, char *own, size_t size)
+static bool lists(char *controllers, const char *controller)
 {
+    char *name, *rest = controllers;
+    while ((name = strsep(&rest, ",")) != NULL)
+        if (strcmp(name, controller) == 0)
+            return true;
+    return false;
+}
+
+/* "0::/group", and of version 1 "4:cpu,cpuacct:/group" (cgroups(7)). */
+static bool parse_own(char *line, const char *controller, char *own, size_t size)
+{
+    strsep(&line, ":");
+    char *controllers = strsep(&line, ":");
+    if (line == NULL || line[0] != '/' || !lists(controllers, controller))
+        return false;
     line[strcspn(line, "\n")] = 0;
-    return strncmp(line, "0::/", 4) == 0 && copy(line[4] != 0 ? line + 3 : "", own, size);
+    return copy(line[1] != 0 ? line : "", own, size);
 }
 
 /* Where the unified hierarchy is mounted: the fifth field of a line of mountinfo whose type, behind
  * " - ", is cgroup2 (proc(5)). */
-static bool parse_mount(char *line, char *mount, size_t size)
+static bool parse_mount(char *line, const char *unused, char *mount, size_t size)
 {
+    (void)unused;
     char at[PATH_MAX];
     return strstr(line, " - cgroup2 ") != NULL && sscanf(line, "%*s %*s %*s %*s %4095s", at) == 1 &&
            copy(at, mount, size);
 }
 
-int xo_cgroup_own(const char *proc, char *own, size_t size)
+int xo_cgroup_own(const char *proc, const char *controller, char *own, size_t size)
 {
-    return find_in(proc, "cgroup", parse_own, own, size);
+    return find_in(proc, "cgroup", parse_own, controller, own, size);
 }
 
 /* ---- folders ---- */
@@ -119,8 +135,8 @@ void xo_cgroup_init(xo_cgroup_t *cgroup, const char *proc, time_t age_s)
 {
     char own[XO_CGROUP_PATH_BYTES], mount[XO_CGROUP_PATH_BYTES];
     cgroup->parent[0] = 0;
-    if (xo_cgroup_own(proc, own, sizeof(own)) < 0 ||
-        find_in(proc, "mountinfo", parse_mount, mount, sizeof(mount)) < 0 ||
+    if (xo_cgroup_own(proc, "", own, sizeof(own)) < 0 ||
+        find_in(proc, "mountinfo", parse_mount, NULL, mount, sizeof(mount)) < 0 ||
         strlen(mount) + strlen(own) >= sizeof(cgroup->parent))
         return;
     leave_pool(mount, own);

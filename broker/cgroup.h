@@ -18,9 +18,10 @@ typedef struct xo_cgroup {
     char parent[XO_CGROUP_PATH_BYTES]; /* the folder of ours; "": there is none */
 } xo_cgroup_t;
 
-/* Our cgroup in the unified hierarchy: the line "0::PATH" of PROC/self/cgroup (cgroups(7)) into
- * own[size]; "" for the root, and where there is none, for which it returns -1. */
-int xo_cgroup_own(const char *proc, char *own, size_t size);
+/* Our cgroup, by PROC/self/cgroup (cgroups(7)), into own[size]: in the unified hierarchy
+ * (controller ""), or in that of a controller of version 1. "" for the root, and where there is
+ * none, for which it returns -1. */
+int xo_cgroup_own(const char *proc, const char *controller, char *own, size_t size);
 
 /* Looks for ours, which it leaves if it is that of a pool, and removes what nodes have left that
  * were killed, if that is at least `age_s` seconds old. `proc`: "/proc". */

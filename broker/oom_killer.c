@@ -1,6 +1,7 @@
 #include "broker/oom_killer.h"
 
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +25,13 @@ static int64_t count_in(const char *path)
     return count;
 }
 
-static bool set_path(xo_oom_killer_t *killer, const char *folder, const char *own, const char *name)
+__attribute__((format(printf, 2, 3))) static bool set_path(xo_oom_killer_t *killer,
+                                                           const char *format, ...)
 {
-    int size = snprintf(killer->path, sizeof(killer->path), "%s%s/%s", folder, own, name);
+    va_list args;
+    va_start(args, format);
+    int size = vsnprintf(killer->path, sizeof(killer->path), format, args);
+    va_end(args);
     if (size > 0 && (size_t)size < sizeof(killer->path) && count_in(killer->path) >= 0)
         return true;
     killer->path[0] = 0;
@@ -37,10 +42,12 @@ void xo_oom_killer_init(xo_oom_killer_t *killer, const char *proc, const char *c
 {
     char own[LINE_BYTES];
     *killer = (xo_oom_killer_t){0};
-    killer->of_cgroup = xo_cgroup_own(proc, own, sizeof(own)) == 0 &&
-                        set_path(killer, cgroups, own, "memory.events");
+    killer->of_cgroup = (xo_cgroup_own(proc, "", own, sizeof(own)) == 0 &&
+                         set_path(killer, "%s%s/memory.events", cgroups, own)) ||
+                        (xo_cgroup_own(proc, "memory", own, sizeof(own)) == 0 &&
+                         set_path(killer, "%s/memory%s/memory.oom_control", cgroups, own));
     if (!killer->of_cgroup)
-        set_path(killer, proc, "", "vmstat");
+        set_path(killer, "%s/vmstat", proc);
     killer->before = killer->now = count_in(killer->path);
 }
 

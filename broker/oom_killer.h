@@ -1,8 +1,8 @@
 /* oom_killer.h - has the kernel ended a process for want of memory?
  *
- * It says so with a counter: of our cgroup (memory.events of cgroup v2, Documentation/admin-guide/
- * cgroup-v2.rst), which is evidence, or of the whole machine (oom_kill in /proc/vmstat), which is
- * a hint.
+ * It says so with a counter: of our cgroup (memory.events of version 2, memory.oom_control of
+ * version 1; Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst), which is evidence, or
+ * of the whole machine (oom_kill in /proc/vmstat), which is a hint.
  */
 #ifndef XO_BROKER_OOM_KILLER_H
 #define XO_BROKER_OOM_KILLER_H

@@ -44,7 +44,7 @@ static void make_parent(world_t *w)
     xo_cgroup_t real;
     char own[512], text[1200];
     xo_cgroup_init(&real, "/proc", 1000000);
-    xo_cgroup_own("/proc", own, sizeof own);
+    xo_cgroup_own("/proc", "", own, sizeof own);
     snprintf(w->parent, sizeof w->parent, "%.400s/xo_t-%d", real.parent, (int)getpid());
     if (real.parent[0] == 0 || mkdir(w->parent, 0755) < 0) {
         w->parent[0] = 0;
@@ -206,7 +206,7 @@ static void a_node_within_leaves(void **state)
             _exit(1);
         xo_cgroup_init(&nested, "/proc", 1000000);
         _exit(strcmp(nested.parent, w->cgroup.parent) == 0 &&
-                      xo_cgroup_own("/proc", own, sizeof own) == 0 && !strstr(own, "/xo-")
+                      xo_cgroup_own("/proc", "", own, sizeof own) == 0 && !strstr(own, "/xo-")
                   ? 0
                   : 2);
     }

@@ -189,6 +189,7 @@ python_tests = \
 	python/tests/test_metrics.py \
 	python/tests/test_monitor.py \
 	python/tests/test_on_receive.py \
+	python/tests/test_out_of_memory.py \
 	python/tests/test_package.py \
 	python/tests/test_pool_addresses.py \
 	python/tests/test_pool_life.py \

@@ -89,6 +89,22 @@ static void our_cgroup_knows(void **state)
     assert_string_equal(xo_oom_killer_says(&killer), OF_CGROUP);
 }
 
+static void one_of_version_1_knows(void **state)
+{
+    world_t *w = *state;
+    xo_oom_killer_t killer;
+    write_file(w->proc, "self/cgroup", "5:cpuset,memory:/xo.service\n0::/xo.service\n");
+    make_folder(w->cgroups, "memory");
+    make_folder(w->cgroups, "memory/xo.service");
+    write_file(w->cgroups, "memory/xo.service/memory.oom_control",
+               "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
+    xo_oom_killer_init(&killer, w->proc, w->cgroups);
+    assert_string_equal(xo_oom_killer_says(&killer), "");
+    write_file(w->cgroups, "memory/xo.service/memory.oom_control",
+               "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n");
+    assert_string_equal(xo_oom_killer_says(&killer), OF_CGROUP);
+}
+
 /* A tick between the kernel's deed and the death that we see changes nothing; a second one does. */
 static void what_is_long_ago_says_nothing(void **state)
 {
@@ -145,6 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(our_cgroup_knows),
+        TEST(one_of_version_1_knows),
         TEST(what_is_long_ago_says_nothing),
         TEST(without_a_cgroup_the_machine_gives_a_hint),
         TEST(without_any_nothing_is_said),
