@@ -318,7 +318,7 @@ static void end(xoi_shm_lane_t *lane)
         xoi_inbox_close(&lane->inbox, ECONNRESET, "the peer closed the lane");
 }
 
-/* Closing: a handler closed the lane, by its listener. False: it is closing, or its memory gone. */
+/* Closing: a handler closed the lane, by its listener. False: it has ended or is gone. */
 static bool receive(xoi_shm_lane_t *lane)
 {
     for (int n = 0; n < XOI_LANE_BATCH && !lane->inbox.closing; n++) {
@@ -332,9 +332,10 @@ static bool receive(xoi_shm_lane_t *lane)
         return false;
     if (xoi_ring_release(&lane->in))
         ring_bell(lane);
-    if (lane->hung_up && !lane->ending && !xoi_ring_ready(&lane->in))
-        end(lane);
-    return !lane->inbox.closing;
+    if (!lane->hung_up || lane->ending || xoi_ring_ready(&lane->in))
+        return true;
+    end(lane);
+    return false;
 }
 
 void xoi_shm_receive(xoi_shm_lane_t *lane)
