@@ -40,6 +40,34 @@ static xo_actor_entry_t *find(const xo_creation_t *creation)
     return entry != NULL && entry->state == XO_ACTOR_RECOVERING ? entry : NULL;
 }
 
+/* ---- what is remembered ---- */
+
+xo_decision_t xo_broker_actor_ended(xo_broker_t *broker, xo_actor_entry_t *entry, xo_end_t end)
+{
+    char recent[XO_POLICY_TEXT_BYTES];
+    int64_t now = xo_loop_now(broker->loop);
+    xo_decision_t decision = xo_actor_spec_ended(entry->spec, end, now);
+    xo_actor_spec_write_history(entry->spec, now, xo_unix_ms(), recent);
+    xo_directory_set_recent(entry, recent);
+    return decision;
+}
+
+void xo_broker_forgive_actor(xo_actor_entry_t *entry)
+{
+    xo_actor_spec_forgive(entry->spec);
+    xo_directory_set_recent(entry, "");
+}
+
+void xo_broker_set_spec(const xo_broker_t *broker, xo_actor_entry_t *entry, xo_actor_spec_t *spec)
+{
+    bool is_first = entry->spec == NULL;
+    xo_directory_set_spec(entry, spec);
+    if (!is_first)
+        xo_directory_set_recent(entry, "");
+    else if (entry->recent != NULL)
+        xo_actor_spec_read_history(spec, xo_loop_now(broker->loop), xo_unix_ms(), entry->recent);
+}
+
 /* ---- what came of it ---- */
 
 static void log_failure(const xo_broker_t *broker, const xo_actor_entry_t *entry,
@@ -79,8 +107,7 @@ static bool next_try(xo_creation_t *creation, xo_actor_entry_t *entry, const cha
         xo_broker_give_up(broker, entry, text, traceback);
         return false;
     }
-    xo_decision_t decision =
-        xo_actor_spec_ended(entry->spec, XO_END_FAILED, xo_loop_now(broker->loop));
+    xo_decision_t decision = xo_broker_actor_ended(broker, entry, XO_END_FAILED);
     if (decision.action != XO_DECIDE_RESTART) {
         xo_policy_explain(xo_actor_spec_policy(entry->spec), text, why, sizeof(why));
         log_failure(broker, entry, XO_LOG_ERROR, why);
@@ -295,7 +322,7 @@ void xo_broker_revive_actor(xo_broker_t *broker, xo_ask_t *ask, xo_actor_entry_t
     creation->revives = true;
     creation->ask = ask;
     xo_ask_on_stop(ask, let_go, creation);
-    xo_actor_spec_forgive(entry->spec);
+    xo_broker_forgive_actor(entry);
     entry->state = XO_ACTOR_RECOVERING;
     entry->alone = true;
     xo_publish_actor(broker->publish, entry);

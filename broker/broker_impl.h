@@ -118,6 +118,12 @@ int xo_broker_create_again(xo_broker_t *broker, xo_recovery_t *recovery, xo_acto
  * still waits for this step. */
 int xo_broker_create_seat(xo_broker_t *broker, const xo_actor_entry_t *entry, uint64_t step,
                           uint64_t mark);
+/* What its policy makes of the end of its process, or of a creation that failed, and remembers. */
+xo_decision_t xo_broker_actor_ended(xo_broker_t *broker, xo_actor_entry_t *entry, xo_end_t end);
+void xo_broker_forgive_actor(xo_actor_entry_t *entry); /* nothing of that counts any more */
+/* Takes the spec over. If it is the first that is known of the actor, what a last broker remembered
+ * of its restarts counts. */
+void xo_broker_set_spec(const xo_broker_t *broker, xo_actor_entry_t *entry, xo_actor_spec_t *spec);
 /* It is *failed*; says so to all. */
 void xo_broker_give_up(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason,
                        xo_slice_t traceback);

@@ -91,6 +91,12 @@ void xo_directory_set_failed(xo_actor_entry_t *entry, const char *reason)
     xo_directory_set_reason(entry, reason);
 }
 
+void xo_directory_set_recent(xo_actor_entry_t *entry, const char *recent)
+{
+    free(entry->recent);
+    entry->recent = recent[0] ? strdup(recent) : NULL; /* NULL: a next broker does not know */
+}
+
 /* What is told of an actor that came back does not repeat its spec. */
 static void take_over(xo_directory_t *directory, xo_actor_entry_t *entry, xo_actor_entry_t *old)
 {
@@ -98,6 +104,8 @@ static void take_over(xo_directory_t *directory, xo_actor_entry_t *entry, xo_act
     if (old->state == XO_ACTOR_RECOVERING || old->incarnation == entry->incarnation) {
         entry->spec = old->spec;
         old->spec = NULL;
+        entry->recent = old->recent;
+        old->recent = NULL;
         entry->seat = old->seat;
         old->seat = NULL;
         if (entry->seat != NULL)
@@ -160,6 +168,7 @@ void xo_directory_remove(xo_directory_t *directory, xo_actor_entry_t *entry)
         xo_seat_leave(entry->seat);
     xo_directory_set_spec(entry, NULL);
     free(entry->reason);
+    free(entry->recent);
     free(entry);
     drop_name_if_empty(directory, name);
 }
@@ -193,4 +202,6 @@ void xo_actor_record(const xo_actor_entry_t *entry, uint64_t node_id, xo_rec_t *
         xo_rec_text(rec, "pool_state", xo_pool_state_name(entry->member->state));
     if (entry->state != XO_ACTOR_RUNNING && entry->reason != NULL)
         xo_rec_text(rec, "reason", entry->reason);
+    if (entry->recent != NULL)
+        xo_rec_text(rec, "recent", entry->recent);
 }

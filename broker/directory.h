@@ -29,6 +29,7 @@ struct xo_actor_entry {
     xo_actor_spec_t *spec; /* NULL: it is not created again */
     xo_seat_t *seat;       /* in its group; NULL: it is in none */
     char *reason;          /* why it does not run; NULL: it does, or its pool is the reason */
+    char *recent;          /* its latest restarts (policy.h), as its record has them; NULL: none */
     bool unsaved;          /* the registry does not know its spec yet, or that it has none */
     struct xo_actor_entry *next_in_name, *prev_in_name;
     struct xo_actor_entry *next, *prev; /* in the pool */
@@ -60,6 +61,7 @@ void xo_directory_set_spec(xo_actor_entry_t *entry, xo_actor_spec_t *spec);
 void xo_directory_set_unsaved(xo_directory_t *directory, xo_actor_entry_t *entry, bool unsaved);
 void xo_directory_set_reason(xo_actor_entry_t *entry, const char *reason);
 void xo_directory_set_failed(xo_actor_entry_t *entry, const char *reason);
+void xo_directory_set_recent(xo_actor_entry_t *entry, const char *recent); /* "": none */
 /* Removes all of the pool's. */
 void xo_directory_remove_pool(xo_directory_t *directory, xo_member_t *member);
 /* The actor's record (doc/wire.md). Valid as long as the entry. */

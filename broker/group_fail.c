@@ -120,18 +120,11 @@ static void escalate(xo_group_t *group, const char *reason)
         decide(group->seat->group, XO_END_FAILED, text);
 }
 
-static int64_t unix_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / XO_MS;
-}
-
 void xo_group_remember(xo_group_t *group, xo_slice_t recent)
 {
     snprintf(group->recent, sizeof(group->recent), "%.*s", (int)recent.size,
              recent.size > 0 ? recent.data : "");
-    xo_policy_read(&group->policy, &group->history, xo_loop_now(group->broker->loop), unix_ms(),
+    xo_policy_read(&group->policy, &group->history, xo_loop_now(group->broker->loop), xo_unix_ms(),
                    group->recent);
 }
 
@@ -146,7 +139,7 @@ static void decide(xo_group_t *group, xo_end_t end, const char *reason)
     xo_decision_t decision =
         xo_policy_ended(&group->policy, &group->history, end, xo_loop_now(group->broker->loop),
                         (uint32_t)xo_random_id());
-    xo_policy_write(&group->policy, &group->history, xo_loop_now(group->broker->loop), unix_ms(),
+    xo_policy_write(&group->policy, &group->history, xo_loop_now(group->broker->loop), xo_unix_ms(),
                     group->recent);
     if (decision.action == XO_DECIDE_RESTART)
         begin_restart(group, decision.delay_ns, reason);

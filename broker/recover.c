@@ -131,6 +131,12 @@ static void begin_one(xo_recovery_t *recovery, xo_actor_entry_t *entry)
         recovery->left--;
 }
 
+/* Of a last broker, which was killed meanwhile: this one's own are `alone`. */
+static bool waits_for_a_try(const xo_actor_entry_t *entry)
+{
+    return entry->state == XO_ACTOR_RECOVERING && !entry->alone;
+}
+
 static void begin_all(xo_recovery_t *recovery)
 {
     xo_actor_entry_t *entry, *next;
@@ -138,6 +144,7 @@ static void begin_all(xo_recovery_t *recovery)
     DL_SORT(member->entries, by_incarnation);
     DL_FOREACH_SAFE(member->entries, entry, next)
     {
+        bool waits = waits_for_a_try(entry);
         if (entry->state == XO_ACTOR_RUNNING)
             entry->state = XO_ACTOR_RECOVERING;
         if (member->away && entry->seat != NULL && entry->seat->phase == XO_SEAT_UP)
@@ -146,7 +153,7 @@ static void begin_all(xo_recovery_t *recovery)
             xo_broker_say_failed(recovery->broker, entry);
         else if (entry->seat != NULL && entry->seat->phase != XO_SEAT_UP)
             xo_broker_say_waiting(recovery->broker, entry);
-        else if (entry->seat == NULL && member->away && entry->spec != NULL)
+        else if (entry->seat == NULL && (member->away || waits) && entry->spec != NULL)
             begin_one(recovery, entry);
     }
     if (recovery->left > 1)
@@ -207,8 +214,7 @@ static void away(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reaso
         seat_away(broker, entry, reason);
         return;
     }
-    switch (
-        xo_actor_spec_ended(entry->spec, entry->member->end, xo_loop_now(broker->loop)).action) {
+    switch (xo_broker_actor_ended(broker, entry, entry->member->end).action) {
     case XO_DECIDE_REMOVE:
         xo_broker_actor_down(broker, entry, reason);
         break;
@@ -279,7 +285,7 @@ static int keep(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t body, c
     else if (others + xo_actor_spec_bytes(spec) > XO_POOL_SPECS_BYTES_MAX)
         xo_error_set(&why, ENOSPC, "the arguments of its pool's actors take more than 512 MiB");
     else if (xo_actor_spec_inherit(spec, entry->member->policy, &why) == 0) {
-        xo_directory_set_spec(entry, spec);
+        xo_broker_set_spec(broker, entry, spec);
         int rc = xo_group_join(broker, entry, err); /* which numbers it */
         save_spec(broker, entry);
         if (entry->seat != NULL) /* it was in no group when its record was written */

@@ -5,6 +5,7 @@
  * and what they do not name is dropped as ever.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,14 @@ static xo_actor_entry_t *find_entry(const xo_broker_t *broker, const char *id)
     if (member == NULL || xo_registry_actor_uid(id, uid, sizeof(uid), &size) < 0)
         return NULL;
     return xo_directory_get(&broker->directory, member, xo_slice(uid, size));
+}
+
+static void set_recent(xo_actor_entry_t *entry, const xo_record_t *record)
+{
+    char text[XO_POLICY_TEXT_BYTES];
+    xo_slice_t recent = xo_rec_find(record, "recent");
+    snprintf(text, sizeof(text), "%.*s", (int)recent.size, recent.size > 0 ? recent.data : "");
+    xo_directory_set_recent(entry, text);
 }
 
 static void set_state(xo_actor_entry_t *entry, const xo_record_t *record)
@@ -82,8 +91,10 @@ static void add_actor(xo_broker_t *broker, const xo_record_t *record)
     xo_actor_entry_t *entry =
         xo_directory_put(&broker->directory, member, xo_slice(uid, size),
                          strtoull(number, NULL, 10), xo_rec_find(record, "class"), false);
-    if (entry != NULL)
-        set_state(entry, record);
+    if (entry == NULL)
+        return;
+    set_state(entry, record);
+    set_recent(entry, record);
 }
 
 /* ---- specs ---- */
@@ -116,7 +127,7 @@ static void on_spec(int errnum, const char *text, const xo_record_t *records, si
     xo_actor_spec_t *spec =
         entry != NULL ? xo_actor_spec_unpack(xo_rec_find(&records[0], "spec")) : NULL;
     if (spec != NULL) {
-        xo_directory_set_spec(entry, spec);
+        xo_broker_set_spec(broker, entry, spec);
         xo_group_rejoin(broker, entry);
         reload->specs++;
     } else if (errnum != ENOENT) {

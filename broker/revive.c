@@ -15,7 +15,7 @@ static void expect_actors(xo_broker_t *broker, xo_member_t *member)
             xo_group_revive(xo_group_root(entry->seat->group));
             continue;
         }
-        xo_actor_spec_forgive(entry->spec);
+        xo_broker_forgive_actor(entry);
         entry->state = XO_ACTOR_RECOVERING;
         xo_publish_actor(broker->publish, entry);
     }

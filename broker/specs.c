@@ -283,6 +283,26 @@ void xo_actor_spec_forgive(xo_actor_spec_t *spec)
     spec->history = NULL;
 }
 
+void xo_actor_spec_write_history(const xo_actor_spec_t *spec, int64_t now_ns, int64_t now_ms,
+                                 char text[XO_POLICY_TEXT_BYTES])
+{
+    text[0] = 0;
+    if (spec->history != NULL)
+        xo_policy_write(&spec->policy, spec->history, now_ns, now_ms, text);
+}
+
+void xo_actor_spec_read_history(xo_actor_spec_t *spec, int64_t now_ns, int64_t now_ms,
+                                const char *text)
+{
+    xo_policy_state_t whole;
+    size_t size = xo_policy_state_bytes(&spec->policy);
+    xo_policy_read(&spec->policy, &whole, now_ns, now_ms, text);
+    xo_actor_spec_forgive(spec);
+    spec->history = malloc(size);
+    if (spec->history != NULL)
+        memcpy(spec->history, &whole, size);
+}
+
 /* ---- its group ---- */
 
 xo_slice_t xo_actor_spec_group(const xo_actor_spec_t *spec)

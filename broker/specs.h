@@ -19,7 +19,7 @@ bool xo_actor_spec_is(const xo_actor_spec_t *spec, xo_slice_t body, const xo_msg
 void xo_actor_spec_destroy(xo_actor_spec_t *spec);       /* takes NULL */
 size_t xo_actor_spec_bytes(const xo_actor_spec_t *spec); /* what it takes; NULL: 0 */
 /* As the registry keeps it: a msgpack array of 1 (this layout), the body, the buffers, and a map
- * with the policy and the order number. What it remembers of restarts is not kept. */
+ * with the policy and the order number. What it remembers of restarts is in its actor's record. */
 void xo_actor_spec_pack(const xo_actor_spec_t *spec, xo_buf_t *out);
 /* The reverse. NULL: EBADMSG, or ENOMEM. */
 xo_actor_spec_t *xo_actor_spec_unpack(xo_slice_t bytes);
@@ -39,6 +39,11 @@ const xo_policy_t *xo_actor_spec_policy(const xo_actor_spec_t *spec);
 /* The process with the actor ended, or its creation failed (XO_END_FAILED). */
 xo_decision_t xo_actor_spec_ended(xo_actor_spec_t *spec, xo_end_t end, int64_t now_ns);
 void xo_actor_spec_forgive(xo_actor_spec_t *spec); /* forgets what it remembers of restarts */
+/* xo_policy_write and xo_policy_read of that. */
+void xo_actor_spec_write_history(const xo_actor_spec_t *spec, int64_t now_ns, int64_t now_ms,
+                                 char text[XO_POLICY_TEXT_BYTES]);
+void xo_actor_spec_read_history(xo_actor_spec_t *spec, int64_t now_ns, int64_t now_ms,
+                                const char *text);
 
 /* ---- its group (groups.h), as the options of its body say ---- */
 xo_slice_t xo_actor_spec_group(const xo_actor_spec_t *spec);    /* its name; empty: none */

@@ -19,6 +19,14 @@ int64_t xoi_clock_ns(void)
     return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
+int64_t xo_unix_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / XO_MS;
+}
+
 /* ---- the loop ---- */
 
 /* libev calls this when it has slept and before the callbacks run, so they see the time of now. */

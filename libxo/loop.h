@@ -39,6 +39,8 @@ int xo_loop_fd(xo_loop_t *loop, xo_error_t *err);
  * the clock anew. */
 int64_t xo_loop_now(const xo_loop_t *loop);
 void xo_loop_update(xo_loop_t *loop);
+/* The wall clock, in milliseconds since 1970: for what other processes and people read. */
+int64_t xo_unix_ms(void);
 /* For tests: time stands still from now on and moves by xo_loop_advance only, which runs the timers
  * that come due, in order. */
 void xo_loop_freeze(xo_loop_t *loop, int64_t now_ns);

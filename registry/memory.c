@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <uthash.h>
 #include <utlist.h>
 
@@ -354,9 +353,7 @@ static event_t *event_at(memory_t *memory, size_t number)
  * clock goes back. */
 static void stamp(memory_t *memory, event_t *event)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    uint64_t ms = (uint64_t)xo_unix_ms();
     if (ms > memory->last_ms) {
         memory->last_ms = ms;
         memory->last_sequence = 0;

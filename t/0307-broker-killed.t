@@ -136,6 +136,26 @@ def died_meanwhile(place):
     place.assert_clean()
 
 
+def restarts_count_on(place):
+    """a pool that died too often under several brokers is given up"""
+    config = f"[pool work]\ncommand = {FAKE_POOL} faithful\nintensity = 2\nbackoff_ms = 0\n"
+    node = Node(place, config=config)
+    for generation in (1, 2):
+        (pool,) = until(lambda: [p for p in node.pools("ready") if p["generation"] == generation],
+                        f"generation {generation}")
+        os.kill(pool["pid"], signal.SIGKILL)
+    until(lambda: [p for p in node.pools("ready") if p["generation"] == 3], "generation 3")
+    kill(node)
+    again = Node(place, config=config)
+    (pool,) = again.wait_pools(1)
+    assert (pool["generation"], pool["restarts"]) == (3, 2), pool
+    os.kill(pool["pid"], signal.SIGKILL)
+    (pool,) = until(lambda: again.pools("failed"), "the pool to be given up")
+    assert "given up after 2 restarts" in pool["reason"], pool
+    assert again.stop()[0] == 0
+    place.assert_clean()
+
+
 def died_with_a_daemon(place):
     """what a pool had started goes with it, also where it died while there was no broker"""
     node = Node(place, config=f"[pool work]\ncommand = {FAKE_POOL} daemon\n")
@@ -252,5 +272,5 @@ def not_there(place):
     assert node.stop()[0] == 0
 
 
-run(taken_over, supervised, stopped_meanwhile, no_room, died_meanwhile, died_with_a_daemon,
-    all_died, another_configuration, many_times, owned, nobody_is_left, stopped_at_once, not_there)
+run(taken_over, supervised, stopped_meanwhile, no_room, died_meanwhile, restarts_count_on,
+    died_with_a_daemon, all_died, another_configuration, many_times, owned, nobody_is_left, stopped_at_once, not_there)

@@ -184,6 +184,25 @@ static void history_is_forgotten_when_it_is_forgiven(void **unused)
     xo_actor_spec_destroy(spec);
 }
 
+static void history_goes_on_in_another_process(void **unused)
+{
+    xo_error_t err;
+    char text[XO_POLICY_TEXT_BYTES];
+    (void)unused;
+    xo_actor_spec_t *spec = make_with("[[] {} {s i}]", "intensity", 2);
+    assert_int_equal(xo_actor_spec_inherit(spec, NULL, &err), 0);
+    xo_actor_spec_write_history(spec, 5 * XO_MS, 1005, text);
+    assert_string_equal(text, "");
+    xo_actor_spec_ended(spec, XO_END_FAILED, 5 * XO_MS);
+    xo_actor_spec_ended(spec, XO_END_FAILED, 7 * XO_MS);
+    xo_actor_spec_write_history(spec, 8 * XO_MS, 1008, text);
+    assert_string_equal(text, "1005 1007");
+    xo_actor_spec_forgive(spec);
+    xo_actor_spec_read_history(spec, 20 * XO_MS, 1009, "1005 1007");
+    assert_int_equal(xo_actor_spec_ended(spec, XO_END_FAILED, 21 * XO_MS).action, XO_DECIDE_FAIL);
+    xo_actor_spec_destroy(spec);
+}
+
 /* ---- in the directory ---- */
 
 typedef struct {
@@ -235,9 +254,11 @@ static void an_actor_that_came_back_keeps_its_spec(void **state)
     xo_actor_spec_t *spec = make();
     xo_actor_entry_t *entry = put(w, 1);
     xo_directory_set_spec(entry, spec);
+    xo_directory_set_recent(entry, "1005");
     entry->state = XO_ACTOR_RECOVERING;
     entry = put(w, 2);
     assert_ptr_equal(entry->spec, spec);
+    assert_string_equal(entry->recent, "1005");
     assert_int_equal(entry->state, XO_ACTOR_RUNNING);
     assert_ptr_equal(put(w, 2)->spec, spec); /* and when it is named again */
     assert_int_equal(w->pool->spec_bytes, xo_actor_spec_bytes(spec));
@@ -246,8 +267,12 @@ static void an_actor_that_came_back_keeps_its_spec(void **state)
 static void another_actor_of_that_uid_does_not_inherit_it(void **state)
 {
     world_t *w = *state;
-    xo_directory_set_spec(put(w, 1), make());
-    assert_null(put(w, 2)->spec);
+    xo_actor_entry_t *entry = put(w, 1);
+    xo_directory_set_spec(entry, make());
+    xo_directory_set_recent(entry, "1005");
+    entry = put(w, 2);
+    assert_null(entry->spec);
+    assert_null(entry->recent);
     assert_int_equal(w->pool->spec_bytes, 0);
 }
 
@@ -280,6 +305,7 @@ int main(void)
         cmocka_unit_test(options_that_cannot_be_are_told),
         cmocka_unit_test(a_call_with_three_values_has_options_only_if_the_last_is_a_map),
         cmocka_unit_test(history_is_forgotten_when_it_is_forgiven),
+        cmocka_unit_test(history_goes_on_in_another_process),
         cmocka_unit_test(the_registry_keeps_it),
         TEST(a_pools_specs_are_counted),
         TEST(an_actor_that_came_back_keeps_its_spec),

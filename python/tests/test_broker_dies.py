@@ -31,6 +31,14 @@ class Counter(Echo):
         return self.made_of
 
 
+class Needy(Echo):
+    """Can be created as long as there is a file."""
+
+    def __init__(self, path):
+        super().__init__()
+        os.stat(path)
+
+
 async def make(n_process=2, **options):
     return await xo.create_actor_pool("127.0.0.1", n_process=n_process, **options)
 
@@ -70,6 +78,30 @@ async def taken_over(pool, before):
     """Waits until another broker has all pools. Returns their records."""
     await until(lambda: pool._broker.process.pid != before)
     return await all_ready(pool)
+
+
+async def another_broker(pool):
+    await ask(pool, "events", "0", 1)  # when they are read, what was written before is there
+    pid = pool._broker.process.pid
+    kill_broker(pool)
+    await taken_over(pool, pid)
+
+
+async def comes_back(ref, *errors):
+    """Waits until it answers; these errors may come before."""
+    while True:
+        try:
+            return await ref.pid()
+        except errors:
+            await asyncio.sleep(0.01)
+
+
+async def dies(ref):
+    """Its process is killed, and it comes back."""
+    pid = await ref.pid()
+    os.kill(pid, signal.SIGKILL)
+    while await comes_back(ref, xo.ServerClosed) == pid:
+        pass
 
 
 async def test_all_goes_on():
@@ -143,6 +175,34 @@ async def test_actors_come_back_that_no_broker_had_heard_of(dies):
         while max(record["generation"] for record in await all_ready(pool)) < 2:
             await asyncio.sleep(0.01)
         assert [await ref.told() for ref in refs] == [[i] for i in range(20)]
+
+
+async def test_an_actor_s_restarts_are_not_forgotten():
+    async with await make(1, auto_recover="actor") as pool:
+        (address,) = pool.sub_processes
+        policy = xo.RestartPolicy(intensity=2)
+        ref = await xo.create_actor(Counter, None, address=address, restart_policy=policy)
+        for _ in range(2):
+            await dies(ref)
+        await another_broker(pool)
+        with pytest.raises(xo.ActorNotExist, match="given up after 2 restarts within 60 s"):
+            await dies(ref)
+
+
+async def test_one_that_waits_for_its_next_try_is_created_again(tmp_path):
+    path = tmp_path / "needed"
+    path.touch()
+    async with await make(1, auto_recover="actor") as pool:
+        (address,) = pool.sub_processes
+        policy = xo.RestartPolicy(intensity=10, backoff=3600, backoff_max=3600)
+        ref = await xo.create_actor(Needy, str(path), address=address, restart_policy=policy)
+        path.unlink()
+        os.kill(await ref.pid(), signal.SIGKILL)
+        while "actor.restart" not in [e["type"] for e in await ask(pool, "events", "0", 1000)]:
+            pass
+        path.touch()
+        await another_broker(pool)
+        await comes_back(ref, xo.ServerClosed, xo.ActorNotExist)
 
 
 async def test_a_broker_that_keeps_dying_is_given_up(monkeypatch, caplog):
