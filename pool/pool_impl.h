@@ -27,6 +27,7 @@
 #define XOI_BATCH 64
 #define XOI_POOL_SIBLINGS_MAX 255 /* besides the first; as many as a broker takes for such */
 #define XOI_POOL_HEARTBEAT_MS 1000
+#define XOI_REASON_MEMORY "out of memory" /* why a pool refused a request before it was one */
 /* Larger arguments of one actor are not kept by the broker. */
 #define XOI_SPEC_BYTES_MAX ((size_t)16 << 20)
 /* A pass of the loop handles at most this many messages, and begins none after this time, so

@@ -249,7 +249,7 @@ static void refuse_bare(xo_pool_t *pool, xo_link_t *from, const xo_msg_t *msg)
         xo_endpoint_drop(pool->endpoint, XO_DROP_ERROR, msg);
         return;
     }
-    xo_msg_t *answer = xo_failure_msg(header->seq, XO_CODE_REFUSED, "no", "out of memory",
+    xo_msg_t *answer = xo_failure_msg(header->seq, XO_CODE_REFUSED, "no", XOI_REASON_MEMORY,
                                       "the pool at %s is out of memory", xo_pool_address(pool));
     xo_endpoint_answer(pool->endpoint, &to, &answer);
 }

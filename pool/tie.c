@@ -162,6 +162,24 @@ static void tell(xoi_tie_t *tie, const char *reason)
     xoi_progress_leave(&pool->progress);
 }
 
+static void hear(xoi_tie_t *tie, const char *reason)
+{
+    if (tie->told)
+        tell(tie, reason);
+    else
+        xoi_tie_fire(tie, reason);
+}
+
+/* The other's pool had no memory to watch it, which says nothing of the other. */
+static bool lacked_memory(const xo_msg_t *answer)
+{
+    xo_failure_t failure;
+    return answer && xo_msg_header(answer)->kind == XO_ERROR &&
+           xo_failure_read(xo_msg_body(answer), &failure) == 0 &&
+           xo_slice_eq_str(failure.code, XO_CODE_REFUSED) &&
+           xo_slice_eq_str(failure.reason, XOI_REASON_MEMORY);
+}
+
 static void on_ended(xo_call_t *call, xo_msg_t **answer, void *arg)
 {
     (void)call;
@@ -170,10 +188,10 @@ static void on_ended(xo_call_t *call, xo_msg_t **answer, void *arg)
     tie->call = NULL;
     if (tie->actor->pool->closing)
         xoi_tie_free(tie);
-    else if (tie->told)
-        tell(tie, xo_answer_reason(*answer, reason));
+    else if (lacked_memory(*answer))
+        xo_timer_start(&tie->actor->pool->tie_again, AGAIN_NS);
     else
-        xoi_tie_fire(tie, xo_answer_reason(*answer, reason));
+        hear(tie, xo_answer_reason(*answer, reason));
 }
 
 /* An actor that is not made yet cannot be told: its links are watched once it is. */
@@ -186,7 +204,7 @@ void xoi_tie_watch(xoi_tie_t *tie)
     if (err.errnum != EINVAL)
         xo_timer_start(&tie->actor->pool->tie_again, AGAIN_NS);
     else
-        xoi_tie_fire(tie, err.text);
+        hear(tie, err.text);
 }
 
 void xoi_ties_begin(xo_actor_t *actor)
@@ -194,7 +212,7 @@ void xoi_ties_begin(xo_actor_t *actor)
     xoi_tie_t *tie;
     xoi_tie_t *next;
     DL_FOREACH_SAFE(actor->ties, tie, next)
-    if (!tie->call && !tie->told)
+    if (!tie->call && actor->state != XOI_ACTOR_GONE)
         xoi_tie_watch(tie);
 }
 

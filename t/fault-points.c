@@ -160,6 +160,16 @@ WRAP(int, vasprintf, (char **text, const char *format, va_list args))
     return length;
 }
 
+WRAP(char *, strdup, (const char *text))
+{
+    return fails(FAULT_MEMORY, "strdup", ENOMEM) ? NULL : count_new(__real_strdup(text));
+}
+
+WRAP(char *, strndup, (const char *text, size_t size))
+{
+    return fails(FAULT_MEMORY, "strndup", ENOMEM) ? NULL : count_new(__real_strndup(text, size));
+}
+
 int __wrap_asprintf(char **text, const char *format, ...);
 int __wrap_asprintf(char **text, const char *format, ...)
 {

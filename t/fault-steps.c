@@ -10,7 +10,6 @@
 #include "t/fault-points.h"
 #include "t/unit.h"
 
-#define WAIT_MS 30000 /* never waited for in a test that passes */
 #define LARGE_BYTES (200 << 10)
 
 /* ---- the actor ---- */
@@ -142,7 +141,7 @@ static const xo_method_t methods[] = {{XO_METHOD_EXIT, actor_exit, 0, NULL},
                                       {0}};
 static const xo_class_t class_ = {
     .name = "Actor", .create = actor_create, .destroy = actor_destroy, .methods = methods};
-static const xo_class_t *const classes[] = {&class_, NULL};
+static const xo_class_t *const classes[] = {&class_, &fault_tied, NULL};
 static const xo_module_t module = {XO_MODULE_ABI, "faults", classes};
 
 /* ---- the broker ---- */
@@ -170,21 +169,36 @@ static const xo_endpoint_ops_t broker_ops = {.request = broker_request};
 
 /* ---- steps ---- */
 
+int fault_open_pool(world_t *world, xo_ctx_t *ctx, const char *broker, xo_host_c_t **host,
+                    xo_pool_t **pool, xo_error_t *err)
+{
+    xo_pool_options_t options = {.self = {.index = -1, .address = "127.0.0.1:0"},
+                                 .broker = broker,
+                                 .mailbox_messages = FAULT_MAILBOX,
+                                 .keep_specs = broker != NULL};
+    if (!*host)
+        *host = xo_host_c_create(NULL, NULL, err);
+    if (!*host ||
+        (xo_host_c_add(*host, &module, "here", err) < 0 && errno != EEXIST)) /* from before */
+        return -1;
+    *pool = xo_pool_create(ctx, world->loop, &options, xo_host_c_ops(), *host, err);
+    return *pool ? 0 : -1;
+}
+
 static int open_pool(world_t *world, xo_error_t *err)
 {
-    xo_pool_options_t options = {.self = {.index = -1, .address = "127.0.0.1:0"}};
     if (!world->ctx)
         world->ctx = xo_ctx_create(NULL, err);
     if (world->ctx && !world->loop)
         world->loop = xo_loop_create(err);
-    if (world->loop && !world->host)
-        world->host = xo_host_c_create(NULL, NULL, err);
-    if (!world->host ||
-        (xo_host_c_add(world->host, &module, "here", err) < 0 && errno != EEXIST)) /* from before */
+    if (!world->loop)
         return -1;
-    world->pool =
-        xo_pool_create(world->ctx, world->loop, &options, xo_host_c_ops(), world->host, err);
-    return world->pool ? 0 : -1;
+    return fault_open_pool(world, world->ctx, NULL, &world->host, &world->pool, err);
+}
+
+void fault_door(const world_t *world, char *door, size_t size)
+{
+    snprintf(door, size, "ipc://%s/n-1/broker.sock", xo_ctx_run_dir(world->ctx));
 }
 
 static int open_broker(world_t *world, xo_error_t *err)
@@ -194,7 +208,7 @@ static int open_broker(world_t *world, xo_error_t *err)
     snprintf(door, sizeof door, "%s/n-1", xo_ctx_run_dir(world->ctx));
     if (mkdir(door, 0700) < 0 && errno != EEXIST)
         return xo_error_set(err, errno, "cannot make %s", door);
-    snprintf(door, sizeof door, "ipc://%s/n-1/broker.sock", xo_ctx_run_dir(world->ctx));
+    fault_door(world, door, sizeof door);
     if (!world->broker)
         world->broker =
             xo_endpoint_create(world->ctx, world->loop, &self, &broker_ops, world, NULL, err);
@@ -230,30 +244,44 @@ static int look_up(world_t *world, xo_error_t *err)
     return world->ref ? 0 : -1;
 }
 
-/* Waits for the answer, which must come, and reads it. */
-static int finish(xo_future_t *future, xo_error_t *err, const char *format, void *value)
+int finish_call(xo_future_t *future, xo_error_t *err, const char *format, void *value)
 {
     if (!future)
         return -1;
-    int rc = xo_future_wait(future, WAIT_MS, err);
+    int rc = xo_future_wait(future, FAULT_WAIT_MS, err);
     if (fault_check(rc == 0, "a call gets no answer"))
         rc = xo_future_get(future, err, format, value);
     xo_future_destroy(future);
     return rc;
 }
 
+int fault_create(world_t *world, const char *address, const char *class_name, const char *uid,
+                 xo_error_t *err)
+{
+    int rc = finish_call(xo_create_actor(world->endpoint, err, address, class_name, uid, ""), err,
+                         NULL, NULL);
+    return rc < 0 && errno == EEXIST ? 0 : rc; /* the first try did it, but its answer was lost */
+}
+
+int fault_end(world_t *world, const char *address, const char *uid, xo_error_t *err)
+{
+    xo_ref_t *ref = xo_ref_create(world->endpoint, address, uid, err);
+    int rc = ref ? finish_call(xo_ref_destroy_actor(ref, err), err, NULL, NULL) : -1;
+    int saved = errno;
+    xo_ref_destroy(ref);
+    errno = saved;
+    return rc < 0 && errno == ENOENT ? 0 : rc;
+}
+
 static int create(world_t *world, xo_error_t *err)
 {
-    int rc = finish(
-        xo_create_actor(world->endpoint, err, xo_pool_address(world->pool), "Actor", "actor", ""),
-        err, NULL, NULL);
-    return rc < 0 && errno == EEXIST ? 0 : rc; /* the first try did it, but its answer was lost */
+    return fault_create(world, xo_pool_address(world->pool), "Actor", "actor", err);
 }
 
 static int call(world_t *world, xo_error_t *err)
 {
     int value = 0;
-    if (finish(xo_ref_call(world->ref, err, "echo", "i", 7), err, "i", &value) < 0)
+    if (finish_call(xo_ref_call(world->ref, err, "echo", "i", 7), err, "i", &value) < 0)
         return -1;
     assert_int_equal(value, 7);
     return 0;
@@ -273,7 +301,7 @@ static int batch(world_t *world, xo_error_t *err)
     if (!future)
         return -1;
     int rc = -1;
-    if (fault_check(xo_future_wait(future, WAIT_MS, err) == 0, "a batch gets no answer"))
+    if (fault_check(xo_future_wait(future, FAULT_WAIT_MS, err) == 0, "a batch gets no answer"))
         rc = xo_future_get(future, err, "[i i i]", &values[0], &values[1], &values[2]);
     xo_future_destroy(future);
     assert_true(rc < 0 || values[0] + 10 * values[1] + 100 * values[2] == 321);
@@ -312,8 +340,8 @@ static int send_large(world_t *world, xo_error_t *err)
     xo_msg_t *msg = link ? large_request(link, err) : NULL;
     if (!msg)
         return -1;
-    xo_call_t *made =
-        xo_endpoint_call(world->endpoint, link, &msg, 0, WAIT_MS * XO_MS, on_answer, &answer, err);
+    xo_call_t *made = xo_endpoint_call(world->endpoint, link, &msg, 0, FAULT_WAIT_MS * XO_MS,
+                                       on_answer, &answer, err);
     xo_msg_destroy(&msg);
     while (made && !answer)
         xo_loop_once(world->loop, 1000);
@@ -332,19 +360,19 @@ static int send_large(world_t *world, xo_error_t *err)
 
 static int get_large(world_t *world, xo_error_t *err)
 {
-    return finish(xo_ref_call(world->ref, err, "large", ""), err, NULL, NULL);
+    return finish_call(xo_ref_call(world->ref, err, "large", ""), err, NULL, NULL);
 }
 
 static int fail_method(world_t *world, xo_error_t *err)
 {
-    int rc = finish(xo_ref_call(world->ref, err, "fail", ""), err, NULL, NULL);
+    int rc = finish_call(xo_ref_call(world->ref, err, "fail", ""), err, NULL, NULL);
     return rc < 0 && errno == EREMOTEIO && strstr(err->text, "it always fails") ? 0 : rc;
 }
 
 static int pass(world_t *world, xo_error_t *err)
 {
     int value = 0;
-    if (finish(xo_ref_call(world->ref, err, "pass", ""), err, "i", &value) < 0)
+    if (finish_call(xo_ref_call(world->ref, err, "pass", ""), err, "i", &value) < 0)
         return -1;
     assert_int_equal(value, 5);
     return 0;
@@ -353,7 +381,7 @@ static int pass(world_t *world, xo_error_t *err)
 static int deadline(world_t *world, xo_error_t *err)
 {
     xo_ref_set_deadline(world->ref, 1);
-    int rc = finish(xo_ref_call(world->ref, err, "hold", ""), err, NULL, NULL);
+    int rc = finish_call(xo_ref_call(world->ref, err, "hold", ""), err, NULL, NULL);
     xo_ref_set_deadline(world->ref, 0);
     return rc == 0 || errno == ETIMEDOUT ? 0 : -1; /* where nobody ran for long, it is over */
 }
@@ -364,7 +392,7 @@ static int cancel(world_t *world, xo_error_t *err)
     if (!future)
         return -1;
     xo_future_cancel(future);
-    int rc = finish(future, err, NULL, NULL);
+    int rc = finish_call(future, err, NULL, NULL);
     return rc == 0 || errno == ECANCELED ? 0 : -1; /* without memory for the cancel, it runs on */
 }
 
@@ -384,19 +412,9 @@ static int drive(world_t *world, xo_error_t *err)
         return -1;
     xo_future_then(future, on_done, &done);
     while (!done)
-        if (xo_loop_once(world->loop, 0) == 0 && !done && poll(&events, 1, WAIT_MS) == 0)
+        if (xo_loop_once(world->loop, 0) == 0 && !done && poll(&events, 1, FAULT_WAIT_MS) == 0)
             fail_msg("the loop's descriptor says nothing");
-    return finish(future, err, NULL, NULL);
-}
-
-static int end_other(world_t *world, xo_error_t *err)
-{
-    xo_ref_t *other = xo_ref_create(world->endpoint, xo_pool_address(world->pool), "other", err);
-    int rc = other ? finish(xo_ref_destroy_actor(other, err), err, NULL, NULL) : -1;
-    int saved = errno;
-    xo_ref_destroy(other);
-    errno = saved;
-    return rc < 0 && errno == ENOENT ? 0 : rc;
+    return finish_call(future, err, NULL, NULL);
 }
 
 /* Links it to another one, whose end it is told of, sooner or later. */
@@ -404,16 +422,14 @@ static int link_other(world_t *world, xo_error_t *err)
 {
     int before, exits = 0;
     const char *address = xo_pool_address(world->pool);
-    if (finish(xo_ref_call(world->ref, err, "exits", ""), err, "i", &before) < 0 ||
-        (finish(xo_create_actor(world->endpoint, err, address, "Actor", "other", ""), err, NULL,
-                NULL) < 0 &&
-         errno != EEXIST) ||
-        finish(xo_ref_call(world->ref, err, XO_METHOD_LINK, "s s", address, "other"), err, NULL,
-               NULL) < 0 ||
-        end_other(world, err) < 0)
+    if (finish_call(xo_ref_call(world->ref, err, "exits", ""), err, "i", &before) < 0 ||
+        fault_create(world, address, "Actor", "other", err) < 0 ||
+        finish_call(xo_ref_call(world->ref, err, XO_METHOD_LINK, "s s", address, "other"), err,
+                    NULL, NULL) < 0 ||
+        fault_end(world, address, "other", err) < 0)
         return -1;
-    for (int i = 0; i < WAIT_MS / 10; i++) {
-        if (finish(xo_ref_call(world->ref, err, "exits", ""), err, "i", &exits) < 0)
+    for (int i = 0; i < FAULT_WAIT_MS / 10; i++) {
+        if (finish_call(xo_ref_call(world->ref, err, "exits", ""), err, "i", &exits) < 0)
             return -1;
         if (exits > before)
             return 0;
@@ -425,8 +441,7 @@ static int link_other(world_t *world, xo_error_t *err)
 
 static int destroy(world_t *world, xo_error_t *err)
 {
-    int rc = finish(xo_ref_destroy_actor(world->ref, err), err, NULL, NULL);
-    return rc < 0 && errno == ENOENT ? 0 : rc;
+    return fault_end(world, xo_pool_address(world->pool), "actor", err);
 }
 
 const step_t steps_to_others[] = {{"open the pool", open_pool},
@@ -449,7 +464,10 @@ void close_world(world_t *world)
     xo_endpoint_destroy(world->own);
     xo_endpoint_destroy(world->broker);
     xo_pool_destroy(world->pool);
+    xo_pool_destroy(world->other);
     xo_host_c_destroy(world->host);
+    xo_host_c_destroy(world->other_host);
     xo_loop_destroy(world->loop);
     xo_ctx_destroy(world->ctx);
+    xo_ctx_destroy(world->other_ctx);
 }

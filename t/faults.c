@@ -1,10 +1,11 @@
 /* faults.c - whatever the system refuses, the callers of libxo hear of it: a program that opens a
  * pool, connects to it and calls its actor in every way is run with the first, second, third ...
- * call into the system failing, until it runs through.
+ * call into the system failing, until it runs through. So are others that do what else there is.
  *
  * Each time, all that fails says so, with an errno and a sentence; every call gets its answer; who
  * tries again succeeds; and in the end no memory and no descriptor is left over.
  */
+#include <limits.h>
 #include <stdlib.h>
 
 #include "libxo/cache.h"
@@ -47,18 +48,30 @@ static bool run_steps(const step_t *steps, world_t *world, fault_kind_t kind)
     return steps->name == NULL;
 }
 
-static void run_all(const step_t *opening, fault_kind_t kind)
+/* What is walked: `steps`, once the world is opened; with `opens`, its opening, too. */
+typedef struct route {
+    const char *name;
+    const step_t *opening, *steps;
+    bool opens;
+} route_t;
+
+static void run_all(const route_t *route, const char *config, fault_kind_t kind, int nth)
 {
-    world_t world = {0};
-    if (run_steps(opening, &world, kind))
-        run_steps(steps_of_all, &world, kind);
+    world_t world = {.run = nth, .config = config};
+    fault_arm(kind, route->opens ? nth : INT_MAX);
+    bool is_open = run_steps(route->opening, &world, kind);
+    if (!route->opens)
+        fault_arm(kind, nth);
+    if (is_open)
+        run_steps(route->steps, &world, kind);
     close_world(&world);
 }
 
-static void walk(const step_t *opening, const char *lanes, fault_kind_t kind)
+static void walk(const route_t *route, const char *lanes, fault_kind_t kind)
 {
     scratch_t scratch;
     scratch_enter(&scratch);
+    char *config = strdup(getenv("XO_CONFIG_DIR"));
     setenv("XO_LANES", lanes, 1);
     int faults = 0;
     int complaints = fault_complaints();
@@ -68,8 +81,7 @@ static void walk(const step_t *opening, const char *lanes, fault_kind_t kind)
         xoi_cache_drop();
         int live = fault_live_blocks();
         int descriptors = count_descriptors();
-        fault_arm(kind, faults);
-        run_all(opening, kind);
+        run_all(route, config, kind, faults);
         struck = fault_disarm();
         xoi_cache_drop();
         fault_check(fault_live_blocks() == live, "%d blocks of memory left",
@@ -77,17 +89,30 @@ static void walk(const step_t *opening, const char *lanes, fault_kind_t kind)
         fault_check(count_descriptors() == descriptors, "%d descriptors left",
                     count_descriptors() - descriptors);
     }
-    print_message("# %d faults over %s\n", faults - 1, lanes);
+    print_message("# %s: %d faults over %s\n", route->name, faults - 1, lanes);
+    free(config);
     scratch_leave(&scratch);
     assert_int_equal(fault_complaints(), complaints);
 }
 
 static void walk_all(fault_kind_t kind)
 {
-    walk(steps_to_others, "shm", kind);
-    walk(steps_to_others, "ipc", kind);
-    walk(steps_to_others, "tcp", kind);
-    walk(steps_to_neighbours, "shm,ipc,tcp", kind);
+    static const step_t none[] = {{NULL, NULL}};
+    static const route_t far = {"calls", steps_to_others, steps_of_all, true};
+    static const route_t near = {"calls", steps_to_neighbours, steps_of_all, true};
+    static const route_t far_ties = {"ties", steps_to_others, steps_of_ties, false};
+    static const route_t near_ties = {"ties", steps_to_neighbours, steps_of_ties, false};
+    static const route_t node = {"node", steps_to_others, steps_of_node, false};
+    static const route_t keys = {"keys", none, steps_of_keys, true};
+    walk(&far, "shm", kind);
+    walk(&far, "ipc", kind);
+    walk(&far, "tcp", kind);
+    walk(&near, "shm,ipc,tcp", kind);
+    walk(&far_ties, "shm", kind);
+    walk(&far_ties, "tcp", kind);
+    walk(&near_ties, "shm,ipc,tcp", kind);
+    walk(&node, "ipc", kind);
+    walk(&keys, "ipc", kind);
 }
 
 static void memory_runs_out(void **state)

@@ -259,14 +259,15 @@ t_bulk_SOURCES = t/bulk.c t/bulk-rig.c t/node.c
 t_bulk_hostile_SOURCES = t/bulk-hostile.c t/bulk-rig.c t/node.c
 t_bundle_SOURCES = t/bundle.c t/lane-rig.c
 t_endpoint_SOURCES = t/endpoint.c t/node.c
-t_faults_SOURCES = t/fault-points.c t/fault-steps.c t/faults.c
+t_faults_SOURCES = \
+	t/fault-node.c t/fault-points.c t/fault-steps.c t/fault-ties.c t/faults.c
 t_faults_LDFLAGS = $(AM_LDFLAGS) $(fault_points_ldflags)
 fault_points_ldflags = $(fault_points:%=-Wl,--wrap=%)
 fault_points = \
 	accept4 asprintf bind calloc chmod connect epoll_create1 epoll_ctl ev_loop_new eventfd \
 	fallocate fcntl flock free fsync ftruncate getaddrinfo link listen malloc memfd_create mkdir \
 	mkostemp mmap open openat posix_memalign pread pthread_create read realloc recvmsg sendmsg \
-	socket syscall timerfd_create vasprintf write zmq_bind zmq_connect zmq_ctx_new \
+	socket strdup strndup syscall timerfd_create vasprintf write zmq_bind zmq_connect zmq_ctx_new \
 	zmq_getsockopt zmq_msg_init_data zmq_msg_init_size zmq_msg_recv zmq_msg_send zmq_recv \
 	zmq_setsockopt zmq_socket zmq_socket_monitor
 t_fuzz_codec_SOURCES = t/fuzz-codec.c t/transcode.c
