@@ -126,6 +126,7 @@ static void on_registry_again(xo_publish_t *publish, void *arg)
     }
     for (xo_group_t *group = broker->groups; group != NULL; group = group->next)
         xo_publish_group(publish, group);
+    xo_names_publish(broker);
     xo_broker_save_specs(broker);
     xo_publish_reconcile(publish, broker);
     xo_revocations_publish(broker->revocations);
@@ -148,6 +149,7 @@ static void on_tick(xo_timer_t *timer, void *arg)
     xo_broker_places_tick(broker);
     xo_broker_publish_node(broker);
     xo_broker_save_specs(broker);
+    xo_names_publish(broker);
     for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
         if (m->changed)
             xo_broker_publish_pool(broker, m);
@@ -410,6 +412,7 @@ void xo_broker_destroy(xo_broker_t *broker)
     xo_publish_destroy(broker->publish);
     broker->publish = NULL;
     xo_revocations_destroy(broker->revocations);
+    xo_names_destroy(broker);
     xo_slots_free_pool(&broker->slots, NULL);
     xo_broker_creations_end(broker);
     xo_groups_end(broker);

@@ -11,6 +11,7 @@
  * wait.c      pool.wait, pool.kill                 places.c   place.take, place.free
  * revive.c    revive                               group_methods.c  group.create, ...
  * barrier.c   waits until what pools have told has arrived
+ * names.c     which pool has which name
  */
 #ifndef XO_BROKER_BROKER_IMPL_H
 #define XO_BROKER_BROKER_IMPL_H
@@ -27,6 +28,7 @@
 typedef struct xo_event_wait xo_event_wait_t; /* events.c */
 typedef struct xo_pool_wait xo_pool_wait_t;   /* wait.c */
 typedef struct xo_creation xo_creation_t;     /* again.c */
+typedef struct xo_name xo_name_t;             /* names.c */
 
 struct xo_broker {
     xo_loop_t *loop;
@@ -44,9 +46,10 @@ struct xo_broker {
     xo_pool_wait_t *waits;
     xo_event_wait_t *event_waits;
     xo_creation_t *creations; /* that wait for their time */
-    xo_group_t *groups;       /* in the order in which they came */
-    uint64_t steps;           /* how many they have taken */
-    xo_timer_t tick;          /* renews leases */
+    xo_name_t *names;
+    xo_group_t *groups; /* in the order in which they came */
+    uint64_t steps;     /* how many they have taken */
+    xo_timer_t tick;    /* renews leases */
     xo_defer_t stop_defer;
     int64_t started; /* Unix seconds */
     char host[XO_HOST_BYTES];
@@ -151,6 +154,15 @@ bool xo_broker_barrier(xo_broker_t *broker, xo_slice_t uid, uint32_t bound_ms,
 /* ---- places.c ---- */
 void xo_broker_places_tick(xo_broker_t *broker); /* each heartbeat */
 
+/* ---- names.c ---- */
+/* An actor with this uid, which may be a name, is there, or has gone. */
+void xo_names_keep(xo_broker_t *broker, xo_actor_entry_t *entry);
+void xo_names_drop(xo_broker_t *broker, const xo_member_t *member, xo_slice_t uid);
+/* The pool has a new process, or a new link, or is gone: it does not create anything now. */
+void xo_names_review(xo_broker_t *broker, const xo_member_t *member);
+void xo_names_publish(xo_broker_t *broker); /* renews them */
+void xo_names_destroy(xo_broker_t *broker);
+
 /* ---- wait.c ---- */
 /* Answers when the pool is up with its actors, or will not be. */
 void xo_broker_await_pool(xo_broker_t *broker, xo_ask_t *ask, xo_member_t *member);
@@ -162,6 +174,9 @@ void xo_broker_waits_on_fact(xo_broker_t *broker, const xo_member_t *member, xo_
 void xo_broker_dispatch(xo_broker_t *broker, xo_ask_t *ask);
 
 typedef void (*xo_broker_method_f)(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+/* The pool of this node that asks, or the uid in [uid]. NULL, -1: the ask has been refused. */
+xo_member_t *xo_broker_need_pool(xo_broker_t *broker, xo_ask_t *ask);
+int xo_broker_need_uid(xo_ask_t *ask, xo_slice_t args, xo_slice_t *uid);
 void xo_broker_refuse(xo_ask_t *ask, const char *format, ...)
     __attribute__((format(printf, 2, 3))); /* names the method */
 void xo_broker_list_nodes(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
@@ -174,6 +189,8 @@ void xo_broker_pool_start(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_pool_stop(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_pool_wait(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_pool_kill(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_name_take(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_name_free(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_place_take(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_place_free(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_revive(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);

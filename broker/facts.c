@@ -155,6 +155,7 @@ xo_actor_entry_t *xo_broker_actor_up(xo_broker_t *broker, xo_member_t *member, x
         return NULL;
     }
     xo_slots_up(&broker->slots, member, uid);
+    xo_names_keep(broker, entry);
     xo_publish_actor(broker->publish, entry);
     if (!again)
         xo_broker_note_actor(broker, "actor.up", entry, NULL);
@@ -168,6 +169,7 @@ void xo_broker_actor_down(xo_broker_t *broker, xo_actor_entry_t *entry, const ch
     xo_broker_note_actor(broker, "actor.down", entry, reason);
     xo_publish_remove_actor(broker->publish, entry);
     xo_slots_free(&broker->slots, entry->member, xo_actor_entry_uid(entry));
+    xo_names_drop(broker, entry->member, xo_actor_entry_uid(entry));
     xo_directory_remove(&broker->directory, entry);
 }
 
@@ -291,6 +293,7 @@ static void on_down(xo_broker_t *broker, xo_member_t *member, const char *reason
     broadcast_pool(broker, member, "pool.down", reason);
     xo_endpoint_peer_down(broker->endpoint, member->endpoint, reason);
     xo_broker_actors_away(broker, member, reason);
+    xo_names_review(broker, member);
 }
 
 static void on_gone(xo_broker_t *broker, xo_member_t *member, const char *reason)
@@ -298,6 +301,7 @@ static void on_gone(xo_broker_t *broker, xo_member_t *member, const char *reason
     xo_broker_recovery_detach(member);
     xo_slots_free_pool(&broker->slots, member);
     drop_actors(broker, member, reason ? reason : "its pool is gone");
+    xo_names_review(broker, member);
     xo_publish_remove(broker->publish, XO_REG_POOL, member->id);
 }
 
@@ -320,6 +324,8 @@ void xo_broker_on_fact(xo_supervisor_t *supervisor, xo_member_t *member, xo_fact
         broadcast_pool(broker, member, fact_event(fact), reason);
     xo_broker_publish_pool(broker, member);
     xo_broker_waits_on_fact(broker, member, fact, reason);
-    if (fact == XO_FACT_UP)
+    if (fact == XO_FACT_UP) {
+        xo_names_review(broker, member);
         xo_broker_recover(broker, member);
+    }
 }

@@ -40,6 +40,7 @@ broker_libxo_broker_la_SOURCES = \
 	broker/lookup.c \
 	broker/membership.c \
 	broker/methods.c \
+	broker/names.c \
 	broker/node.c \
 	broker/node.h \
 	broker/node_dir.c \

@@ -170,15 +170,8 @@ static void begin(xo_lookup_t *lookup)
 void xo_broker_lookup(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
 {
     xo_slice_t uid;
-    xo_error_t err;
-    if (xo_unpack(args, &err, "[s]", &uid) < 0) {
-        xo_broker_refuse(ask, "%s", err.text);
+    if (xo_broker_need_uid(ask, args, &uid) < 0)
         return;
-    }
-    if (uid.size == 0 || uid.size > XO_UID_BYTES_MAX) {
-        xo_broker_refuse(ask, "a uid has 1 to %d bytes", XO_UID_BYTES_MAX);
-        return;
-    }
     xo_lookup_t *lookup = calloc(1, sizeof(*lookup));
     if (lookup == NULL) {
         xo_broker_refuse(ask, "out of memory");

@@ -105,7 +105,7 @@ static void pool_why(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
 
 /* ---- what pools tell ---- */
 
-static xo_member_t *need_pool(xo_broker_t *broker, xo_ask_t *ask)
+xo_member_t *xo_broker_need_pool(xo_broker_t *broker, xo_ask_t *ask)
 {
     const xo_link_t *from = xo_ask_from(ask);
     xo_member_t *member = from ? xo_pools_by_link(&broker->pools, from) : NULL;
@@ -122,13 +122,22 @@ static bool is_uid(xo_ask_t *ask, xo_slice_t uid)
     return false;
 }
 
+int xo_broker_need_uid(xo_ask_t *ask, xo_slice_t args, xo_slice_t *uid)
+{
+    xo_error_t err;
+    if (xo_unpack(args, &err, "[s]", uid) == 0)
+        return is_uid(ask, *uid) ? 0 : -1;
+    xo_broker_refuse(ask, "%s", err.text);
+    return -1;
+}
+
 static void actor_up(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
 {
     xo_error_t err;
     xo_slice_t uid, class_name, spec;
     uint64_t incarnation;
     bool stateless;
-    xo_member_t *member = need_pool(broker, ask);
+    xo_member_t *member = xo_broker_need_pool(broker, ask);
     if (member == NULL)
         return;
     if (xo_unpack(args, &err, "[s U s ? *]", &uid, &incarnation, &class_name, &stateless) < 0) {
@@ -181,7 +190,7 @@ static void actor_down(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
     xo_slice_t uid, reason;
     uint64_t incarnation;
     char text[XO_ERROR_TEXT_BYTES];
-    xo_member_t *member = need_pool(broker, ask);
+    xo_member_t *member = xo_broker_need_pool(broker, ask);
     if (member == NULL)
         return;
     if (xo_unpack(args, &err, "[s U s *]", &uid, &incarnation, &reason) < 0) {
@@ -219,6 +228,8 @@ static const struct xo_broker_method {
     {"group.create", xo_broker_group_create, 2, 2, "NAME, {strategy, parent, intensity, ...}"},
     {"group.stop", xo_broker_group_stop, 1, 1, "NAME"},
     {"groups", xo_broker_list_groups, 0, 0, ""},
+    {"name.take", xo_broker_name_take, 1, 1, "UID"},
+    {"name.free", xo_broker_name_free, 1, 1, "UID"},
     {"place.take", xo_broker_place_take, 4, 4, "UID, RULE, LABEL, MARK"},
     {"place.free", xo_broker_place_free, 5, 5, "UID, RULE, LABEL, MARK, ADDRESS"},
     {"node.stop", node_stop, 0, 0, ""},

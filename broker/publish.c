@@ -175,9 +175,11 @@ static int actor_id(const xo_actor_entry_t *entry, char id[XO_RECORD_ID_BYTES])
 /* The registry's uid is the encoded one, which a person can type. */
 static void encode_uid(xo_rec_t *rec, const char *id)
 {
+    const char *at = strrchr(id, '@');
+    size_t size = at ? (size_t)(at - id) : strlen(id);
     for (size_t i = 0; i < rec->count; i++) {
         if (rec->fields[i].kind == XO_REC_BYTES)
-            rec->fields[i].value = xo_slice(id, (size_t)(strrchr(id, '@') - id));
+            rec->fields[i].value = xo_slice(id, size);
     }
 }
 
@@ -232,6 +234,35 @@ void xo_publish_key(xo_publish_t *publish, const char *digits, const xo_rec_t *r
 {
     if (publish->is_up)
         put(publish, XO_REG_KEY, digits, rec, 0);
+}
+
+/* ---- names ---- */
+
+void xo_publish_name(xo_publish_t *publish, xo_slice_t uid, xo_rec_t *rec, xo_reg_done_f done,
+                     void *arg)
+{
+    char id[XO_RECORD_ID_BYTES] = "";
+    xo_field_t fields[XO_RECORD_FIELDS];
+    xo_record_t record = {.id = id, .fields = fields};
+    xo_registry_name_id(uid, id, sizeof(id)); /* without, `done` hears EINVAL */
+    encode_uid(rec, id);
+    record.count = xo_rec_fields(rec, fields);
+    xo_registry_put(publish->registry, XO_REG_NAME, &record, publish->owner,
+                    publish->options.lease_ms, done, arg);
+}
+
+void xo_publish_find_name(xo_publish_t *publish, xo_slice_t uid, xo_reg_records_f done, void *arg)
+{
+    char id[XO_RECORD_ID_BYTES] = "";
+    xo_registry_name_id(uid, id, sizeof(id)); /* as above */
+    xo_registry_get(publish->registry, XO_REG_NAME, id, done, arg);
+}
+
+void xo_publish_remove_name(xo_publish_t *publish, xo_slice_t uid)
+{
+    char id[XO_RECORD_ID_BYTES];
+    if (publish->is_up && xo_registry_name_id(uid, id, sizeof(id)) == 0)
+        xo_registry_del(publish->registry, XO_REG_NAME, id, publish->owner, on_written, publish);
 }
 
 /* ---- specs ---- */

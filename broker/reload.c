@@ -95,6 +95,7 @@ static void add_actor(xo_broker_t *broker, const xo_record_t *record)
         return;
     set_state(entry, record);
     set_recent(entry, record);
+    xo_names_keep(broker, entry); /* its pool may link later than another one that wants it */
 }
 
 /* ---- specs ---- */

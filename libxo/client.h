@@ -64,7 +64,8 @@ int xo_ref_tell(xo_ref_t *ref, xo_error_t *err, const char *method, const char *
  * msgpack arrays. */
 xo_future_t *xo_ref_batch(xo_ref_t *ref, xo_error_t *err, const char *method,
                           const xo_slice_t *lists, size_t count);
-/* Creates an actor of class `class_name` at `address`; result: the uid. */
+/* Creates an actor of class `class_name` at `address`; result: the uid. A uid is unique in its
+ * pool; one that begins with XO_NAME_PREFIX is a name, unique in the cluster. */
 xo_future_t *xo_create_actor(xo_endpoint_t *endpoint, xo_error_t *err, const char *address,
                              const char *class_name, const char *uid, const char *format, ...);
 

@@ -14,13 +14,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <zmq.h>
 
 #include "libxo/error.h"
 #include "libxo/pack.h"
 
 #define XO_WIRE_VERSION 1
-#define XO_UID_BYTES_MAX 255     /* contract 1 */
+#define XO_UID_BYTES_MAX 255 /* contract 1 */
+/* How a uid begins that is a name: only one actor of the cluster has it. */
+#define XO_NAME_PREFIX "xo:"
 #define XO_METHOD_BYTES_MAX 1024 /* a method's, or for create a class's, name */
 #define XO_TRACE_BYTES_MAX 255
 /* How the trace begins of a create request that makes an actor anew, and of all that it causes: the
@@ -54,6 +57,12 @@ typedef enum {
     XO_CHUNK = 19,
     XO_TAKEN = 20 /* bytes of chunks */
 } xo_kind_t;
+
+static inline bool xo_uid_is_name(xo_slice_t uid)
+{
+    const size_t size = sizeof XO_NAME_PREFIX - 1;
+    return uid.size > size && memcmp(uid.data, XO_NAME_PREFIX, size) == 0;
+}
 
 const char *xo_kind_name(xo_kind_t kind); /* "call", "tell", ...; "?" for an unknown one */
 

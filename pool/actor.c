@@ -116,6 +116,8 @@ static void actor_leave(xo_actor_t *actor, const char *why)
     DL_APPEND2(pool->gone, actor, older, newer);
     if (actor->ties)
         xoi_ties_end(actor, why);
+    if (!actor->up)
+        xoi_announce_none(pool, xo_actor_uid(actor));
     end_waiting(actor, why);
     xoi_unmute(actor);
     xoi_room_waiters_call(actor);

@@ -177,6 +177,12 @@ void xoi_announce_down(const xo_actor_t *actor, const char *reason)
             NULL);
 }
 
+void xoi_announce_none(xo_pool_t *pool, xo_slice_t uid)
+{
+    if (xo_uid_is_name(uid) && may_tell(pool))
+        tell_broker(pool, "name.free", xoi_pack_scratch(pool, "[[B] {}]", uid), NULL);
+}
+
 static void announce_all(xo_pool_t *pool)
 {
     xo_actor_t *actor;

@@ -21,6 +21,7 @@ pool_libxo_pool_la_SOURCES = \
 	pool/module.c \
 	pool/module_call.c \
 	pool/mute.c \
+	pool/name.c \
 	pool/pending.c \
 	pool/pool.c \
 	pool/pool_impl.h \

@@ -192,6 +192,7 @@ void xo_pool_destroy(xo_pool_t *pool)
         xoi_recovered(pool);
         xoi_no_more_tries(pool);
         xoi_lookups_end(pool);
+        xoi_namings_end(pool);
         xoi_confirmations_end(pool);
         end_actors(pool);
     }

@@ -12,6 +12,7 @@
  * group.c     whose turn it is in a group that is restarted
  * told.c      what was told of actors that were just created
  * mute.c      what links bring for an actor, and when they shall not
+ * name.c      uids that are names: one actor of the cluster has each
  */
 #ifndef XO_POOL_IMPL_H
 #define XO_POOL_IMPL_H
@@ -177,6 +178,7 @@ struct xo_request {
 };
 
 typedef struct xoi_lookup xoi_lookup_t;
+typedef struct xoi_naming xoi_naming_t;
 typedef void (*xoi_joined_f)(xo_pool_t *pool, const xo_error_t *why, void *arg);
 
 struct xo_pool {
@@ -224,6 +226,7 @@ struct xo_pool {
     xoi_duplicate_t *duplicates_oldest;
     size_t duplicates_bytes;
     xoi_lookup_t *lookups;
+    xoi_naming_t *namings; /* creations that wait for their name */
     xo_pool_stats_t stats;
 
     /* the broker */
@@ -323,7 +326,15 @@ bool xoi_duplicate_check(xo_request_t *request);
 void xoi_duplicate_answered(xo_request_t *request, const xo_msg_t *answer);
 void xoi_duplicates_free(xo_pool_t *pool);
 
+/* name.c */
+bool xoi_needs_name(const xo_request_t *request); /* before it creates */
+/* Ends in xoi_create_named, or with an error. */
+void xoi_name_take(xo_request_t *request);
+bool xoi_is_being_named(const xo_pool_t *pool, xo_slice_t uid);
+void xoi_namings_end(xo_pool_t *pool);
+
 /* serve.c */
+void xoi_create_named(xo_request_t *request); /* the pool has its name */
 void xoi_request_route(xo_request_t *request);
 /* A call or tell of this pool to an actor that it has: straight into its mailbox. The request is
  * xoi_request_own's, with a method of the actor's, room for the header's sender_uid and trace, and
@@ -380,6 +391,8 @@ void xoi_peer_gone(xo_pool_t *pool, uint64_t endpoint);
 void xoi_announce_up(xo_actor_t *actor, xo_request_t *request);
 void xoi_announced(xo_pool_t *pool);
 void xoi_announce_down(const xo_actor_t *actor, const char *reason);
+/* The uid may be a name, and an actor with it has not come about. */
+void xoi_announce_none(xo_pool_t *pool, xo_slice_t uid);
 void xoi_barrier(xo_request_t *request);
 
 /* told.c */

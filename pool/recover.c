@@ -51,7 +51,9 @@ static xoi_held_t *need_held(xo_pool_t *pool, xo_slice_t uid)
 
 static bool may_come(const xo_pool_t *pool, xo_slice_t uid)
 {
-    return xoi_failed_why(pool, uid) ? xoi_failed_waits(pool, uid) : pool->holding;
+    if (xoi_failed_why(pool, uid))
+        return xoi_failed_waits(pool, uid);
+    return pool->holding || xoi_is_being_named(pool, uid);
 }
 
 /* What it is for comes after who sent it; or it is what ends an actor before it comes again. */

@@ -32,6 +32,19 @@ static xo_slice_t draw_uid(xo_pool_t *pool, char *text)
     return uid;
 }
 
+static void create_new(xo_request_t *request, xo_slice_t uid)
+{
+    xo_pool_t *pool = request->pool;
+    xo_actor_t *actor = xoi_actor_create(pool, uid, xo_msg_header(request->msg)->method);
+    if (!actor) {
+        xoi_announce_none(pool, uid);
+        reject_memory(request);
+        return;
+    }
+    xoi_mailbox_put(actor, request);
+    xoi_held_release(pool, xo_actor_uid(actor));
+}
+
 static void create(xo_request_t *request)
 {
     char drawn[17];
@@ -46,15 +59,23 @@ static void create(xo_request_t *request)
         xoi_mailbox_put(actor, request);
     } else if (actor) {
         reject_exists(request, actor);
+    } else if (xoi_needs_name(request)) {
+        xoi_name_take(request);
     } else {
-        actor = xoi_actor_create(pool, uid, header->method);
-        if (!actor) {
-            reject_memory(request);
-            return;
-        }
-        xoi_mailbox_put(actor, request);
-        xoi_held_release(pool, xo_actor_uid(actor));
+        create_new(request, uid);
     }
+}
+
+void xoi_create_named(xo_request_t *request)
+{
+    xo_pool_t *pool = request->pool;
+    xo_slice_t uid = xo_msg_header(request->msg)->target_uid;
+    if (!pool->stopping) {
+        create_new(request, uid);
+        return;
+    }
+    xoi_announce_none(pool, uid);
+    xoi_request_absent(request, NULL);
 }
 
 static void reject_stale(xo_request_t *request, const xo_actor_t *actor)

@@ -16,19 +16,19 @@ static redis_t *self(xo_registry_t *registry)
 
 static const char *kind_name(xo_reg_kind_t kind)
 {
-    static const char *const names[] = {"node", "pool", "actor", "group", "key"};
+    static const char *const names[] = {"node", "pool", "actor", "group", "key", "name"};
     return names[kind];
 }
 
 static const char *kind_key(xo_reg_kind_t kind)
 {
-    static const char *const keys[] = {"node:", "pool:", "actor:", "group:", "key:"};
+    static const char *const keys[] = {"node:", "pool:", "actor:", "group:", "key:", "name:"};
     return keys[kind];
 }
 
 static const char *kind_index(xo_reg_kind_t kind)
 {
-    static const char *const indexes[] = {"nodes", "pools", "actors", "groups", "keys"};
+    static const char *const indexes[] = {"nodes", "pools", "actors", "groups", "keys", "names"};
     return indexes[kind];
 }
 

@@ -69,14 +69,18 @@ void xo_registry_get_stats(const xo_registry_t *registry, xo_registry_stats_t *s
     *stats = registry->stats;
 }
 
-int xo_registry_actor_id(xo_slice_t uid, const char *pool, char *id, size_t size)
+/* `pool` NULL: none. */
+static int encode_id(xo_slice_t uid, const char *pool, char *id, size_t size)
 {
     xo_buf_t buf = XO_BUF_INIT;
-    if (uid.size == 0 || !xoi_is_key(pool))
+    if (uid.size == 0)
         return errno = EINVAL, -1;
     xoi_encode(&buf, uid, true);
-    xo_buf_append(&buf, "@", 1);
-    xo_buf_append(&buf, pool, strlen(pool) + 1);
+    if (pool) {
+        xo_buf_append(&buf, "@", 1);
+        xo_buf_append(&buf, pool, strlen(pool));
+    }
+    xo_buf_append(&buf, "", 1);
     int rc = xo_buf_ok(&buf);
     if (rc == 0 && buf.size > size)
         rc = (errno = ENOBUFS, -1);
@@ -84,6 +88,18 @@ int xo_registry_actor_id(xo_slice_t uid, const char *pool, char *id, size_t size
         memcpy(id, buf.data, buf.size);
     xo_buf_free(&buf);
     return rc;
+}
+
+int xo_registry_actor_id(xo_slice_t uid, const char *pool, char *id, size_t size)
+{
+    if (!xoi_is_key(pool))
+        return errno = EINVAL, -1;
+    return encode_id(uid, pool, id, size);
+}
+
+int xo_registry_name_id(xo_slice_t uid, char *id, size_t size)
+{
+    return encode_id(uid, NULL, id, size);
 }
 
 int xo_registry_actor_uid(const char *id, char *uid, size_t size, size_t *uid_size)

@@ -21,6 +21,7 @@ typedef enum {
     XO_REG_ACTOR,
     XO_REG_GROUP,
     XO_REG_KEY,
+    XO_REG_NAME,
     XO_REG_KINDS
 } xo_reg_kind_t;
 
@@ -30,8 +31,9 @@ typedef struct xo_field {
 } xo_field_t;
 
 /* One thing: a node "ID", a pool "ID", an actor "UID@POOLID" (xo_registry_actor_id), a group
- * "NAME@NODEID", a key that was revoked, by its digits. What is read also has the fields `owner`
- * and, for a lease, `lease_ms`; these two cannot be put. An actor whose pool has no record (it
+ * "NAME@NODEID", a key that was revoked, by its digits, a name that an actor has, by its uid
+ * (xo_registry_name_id). What is read also has the fields `owner` and, for a lease, `lease_ms`;
+ * these two cannot be put. An actor whose pool has no record (it
  * lapsed), and a group whose node has none, reads with `state` "lost", whatever was put. */
 typedef struct xo_record {
     const char *id;
@@ -92,6 +94,8 @@ void xo_registry_get_stats(const xo_registry_t *registry, xo_registry_stats_t *s
  * no pool; ENOBUFS. */
 #define XO_RECORD_ID_BYTES 1024
 int xo_registry_actor_id(xo_slice_t uid, const char *pool, char *id, size_t size);
+/* The same for a name: an encoded uid alone. */
+int xo_registry_name_id(xo_slice_t uid, char *id, size_t size);
 /* The reverse: the uid's bytes into uid[size] and their number into *uid_size. `id` may also be an
  * encoded uid alone. */
 int xo_registry_actor_uid(const char *id, char *uid, size_t size, size_t *uid_size);

@@ -150,6 +150,7 @@ system_tests = \
 	t/0520-dead-letters.t \
 	t/0530-keys.t \
 	t/0531-keys-cluster.t \
+	t/0532-names.t \
 	t/0540-doctor.t \
 	t/0600-wordcount.t \
 	t/0610-client.t \
@@ -188,6 +189,7 @@ python_tests = \
 	python/tests/test_memory.py \
 	python/tests/test_metrics.py \
 	python/tests/test_monitor.py \
+	python/tests/test_names.py \
 	python/tests/test_on_receive.py \
 	python/tests/test_out_of_memory.py \
 	python/tests/test_package.py \

@@ -176,6 +176,9 @@ static void actor_ids(void **state)
     assert_int_equal(xo_registry_actor_id(xo_slice("", 0), "0f", id, sizeof(id)), -1);
     assert_int_equal(xo_registry_actor_id(xo_slice_str("a"), "", id, sizeof(id)), -1);
     assert_int_equal(errno, EINVAL);
+    assert_int_equal(xo_registry_name_id(xo_slice_str("xo:b c@"), id, sizeof(id)), 0);
+    assert_string_equal(id, "xo:b%20c%40");
+    assert_int_equal(xo_registry_name_id(xo_slice_str("xo:b"), id, 4), -1);
     assert_int_equal(xo_registry_actor_id(xo_slice_str("a"), "0f", id, 4), -1);
     assert_int_equal(errno, ENOBUFS);
     assert_int_equal(xo_registry_actor_id(xo_slice_str("a"), "0f", id, 5), 0);

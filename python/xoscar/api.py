@@ -118,7 +118,8 @@ async def create_actor(
     *args, **kwargs
         For the actor's ``__init__``.
     uid : str or bytes, optional
-        1 to 255 bytes, unique in its pool, and not beginning with "xo.". A random one by default.
+        1 to 255 bytes, unique in its pool, and not beginning with "xo.". One that begins with
+        "xo:" is a name, unique in the cluster. A random one by default.
     address : str, optional
         "host:port" of a pool. By default, in an actor's code the actor's own pool, elsewhere the
         oldest of the running loop.
@@ -141,7 +142,9 @@ async def create_actor(
     Raises
     ------
     ActorAlreadyExist
-        If the pool has an actor with this uid.
+        If the pool, for a name the cluster, has an actor with this uid.
+    XoscarError
+        For a name while the registry, which says who has it, is away.
     TypeError, ValueError
         For a class that is no actor, a uid or an address that is none. Nothing is sent then.
     Exception

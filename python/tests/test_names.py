@@ -1,0 +1,96 @@
+"""actor_ref(uid) and names across nodes: two nodes of this process on one Redis."""
+
+import asyncio
+import shutil
+import subprocess
+
+import pytest
+import xoscar as xo
+
+pytestmark = pytest.mark.skipif(not shutil.which("redis-server"), reason="no redis-server")
+
+
+class Counter(xo.Actor):
+    value = 0
+
+    def add(self, by):
+        self.value += by
+        return self.value
+
+
+@pytest.fixture
+def redis(tmp_path, monkeypatch):
+    socket = tmp_path / "r.sock"
+    command = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", ""]
+    with subprocess.Popen([*command, "--dir", str(tmp_path)], stdout=subprocess.DEVNULL) as server:
+        monkeypatch.setenv("XO_REGISTRY", f"unix://{socket}")
+        yield socket
+        server.terminate()
+
+
+async def two_nodes():
+    nodes = [await xo.create_actor_pool("127.0.0.1", n_process=1) for _ in range(2)]
+    while len(await xo.list_nodes()) < 2:
+        await asyncio.sleep(0.01)
+    return nodes, [node.external_address for node in nodes]
+
+
+async def find(uid):
+    """As soon as the registry has been told."""
+    while True:
+        try:
+            return await xo.actor_ref(uid)
+        except xo.ActorNotExist:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_uid_alone_finds_actors_of_other_nodes(redis):
+    nodes, (_, there) = await two_nodes()
+    for uid in ("plain", b"\xff bytes"):
+        made = await xo.create_actor(Counter, uid=uid, address=there)
+        assert await find(uid) == made
+        assert await (await xo.actor_ref(uid=uid)).add(1) == 1
+        await xo.destroy_actor(made)
+        with pytest.raises(xo.ActorNotExist):
+            await xo.actor_ref(uid)
+    for node in nodes:
+        await node.stop()
+
+
+async def test_a_uid_of_two_nodes_names_neither(redis):
+    nodes, addresses = await two_nodes()
+    for address in addresses:
+        await xo.create_actor(Counter, uid="both", address=address)
+    while len([a for a in await xo.list_actors() if a.uid == b"both"]) < 2:
+        await asyncio.sleep(0.01)
+    with pytest.raises(xo.errors.XoscarError) as caught:
+        await xo.actor_ref("both")
+    assert all(address in str(caught.value) for address in addresses)
+    for node in nodes:
+        await node.stop()
+
+
+async def test_of_two_that_create_a_name_one_does(redis):
+    nodes, addresses = await two_nodes()
+    for i in range(10):
+        uid = f"xo:one {i}"
+        made = await asyncio.gather(
+            *(xo.create_actor(Counter, uid=uid, address=address) for address in addresses),
+            return_exceptions=True,
+        )
+        (ref,) = [one for one in made if not isinstance(one, Exception)]
+        (error,) = [one for one in made if isinstance(one, Exception)]
+        assert isinstance(error, xo.ActorAlreadyExist) and uid in str(error)
+        assert await find(uid) == ref
+    for node in nodes:
+        await node.stop()
+
+
+async def test_what_is_sent_to_a_name_that_is_being_taken_waits(redis):
+    nodes, (here, _) = await two_nodes()
+    creation = asyncio.ensure_future(xo.create_actor(Counter, uid="xo:soon", address=here))
+    await asyncio.sleep(0)
+    assert await xo.create_actor_ref(here, "xo:soon").add(2) == 2
+    assert (await creation).uid == b"xo:soon"
+    for node in nodes:
+        await node.stop()
