@@ -69,8 +69,12 @@ static void on_linked(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
     /* A pool of another node is one that a relayed call was dialled to. */
     bool is_ours = peer->role == XO_ROLE_POOL &&
                    (peer->node_id == broker->options.node_id || peer->node_id == 0);
-    if (is_ours)
-        xo_supervisor_linked(broker->supervisor, link);
+    if (!is_ours)
+        return;
+    xo_supervisor_linked(broker->supervisor, link);
+    const xo_member_t *member = xo_pools_by_link(&broker->pools, link);
+    if (member != NULL)
+        xo_drain_tell_pool(broker, member);
 }
 
 static void on_unlinked(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error_t *why, void *arg)
@@ -150,6 +154,7 @@ static void on_tick(xo_timer_t *timer, void *arg)
     xo_broker_publish_node(broker);
     xo_broker_save_specs(broker);
     xo_names_publish(broker);
+    xo_drain_go_on(broker);
     for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
         if (m->changed)
             xo_broker_publish_pool(broker, m);
@@ -161,7 +166,7 @@ static void on_tick(xo_timer_t *timer, void *arg)
 
 /* ---- stopping ---- */
 
-static void note_node(xo_broker_t *broker, const char *event, const char *reason)
+void xo_broker_note_node(xo_broker_t *broker, const char *event, const char *reason)
 {
     xo_rec_t rec = {0};
     xo_rec_id(&rec, "node", broker->options.node_id);
@@ -191,7 +196,7 @@ static void on_stopped(xo_supervisor_t *supervisor, void *arg)
 {
     xo_broker_t *broker = arg;
     (void)supervisor;
-    note_node(broker, "node.down", broker->why_stopping);
+    xo_broker_note_node(broker, "node.down", broker->why_stopping);
     leave_registry(broker);
     xo_asks_fail(&broker->asks, "the node is stopping");
     xo_defer_start(&broker->stop_defer);
@@ -236,8 +241,10 @@ static void on_groups_late(xo_timer_t *timer, void *arg)
 
 void xo_broker_groups_gone(xo_broker_t *broker)
 {
-    if (!xo_timer_active(&broker->stop_groups))
+    if (!xo_timer_active(&broker->stop_groups)) {
+        xo_drain_go_on(broker);
         return;
+    }
     xo_timer_stop(&broker->stop_groups);
     xo_supervisor_stop(broker->supervisor, XO_STOP_MS / 2);
 }
@@ -346,7 +353,7 @@ static void on_reloaded(xo_broker_t *broker)
     xo_supervisor_take_over(broker->supervisor);
     bool listens = begin(broker, &err) == 0;
     if (listens) {
-        note_node(broker, "broker.restarted", what);
+        xo_broker_note_node(broker, "broker.restarted", what);
         xo_timer_start(&broker->reconcile, LEASE_HEARTBEATS * broker->options.heartbeat_ms * XO_MS);
     }
     if (broker->options.ready != NULL)
@@ -364,7 +371,7 @@ static int begin_or_take_over(xo_broker_t *broker, xo_error_t *err)
     }
     if (begin(broker, err) < 0)
         return -1;
-    note_node(broker, "node.up", NULL);
+    xo_broker_note_node(broker, "node.up", NULL);
     return 0;
 }
 

@@ -11,7 +11,7 @@
  * wait.c      pool.wait, pool.kill                 places.c   place.take, place.free
  * revive.c    revive                               group_methods.c  group.create, ...
  * barrier.c   waits until what pools have told has arrived
- * names.c     which pool has which name
+ * names.c     which pool has which name           drain.c    node.drain
  */
 #ifndef XO_BROKER_BROKER_IMPL_H
 #define XO_BROKER_BROKER_IMPL_H
@@ -29,6 +29,9 @@ typedef struct xo_event_wait xo_event_wait_t; /* events.c */
 typedef struct xo_pool_wait xo_pool_wait_t;   /* wait.c */
 typedef struct xo_creation xo_creation_t;     /* again.c */
 typedef struct xo_name xo_name_t;             /* names.c */
+typedef struct xo_drain_wait xo_drain_wait_t; /* drain.c */
+
+typedef enum { XO_DRAIN_NOT, XO_DRAIN_UNDER_WAY, XO_DRAIN_DONE } xo_drain_t;
 
 struct xo_broker {
     xo_loop_t *loop;
@@ -55,6 +58,9 @@ struct xo_broker {
     char host[XO_HOST_BYTES];
     bool reloading;       /* what the last broker left has been found, and not been taken over */
     xo_timer_t reconcile; /* when all that it left has had time to come back */
+    xo_drain_t drain;
+    size_t drain_ending; /* actors that have been asked to end */
+    xo_drain_wait_t *drain_waits;
     bool stopping;
     xo_timer_t stop_groups; /* while it runs, groups are stopped before the pools */
     char why_stopping[64];
@@ -63,6 +69,15 @@ struct xo_broker {
 
 /* ---- broker.c ---- */
 void xo_broker_groups_gone(xo_broker_t *broker); /* the last one is */
+/* An event about the node; `reason` may be NULL. */
+void xo_broker_note_node(xo_broker_t *broker, const char *event, const char *reason);
+
+/* ---- drain.c ---- */
+/* True: the node is being drained, and the ask has been failed. */
+bool xo_drain_refuses(const xo_broker_t *broker, xo_ask_t *ask);
+void xo_drain_go_on(xo_broker_t *broker); /* something has ended, or may be ended now */
+/* A pool has linked: it creates nothing if the node is being drained. */
+void xo_drain_tell_pool(xo_broker_t *broker, const xo_member_t *member);
 
 /* ---- facts.c ---- */
 void xo_broker_on_fact(xo_supervisor_t *supervisor, xo_member_t *member, xo_fact_t fact,
@@ -191,6 +206,7 @@ void xo_broker_pool_wait(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_pool_kill(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_name_take(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_name_free(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_node_drain(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_place_take(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_place_free(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 void xo_broker_revive(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);

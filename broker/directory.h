@@ -30,6 +30,7 @@ struct xo_actor_entry {
     xo_seat_t *seat;       /* in its group; NULL: it is in none */
     char *reason;          /* why it does not run; NULL: it does, or its pool is the reason */
     char *recent;          /* its latest restarts (policy.h), as its record has them; NULL: none */
+    bool ending;           /* it has been asked to end, since the node is being drained */
     bool unsaved;          /* the registry does not know its spec yet, or that it has none */
     struct xo_actor_entry *next_in_name, *prev_in_name;
     struct xo_actor_entry *next, *prev; /* in the pool */

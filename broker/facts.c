@@ -53,10 +53,20 @@ static const char *node_address(const xo_broker_t *broker)
     return "";
 }
 
+static const char *node_state(const xo_broker_t *broker)
+{
+    static const char *const states[] = {
+        [XO_DRAIN_NOT] = "ready",
+        [XO_DRAIN_UNDER_WAY] = "draining",
+        [XO_DRAIN_DONE] = "drained",
+    };
+    return broker->stopping ? "stopping" : states[broker->drain];
+}
+
 void xo_broker_node_record(const xo_broker_t *broker, xo_rec_t *rec)
 {
     xo_rec_id(rec, "id", broker->options.node_id);
-    xo_rec_text(rec, "state", broker->stopping ? "stopping" : "ready");
+    xo_rec_text(rec, "state", node_state(broker));
     xo_rec_int(rec, "pid", xo_endpoint_self(broker->endpoint)->pid);
     xo_rec_text(rec, "host", broker->host);
     xo_rec_text(rec, "address", node_address(broker));

@@ -110,6 +110,8 @@ void xo_broker_group_create(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
     xo_error_t err;
     xo_slice_t name;
     xo_wanted_group_t options;
+    if (xo_drain_refuses(broker, ask))
+        return;
     if (read_args(args, &name, &options, &err) < 0) {
         xo_broker_refuse(ask, "%s", err.text);
         return;

@@ -18,6 +18,7 @@ broker_libxo_broker_la_SOURCES = \
 	broker/command.h \
 	broker/directory.c \
 	broker/directory.h \
+	broker/drain.c \
 	broker/ends.c \
 	broker/events.c \
 	broker/facts.c \

@@ -232,6 +232,7 @@ static const struct xo_broker_method {
     {"name.free", xo_broker_name_free, 1, 1, "UID"},
     {"place.take", xo_broker_place_take, 4, 4, "UID, RULE, LABEL, MARK"},
     {"place.free", xo_broker_place_free, 5, 5, "UID, RULE, LABEL, MARK, ADDRESS"},
+    {"node.drain", xo_broker_node_drain, 0, 0, ""},
     {"node.stop", node_stop, 0, 0, ""},
     {"events", xo_broker_list_events, 0, 3, "[AFTER[, MAX[, WAIT_MS]]]"},
     {"relay", xo_broker_relay, 5, 5, "ADDRESS, KIND, UID, METHOD, BODY"},

@@ -192,6 +192,8 @@ void xo_broker_place_take(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
 {
     xo_error_t err;
     xo_place_t place;
+    if (xo_drain_refuses(broker, ask))
+        return;
     if (read_place(args, &place, NULL, &err) < 0) {
         xo_broker_refuse(ask, "%s", err.text);
         return;

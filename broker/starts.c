@@ -172,6 +172,8 @@ static void forget(xo_ask_t *ask, void *arg)
 void xo_broker_pool_start(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
 {
     xo_error_t err;
+    if (xo_drain_refuses(broker, ask))
+        return;
     xo_pool_spec_t *spec = xo_pool_spec_create();
     if (spec == NULL) {
         xo_broker_refuse(ask, "out of memory");

@@ -57,6 +57,7 @@ extern const xoi_command_t xoi_command_actors;
 extern const xoi_command_t xoi_command_call;
 extern const xoi_command_t xoi_command_dead_letters;
 extern const xoi_command_t xoi_command_doctor;
+extern const xoi_command_t xoi_command_drain;
 extern const xoi_command_t xoi_command_events;
 extern const xoi_command_t xoi_command_groups;
 extern const xoi_command_t xoi_command_help;

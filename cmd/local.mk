@@ -14,6 +14,7 @@ cmd_libxo_tool_la_SOURCES = \
 	cmd/doctor-registry.c \
 	cmd/doctor.c \
 	cmd/doctor.h \
+	cmd/drain.c \
 	cmd/events.c \
 	cmd/groups.c \
 	cmd/help.c \

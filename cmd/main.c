@@ -7,10 +7,23 @@
 #include "cmd/text.h"
 
 const xoi_command_t *const xoi_commands[] = {
-    &xoi_command_start,  &xoi_command_stop,         &xoi_command_status,  &xoi_command_nodes,
-    &xoi_command_pools,  &xoi_command_actors,       &xoi_command_groups,  &xoi_command_call,
-    &xoi_command_events, &xoi_command_dead_letters, &xoi_command_revive,  &xoi_command_keys,
-    &xoi_command_doctor, &xoi_command_help,         &xoi_command_version, NULL,
+    &xoi_command_start,
+    &xoi_command_drain,
+    &xoi_command_stop,
+    &xoi_command_status,
+    &xoi_command_nodes,
+    &xoi_command_pools,
+    &xoi_command_actors,
+    &xoi_command_groups,
+    &xoi_command_call,
+    &xoi_command_events,
+    &xoi_command_dead_letters,
+    &xoi_command_revive,
+    &xoi_command_keys,
+    &xoi_command_doctor,
+    &xoi_command_help,
+    &xoi_command_version,
+    NULL,
 };
 
 const xoi_command_t *xoi_command_find(const char *name)

@@ -314,7 +314,8 @@ void xoi_joined_link(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
     pool->backoff_ns = BACKOFF_FIRST_NS;
     xo_endpoint_set_broker(endpoint, link);
     take_node(endpoint, link);
-    send_heartbeat(pool); /* before all else: it says what the pool is */
+    pool->drained = false; /* by the broker before, perhaps */
+    send_heartbeat(pool);  /* before all else: it says what the pool is */
     announce_all(pool);
     xo_timer_start(&pool->heartbeat, pool->heartbeat_ns);
     if (!pool->has_joined)

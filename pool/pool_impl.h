@@ -192,6 +192,7 @@ struct xo_pool {
     size_t kept_bytes, bytes_max;         /* what links have brought for all actors */
     bool closing;
     bool keep_specs, keep_grouped;
+    bool drained;    /* its node is to leave: it creates nothing */
     bool recovering; /* its actors are being created again */
     bool holding;    /* not all of that has been requested */
     xoi_held_t *held;

@@ -21,6 +21,13 @@ static void reject_memory(xo_request_t *request)
                        "the pool at %s is out of memory", xo_pool_address(request->pool));
 }
 
+static void reject_drained(xo_request_t *request)
+{
+    xoi_request_reject(request, XO_DROP_CLOSED, XO_CODE_SERVER_CLOSED, "the node is being drained",
+                       "the pool at %s takes no new actors: its node is being drained",
+                       xo_pool_address(request->pool));
+}
+
 /* A uid that this pool does not have yet, into text[17]. */
 static xo_slice_t draw_uid(xo_pool_t *pool, char *text)
 {
@@ -59,6 +66,8 @@ static void create(xo_request_t *request)
         xoi_mailbox_put(actor, request);
     } else if (actor) {
         reject_exists(request, actor);
+    } else if (pool->drained && !xoi_again(request).size) {
+        reject_drained(request);
     } else if (xoi_needs_name(request)) {
         xoi_name_take(request);
     } else {

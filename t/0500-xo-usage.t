@@ -2,7 +2,7 @@
 # 0500-xo-usage.t - the tool's help, its mistakes and its exit statuses where no node is needed.
 . "${XO_SRCDIR:-$(dirname "$0")/..}/t/lib.sh"
 
-commands="start stop status nodes pools actors groups call events dead-letters revive keys doctor help version"
+commands="start drain stop status nodes pools actors groups call events dead-letters revive keys doctor help version"
 
 run xo help
 is "$status" 0 "xo help succeeds"

@@ -104,7 +104,7 @@ class NodeRecord(NamedTuple):
     id : str
         16 hex digits.
     state : str
-        "ready" or "stopping".
+        "ready", "draining", "drained" or "stopping".
     pid : int
         Of its broker.
     host : str

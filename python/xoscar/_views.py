@@ -95,9 +95,9 @@ async def list_nodes(address: Optional[str] = None) -> list[NodeRecord]:
     Returns
     -------
     list of NodeRecord
-        Named tuples: id, state ("ready" or "stopping"), pid (of its broker), host, address (of one
-        of its pools), pools and actors (how many), started (seconds since 1970), version, registry
-        (its URL).
+        Named tuples: id, state ("ready", "draining", "drained" or "stopping"), pid (of its broker),
+        host, address (of one of its pools), pools and actors (how many), started (seconds since
+        1970), version, registry (its URL).
 
     Raises
     ------
