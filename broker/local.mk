@@ -46,6 +46,8 @@ broker_libxo_broker_la_SOURCES = \
 	broker/node.h \
 	broker/node_dir.c \
 	broker/node_dir.h \
+	broker/notify.c \
+	broker/notify.h \
 	broker/oom_killer.c \
 	broker/oom_killer.h \
 	broker/own_registry.c \

@@ -13,6 +13,7 @@
 #include "broker/broker.h"
 #include "broker/command.h"
 #include "broker/node_dir.h"
+#include "broker/notify.h"
 #include "broker/own_registry.h"
 #include "libxo/ctx.h"
 #include "registry/proc.h"
@@ -31,6 +32,7 @@ typedef struct xo_node {
     xo_node_dir_t *dir;
     xo_own_registry_t *own_registry; /* NULL: one was given */
     xo_broker_t *broker;
+    xo_notify_t notify;
     xo_signal_t signals[STOP_SIGNALS];
     xo_io_t owner;
     int owner_fd;
@@ -62,6 +64,7 @@ static void on_signal(xo_signal_t *watcher, int signum, void *arg)
         return;
     }
     node->told_to_stop = true;
+    xo_notify_stopping(&node->notify);
     xo_broker_stop(node->broker, strsignal(signum));
 }
 
@@ -141,6 +144,7 @@ static int make_registry(xo_node_t *node, xo_error_t *err)
 static void say_ready(xo_node_t *node)
 {
     int fd = node->options->ready_fd;
+    xo_notify_ready(&node->notify);
     if (fd < 0)
         return;
     if (dprintf(fd, "%s\n", node->endpoint) < 0)
@@ -220,6 +224,8 @@ static int make_node(xo_node_t *node, xo_error_t *err)
     if (node->ctx == NULL || find_left(node, err) < 0 || name_places(node, err) < 0)
         return -1;
     node->loop = xo_loop_create(err);
+    if (node->loop != NULL)
+        xo_notify_init(&node->notify, node->loop, node->options->log);
     if (node->loop == NULL || watch_signals(node, err) < 0 || watch_owner(node, err) < 0)
         return -1;
     if (node->dir == NULL)
@@ -260,6 +266,7 @@ static void unmake_node(xo_node_t *node)
     xo_broker_destroy(node->broker);
     xo_own_registry_destroy(node->own_registry);
     xo_node_dir_destroy(node->dir);
+    xo_notify_end(&node->notify);
     for (size_t i = 0; i < STOP_SIGNALS; i++) {
         if (node->signals[i].active)
             xo_signal_stop(&node->signals[i]);
@@ -288,7 +295,7 @@ static int begin(xo_node_t *node, xo_error_t *err)
 
 int xo_node_run(const xo_node_options_t *options, xo_error_t *err)
 {
-    xo_node_t node = {.options = options, .id = xo_random_id(), .owner_fd = -1};
+    xo_node_t node = {.options = options, .id = xo_random_id(), .owner_fd = -1, .notify.fd = -1};
     int rc = make_node(&node, err);
     if (rc == 0)
         rc = begin(&node, err);

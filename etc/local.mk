@@ -6,4 +6,5 @@ dist_xoconf_DATA += \
 	etc/minimal.ini \
 	etc/node.ini
 dist_systemdunit_DATA += \
+	etc/xo-broker-relaxed.service \
 	etc/xo-broker.service

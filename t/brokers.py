@@ -1,6 +1,7 @@
 """Nodes for the system tests: each in throwaway directories, and nothing of it left behind.
 
-A test is a function whose docstring is its name; run(*tests) reports TAP.
+A test is a function whose docstring is its name; run(*tests) reports TAP. One that returns a reason
+has been skipped.
 """
 
 import contextlib
@@ -228,8 +229,9 @@ def run(*tests):
     for number, test in enumerate(tests, 1):
         place = Place()
         try:
-            test(place)
-            print(f"ok {number} - {test.__doc__}", flush=True)
+            reason = test(place)
+            skipped = f" # SKIP {reason}" if reason else ""
+            print(f"ok {number} - {test.__doc__}{skipped}", flush=True)
         except Exception:  # pylint: disable=broad-except
             failed += 1
             print(f"not ok {number} - {test.__doc__}")
