@@ -221,6 +221,7 @@ void xoi_redis_probe(redis_t *redis)
 static void log_in(redis_t *redis)
 {
     const xo_url_t *url = &redis->url;
+    xo_url_read_password(&redis->url, NULL); /* it may be another one since */
     bool user = url->user[0] != 0;
     const char *words[] = {"AUTH", user ? url->user : url->password, user ? url->password : NULL,
                            NULL};

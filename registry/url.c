@@ -1,10 +1,13 @@
 #include "registry/url.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "registry/text.h"
 
@@ -50,7 +53,8 @@ static int wrong(const char *text, xo_error_t *err, const char *why)
     redact(text, shown, sizeof(shown));
     return xo_error_set(err, EINVAL,
                         "registry URL '%s': %s; it is memory:, unix:///PATH[?db=N] or "
-                        "redis://[USER:PASSWORD@]HOST[:PORT][/DB]",
+                        "redis://[USER:PASSWORD@]HOST[:PORT][/DB], or has USER@ and, behind a ?, "
+                        "password_file=PATH",
                         shown, why);
 }
 
@@ -73,15 +77,15 @@ static int copy(const char *data, size_t length, char *out, size_t size)
     return 0;
 }
 
-/* "user:password" or ":password". */
+/* "user:password", ":password", or "user" if a file has the password. */
 static int parse_login(const char *login, size_t length, xo_url_t *url)
 {
     const char *colon = memchr(login, ':', length);
-    if (!colon || (size_t)(colon - login) == length - 1)
+    size_t user = colon ? (size_t)(colon - login) : length;
+    if (decode(login, user, url->user, sizeof(url->user)) < 0 || (colon && user == length - 1))
         return -1;
-    size_t user = (size_t)(colon - login);
-    if (decode(login, user, url->user, sizeof(url->user)) < 0)
-        return -1;
+    if (!colon)
+        return user > 0 ? 0 : -1;
     return decode(colon + 1, length - user - 1, url->password, sizeof(url->password));
 }
 
@@ -122,6 +126,93 @@ static int parse_host(const char *at, size_t length, xo_url_t *url)
     return at == end ? 0 : parse_number(at + 1, (size_t)(end - at - 1), 65535, &url->port);
 }
 
+/* ---- the password's file ---- */
+
+static int read_line(int fd, char *line, size_t size)
+{
+    ssize_t length = read(fd, line, size - 1);
+    if (length < 0)
+        return -1;
+    line[length] = 0;
+    size_t end = strcspn(line, "\r\n");
+    if (end == 0 || end == size - 1)
+        return errno = EINVAL, -1;
+    line[end] = 0;
+    return 0;
+}
+
+int xo_url_read_password(xo_url_t *url, xo_error_t *err)
+{
+    struct stat info;
+    char line[sizeof(url->password)];
+    const char *path = url->password_file;
+    if (!path[0])
+        return 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &info) < 0) {
+        int errnum = errno;
+        if (fd >= 0)
+            close(fd);
+        return xo_error_set(err, errnum, "password file %s: %s", path, strerror(errnum));
+    }
+    bool open_to_others = info.st_mode & (S_IRWXO | S_IWGRP);
+    int rc = open_to_others ? -1 : read_line(fd, line, sizeof(line));
+    int errnum = open_to_others ? EACCES : errno;
+    close(fd);
+    if (rc == 0)
+        memcpy(url->password, line, sizeof(line));
+    explicit_bzero(line, sizeof(line));
+    if (open_to_others)
+        return xo_error_set(err, errnum,
+                            "password file %s: others may read or write it (mode %04o)", path,
+                            info.st_mode & 07777);
+    return rc < 0 ? xo_error_set(err, errnum, "password file %s: its first line is no password: %s",
+                                 path, strerror(errnum))
+                  : 0;
+}
+
+/* One of "name=value&...", behind the "?". */
+static int parse_pair(const char *pair, size_t length, bool has_db, xo_url_t *url)
+{
+    static const char file[] = "password_file=";
+    const size_t size = sizeof(file) - 1;
+    if (has_db && length > 3 && memcmp(pair, "db=", 3) == 0)
+        return parse_number(pair + 3, length - 3, 1 << 20, &url->db);
+    if (length > size && memcmp(pair, file, size) == 0)
+        return decode(pair + size, length - size, url->password_file, sizeof(url->password_file));
+    return -1;
+}
+
+/* `query`: "?...", or "" */
+static int parse_query(const char *query, bool has_db, xo_url_t *url)
+{
+    while (*query) {
+        size_t length = strcspn(++query, "&");
+        if (parse_pair(query, length, has_db, url) < 0)
+            return -1;
+        query += length;
+    }
+    return 0;
+}
+
+/* With the query parsed: where the password is from. */
+static int find_password(const char *text, xo_url_t *url, xo_error_t *err)
+{
+    xo_error_t why = {0};
+    if (url->password[0] && url->password_file[0])
+        return wrong(text, err, "a password and a file that has it");
+    if (url->user[0] && !url->password[0] && !url->password_file[0])
+        return wrong(text, err, "what is before @ is not USER:PASSWORD or :PASSWORD");
+    if (xo_url_read_password(url, &why) == 0)
+        return 0;
+    wrong(text, err, why.text);
+    if (err)
+        err->errnum = why.errnum;
+    return errno = why.errnum, -1;
+}
+
+/* ---- the whole ---- */
+
 static void show_redis(xo_url_t *url)
 {
     bool v6 = strchr(url->host, ':') != NULL;
@@ -140,9 +231,13 @@ static int parse_redis(const char *text, xo_url_t *url, xo_error_t *err)
     const char *host = at ? at + 1 : rest;
     if (parse_host(host, (size_t)(path - host), url) < 0)
         return wrong(text, err, "bad host or port");
-    if (strcmp(path, "") != 0 && strcmp(path, "/") != 0 &&
-        (path[0] != '/' || parse_number(path + 1, strlen(path + 1), 1 << 20, &url->db) < 0))
+    size_t length = strcspn(path, "?");
+    if (length > 1 && parse_number(path + 1, length - 1, 1 << 20, &url->db) < 0)
         return wrong(text, err, "what follows the host is not a database number");
+    if (path[0] == '#' || parse_query(path + length, false, url) < 0)
+        return wrong(text, err, "what follows the ? is not password_file=PATH");
+    if (find_password(text, url, err) < 0)
+        return -1;
     show_redis(url);
     return 0;
 }
@@ -160,9 +255,10 @@ static int parse_unix(const char *text, xo_url_t *url, xo_error_t *err)
     if (decode(path, length, url->path, sizeof(url->path)) < 0 ||
         strlen(url->path) > PATH_MAX_BYTES)
         return wrong(text, err, "the path is longer than a socket's name can be (106 bytes)");
-    if (query && (strncmp(query, "?db=", 4) != 0 ||
-                  parse_number(query + 4, strlen(query + 4), 1 << 20, &url->db) < 0))
-        return wrong(text, err, "what follows the path is not ?db=NUMBER");
+    if (parse_query(query ? query : "", true, url) < 0)
+        return wrong(text, err, "what follows the path is not ?db=NUMBER or ?password_file=PATH");
+    if (find_password(text, url, err) < 0)
+        return -1;
     snprintf(url->display, sizeof(url->display), "unix://%s%s%s?db=%d", url->user,
              url->user[0] ? "@" : "", url->path, url->db);
     if (url->db == 0)

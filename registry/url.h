@@ -1,5 +1,6 @@
 /* url.h - where a registry is: "memory:", "unix:///path?db=1",
- * "redis://user:password@host:port/db".
+ * "redis://user:password@host:port/db"; instead of the password a file that holds it:
+ * "redis://user@host?password_file=/path".
  */
 #ifndef XO_REGISTRY_URL_H
 #define XO_REGISTRY_URL_H
@@ -7,6 +8,7 @@
 #include "libxo/error.h"
 
 #define XO_URL_DISPLAY_BYTES 512
+#define XO_URL_FILE_BYTES 512
 
 typedef struct xo_url {
     char scheme[16];
@@ -16,10 +18,14 @@ typedef struct xo_url {
     int port;
     char path[108]; /* unix: what sun_path holds */
     int db;
-    char display[XO_URL_DISPLAY_BYTES]; /* the URL without its password */
+    char password_file[XO_URL_FILE_BYTES]; /* "" none */
+    char display[XO_URL_DISPLAY_BYTES];    /* the URL without its password */
 } xo_url_t;
 
 /* EINVAL with a sentence that names the URL without anything before its last '@'. */
 int xo_url_parse(const char *text, xo_url_t *url, xo_error_t *err);
+/* Takes the password from its file once more; without one it does nothing. A file that others may
+ * read or write is refused (EACCES); the sentence names it. The password stays as it was then. */
+int xo_url_read_password(xo_url_t *url, xo_error_t *err);
 
 #endif

@@ -212,8 +212,33 @@ def no_redis(place):
     place.assert_clean()
 
 
+def password_file(place):
+    """its password can be in a file, is nowhere else, and may change"""
+    server = Server(place).start()
+    redis(server.socket, "acl", "setuser", "xo", "on", ">first-secret", "~xo:*", "+@all")
+    redis(server.socket, "acl", "setuser", "default", "off")
+    path = place.write("redis password", "first-secret\n")
+    os.chmod(path, 0o600)
+    url = f"unix://xo@{server.socket}?password_file={path.replace(' ', '%20')}"
+    node = Node(place, "--registry", url)
+    node.wait_registry()
+    place.write("redis password", "second-secret\n")
+    login = ("--user", "xo", "--no-auth-warning", "--pass")
+    redis(server.socket, *login, "first-secret", "acl", "setuser", "xo", "resetpass", ">second-secret")
+    redis(server.socket, *login, "second-secret", "client", "kill", "type", "normal", "skipme", "yes")
+    until(lambda: len(node.events("registry.up")) == 2, "it to log in with the new one")
+    status = node.call("status")
+    assert status["registry"] == f"unix://xo@{server.socket}", status
+    assert "-secret" not in node.log() and "-secret" not in str(status)
+    with open(f"/proc/{node.process.pid}/cmdline", "rb") as file:
+        assert b"-secret" not in file.read()
+    node.stop()
+    server.stop()
+
+
 if shutil.which("redis-server") and shutil.which("redis-cli"):
     run(keys, long_types, leases_renewed, two_nodes, comes_and_goes, emptied, specs,
-        private_server_dies, wrong_password, hidden_password, bad_url, no_redis)
+        private_server_dies, wrong_password, hidden_password, password_file,
+        bad_url, no_redis)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")

@@ -2,8 +2,12 @@
  * backoff.
  */
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "registry/records.h"
 #include "registry/redis.h"
@@ -119,6 +123,77 @@ static void long_urls(void **state)
     assert_int_equal(xo_url_parse(text, &url, NULL), -1);
     snprintf(text, sizeof(text), "%0100d://h", 0);
     assert_int_equal(xo_url_parse(text, &url, NULL), -1);
+}
+
+static void write_file(const char *path, const char *text, mode_t mode)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+static void the_password_may_be_in_a_file(void **state)
+{
+    xo_url_t url;
+    char dir[] = "/tmp/xo-t-url-XXXXXX", path[64], text[160];
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/p w", dir);
+    write_file(path, "s@cret one\nand no more", 0600);
+    snprintf(text, sizeof(text), "redis://ann@h/3?password_file=%s/p%%20w", dir);
+    assert_int_equal(xo_url_parse(text, &url, NULL), 0);
+    assert_string_equal(url.user, "ann");
+    assert_string_equal(url.password, "s@cret one");
+    assert_int_equal(url.db, 3);
+    assert_string_equal(url.display, "redis://ann@h:6379/3");
+    write_file(path, "two\r\n", 0640);
+    assert_int_equal(xo_url_read_password(&url, NULL), 0);
+    assert_string_equal(url.password, "two");
+    snprintf(text, sizeof(text), "unix:///s?password_file=%s/p%%20w&db=2", dir);
+    assert_int_equal(xo_url_parse(text, &url, NULL), 0);
+    assert_true(url.db == 2 && !strcmp(url.password, "two") &&
+                !strcmp(url.display, "unix:///s?db=2"));
+    unlink(path);
+    assert_int_equal(xo_url_read_password(&url, NULL), -1);
+    assert_string_equal(url.password, "two");
+    rmdir(dir);
+}
+
+static void a_bad_password_file_is_named(void **state)
+{
+    static const struct {
+        const char *text;
+        mode_t mode;
+        int errnum;
+    } bad[] = {{"SECRET\n", 0644, EACCES},
+               {"SECRET\n", 0620, EACCES},
+               {"\nSECRET", 0600, EINVAL},
+               {"", 0600, EINVAL},
+               {NULL, 0, ENOENT}};
+    char dir[] = "/tmp/xo-t-url-XXXXXX", path[64], text[160];
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/password", dir);
+    snprintf(text, sizeof(text), "redis://h?password_file=%s", path);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        xo_url_t url;
+        xo_error_t err = {0};
+        unlink(path);
+        if (bad[i].text)
+            write_file(path, bad[i].text, bad[i].mode);
+        assert_int_equal(xo_url_parse(text, &url, &err), -1);
+        assert_int_equal(err.errnum, bad[i].errnum);
+        if (!strstr(err.text, path) || strstr(err.text, "SECRET"))
+            fail_msg("%s", err.text);
+    }
+    snprintf(text, sizeof(text), "redis://a:SECRET@h?password_file=%s", path);
+    xo_url_t url;
+    xo_error_t err = {0};
+    assert_int_equal(xo_url_parse(text, &url, &err), -1);
+    assert_null(strstr(err.text, "SECRET"));
+    rmdir(dir);
 }
 
 /* ---- text ---- */
@@ -264,6 +339,8 @@ int main(void)
         cmocka_unit_test(bad_urls_hide_their_password),
         cmocka_unit_test(bad_ports_are_shown),
         cmocka_unit_test(long_urls),
+        cmocka_unit_test(the_password_may_be_in_a_file),
+        cmocka_unit_test(a_bad_password_file_is_named),
         cmocka_unit_test(encoding),
         cmocka_unit_test(decoding),
         cmocka_unit_test(actor_ids),
