@@ -113,7 +113,8 @@ static double ask_clock(const xo_url_t *url)
 static void check_clock(xoi_doctor_t *doctor)
 {
     xo_url_t url;
-    if (xo_url_parse(doctor->registry, &url, NULL) < 0 || strcmp(url.scheme, "memory") == 0)
+    if (xo_url_parse(doctor->registry, &url, NULL) < 0 || strcmp(url.scheme, "memory") == 0 ||
+        url.master[0])
         return;
     double ahead = ask_clock(&url);
     explicit_bzero(&url, sizeof(url));

@@ -23,6 +23,7 @@ registry_libxo_registry_la_SOURCES = \
 	registry/redis-reply.c \
 	registry/redis-scripts.c \
 	registry/redis-scripts.h \
+	registry/redis-sentinel.c \
 	registry/redis.c \
 	registry/redis.h \
 	registry/registry.c \

@@ -6,8 +6,8 @@
  * callback under way. Either way the callbacks of what is in flight come with a NULL reply;
  * ac->data, NULL since then, keeps them from us.
  * - An answer for which there is no callback aborts the process by an assertion, so a server that
- * talks out of turn could kill us. A callback more than there are commands (`add_spare`) makes it
- * ours to handle.
+ * talks out of turn could kill us. A callback more than there are commands (`xoi_redis_add_spare`)
+ * makes it ours to handle.
  * - There are no timeouts; redis-queue.c has them.
  * - Names are resolved while the caller waits; resolve.c does it in a thread.
  * - The socket is inherited by children unless we say otherwise.
@@ -291,6 +291,7 @@ void xoi_redis_detach(redis_t *redis)
     redis->greeting.under_way = false;
     xoi_resolve_cancel(redis->resolve);
     redis->resolve = NULL;
+    xoi_sentinel_detach(redis);
     if (!ac)
         return;
     ac->data = NULL;
@@ -298,7 +299,7 @@ void xoi_redis_detach(redis_t *redis)
 }
 
 /* Registers a callback but sends nothing: see the top of this file. */
-static int add_spare(redisAsyncContext *ac)
+int xoi_redis_add_spare(redisAsyncContext *ac)
 {
     return redisAsyncFormattedCommand(ac, xoi_redis_on_reply, NULL, "*1\r\n$4\r\nPING\r\n", 0);
 }
@@ -322,7 +323,7 @@ static void attach(redis_t *redis, redisAsyncContext *ac)
     redisAsyncSetConnectCallback(ac, on_connect);
     redisAsyncSetDisconnectCallback(ac, on_disconnect);
     greet(redis);
-    add_spare(ac);
+    xoi_redis_add_spare(ac);
 }
 
 static void on_resolved(const char *address, const char *why, void *arg)
@@ -331,23 +332,29 @@ static void on_resolved(const char *address, const char *why, void *arg)
     redis->resolve = NULL;
     errno = 0;
     if (address)
-        attach(redis, redisAsyncConnect(address, redis->url.port));
+        attach(redis, redisAsyncConnect(address, redis->port));
     else
         xoi_redis_lost(redis, EHOSTUNREACH, why);
+}
+
+void xoi_redis_connect_to(redis_t *redis, const char *host, int port)
+{
+    redis->port = port;
+    redis->resolve = xoi_resolve(redis->base.loop, host, redis->turn++, on_resolved, redis);
+    if (!redis->resolve)
+        xoi_redis_lost(redis, errno, "cannot resolve its name");
 }
 
 void xoi_redis_connect(redis_t *redis)
 {
     redis->state = REDIS_GREETING;
     errno = 0;
-    if (redis->url.path[0]) {
+    if (redis->url.path[0])
         attach(redis, redisAsyncConnectUnix(redis->url.path));
-        return;
-    }
-    redis->resolve =
-        xoi_resolve(redis->base.loop, redis->url.host, redis->turn++, on_resolved, redis);
-    if (!redis->resolve)
-        xoi_redis_lost(redis, errno, "cannot resolve its name");
+    else if (redis->url.master[0])
+        xoi_sentinel_ask(redis);
+    else
+        xoi_redis_connect_to(redis, redis->url.host, redis->url.port);
 }
 
 /* ---- the end ---- */

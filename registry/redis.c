@@ -135,6 +135,10 @@ void xoi_redis_limited(redis_t *redis, int errnum, const char *text)
 {
     if (redis->base.closed)
         return;
+    if (errnum == EROFS && redis->url.master[0]) { /* the sentinels know who is not, or will */
+        xoi_redis_lost(redis, ECONNRESET, "it is a replica now");
+        return;
+    }
     xoi_registry_hold(&redis->base);
     redis->base.stats.connections += redis->state == REDIS_GREETING;
     redis->state = REDIS_LIMITED;
@@ -176,6 +180,7 @@ static xo_registry_t *redis_open(xo_loop_t *loop, const xo_url_t *url, const cha
     xo_timer_init(&redis->retry, loop, retry, redis);
     xo_timer_init(&redis->patience, loop, xoi_redis_out_of_patience, redis);
     xo_timer_init(&redis->gather, loop, xoi_redis_gathered, redis);
+    xoi_sentinel_init(redis);
     ignore_sigpipe();
     xo_timer_start(&redis->retry, 0); /* from the loop, since a failure calls back */
     return &redis->base;
@@ -222,7 +227,7 @@ static bool redis_is_up(const xo_registry_t *registry)
     return ((const redis_t *)registry)->state == REDIS_READY;
 }
 
-static const char *const schemes[] = {"redis", "unix", NULL};
+static const char *const schemes[] = {"redis", "redis+sentinel", "unix", NULL};
 
 const xo_registry_ops_t xoi_redis_ops = {
     .schemes = schemes,

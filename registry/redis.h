@@ -6,6 +6,7 @@
  *   redis-commands.c    the registry's operations as commands
  *   redis-reply.c       replies as records and errors
  *   redis-scripts.c     the Lua
+ *   redis-sentinel.c    which Redis to connect to, where sentinels say that
  */
 #ifndef XO_REGISTRY_REDIS_H
 #define XO_REGISTRY_REDIS_H
@@ -85,7 +86,13 @@ struct redis {
     xo_timer_t patience;
     xo_timer_t gather; /* active: what is written waits for its end */
     xo_resolve_t *resolve;
-    unsigned turn; /* which of the name's addresses comes next */
+    unsigned turn;               /* which of the name's addresses comes next */
+    int port;                    /* of what the name that is being resolved will be dialled at */
+    redisAsyncContext *sentinel; /* is being asked, within the time of `asking`; NULL: none */
+    xo_timer_t asking;
+    unsigned sentinel_turn; /* which comes next */
+    char asked[270];        /* "host:port" of the last one */
+    int asked_port;
     redisAsyncContext *ac;
     redis_greeting_t greeting;
     char epoch[20]; /* a random number that is in Redis until it is emptied; "" not known yet */
@@ -110,6 +117,9 @@ bool xoi_redis_is_refusal(int errnum);
 
 /* ---- redis-connection.c ---- */
 void xoi_redis_connect(redis_t *redis);
+void xoi_redis_connect_to(redis_t *redis, const char *host, int port);
+/* So that a server that talks out of turn cannot do harm. */
+int xoi_redis_add_spare(redisAsyncContext *ac);
 /* Lets go of the connection. No callback of it comes any more. */
 void xoi_redis_detach(redis_t *redis);
 /* Asks again whether writing works and the keys are of this schema; ends in up, limited or lost. */
@@ -119,6 +129,12 @@ void xoi_redis_retry_later(redis_t *redis);
 void xoi_redis_drain(redis_t *redis, int limit_ms);
 /* How long to wait before try number `tries`, from 0. Pure. */
 int64_t xoi_redis_backoff_ms(unsigned tries, bool local, unsigned random);
+
+/* ---- redis-sentinel.c ---- */
+void xoi_sentinel_init(redis_t *redis);
+/* Ends in xoi_redis_connect_to or xoi_redis_lost. */
+void xoi_sentinel_ask(redis_t *redis);
+void xoi_sentinel_detach(redis_t *redis);
 
 /* ---- redis-queue.c ---- */
 

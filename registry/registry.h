@@ -59,7 +59,8 @@ typedef void (*xo_reg_done_f)(int errnum, const char *text, void *arg);
 typedef void (*xo_reg_records_f)(int errnum, const char *text, const xo_record_t *records,
                                  size_t count, void *arg);
 
-/* "memory:", "unix://[user:password@]/path[?db=N]", "redis://[user:password@]host[:port][/db]";
+/* "memory:", "unix://[user:password@]/path[?db=N]", "redis://[user:password@]host[:port][/db]",
+ * "redis+sentinel://[user:password@]host[:port],.../name[/db]";
  * what is special in user and password is percent-encoded. Starts to connect and keeps at it
  * (backoff 50 ms to 2 s; on a unix socket the first tries come every 5 ms). EINVAL names the URL
  * without the password.

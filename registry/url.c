@@ -12,6 +12,7 @@
 #include "registry/text.h"
 
 #define REDIS_PORT 6379
+#define SENTINEL_PORT 26379
 
 /* hiredis copies a path with strncpy into sun_path and needs the NUL. */
 #define PATH_MAX_BYTES 106
@@ -51,11 +52,13 @@ static int wrong(const char *text, xo_error_t *err, const char *why)
 {
     char shown[256];
     redact(text, shown, sizeof(shown));
-    return xo_error_set(err, EINVAL,
-                        "registry URL '%s': %s; it is memory:, unix:///PATH[?db=N] or "
-                        "redis://[USER:PASSWORD@]HOST[:PORT][/DB], or has USER@ and, behind a ?, "
-                        "password_file=PATH",
-                        shown, why);
+    return xo_error_set(
+        err, EINVAL,
+        "registry URL '%s': %s; it is memory:, unix:///PATH[?db=N] or "
+        "redis://[USER:PASSWORD@]HOST[:PORT][/DB], "
+        "redis+sentinel://[USER:PASSWORD@]HOST[:PORT],.../NAME[/DB], or has USER@ and, "
+        "behind a ?, password_file=PATH",
+        shown, why);
 }
 
 /* Percent-decodes into out[size] with a NUL at the end; no NUL may come out of it. */
@@ -105,25 +108,24 @@ static int parse_number(const char *text, size_t length, int max, int *number)
 }
 
 /* "host", "host:port", "[v6]:port". */
-static int parse_host(const char *at, size_t length, xo_url_t *url)
+static int parse_host(const char *at, size_t length, char host[256], int *port)
 {
     const char *end = at + length, *close = NULL;
     if (length && at[0] == '[') {
         close = memchr(at, ']', length);
-        if (!close || copy(at + 1, (size_t)(close - at - 1), url->host, sizeof(url->host)) < 0)
+        if (!close || copy(at + 1, (size_t)(close - at - 1), host, 256) < 0)
             return -1;
         at = close + 1;
     } else {
         const char *colon = memchr(at, ':', length);
-        size_t host = colon ? (size_t)(colon - at) : length;
-        if (copy(at, host, url->host, sizeof(url->host)) < 0)
+        size_t size = colon ? (size_t)(colon - at) : length;
+        if (copy(at, size, host, 256) < 0)
             return -1;
-        at += host;
+        at += size;
     }
-    url->port = REDIS_PORT;
-    if (!xoi_is_key(url->host) || (at < end && *at != ':'))
+    if (!xoi_is_key(host) || (at < end && *at != ':'))
         return -1;
-    return at == end ? 0 : parse_number(at + 1, (size_t)(end - at - 1), 65535, &url->port);
+    return at == end ? 0 : parse_number(at + 1, (size_t)(end - at - 1), 65535, port);
 }
 
 /* ---- the password's file ---- */
@@ -229,7 +231,8 @@ static int parse_redis(const char *text, xo_url_t *url, xo_error_t *err)
     if (at && parse_login(rest, (size_t)(at - rest), url) < 0)
         return wrong(text, err, "what is before @ is not USER:PASSWORD or :PASSWORD");
     const char *host = at ? at + 1 : rest;
-    if (parse_host(host, (size_t)(path - host), url) < 0)
+    url->port = REDIS_PORT;
+    if (parse_host(host, (size_t)(path - host), url->host, &url->port) < 0)
         return wrong(text, err, "bad host or port");
     size_t length = strcspn(path, "?");
     if (length > 1 && parse_number(path + 1, length - 1, 1 << 20, &url->db) < 0)
@@ -239,6 +242,70 @@ static int parse_redis(const char *text, xo_url_t *url, xo_error_t *err)
     if (find_password(text, url, err) < 0)
         return -1;
     show_redis(url);
+    return 0;
+}
+
+/* ---- sentinels ---- */
+
+void xo_url_sentinel(const xo_url_t *url, unsigned n, char host[256], int *port)
+{
+    const char *at = url->sentinels;
+    unsigned count = 1;
+    for (const char *comma = at; (comma = strchr(comma, ',')); comma++)
+        count++;
+    for (n %= count; n > 0; n--)
+        at = strchr(at, ',') + 1;
+    *port = SENTINEL_PORT;
+    parse_host(at, strcspn(at, ","), host, port); /* which it has been before */
+}
+
+static int parse_sentinels(const char *list, size_t length, xo_url_t *url)
+{
+    char host[256];
+    int port;
+    if (copy(list, length, url->sentinels, sizeof(url->sentinels)) < 0)
+        return -1;
+    for (const char *at = url->sentinels;; at++) {
+        size_t size = strcspn(at, ",");
+        if (parse_host(at, size, host, &port) < 0)
+            return -1;
+        at += size;
+        if (!*at)
+            return 0;
+    }
+}
+
+/* "/NAME[/DB]" */
+static int parse_master(const char *path, size_t length, xo_url_t *url)
+{
+    const char *slash = length > 0 ? memchr(path + 1, '/', length - 1) : NULL;
+    size_t size = slash ? (size_t)(slash - path) : length;
+    if (size < 2 || decode(path + 1, size - 1, url->master, sizeof(url->master)) < 0 ||
+        !xoi_is_key(url->master))
+        return -1;
+    return slash ? parse_number(slash + 1, length - size - 1, 1 << 20, &url->db) : 0;
+}
+
+static int parse_sentinel(const char *text, xo_url_t *url, xo_error_t *err)
+{
+    const char *rest = after_scheme(text);
+    size_t authority = strcspn(rest, "/?#");
+    const char *path = rest + authority;
+    const char *at = memrchr(rest, '@', authority);
+    if (at && parse_login(rest, (size_t)(at - rest), url) < 0)
+        return wrong(text, err, "what is before @ is not USER:PASSWORD or :PASSWORD");
+    const char *list = at ? at + 1 : rest;
+    if (parse_sentinels(list, (size_t)(path - list), url) < 0)
+        return wrong(text, err, "the sentinels are not HOST[:PORT],...");
+    size_t length = strcspn(path, "?");
+    if (parse_master(path, length, url) < 0)
+        return wrong(text, err, "what follows them is not /NAME[/DB]");
+    if (parse_query(path + length, false, url) < 0)
+        return wrong(text, err, "what follows the ? is not password_file=PATH");
+    if (find_password(text, url, err) < 0)
+        return -1;
+    snprintf(url->display, sizeof(url->display), "redis+sentinel://%.100s%s%.250s/%.110s/%d",
+             url->user, url->user[0] ? "@" : "", url->sentinels, url->master, url->db);
     return 0;
 }
 
@@ -278,6 +345,8 @@ int xo_url_parse(const char *text, xo_url_t *url, xo_error_t *err)
         return copy(text, strlen(text), url->display, sizeof(url->display));
     if (strncmp(text, "redis://", 8) == 0)
         return parse_redis(text, url, err);
+    if (strncmp(text, "redis+sentinel://", 17) == 0)
+        return parse_sentinel(text, url, err);
     if (strncmp(text, "unix://", 7) == 0)
         return parse_unix(text, url, err);
     if (strncmp(text, "rediss://", 9) == 0)

@@ -1,6 +1,6 @@
 /* url.h - where a registry is: "memory:", "unix:///path?db=1",
  * "redis://user:password@host:port/db"; instead of the password a file that holds it:
- * "redis://user@host?password_file=/path".
+ * "redis://user@host?password_file=/path"; "redis+sentinel://host,host:port/name/db".
  */
 #ifndef XO_REGISTRY_URL_H
 #define XO_REGISTRY_URL_H
@@ -18,6 +18,8 @@ typedef struct xo_url {
     int port;
     char path[108]; /* unix: what sun_path holds */
     int db;
+    char sentinels[512]; /* redis+sentinel: "host[:port],..."; host and port are not set then */
+    char master[128];    /* the name that they know it by; "" none */
     char password_file[XO_URL_FILE_BYTES]; /* "" none */
     char display[XO_URL_DISPLAY_BYTES];    /* the URL without its password */
 } xo_url_t;
@@ -27,5 +29,7 @@ int xo_url_parse(const char *text, xo_url_t *url, xo_error_t *err);
 /* Takes the password from its file once more; without one it does nothing. A file that others may
  * read or write is refused (EACCES); the sentence names it. The password stays as it was then. */
 int xo_url_read_password(xo_url_t *url, xo_error_t *err);
+/* Number n of the sentinels, counted round. */
+void xo_url_sentinel(const xo_url_t *url, unsigned n, char host[256], int *port);
 
 #endif

@@ -153,6 +153,7 @@ system_tests = \
 	t/0532-names.t \
 	t/0533-drain.t \
 	t/0534-systemd.t \
+	t/0535-sentinel.t \
 	t/0540-doctor.t \
 	t/0600-wordcount.t \
 	t/0610-client.t \

@@ -51,6 +51,26 @@ static void good_urls(void **state)
     assert_string_equal(url.display, "unix://u@/s");
 }
 
+static void sentinels(void **state)
+{
+    (void)state;
+    xo_url_t url;
+    char host[256];
+    int port;
+    assert_int_equal(xo_url_parse("redis+sentinel://u:pw@a,[::1]:7,c:8/mine/2", &url, NULL), 0);
+    assert_true(!strcmp(url.user, "u") && !strcmp(url.password, "pw") && url.db == 2);
+    assert_string_equal(url.master, "mine");
+    assert_string_equal(url.display, "redis+sentinel://u@a,[::1]:7,c:8/mine/2");
+    xo_url_sentinel(&url, 0, host, &port);
+    assert_true(!strcmp(host, "a") && port == 26379);
+    xo_url_sentinel(&url, 4, host, &port);
+    assert_true(!strcmp(host, "::1") && port == 7);
+    xo_url_sentinel(&url, 2, host, &port);
+    assert_true(!strcmp(host, "c") && port == 8);
+    assert_int_equal(xo_url_parse("redis+sentinel://a/mine", &url, NULL), 0);
+    assert_true(url.db == 0 && !url.user[0]);
+}
+
 static void bad_urls_hide_their_password(void **state)
 {
     (void)state;
@@ -79,6 +99,12 @@ static void bad_urls_hide_their_password(void **state)
         "unix:///path?db=SECRET",
         "unix:///path?password=SECRET",
         "memory:x",
+        "redis+sentinel://u:SECRET@/mine",
+        "redis+sentinel://u:SECRET@a",
+        "redis+sentinel://u:SECRET@a,/mine",
+        "redis+sentinel://u:SECRET@a,b:x/mine",
+        "redis+sentinel://u:SECRET@a/mine/x",
+        "redis+sentinel://u:SECRET@a/mine?db=1",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         xo_url_t url;
@@ -336,6 +362,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_urls),
+        cmocka_unit_test(sentinels),
         cmocka_unit_test(bad_urls_hide_their_password),
         cmocka_unit_test(bad_ports_are_shown),
         cmocka_unit_test(long_urls),

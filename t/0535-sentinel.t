@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""The broker and a Redis that Sentinel looks after."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
+from brokers import FAKE_POOL, Node, run, until  # noqa: E402
+
+POOL = f"[pool work]\ncommand = {FAKE_POOL} actor=alice\n"
+DOWN_MS = 300  # after which the sentinel takes the master for dead
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def ask(port, *command):
+    done = subprocess.run(["redis-cli", "-p", str(port), *command], text=True, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return done.stdout.splitlines()
+
+
+def start(place, *options):
+    """Gives (process, port) of a redis-server."""
+    port = free_port()
+    process = place.other("redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "",
+                          "--dir", place.path, *options)
+    until(lambda: ask(port, "ping") == ["PONG"], "redis-server")
+    return process, port
+
+
+def start_sentinel(place, master):
+    port = free_port()
+    path = place.write("sentinel.conf", f"""port {port}
+bind 127.0.0.1
+dir {place.path}
+sentinel monitor mine 127.0.0.1 {master} 1
+sentinel down-after-milliseconds mine {DOWN_MS}
+""")
+    place.other("redis-server", path, "--sentinel")
+    until(lambda: ask(port, "ping") == ["PONG"], "the sentinel")
+    return port
+
+
+def failover(place):
+    """it goes to the next master, with all that the old one knew"""
+    master, first = start(place)
+    _, second = start(place, "--replicaof", "127.0.0.1", str(first), "--repl-diskless-sync-delay", "0")
+    sentinel = start_sentinel(place, first)
+    until(lambda: "master_link_status:up" in ask(second, "info", "replication"), "the replica")
+    until(lambda: ask(sentinel, "sentinel", "replicas", "mine"), "the sentinel to know it")
+    url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{sentinel}/mine"
+    node = Node(place, "--registry", url, config=POOL)
+    node.wait_registry()
+    (pool,) = node.wait_pools(1)
+    key = f"xo:{{default}}:actor:alice@{pool['id']}"
+    until(lambda: ask(first, "exists", key) == ["1"], "the actor's key")
+    assert node.call("status")["registry"] == url + "/0"
+    # Acknowledged, and lost in the failover.
+    ask(second, "replicaof", "127.0.0.1", str(free_port()))
+    until(lambda: ask(second, "del", key)[0].startswith("READONLY"), "it to be a replica still")
+    master.kill()
+    master.wait()
+    until(lambda: ask(second, "role")[0] == "master", "the replica to become the master")
+    until(lambda: node.call("status")["registry_state"] == "up", "the broker to find it")
+    until(lambda: ask(second, "exists", key) == ["1"], "all to be there")
+    assert len(node.events("registry.up")) >= 1
+    node.stop()
+
+
+def becomes_a_replica(place):
+    """it leaves a master that has become a replica, which goes on answering"""
+    _, first = start(place)
+    _, second = start(place, "--replicaof", "127.0.0.1", str(first), "--repl-diskless-sync-delay", "0")
+    sentinel = start_sentinel(place, first)
+    until(lambda: "master_link_status:up" in ask(second, "info", "replication"), "the replica")
+    until(lambda: ask(sentinel, "sentinel", "replicas", "mine"), "the sentinel to know it")
+    node = Node(place, "--registry", f"redis+sentinel://127.0.0.1:{sentinel}/mine")
+    node.wait_registry()
+    until(lambda: ask(sentinel, "sentinel", "failover", "mine") == ["OK"], "it to begin")
+    until(lambda: ask(second, "role")[0] == "master", "the replica to become the master")
+    key = f"xo:{{default}}:node:{node.call('status')['id']}"
+    until(lambda: ask(second, "client", "list", "type", "normal") and any(
+        "name=xo-default" in line for line in ask(second, "client", "list")), "it to come")
+    until(lambda: int(ask(second, "pttl", key)[0]) > 0, "its lease")
+    node.stop()
+
+
+def no_master(place):
+    """what the sentinels do not know is told, with the one that was asked"""
+    _, first = start(place)
+    sentinel = start_sentinel(place, first)
+    node = Node(place, "--registry", f"redis+sentinel://127.0.0.1:{sentinel}/other")
+    until(lambda: f"127.0.0.1:{sentinel}: it knows no master of this name" in
+          node.call("status")["registry_state"], "the sentence")
+    node.stop()
+
+
+if shutil.which("redis-server") and shutil.which("redis-cli"):
+    run(failover, becomes_a_replica, no_master)
+else:
+    print("1..0 # SKIP redis-server and redis-cli are needed")
