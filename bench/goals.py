@@ -12,6 +12,7 @@ Goal = collections.namedtuple("Goal", "table figure ours other goal")
 XOSCAR = "Python to Python, against xoscar"
 FLOOR = "Python to Python, against the floor"
 C = "C to C"
+SUPERVISION = "Supervision"
 
 GOALS = [
     Goal(XOSCAR, "call to a sub pool, p50", "python.call_us.p50", "peer.call_us.p50", 10),
@@ -106,6 +107,16 @@ GOALS = [
     Goal(C, "the same, all on one core: unix sockets", "relay.core_relay_call_us.p50",
          "chain.chain_three_one_core_us.p50", None),
     Goal(C, "through a broker, messages a second", "relay.relay_messages_per_s", None, 3e5),
+    Goal(SUPERVISION, "killed C pool, until its actor answers", "supervision.c_recover_s", None,
+         0.05),
+    Goal(SUPERVISION, "killed C pool, until its 1000 actors answer",
+         "supervision.c_recover_1000_s", None, 1),
+    Goal(SUPERVISION, "killed sub pool in Python, until its 1000 actors answer",
+         "supervision.python_recover_1000_s", None, 1),
+    Goal(SUPERVISION, "100 idle C pools and their broker, of a core",
+         "supervision.idle_pools_percent", None, 1),
+    Goal(SUPERVISION, "the same, with a Redis of their own",
+         "supervision.idle_pools_redis_percent", None, 1),
 ]
 
 

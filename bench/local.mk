@@ -64,6 +64,7 @@ EXTRA_DIST += \
 	bench/ratios.py \
 	bench/run \
 	bench/scratch.py \
+	bench/supervision.py \
 	bench/tables.py
 
 # A program in C++, made where the library that it measures is there.

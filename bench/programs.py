@@ -118,6 +118,8 @@ def _python_programs():
         yield Program("python", "python", [python, script], None, True)
         yield Program("python_far", "python", [python, script, "--far", "far"], None, True)
         yield Program("python_tcp", "python", [python, script, "--far", "tcp"], tcp, True)
+        command = [python, os.path.join(HERE, "supervision.py")]
+        yield Program("supervision", "supervision", command, None, True)
     peer = peer_python()
     if peer:
         env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "LD_LIBRARY_PATH")}

@@ -11,7 +11,8 @@ def number(value):
 
 SCALES = {"_us": ((1e6, "s"), (1e3, "ms"), (1, "µs"), (1e-3, "ns")),
           "_per_s": ((1e6, "M/s"), (1e3, "k/s"), (1, "/s")), "_gib_s": ((1, "GiB/s"),),
-          "_s": ((1, "s"), (1e-3, "ms")), "_mb": ((1, "MB"),), "_bytes": ((1, "B"),)}
+          "_s": ((1, "s"), (1e-3, "ms")), "_mb": ((1, "MB"),), "_bytes": ((1, "B"),),
+          "_percent": ((1, "%"),)}
 
 
 def with_unit(name, value):
@@ -57,8 +58,8 @@ def print_group(title, ours, peer):
 
 
 TITLES = (("python", "PYTHON"), ("pool", "C"), ("lane", "LANES"), ("bulk", "BULK"),
-          ("relay", "BROKER"), ("micro", "CODEC"), ("raw", "RAW"), ("chain", "WAKE-UPS"),
-          ("floor", "PYTHON'S FLOOR"), ("erlang", "ERLANG"), ("caf", "CAF"))
+          ("relay", "BROKER"), ("supervision", "SUPERVISION"), ("micro", "CODEC"), ("raw", "RAW"),
+          ("chain", "WAKE-UPS"), ("floor", "PYTHON'S FLOOR"), ("erlang", "ERLANG"), ("caf", "CAF"))
 
 
 def print_figures(figures):

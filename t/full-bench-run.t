@@ -25,11 +25,11 @@ PY
 
 # A little of all that the other tests have not run.
 all_else_is_measured() {
-    local all=bulk,chain,relay,relay_one_core,floor,pools,actors,clients,sizes,entries
+    local all=bulk,chain,relay,relay_one_core,floor,supervision,pools,actors,clients,sizes,entries
     run_bench --scale --only $all >"$work/tables" || return 1
     cat "$work/tables"
     "$PYTHON" - "$work/json" <<'PY'
-import json, sys
+import importlib.util, json, sys
 result = json.load(open(sys.argv[1]))
 promised = {
     "bulk": """zmq_tcp_64mib_gib_s zmq_tcp_chunks_gib_s zmq_tcp_idle_call_us zmq_tcp_bulk_call_us
@@ -39,7 +39,11 @@ promised = {
         relay_calls_per_s relay_messages_per_s core_direct_call_us core_relay_call_us""",
     "chain": """chain_two_us chain_three_us chain_two_one_core_us chain_three_one_core_us
         chain_two_per_s chain_three_per_s chain_two_one_core_per_s chain_three_one_core_per_s""",
+    "supervision": """c_recover_s c_recover_1000_s python_recover_1000_s idle_pools_percent
+        idle_pools_redis_percent""",
 }
+if not importlib.util.find_spec("xoscar"):
+    del promised["supervision"]
 for group, names in promised.items():
     for name in names.split():
         value = result["figures"][group][name]
