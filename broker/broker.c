@@ -131,6 +131,7 @@ static void on_registry_again(xo_publish_t *publish, void *arg)
     for (xo_group_t *group = broker->groups; group != NULL; group = group->next)
         xo_publish_group(publish, group);
     xo_names_publish(broker);
+    xo_known_forget_all(broker->known);
     xo_broker_save_specs(broker);
     xo_publish_reconcile(publish, broker);
     xo_revocations_publish(broker->revocations);
@@ -392,7 +393,10 @@ xo_broker_t *xo_broker_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_broker_op
     xo_timer_init(&broker->reconcile, loop, on_reconcile, broker);
     xo_timer_init(&broker->stop_groups, loop, on_groups_late, broker);
     xo_defer_init(&broker->stop_defer, loop, on_stop_defer, broker);
-    broker->revocations = xo_revocations_create(broker, ctx, err);
+    broker->known = xo_known_create(loop, broker->options.node_id);
+    if (broker->known == NULL)
+        xo_error_set(err, ENOMEM, "out of memory");
+    broker->revocations = broker->known ? xo_revocations_create(broker, ctx, err) : NULL;
     if (broker->revocations == NULL || create_supervisor(broker, ctx, err) < 0 ||
         create_publish(broker, ctx, err) < 0 || create_endpoint(broker, ctx, err) < 0 ||
         begin_or_take_over(broker, err) < 0) {
@@ -420,6 +424,7 @@ void xo_broker_destroy(xo_broker_t *broker)
     broker->publish = NULL;
     xo_revocations_destroy(broker->revocations);
     xo_names_destroy(broker);
+    xo_known_destroy(broker->known);
     xo_slots_free_pool(&broker->slots, NULL);
     xo_broker_creations_end(broker);
     xo_groups_end(broker);

@@ -20,6 +20,7 @@
 #include "broker/broker.h"
 #include "broker/directory.h"
 #include "broker/groups.h"
+#include "broker/known.h"
 #include "broker/publish.h"
 #include "broker/revocations.h"
 #include "broker/slots.h"
@@ -50,6 +51,7 @@ struct xo_broker {
     xo_event_wait_t *event_waits;
     xo_creation_t *creations; /* that wait for their time */
     xo_name_t *names;
+    xo_known_t *known;
     xo_group_t *groups; /* in the order in which they came */
     uint64_t steps;     /* how many they have taken */
     xo_timer_t tick;    /* renews leases */
@@ -189,7 +191,7 @@ void xo_broker_waits_on_fact(xo_broker_t *broker, const xo_member_t *member, xo_
 void xo_broker_dispatch(xo_broker_t *broker, xo_ask_t *ask);
 
 typedef void (*xo_broker_method_f)(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
-/* The pool of this node that asks, or the uid in [uid]. NULL, -1: the ask has been refused. */
+/* The pool of this node that asks, or the uid in [uid, ...]. NULL, -1: the ask has been refused. */
 xo_member_t *xo_broker_need_pool(xo_broker_t *broker, xo_ask_t *ask);
 int xo_broker_need_uid(xo_ask_t *ask, xo_slice_t args, xo_slice_t *uid);
 void xo_broker_refuse(xo_ask_t *ask, const char *format, ...)

@@ -30,6 +30,8 @@ broker_libxo_broker_la_SOURCES = \
 	broker/group_run.c \
 	broker/groups.c \
 	broker/groups.h \
+	broker/known.c \
+	broker/known.h \
 	broker/launch.c \
 	broker/launch.h \
 	broker/letters.c \

@@ -56,27 +56,46 @@ static xo_actor_entry_t *find_own(const xo_lookup_t *lookup)
     return xo_directory_find(&lookup->broker->directory, uid_of(lookup));
 }
 
-/* The directory knows our own better than the registry does. */
-static void answer(xo_lookup_t *lookup, const xo_record_t *records, size_t count)
+/* With `count` packed records of other nodes. */
+static void answer(xo_lookup_t *lookup, xo_slice_t others, uint32_t count)
 {
     const xo_broker_t *broker = lookup->broker;
     xo_buf_t out = XO_BUF_INIT;
-    uint32_t found = 0;
     for (xo_actor_entry_t *entry = find_own(lookup); entry; entry = entry->next_in_name)
-        found++;
-    for (size_t i = 0; i < count; i++)
-        found += !is_own(broker, &records[i]);
-    xo_pack_array(&out, found);
+        count++;
+    xo_pack_array(&out, count);
     for (xo_actor_entry_t *entry = find_own(lookup); entry; entry = entry->next_in_name) {
         xo_rec_t rec = {0};
         xo_actor_record(entry, broker->options.node_id, &rec);
         xo_rec_pack(&rec, 0, &out);
     }
-    for (size_t i = 0; i < count; i++) {
-        if (!is_own(broker, &records[i]))
-            xo_rec_pack_registry(&records[i], false, &out);
-    }
+    xo_buf_append(&out, others.data, others.size);
     xo_ask_reply_value(take_ask(lookup), &out);
+}
+
+static void answer_own(xo_lookup_t *lookup)
+{
+    answer(lookup, xo_slice(NULL, 0), 0);
+}
+
+/* The directory knows our own better than the registry does. Only what runs is worth keeping. */
+static void answer_records(xo_lookup_t *lookup, const xo_record_t *records, size_t count)
+{
+    const xo_broker_t *broker = lookup->broker;
+    xo_buf_t others = XO_BUF_INIT;
+    uint32_t found = 0, running = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (is_own(broker, &records[i]))
+            continue;
+        xo_rec_pack_registry(&records[i], false, &others);
+        found++;
+        running += xo_slice_eq_str(xo_rec_find(&records[i], "state"),
+                                   xo_actor_state_name(XO_ACTOR_RUNNING));
+    }
+    if (found > 0 && running == found && xo_buf_ok(&others) == 0)
+        xo_known_put(broker->known, uid_of(lookup), xo_buf_slice(&others), found);
+    answer(lookup, xo_buf_slice(&others), found);
+    xo_buf_free(&others);
 }
 
 /* ---- other nodes ---- */
@@ -93,7 +112,7 @@ static void fail(xo_lookup_t *lookup, const char *why)
 static void answer_alone(xo_lookup_t *lookup, const char *why)
 {
     if (find_own(lookup) != NULL)
-        answer(lookup, NULL, 0);
+        answer_own(lookup);
     else
         fail(lookup, why);
 }
@@ -104,24 +123,39 @@ static void on_records(int errnum, const char *text, const xo_record_t *records,
     xo_lookup_t *lookup = arg;
     lookup->asking = false;
     if (lookup->ask != NULL && errnum == 0)
-        answer(lookup, records, count);
+        answer_records(lookup, records, count);
     else if (lookup->ask != NULL)
         answer_alone(lookup, text);
     free_if_idle(lookup);
+}
+
+/* What was found lately. */
+static bool answer_known(xo_lookup_t *lookup)
+{
+    xo_slice_t others;
+    uint32_t count;
+    if (!xo_known_find(lookup->broker->known, uid_of(lookup), &others, &count))
+        return false;
+    answer(lookup, others, count);
+    free_if_idle(lookup);
+    return true;
 }
 
 static void ask_registry(xo_lookup_t *lookup)
 {
     xo_publish_t *publish = lookup->broker->publish;
     const xo_error_t *why = xo_publish_why_down(publish);
+    if (answer_known(lookup))
+        return;
     if (!xo_publish_is_shared(publish)) { /* then there are no others */
-        answer(lookup, NULL, 0);
+        answer_own(lookup);
         free_if_idle(lookup);
     } else if (why != NULL && !xo_registry_is_up(xo_publish_registry(publish))) {
         answer_alone(lookup, why->text);
         free_if_idle(lookup);
     } else {
         lookup->asking = true;
+        xo_known_watch(lookup->broker->known, xo_publish_registry(publish));
         xo_registry_lookup(xo_publish_registry(publish), uid_of(lookup), on_records, lookup);
     }
 }
@@ -155,10 +189,14 @@ static void on_holders_told(void *arg)
         on_all_told(lookup);
 }
 
-static void begin(xo_lookup_t *lookup)
+static void begin(xo_lookup_t *lookup, bool refused)
 {
+    if (refused)
+        xo_known_forget(lookup->broker->known, uid_of(lookup));
     if (find_own(lookup) == NULL) {
-        confirm_miss(lookup);
+        /* Of a name there is one, so no pool of ours has it. */
+        if (!xo_uid_is_name(uid_of(lookup)) || !answer_known(lookup))
+            confirm_miss(lookup);
         return;
     }
     lookup->waiting = xo_broker_barrier(lookup->broker, uid_of(lookup), XO_BARRIER_HIT_MS,
@@ -170,8 +208,10 @@ static void begin(xo_lookup_t *lookup)
 void xo_broker_lookup(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
 {
     xo_slice_t uid;
+    bool refused = false;
     if (xo_broker_need_uid(ask, args, &uid) < 0)
         return;
+    xo_unpack(args, NULL, "[_ ?]", &refused);
     xo_lookup_t *lookup = calloc(1, sizeof(*lookup));
     if (lookup == NULL) {
         xo_broker_refuse(ask, "out of memory");
@@ -180,5 +220,5 @@ void xo_broker_lookup(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
     *lookup = (xo_lookup_t){.broker = broker, .ask = ask, .size = uid.size};
     memcpy(lookup->uid, uid.data, uid.size);
     xo_ask_on_stop(ask, let_go, lookup);
-    begin(lookup);
+    begin(lookup, refused);
 }

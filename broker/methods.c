@@ -125,7 +125,7 @@ static bool is_uid(xo_ask_t *ask, xo_slice_t uid)
 int xo_broker_need_uid(xo_ask_t *ask, xo_slice_t args, xo_slice_t *uid)
 {
     xo_error_t err;
-    if (xo_unpack(args, &err, "[s]", uid) == 0)
+    if (xo_unpack(args, &err, "[s *]", uid) == 0)
         return is_uid(ask, *uid) ? 0 : -1;
     xo_broker_refuse(ask, "%s", err.text);
     return -1;
@@ -218,7 +218,7 @@ static const struct xo_broker_method {
     {"pools", xo_broker_list_pools, 0, 0, ""},
     {"actors", xo_broker_list_actors, 0, 0, ""},
     {"letters", xo_broker_letters, 2, 2, "MAX, PAYLOAD"},
-    {"lookup", xo_broker_lookup, 1, 1, "UID"},
+    {"lookup", xo_broker_lookup, 1, 2, "UID[, REFUSED]"},
     {"pool.start", xo_broker_pool_start, 1, 1, "{argv, env, label, address, ...}"},
     {"pool.stop", xo_broker_pool_stop, 1, 2, "ADDRESS or ID[, TIMEOUT_MS]"},
     {"pool.wait", xo_broker_pool_wait, 1, 1, "ADDRESS or ID"},

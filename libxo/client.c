@@ -263,17 +263,37 @@ static xo_ref_t *ref_of_records(xo_client_t *client, const char *uid, xo_slice_t
     return xo_ref_create(client->endpoint, address, uid, err);
 }
 
-xo_ref_t *xo_ref_lookup(xo_client_t *client, const char *uid, xo_error_t *err)
+static xo_ref_t *look_up(xo_client_t *client, const char *uid, bool refused, xo_error_t *err)
 {
     xo_buf_t args = XO_BUF_INIT;
     xo_slice_t records;
     xo_ref_t *ref = NULL;
-    xo_pack_format(&args, "[B]", xo_slice_str(uid));
+    xo_pack_format(&args, "[B ?]", xo_slice_str(uid), refused);
     xo_future_t *future = xo_client_ask_broker(client, err, "lookup", xo_buf_slice(&args));
     xo_buf_free(&args);
     if (future && xo_future_wait(future, CONNECT_MS, err) == 0 &&
         xo_future_get(future, err, "V", &records) == 0)
         ref = ref_of_records(client, uid, records, err);
     xo_future_destroy(future);
+    return ref;
+}
+
+/* Is it there? What the broker remembers may be out of date. */
+static bool is_there(xo_ref_t *ref, xo_error_t *err)
+{
+    xo_future_t *future = xoi_ref_ask(ref, err);
+    bool answered = future && xo_future_wait(future, CONNECT_MS, err) == 0 &&
+                    xo_future_get(future, err, NULL) == 0;
+    xo_future_destroy(future);
+    return answered;
+}
+
+xo_ref_t *xo_ref_lookup(xo_client_t *client, const char *uid, xo_error_t *err)
+{
+    xo_ref_t *ref = look_up(client, uid, false, err);
+    for (bool again = true; ref && !is_there(ref, err); again = false) {
+        xo_ref_destroy(ref);
+        ref = again ? look_up(client, uid, true, err) : NULL;
+    }
     return ref;
 }

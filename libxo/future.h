@@ -12,6 +12,8 @@ xo_future_t *xoi_future_create_with(xo_endpoint_t *endpoint, size_t extra_bytes)
 void *xoi_future_extra(xo_future_t *future);
 void xoi_future_set_call(xo_future_t *future, xo_call_t *call);
 void xoi_future_answer(xo_call_t *call, xo_msg_t **answer, void *arg);
+/* Asks for the identity of the actor. */
+xo_future_t *xoi_ref_ask(xo_ref_t *ref, xo_error_t *err);
 /* Runs the loop until `done(arg)`: 0, or -1 with ETIMEDOUT. timeout_ms -1: no limit. */
 int xoi_wait(xo_loop_t *loop, bool (*done)(void *arg), void *arg, int timeout_ms);
 

@@ -342,6 +342,12 @@ xo_future_t *xo_create_actor_with(xo_endpoint_t *endpoint, xo_error_t *err, cons
     return future;
 }
 
+xo_future_t *xoi_ref_ask(xo_ref_t *ref, xo_error_t *err)
+{
+    xo_msg_t *msg = make(ref, XO_REF, NULL, &(xo_buf_t)XO_BUF_INIT);
+    return send_call(ref, &msg, err);
+}
+
 xo_future_t *xo_ref_destroy_actor(xo_ref_t *ref, xo_error_t *err)
 {
     xo_msg_t *msg = make(ref, XO_DESTROY, NULL, &(xo_buf_t)XO_BUF_INIT);

@@ -155,6 +155,28 @@ def outlives_its_process(place):
     end(server, again, other)
 
 
+def taken_over(place):
+    """the next broker keeps a name for a pool that has not linked yet"""
+    server, one, other = two(place)
+    other.stop()
+    assert one.create("xo:job") is None
+    holder = one.own_pool()
+    second = one.call("pool.start", {"argv": ["xo-pool", "--module", MODULE]})
+    os.kill(holder["pid"], signal.SIGSTOP)
+    one.process.kill()
+    one.process.wait()
+    again = Node(place, "--registry", f"unix://{server.socket}", config=CONFIG, env=one.env)
+    until(lambda: [p for p in again.pools("ready") if p["id"] == second["id"]], "the other pool")
+    words = ["relay", second["address"], CREATE, "xo:job", "Counter", [[], {}]]
+    done = subprocess.run([CALL, again.endpoint, words[0], *map(json.dumps, words[1:])],
+                          env=place.env, stdout=subprocess.PIPE, text=True, check=False)
+    os.kill(holder["pid"], signal.SIGCONT)
+    assert done.returncode and json.loads(done.stdout)["code"] == "ActorAlreadyExist", done.stdout
+    until(lambda: len(again.pools("ready")) == 2, "the first pool")
+    assert [a["address"] for a in again.call("lookup", "xo:job")] == [holder["address"]]
+    end(server, again)
+
+
 def without_registry(place):
     """while the registry is away nobody gets a name, and who asks hears why"""
     server, one, other = two(place)
@@ -197,7 +219,7 @@ def cut_off(place):
 if not os.path.exists(MODULE):
     print("1..0 # SKIP counter.so is not built")
 elif shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(exactly_one_wins, plain_ones_share, goes_with_its_actor, outlives_its_process,
+    run(exactly_one_wins, plain_ones_share, goes_with_its_actor, outlives_its_process, taken_over,
         without_registry, cut_off)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")

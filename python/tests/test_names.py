@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -24,7 +25,8 @@ def redis(tmp_path, monkeypatch):
     command = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", ""]
     with subprocess.Popen([*command, "--dir", str(tmp_path)], stdout=subprocess.DEVNULL) as server:
         monkeypatch.setenv("XO_REGISTRY", f"unix://{socket}")
-        yield socket
+        yield server
+        server.send_signal(signal.SIGCONT)
         server.terminate()
 
 
@@ -41,6 +43,15 @@ async def find(uid):
         try:
             return await xo.actor_ref(uid)
         except xo.ActorNotExist:
+            await asyncio.sleep(0.01)
+
+
+async def create(uid, address):
+    """As soon as the name, if it is one, has been given back."""
+    while True:
+        try:
+            return await xo.create_actor(Counter, uid=uid, address=address)
+        except xo.ActorAlreadyExist:
             await asyncio.sleep(0.01)
 
 
@@ -93,4 +104,40 @@ async def test_what_is_sent_to_a_name_that_is_being_taken_waits(redis):
     assert await xo.create_actor_ref(here, "xo:soon").add(2) == 2
     assert (await creation).uid == b"xo:soon"
     for node in nodes:
+        await node.stop()
+
+
+async def test_what_was_found_is_found_without_redis(redis):
+    nodes, (here, there) = await two_nodes()
+    for uid in ("known", "xo:known"):
+        made = await xo.create_actor(Counter, uid=uid, address=there)
+        assert await find(uid) == made
+    redis.send_signal(signal.SIGSTOP)
+    for uid in ("known", "xo:known"):
+        assert (await xo.wait_for(xo.actor_ref(uid), 3)).address == there
+        # It is gone, and no event can say so: its pool refuses, and nobody knows more.
+        await xo.destroy_actor(xo.create_actor_ref(there, uid))
+        asking = asyncio.ensure_future(xo.actor_ref(uid))
+        redis.send_signal(signal.SIGCONT)
+        with pytest.raises(xo.ActorNotExist):
+            await asking
+        made = await create(uid, here)
+        assert await find(uid) == made
+        redis.send_signal(signal.SIGSTOP)
+    redis.send_signal(signal.SIGCONT)
+    for node in nodes:
+        await node.stop()
+
+
+async def test_who_moves_is_found_at_once(redis):
+    nodes, addresses = await two_nodes()
+    third = await xo.create_actor_pool("127.0.0.1", n_process=0)
+    addresses = [addresses[1], third.external_address]
+    for i in range(10):
+        made = await create("xo:moves", addresses[i % 2])
+        # The registry is told after the creator; what is remembered never names another actor.
+        assert await find("xo:moves") == made
+        assert await made.add(i) == i
+        await xo.destroy_actor(made)
+    for node in [*nodes, third]:
         await node.stop()

@@ -185,17 +185,25 @@ async def _in_any_case(coroutine):
     await asyncio.wait([asyncio.ensure_future(coroutine)])
 
 
-async def _lookup(uid):
-    """A reference for a uid alone: the node's broker and the registry know where it lives."""
+async def _lookup(uid, refused=False):
+    """The address for a uid alone: the node's broker and the registry know where it lives. What the
+    broker remembers may be out of date: `refused` says that it was."""
     pool = _xo.home()
     where = pool.address if pool is not None else _xo.find_node()
-    found = await ActorRef(where, _BROKER).lookup(uid)
+    found = await ActorRef(where, _BROKER).lookup(uid, refused)
     if not found:
         raise errors.ActorNotExist(f"Actor {uid!r} does not exist in the cluster")
     if len(found) > 1:
         addresses = ", ".join(record["address"] for record in found)
         raise errors.XoscarError(f"Actor {uid!r} exists more than once: at {addresses}")
     return found[0]["address"]
+
+
+async def _find(uid):
+    try:
+        return await _xo.ref(await _lookup(uid), uid)
+    except (errors.ActorNotExist, errors.ServerClosed):
+        return await _xo.ref(await _lookup(uid, True), uid)
 
 
 def _ref_arguments(args, address, uid):
@@ -247,7 +255,9 @@ async def actor_ref(
     """
     address, uid = _ref_arguments(args, address, uid)
     uid = _uid_bytes(uid)
-    address = await _lookup(uid) if address is None else check_address(address)
+    if address is None:
+        return _localize(await _find(uid))
+    address = check_address(address)
     try:
         return _localize(await _xo.ref(address, uid))
     except errors.ServerClosed as e:
