@@ -1,7 +1,8 @@
 # Samples that are installed: dist_xoconf_DATA to $(sysconfdir)/xo, dist_systemdunit_DATA for
 # systemd, dist_completion_DATA for bash. One file a line, sorted.
 dist_completion_DATA += \
-	etc/completion/xo
+	etc/completion/xo \
+	etc/completion/xo-pool
 dist_xoconf_DATA += \
 	etc/minimal.ini \
 	etc/node.ini

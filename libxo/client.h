@@ -91,6 +91,9 @@ typedef struct xo_actor_options {
         NULL, -1, -1, -1, -1, NULL, -1                                                             \
     }
 
+/* The body [args, kwargs] of a create message becomes [args, kwargs, options]. EINVAL: one of them
+ * cannot be. */
+int xo_create_options_add(xo_buf_t *body, const xo_actor_options_t *options, xo_error_t *err);
 /* xo_create_actor with options (NULL: none). EINVAL: one of them cannot be. */
 xo_future_t *xo_create_actor_with(xo_endpoint_t *endpoint, xo_error_t *err, const char *address,
                                   const char *class_name, const char *uid,

@@ -278,8 +278,7 @@ static void pack_options(xo_buf_t *out, const xo_actor_options_t *options)
     xo_buf_free(&pairs);
 }
 
-/* [args, kwargs] becomes [args, kwargs, options]. */
-static int add_options(xo_buf_t *body, const xo_actor_options_t *options, xo_error_t *err)
+int xo_create_options_add(xo_buf_t *body, const xo_actor_options_t *options, xo_error_t *err)
 {
     if (check_options(options, err) < 0)
         return -1;
@@ -313,7 +312,7 @@ static xo_future_t *create(xo_endpoint_t *endpoint, xo_error_t *err, const char 
     if (name_actor(&at, address, uid, err) < 0)
         return NULL;
     if (pack_arguments(&body, err, format, args) == 0 &&
-        (!options || add_options(&body, options, err) == 0)) {
+        (!options || xo_create_options_add(&body, options, err) == 0)) {
         xo_msg_t *msg = make(&at, XO_CREATE, class_name, &body);
         future = send_call(&at, &msg, err);
     }

@@ -133,6 +133,11 @@ const char *xoi_failed_why(const xo_pool_t *pool, xo_slice_t uid)
     return failed->why ? failed->why : "out of memory";
 }
 
+const char *xo_pool_why_failed(const xo_pool_t *pool, xo_slice_t uid)
+{
+    return xoi_failed_waits(pool, uid) ? NULL : xoi_failed_why(pool, uid);
+}
+
 void xoi_failed_free(xo_pool_t *pool)
 {
     while (pool->failed)

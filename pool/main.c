@@ -236,7 +236,7 @@ static void cleanup(program_t *program)
     xo_bind_destroy(program->bind);
     xo_ctx_destroy(program->ctx);
     for (int i = 0; i < program->cli.create_count; i++)
-        xo_buf_free(&program->creations[i].args);
+        xo_buf_free(&program->creations[i].body);
 }
 
 static int parse(program_t *program, int argc, char **argv)
@@ -244,7 +244,8 @@ static int parse(program_t *program, int argc, char **argv)
     xo_error_t err;
     int rc = xo_pool_cli_parse(&program->cli, argc, argv);
     for (int i = 0; rc == 0 && i < program->cli.create_count; i++)
-        if (xo_creation_parse(program->cli.creates[i], &program->creations[i], &err) < 0) {
+        if (xo_creation_parse(program->cli.creates[i], program->cli.policies[i],
+                              &program->creations[i], &err) < 0) {
             fprintf(stderr, "xo-pool: %s\n", err.text);
             rc = -1;
         }

@@ -20,6 +20,10 @@ static const char usage[] =
     "  -c, --create CLASS[:UID[:JSON]]\n"
     "                            create an actor at the start; JSON is the array of its\n"
     "                            arguments (repeatable)\n"
+    "      --restart-policy WORD[,KEY=NUMBER]...\n"
+    "                            of the actors of each --create that follows: permanent,\n"
+    "                            transient or temporary; intensity, period_ms, backoff_ms,\n"
+    "                            backoff_max_ms  [permanent, and as the pool's own]\n"
     "  -a, --address HOST:PORT   the address to advertise; port 0 is any  [127.0.0.1:0]\n"
     "      --bind-address HOST:PORT\n"
     "                            the address to bind, where it is another one\n"
@@ -35,11 +39,12 @@ static const char usage[] =
     "Exit status: 0 stopped in order, 1 could not start or failed, 2 wrong usage.\n"
     "xo-pool(1) has the details.\n";
 
-enum { OPT_BIND_ADDRESS = 256, OPT_LABEL, OPT_BIND, OPT_READY_FD };
+enum { OPT_BIND_ADDRESS = 256, OPT_LABEL, OPT_BIND, OPT_READY_FD, OPT_POLICY };
 
 static const struct option options[] = {{"module", required_argument, NULL, 'm'},
                                         {"list", no_argument, NULL, 'l'},
                                         {"create", required_argument, NULL, 'c'},
+                                        {"restart-policy", required_argument, NULL, OPT_POLICY},
                                         {"address", required_argument, NULL, 'a'},
                                         {"bind-address", required_argument, NULL, OPT_BIND_ADDRESS},
                                         {"broker", required_argument, NULL, 'b'},
@@ -62,6 +67,32 @@ static int add(const char **list, int *count, const char *option, const char *te
     if (*count == XO_CLI_LIST_MAX)
         return mistake(option, text, "too many");
     list[(*count)++] = text;
+    return 0;
+}
+
+static int add_create(xo_pool_cli_t *cli, const char *text)
+{
+    if (add(cli->creates, &cli->create_count, "--create", text) < 0)
+        return -1;
+    cli->policies[cli->create_count - 1] = cli->policy;
+    cli->policy_used = true;
+    return 0;
+}
+
+/* It would be for nothing. */
+static int check_policy_used(const xo_pool_cli_t *cli)
+{
+    return !cli->policy || cli->policy_used
+               ? 0
+               : mistake("--restart-policy", cli->policy, "no --create follows");
+}
+
+static int set_policy(xo_pool_cli_t *cli, const char *text)
+{
+    if (check_policy_used(cli) < 0)
+        return -1;
+    cli->policy = text;
+    cli->policy_used = false;
     return 0;
 }
 
@@ -103,7 +134,9 @@ static int take(xo_pool_cli_t *cli, int option)
     case 'm':
         return add(cli->modules, &cli->module_count, "--module", optarg);
     case 'c':
-        return add(cli->creates, &cli->create_count, "--create", optarg);
+        return add_create(cli, optarg);
+    case OPT_POLICY:
+        return set_policy(cli, optarg);
     case 'l':
         cli->list = true;
         return 0;
@@ -147,6 +180,8 @@ int xo_pool_cli_parse(xo_pool_cli_t *cli, int argc, char **argv)
     }
     if (optind < argc)
         return mistake("argument", argv[optind], "not expected");
+    if (check_policy_used(cli) < 0)
+        return -1;
     if (!cli->module_count)
         return mistake("option", "--module", "needed at least once");
     return 0;

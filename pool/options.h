@@ -12,7 +12,10 @@
 typedef struct xo_pool_cli {
     const char *modules[XO_CLI_LIST_MAX];
     int module_count;
-    const char *creates[XO_CLI_LIST_MAX]; /* CLASS[:UID[:JSON]] */
+    const char *creates[XO_CLI_LIST_MAX];  /* CLASS[:UID[:JSON]] */
+    const char *policies[XO_CLI_LIST_MAX]; /* of these; NULL: not given */
+    const char *policy;                    /* of the next one */
+    bool policy_used;
     int create_count;
     const char *address;
     const char *bind_address;

@@ -144,8 +144,13 @@ typedef struct xo_pool_stats {
 } xo_pool_stats_t;
 void xo_pool_get_stats(const xo_pool_t *pool, xo_pool_stats_t *stats);
 
+/* Is this process not its first, and does its broker create again what the last one had? */
+bool xo_pool_comes_back(const xo_pool_t *pool);
+
 /* ---- actors ---- */
 xo_actor_t *xo_pool_find(xo_pool_t *pool, xo_slice_t uid); /* or NULL */
+/* Why its broker does not create it again; NULL: it does, it is there, or it never was. */
+const char *xo_pool_why_failed(const xo_pool_t *pool, xo_slice_t uid);
 xo_slice_t xo_actor_uid(const xo_actor_t *actor);
 uint64_t xo_actor_incarnation(const xo_actor_t *actor);
 const char *xo_actor_class(const xo_actor_t *actor); /* as named by the create message */

@@ -183,6 +183,11 @@ void xoi_recovered_event(xo_pool_t *pool, const xo_msg_t *event)
         xoi_recovered(pool);
 }
 
+bool xo_pool_comes_back(const xo_pool_t *pool)
+{
+    return pool->keep_specs && xo_endpoint_self(pool->endpoint)->generation > 1;
+}
+
 /* Its broker creates this one again, or would: an actor that was created together with it, by one
  * that creates it in its own creation, is there for both. */
 bool xoi_adopts(const xo_request_t *request)

@@ -68,6 +68,27 @@ usage --module "$modules/counter.so" --nonsense
 usage --module "$modules/counter.so" --create ':uid'
 usage --module "$modules/counter.so" --create 'Counter:c:{"no": "array"}'
 usage --module "$modules/counter.so" --create 'Counter:c:[1'
+bad_policy() {
+    usage --module "$modules/counter.so" --restart-policy "$1" --create Counter
+    like "$errors" "--restart-policy $1: $2" "what is wrong with it is said"
+}
+bad_policy always "'always' is not one of permanent, transient, temporary"
+bad_policy "" "'' is not one of"
+bad_policy transient, "'' is not one of"
+bad_policy speed=3 "'speed' is not one of intensity, period_ms"
+bad_policy temporary,intensity=65 "intensity must be from 0 to 64"
+bad_policy intensity=two "intensity=two: not a whole number"
+bad_policy backoff_ms=-1 "backoff_ms=-1: not a whole number"
+bad_policy period_ms=2147483648 "period_ms=2147483648: not a whole number from 0 to 2147483647"
+bad_policy "intensity=$(printf '%0300d' 1)" "longer than 255 bytes"
+usage --module "$modules/counter.so" --create Counter --restart-policy transient
+like "$errors" "--restart-policy transient: no --create follows" "a policy for nobody is a mistake"
+usage --module "$modules/counter.so" --restart-policy transient --restart-policy temporary --create Counter
+completed() {
+    (. "$XO_SRCDIR/etc/completion/xo-pool" && COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) && _xo_pool && echo "${COMPREPLY[@]}")
+}
+is "$(completed xo-pool --rest)" "--restart-policy" "completion knows the options"
+is "$(completed xo-pool --restart-policy t)" "transient temporary" "and the words of a policy"
 
 refused() {
     local pattern=$1

@@ -85,4 +85,47 @@ like "$errors" '^ActorNotExist' "and its actors are gone"
 stop_node
 is "$?" 0 "the node stops in order"
 is "$(leftovers)" "" "and nothing is left"
+
+# ---- actors that the broker creates again, by their policies -----------------------------------
+
+cat >"$work/again.ini" <<INI
+[pool again]
+command = xo-pool --create Counter:always --create Counter --restart-policy temporary --create Counter:once --restart-policy transient,intensity=1,period_ms=600000 --create Counter:frail
+modules = "$modules/counter.so"
+recover = actors
+backoff_ms = 0
+INI
+
+start_node --config "$work/again.ini"
+actors() { xo actors --json | value "$1" | sort | tr '\n' ' '; }
+all_there() { [ "$(xo actors --json | wc -l)" -eq 4 ]; }
+until_true all_there
+is "$(actors restart)" "permanent permanent temporary transient " "actors have the policies of --restart-policy"
+drawn=$(xo actors --json | value uid | grep -Ev '^(always|once|frail)$')
+again=$(address_of again)
+
+# die: the pool's process, which comes back.
+die() {
+    before=$(pid_of again)
+    kill -KILL "$before"
+    until_true is_back
+}
+is_back() { [ "$(pid_of again)" != "$before" ] && xo pools --json | grep -q '"state":"ready"'; }
+die
+is "$(actors uid)" "$(printf '%s\n' always frail "$drawn" | sort | tr '\n' ' ')" \
+    "the temporary one is gone, and the others have come back once"
+die
+is "$(actors state)" "failed running running " "one that dies too often is given up"
+run call "$again" frail get
+like "$errors" "given up after 1 restarts within 600 s" "and its callers hear why"
+die
+is "$(actors state)" "failed running running " "which the command line does not change"
+run xo revive frail
+is "$status" 0 "it is revived"
+is "$(call "$again" frail get)" 0 "and answers"
+run call -d "$again" always
+is "$status" 0 "one is destroyed"
+die
+is "$(call "$again" always get)" 0 "what the broker does not know is created at the start"
+stop_node
 done_testing

@@ -4,6 +4,7 @@
  *     call -b ADDRESS UID METHOD [INTEGER|TEXT]...   prints "begun" when METHOD has begun, by
  *                                                    calling a Counter's peek after it
  *     call -r ADDRESS UID                            asks for the actor's identity
+ *     call -d ADDRESS UID                            destroys it
  *
  * prints the result as JSON and exits 0; an error goes to stderr, exit 1.
  */
@@ -109,16 +110,27 @@ static int identify(xo_client_t *client, const char *address, const char *uid, x
     return identity.err.errnum ? -1 : 0;
 }
 
+static int destroy(xo_client_t *client, const char *address, const char *uid, xo_error_t *err)
+{
+    xo_ref_t *ref = xo_ref_create(xo_client_endpoint(client), address, uid, err);
+    xo_future_t *future = ref ? xo_ref_destroy_actor(ref, err) : NULL;
+    int rc = future ? print_result(future, err) : -1;
+    xo_future_destroy(future);
+    xo_ref_destroy(ref);
+    return rc;
+}
+
 static int run(char **argv, int argc, xo_error_t *err)
 {
-    bool asks = !strcmp(argv[1], "-r");
-    bool begins = !strcmp(argv[1], "-b");
-    argv += asks || begins;
-    argc -= asks || begins;
+    char option = argv[1][0] == '-' ? argv[1][1] : '\0';
+    argv += option != '\0';
+    argc -= option != '\0';
     xo_client_t *client = xo_connect(argv[1], NULL, err);
     if (!client)
         return -1;
-    int rc = asks ? identify(client, argv[1], argv[2], err) : call(client, argv, argc, begins, err);
+    int rc = option == 'r'   ? identify(client, argv[1], argv[2], err)
+             : option == 'd' ? destroy(client, argv[1], argv[2], err)
+                             : call(client, argv, argc, option == 'b', err);
     xo_client_destroy(client);
     return rc;
 }
@@ -127,8 +139,9 @@ int main(int argc, char **argv)
 {
     xo_error_t err = {0};
     if (argc < 4 || (!strcmp(argv[1], "-b") && argc < 5)) {
-        fputs("Usage: call ADDRESS UID METHOD [ARGUMENT]... | call -b ... | call -r ADDRESS UID\n",
-              stderr);
+        fputs(
+            "Usage: call ADDRESS UID METHOD [ARGUMENT]... | call -b ... | call -r|-d ADDRESS UID\n",
+            stderr);
         return 2;
     }
     if (run(argv, argc, &err) == 0)
