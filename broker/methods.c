@@ -86,16 +86,33 @@ static void node_stop(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
 
 /* ---- about pools ---- */
 
-/* Who could not reach it wants to know. */
+/* What ended this process, which was a pool's? */
+static void say_how_it_ended(xo_ask_t *ask, const xo_member_t *member, uint64_t endpoint)
+{
+    if (member != NULL && member->last_endpoint == endpoint)
+        xo_ask_reply(ask, "[s s]", "died", member->last_reason);
+    else if (member != NULL && member->endpoint == endpoint)
+        xo_ask_reply(ask, "n");
+    else
+        xo_broker_refuse(ask, "nothing is known of such a process");
+}
+
+/* Who could not reach it, or whose link to it is gone, wants to know. */
 static void pool_why(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
 {
     xo_slice_t name;
     xo_error_t err;
-    if (xo_unpack(args, &err, "[s]", &name) < 0) {
+    uint64_t endpoint = 0;
+    if (xo_unpack(args, NULL, "[s]", &name) < 0 &&
+        xo_unpack(args, &err, "[s U]", &name, &endpoint) < 0) {
         xo_broker_refuse(ask, "%s", err.text);
         return;
     }
     const xo_member_t *member = xo_pools_by_name(&broker->pools, name);
+    if (endpoint != 0) {
+        say_how_it_ended(ask, member, endpoint);
+        return;
+    }
     const char *absence = member ? xo_member_absence(member) : NULL;
     if (absence != NULL)
         xo_ask_reply(ask, "[s s]", absence, member->reason);
@@ -223,7 +240,7 @@ static const struct xo_broker_method {
     {"pool.stop", xo_broker_pool_stop, 1, 2, "ADDRESS or ID[, TIMEOUT_MS]"},
     {"pool.wait", xo_broker_pool_wait, 1, 1, "ADDRESS or ID"},
     {"pool.kill", xo_broker_pool_kill, 1, 1, "ADDRESS or ID"},
-    {"pool.why", pool_why, 1, 1, "ADDRESS or ID"},
+    {"pool.why", pool_why, 1, 2, "ADDRESS or ID[, ENDPOINT]"},
     {"revive", xo_broker_revive, 1, 2, "ADDRESS, ID or UID[, ADDRESS]"},
     {"group.create", xo_broker_group_create, 2, 2, "NAME, {strategy, parent, intensity, ...}"},
     {"group.stop", xo_broker_group_stop, 1, 1, "NAME"},

@@ -42,7 +42,9 @@ typedef struct xo_member {
     char reason[XO_ERROR_TEXT_BYTES]; /* why it is not as it should be; "": it is */
     int64_t pid;                      /* 0: no process */
     xo_end_t end;                     /* how its last process ended */
-    int64_t started;                  /* Unix seconds, this generation */
+    uint64_t last_endpoint;           /* of the last process that was ready and ended; 0: none */
+    char last_reason[XO_ERROR_TEXT_BYTES]; /* how it ended */
+    int64_t started;                       /* Unix seconds, this generation */
     uint64_t restarts;
     xo_link_t *link;  /* a reference; NULL: none */
     int64_t moved_ns; /* when its loop was last known to move, by the broker's clock */

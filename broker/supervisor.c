@@ -115,6 +115,10 @@ void xo_supervisor_mark_down(xo_supervisor_t *supervisor, xo_member_t *member, c
     xo_member_unwatch(member);
     xo_member_set_link(member, NULL);
     xo_supervisor_tell(supervisor, member, XO_FACT_DOWN, reason);
+    if (member->endpoint != 0) {
+        member->last_endpoint = member->endpoint;
+        snprintf(member->last_reason, sizeof(member->last_reason), "%s", reason);
+    }
     member->endpoint = 0;
     member->pid = 0;
     member->changed = true;

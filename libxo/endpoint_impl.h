@@ -270,6 +270,7 @@ void xoi_link_accept(xo_endpoint_t *endpoint, xo_lane_t *lane);
 int xoi_link_table_add(xo_link_t *link); /* -1: no memory to be found */
 void xoi_link_table_remove(xo_link_t *link);
 void xoi_link_closed(xo_link_t *link, const xo_error_t *why);
+void xoi_link_finish(xo_link_t *link); /* its lane is gone: answers its calls */
 const char *xoi_link_reason(const xo_link_t *link);
 void xoi_link_protocol_error(xo_link_t *link, const char *what);
 /* There is no memory for what the peer waits for, and nothing would say when to try again: the link
@@ -286,6 +287,9 @@ bool xoi_way_next(xo_link_t *link, int errnum); /* after that did not work: fals
 /* Where shm and ipc are listened to for an address. */
 void xoi_way_endpoint(const xo_ctx_t *ctx, xoi_way_t way, const char *address, char *text,
                       size_t size);
+
+/* why.c: the lane is gone, or nobody was there. true: the reason may come in a moment */
+bool xoi_why_comes(xo_link_t *link);
 
 /* greet.c: the handshake's effects */
 int xoi_greet_send(xo_link_t *link, xo_kind_t kind);

@@ -108,7 +108,7 @@ void xoi_link_table_remove(xo_link_t *link)
 
 /* ---- the end ---- */
 
-static void finish(xo_link_t *link)
+void xoi_link_finish(xo_link_t *link)
 {
     xo_endpoint_t *endpoint = link->endpoint;
     link->state = XOI_LINK_CLOSED;
@@ -163,83 +163,20 @@ const char *xoi_link_reason(const xo_link_t *link)
     }
 }
 
-/* Nobody is there, at an address where a pool of the broker's node may have been. */
-static bool broker_may_know(const xo_link_t *link)
-{
-    const xo_endpoint_t *endpoint = link->endpoint;
-    return !endpoint->closing && link->state == XOI_LINK_DIALING &&
-           link->why.errnum == ECONNREFUSED && !strstr(link->address, "://") && endpoint->broker &&
-           endpoint->broker != link && xo_link_up(endpoint->broker);
-}
-
-/* `arg`: the link, with a reference. */
-static void on_why(xo_call_t *call, xo_msg_t **answer, void *arg)
-{
-    (void)call;
-    xo_link_t *link = arg;
-    xo_slice_t what;
-    xo_slice_t reason;
-    bool told = *answer && xo_msg_header(*answer)->kind == XO_RESULT &&
-                xo_unpack(xo_msg_body(*answer), NULL, "[s s]", &what, &reason) == 0;
-    if (link->state == XOI_LINK_DYING && told) {
-        snprintf(link->reason, sizeof link->reason, "%.*s", (int)reason.size, reason.data);
-        link->pool_state =
-            xo_slice_eq_str(what, "has failed") ? XOI_POOL_FAILED : XOI_POOL_COMES_BACK;
-        xo_error_set(&link->why, ECONNREFUSED, "the pool at %s %.*s", link->address, (int)what.size,
-                     what.data);
-    }
-    if (link->state == XOI_LINK_DYING)
-        finish(link);
-    xo_link_decref(link);
-}
-
-/* false: it cannot be asked. */
-static bool ask_broker_why(xo_link_t *link)
-{
-    xo_endpoint_t *endpoint = link->endpoint;
-    xo_buf_t body = XO_BUF_INIT;
-    xo_header_t header = {.kind = XO_CALL,
-                          .target_uid = xo_slice_str(XO_BROKER_UID),
-                          .method = xo_slice_str("pool.why")};
-    xo_pack_format(&body, "[[s] {}]", link->address);
-    xo_msg_t *msg = xoi_msg_of(&header, &body);
-    xo_buf_free(&body);
-    xo_call_t *call = msg ? xo_endpoint_call(endpoint, endpoint->broker, &msg, XO_SEND_QUEUE,
-                                             XOI_WHY_MS * XO_MS, on_why, link, NULL)
-                          : NULL;
-    xo_msg_destroy(&msg);
-    if (call)
-        xo_link_incref(link);
-    return call;
-}
-
-/* A process of this machine died: its broker knows more in a moment. */
-static bool reason_may_come(const xo_link_t *link)
-{
-    const xo_endpoint_t *endpoint = link->endpoint;
-    if (endpoint->closing || link->state != XOI_LINK_UP || link->why.errnum != ECONNRESET ||
-        !link->same_machine || link->peer.role != XO_ROLE_POOL)
-        return false;
-    if (endpoint->ops.watches)
-        return endpoint->ops.watches(link->endpoint, (xo_link_t *)link, endpoint->arg);
-    return endpoint->broker && endpoint->broker != link && xo_link_up(endpoint->broker);
-}
-
 void xoi_link_closed(xo_link_t *link, const xo_error_t *why)
 {
     if (link->state > XOI_LINK_UP)
         return;
     link->why = *why;
-    bool wait = reason_may_come(link);
-    bool ask = broker_may_know(link) && ask_broker_why(link);
+    bool waits = xoi_why_comes(link);
     drop_lane(link);
     xoi_link_table_remove(link);
-    if (wait || ask)
-        link->state = XOI_LINK_DYING;
-    else
-        finish(link);
-    if (wait)
-        xo_timer_start(&link->timer, link->endpoint->post_mortem_ms * XO_MS);
+    if (!waits) {
+        xoi_link_finish(link);
+        return;
+    }
+    link->state = XOI_LINK_DYING;
+    xo_timer_start(&link->timer, link->endpoint->post_mortem_ms * XO_MS);
 }
 
 void xo_link_close(xo_link_t *link, const xo_error_t *why)
@@ -249,7 +186,7 @@ void xo_link_close(xo_link_t *link, const xo_error_t *why)
     link->why = *why;
     drop_lane(link);
     xoi_link_table_remove(link);
-    finish(link);
+    xoi_link_finish(link);
 }
 
 void xo_endpoint_peer_down(xo_endpoint_t *endpoint, uint64_t peer_id, const char *reason)
@@ -310,7 +247,7 @@ static void timed_out(xo_timer_t *timer, void *arg)
     xo_link_t *link = arg;
     xo_error_t why;
     if (link->state == XOI_LINK_DYING) {
-        finish(link);
+        xoi_link_finish(link);
         return;
     }
     if (link->ending)

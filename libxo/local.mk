@@ -138,6 +138,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/unix_socket.h \
 	libxo/unpack_format.c \
 	libxo/way.c \
+	libxo/why.c \
 	libxo/zap.c
 
 # The public headers, installed as $(includedir)/xo/libxo/NAME.h.

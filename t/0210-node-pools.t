@@ -50,7 +50,8 @@ until_true grep -q begun "$work/slow.out"
 before=$(pid_of two)
 kill -KILL "$before"
 wait "$caller"
-like "$(cat "$work/slow.err")" "ServerClosed" "who called an actor of a pool that dies is told"
+like "$(cat "$work/slow.err")" "ServerClosed.*signal 9 \(Killed\)" \
+    "who called an actor of a pool that dies, and knows only that pool, is told why"
 restarted() { [ "$(pid_of two)" != "$before" ] && call "$two" b get; }
 until_true restarted
 is "$(call "$two" b get)" 20 "the pool is there again, at the same address"

@@ -336,6 +336,41 @@ def test_a_killed_pool_answers_at_once():
     asyncio.run(asyncio.wait_for(use(), 60))
 
 
+CLIENT = """
+    import asyncio, os, signal, sys
+    import xoscar as xo
+
+    async def main():
+        for address in sys.argv[1:]:
+            ref = await xo.actor_ref(address, "victim")
+            call = ref.hang()
+            await ref.is_hanging()
+            os.kill(await ref.pid(), signal.SIGKILL)
+            try:
+                await call
+            except xo.ServerClosed as e:
+                print(e.reason.split(",")[0], e.executed, str(e).startswith(f"{address} died"))
+
+    asyncio.run(main())
+"""
+
+
+def test_who_knows_only_the_pool_hears_what_ended_it(tmp_path):
+    from test_pools import run_script
+
+    async def use():
+        async with await xo.create_actor_pool("127.0.0.1", n_process=2) as pool:
+            for address in pool.sub_processes:
+                await xo.create_actor(Hanging, uid="victim", address=address)
+            loop = asyncio.get_running_loop()
+            args = (run_script, tmp_path, CLIENT, *pool.sub_processes)
+            done = await loop.run_in_executor(None, *args)
+            line = "signal 9 (Killed) maybe True\n"
+            assert done.stdout == line * 2, done.stderr
+
+    asyncio.run(asyncio.wait_for(use(), 60))
+
+
 class Hanging(xo.Actor):
     def __init__(self):
         self.entered = asyncio.Event()
@@ -344,6 +379,10 @@ class Hanging(xo.Actor):
     async def hang(self):
         self.entered.set()
         await asyncio.Event().wait()
+
+    @xo.no_lock
+    def pid(self):
+        return os.getpid()
 
     @xo.no_lock
     async def is_hanging(self):
