@@ -68,15 +68,18 @@ class Tells:
         for name, pid, token, _, sender, number in map(str.split, lines):
             arrived[name, sender][int(number)] = int(token)
             lives[name][int(token)] = int(pid)
+        # All that die after these have taken nothing with them.
+        at_end = {name: numbers[min(numbers)] for (name, sender), numbers in arrived.items()
+                  if sender == END}
         left = {one: times * one.count for one, times in sorted(self.letters.items(), key=_when)}
         for (actor, sender, number), tell in sorted(self.accepted.items(), key=_since):
-            pair, at_end = arrived[actor, sender], arrived[actor, END]
-            became = "arrived"
+            pair, became = arrived[actor, sender], "arrived"
             if number not in pair:
                 later = min((one for one in pair if one > number), default=None)
-                token = at_end.get(min(at_end, default=None)) if later is None else pair[later]
-                was_taken = (token or 0) > tell.since_ns and self._lived(lives[actor], tell)
-                became = _fate(actor, tell, was_taken, lives, left)
+                token = at_end.get(actor, 0) if later is None else pair[later]
+                was_taken = token > tell.since_ns and self._lived(lives[actor], tell)
+                sender_died = at_end.get(tell.sender, 0) > tell.since_ns
+                became = _fate(actor, tell, was_taken, sender_died, left)
             self.ledger.counts[f"tells: {became}"] += 1
             self.ledger.expect(became != VANISHED, f"a tell has {VANISHED}: number {number} of "
                                f"{sender}, from {tell.source} to {actor} at {tell.to}")
@@ -88,7 +91,7 @@ class Tells:
         return end is None or tell.since_ns <= end + LATE_NS
 
 
-def _fate(actor, tell, was_taken, lives, left):
+def _fate(actor, tell, was_taken, sender_died, left):
     """was_taken: the receiver may have taken it, and has been made anew since."""
     for letter in left:
         if left[letter] and stands_for(letter, actor, tell):
@@ -96,7 +99,7 @@ def _fate(actor, tell, was_taken, lives, left):
             return f"dead letters ({letter.reason})"
     if was_taken:
         return "gone with their receiver"
-    if any(life > tell.since_ns for life in lives[tell.sender]):
+    if sender_died:
         return "gone with their sender"
     return VANISHED
 
