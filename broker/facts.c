@@ -271,7 +271,7 @@ static void log_fact(const xo_broker_t *broker, const xo_member_t *member, xo_fa
     case XO_FACT_ALIVE:
     case XO_FACT_STATE:
         xo_log(log, fact == XO_FACT_SUSPECT ? XO_LOG_WARN : XO_LOG_INFO, COMPONENT, "%s: %s%s%s",
-               who, xo_pool_state_name(member->state), reason ? ": " : "", reason ? reason : "");
+               who, xo_member_state_name(member), reason ? ": " : "", reason ? reason : "");
         break;
     case XO_FACT_DOWN:
         xo_log(log, member->state == XO_POOL_STOPPING ? XO_LOG_INFO : XO_LOG_WARN, COMPONENT,

@@ -193,9 +193,12 @@ static void tell_tcp_only(xo_supervisor_t *supervisor, xo_member_t *member, xo_s
 
 void xo_supervisor_heartbeat(xo_supervisor_t *supervisor, xo_member_t *member, xo_slice_t body)
 {
+    bool was_ending = member->ending;
     heard(supervisor, member);
     xo_member_heartbeat(member, body);
     xo_member_watch(member);
+    if (member->ending && !was_ending)
+        xo_supervisor_tell(supervisor, member, XO_FACT_STATE, "somebody has told it to end");
     if (member->state == XO_POOL_STARTING && member->link != NULL) {
         come_up(supervisor, member);
         tell_tcp_only(supervisor, member, body);

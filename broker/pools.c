@@ -12,6 +12,11 @@ const char *xo_pool_state_name(xo_pool_state_t state)
     return state_names[state];
 }
 
+const char *xo_member_state_name(const xo_member_t *member)
+{
+    return xo_pool_state_name(member->ending ? XO_POOL_STOPPING : member->state);
+}
+
 /* ---- the table ---- */
 
 xo_member_t *xo_pools_add(xo_pools_t *pools, uint64_t id)
@@ -165,8 +170,17 @@ static void take_page(xo_member_t *member, xo_slice_t body)
         member->page_at = -1;
 }
 
+static void take_ending(xo_member_t *member, xo_slice_t body)
+{
+    xo_slice_t value;
+    bool ending = xo_map_get(body, "stopping", &value) == 0;
+    member->changed |= ending != member->ending;
+    member->ending = ending;
+}
+
 void xo_member_heartbeat(xo_member_t *member, xo_slice_t body)
 {
+    take_ending(member, body);
     take_text(member, body, "language", member->language, sizeof(member->language));
     take_text(member, body, "gpus", member->gpus, sizeof(member->gpus));
     take_count(member, body, "numa", &member->numa);
@@ -227,7 +241,7 @@ void xo_member_record(const xo_member_t *member, xo_rec_t *rec)
     xo_rec_text(rec, "address", member->address);
     xo_rec_int(rec, "pid", member->pid);
     xo_rec_int(rec, "generation", member->generation);
-    xo_rec_text(rec, "state", xo_pool_state_name(member->state));
+    xo_rec_text(rec, "state", xo_member_state_name(member));
     if (member->reason[0] != 0)
         xo_rec_text(rec, "reason", member->reason);
     xo_rec_text(rec, "restart",

@@ -50,6 +50,7 @@ typedef struct xo_member {
     int64_t moved_ns; /* when its loop was last known to move, by the broker's clock */
     unsigned checks;  /* of its liveness since then */
     bool changed;     /* since it was last published */
+    bool ending;      /* it has said that it ends, which the broker need not have asked for */
 
     /* What its last heartbeat said. */
     char language[XO_LANGUAGE_BYTES];
@@ -92,6 +93,7 @@ typedef struct xo_pools {
 } xo_pools_t;
 
 const char *xo_pool_state_name(xo_pool_state_t state);
+const char *xo_member_state_name(const xo_member_t *member); /* as its record has it */
 
 /* NULL: ENOMEM. */
 xo_member_t *xo_pools_add(xo_pools_t *pools, uint64_t id);

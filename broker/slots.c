@@ -35,7 +35,7 @@ static bool is_candidate(const xo_slots_t *slots, const xo_member_t *member,
 {
     const xo_slot_t *slot;
     bool is_there = member->state == XO_POOL_READY || member->state == XO_POOL_SUSPECT;
-    if (!is_there || strcmp(member->language, "c") == 0)
+    if (!is_there || member->ending || strcmp(member->language, "c") == 0)
         return false; /* a C pool creates from its modules only, and its callers know which */
     if (place->label.size > 0 && !xo_slice_eq_str(place->label, member->label))
         return false;

@@ -121,6 +121,7 @@ void xo_supervisor_mark_down(xo_supervisor_t *supervisor, xo_member_t *member, c
     }
     member->endpoint = 0;
     member->pid = 0;
+    member->ending = false;
     member->changed = true;
 }
 

@@ -131,7 +131,7 @@ void xo_broker_await_pool(xo_broker_t *broker, xo_ask_t *ask, xo_member_t *membe
         return;
     if (member->state == XO_POOL_FAILED)
         fail(wait, member, member->reason);
-    else if (!member->away && member->link != NULL)
+    else if (!member->away && !member->ending && member->link != NULL)
         ping(wait, member->link);
 }
 

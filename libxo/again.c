@@ -1,9 +1,10 @@
 /* again.c - idempotent calls whose link ends before their answer are sent again (contract 4).
  *
- * The caller's endpoint keeps the request. When the link ends it dials the address anew, ever less
- * often, and sends the request under its old sequence, so that a receiver that had it already knows
- * it. It goes on until the deadline, while the broker says that the pool there is being started
- * again or somebody listens there; else XOI_AGAIN_NS after the last sign of it.
+ * The caller's endpoint keeps the request. When the link ends, or the pool refuses it because it is
+ * about to end, it dials the address anew, ever less often, and sends the request under its old
+ * sequence, so that a receiver that had it already knows it. It goes on until the deadline, while
+ * the broker says that the pool there is being started again or somebody listens there; else
+ * XOI_AGAIN_NS after the last sign of it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -148,6 +149,24 @@ bool xoi_again_later(xo_call_t *call)
     wait(again);
     again->has_left = xoi_call_may_have_run(call);
     again->waits = true;
+    xoi_call_move(call, NULL);
+    return true;
+}
+
+/* It was not begun. Its link may live for a while, and the next one leads to the next process. */
+bool xoi_again_refused(xo_call_t *call, const xo_msg_t *answer)
+{
+    xo_failure_t failure;
+    xoi_again_t *again = call->again;
+    if (!again || !call->answer || call->endpoint->closing ||
+        xo_msg_header(answer)->kind != XO_ERROR ||
+        xo_failure_read(xo_msg_body(answer), &failure) < 0 ||
+        !xo_slice_eq_str(failure.executed, "no") ||
+        !xo_slice_eq_str(failure.reason, XO_WHY_POOL_STOPPING))
+        return false;
+    again->hope_ns = xo_loop_now(call->endpoint->loop);
+    again->waits = true;
+    wait(again);
     xoi_call_move(call, NULL);
     return true;
 }

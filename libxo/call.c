@@ -202,7 +202,10 @@ void xoi_answer_arrived(xo_endpoint_t *endpoint, const xo_link_t *from, xo_msg_t
     uint64_t seq = xo_msg_header(*msg)->seq;
     xo_call_t *call = xoi_table_find(&endpoint->calls, hash_of(seq), has_seq, &seq);
     if (call && has_left(call) && call->link == from) {
-        answer_call(call, msg);
+        if (xoi_again_refused(call, *msg))
+            xo_msg_destroy(msg);
+        else
+            answer_call(call, msg);
     } else {
         xo_endpoint_drop(endpoint, XO_DROP_NO_CALLER, *msg);
         xo_msg_destroy(msg);

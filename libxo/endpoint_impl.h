@@ -371,6 +371,8 @@ bool xoi_again_wants(const xo_link_t *link, const xo_msg_t *msg);
 int xoi_again_keep(xo_call_t *call, const xo_msg_t *msg); /* -1: ENOMEM */
 /* Its link has ended: true if it will be sent again. */
 bool xoi_again_later(xo_call_t *call);
+/* The same, after this answer, which is that of a pool that ends. */
+bool xoi_again_refused(xo_call_t *call, const xo_msg_t *answer);
 bool xoi_again_waits(const xoi_again_t *again);    /* for the next link; takes NULL */
 bool xoi_again_has_left(const xoi_again_t *again); /* over an earlier link; takes NULL */
 const char *xoi_again_address(const xoi_again_t *again);

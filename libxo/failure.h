@@ -21,6 +21,8 @@
 
 /* Why an actor went, in actor.down, when its pool ends in order. */
 #define XO_WHY_POOL_STOPPED "its pool was stopped"
+/* The reason of what a pool refuses while it ends in order. */
+#define XO_WHY_POOL_STOPPING "the pool is stopping"
 
 #define XO_CODE_METHOD "MethodError" /* the method raised or failed */
 #define XO_CODE_ACTOR_NOT_EXIST "ActorNotExist"

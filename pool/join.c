@@ -222,7 +222,7 @@ static xo_msg_t *heartbeat_msg(xo_pool_t *pool)
     const xo_pool_stats_t *stats = &pool->stats;
     const char *tcp_only = xo_endpoint_tcp_only(pool->endpoint);
     xo_buf_clear(out);
-    xo_pack_map(out, tcp_only ? 11 : 10);
+    xo_pack_map(out, 10 + (tcp_only != NULL) + pool->stopping);
     xo_pack_format(out, "s s s U s U s U s U", "language", pool->ops->language, "actors",
                    stats->actors, "waiting", stats->waiting_messages, "handled", stats->handled,
                    "running", stats->running);
@@ -232,6 +232,8 @@ static xo_msg_t *heartbeat_msg(xo_pool_t *pool)
     pack_drops(pool, out);
     if (tcp_only)
         xo_pack_format(out, "s s", "tcp_only", tcp_only);
+    if (pool->stopping)
+        xo_pack_format(out, "s ?", "stopping", 1);
     return xo_buf_ok(out) < 0 ? NULL : xo_msg_create(&header, xo_buf_slice(out));
 }
 
@@ -241,6 +243,12 @@ static void send_heartbeat(xo_pool_t *pool)
     if (msg)
         xo_endpoint_tell(pool->endpoint, pool->broker_link, &msg, 0, NULL, NULL, NULL);
     xo_msg_destroy(&msg);
+}
+
+void xoi_announce_stop(xo_pool_t *pool)
+{
+    if (is_joined(pool))
+        send_heartbeat(pool);
 }
 
 static void beat(xo_timer_t *timer, void *arg)

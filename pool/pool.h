@@ -123,9 +123,9 @@ xo_pool_t *xo_pool_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_pool_options_
  * reason. */
 int xo_pool_join(xo_pool_t *pool, void (*joined)(xo_pool_t *pool, const xo_error_t *why, void *arg),
                  void *arg, xo_error_t *err);
-/* Orderly stop: refuses new actors, destroys all actors (pre_destroy runs, after what their
- * mailboxes hold) and calls `done` once, when none is left or after timeout_ms; then
- * xo_pool_destroy. */
+/* Orderly stop: tells the broker, refuses new actors and what comes over links from now on,
+ * destroys all actors (pre_destroy runs, after what their mailboxes hold) and calls `done` once,
+ * when none is left or after timeout_ms; then xo_pool_destroy. */
 void xo_pool_stop(xo_pool_t *pool, uint32_t timeout_ms, void (*done)(xo_pool_t *pool, void *arg),
                   void *arg);
 /* Answers what waits with ServerClosed, releases all actors, says goodbye. Requests that run are

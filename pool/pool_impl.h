@@ -394,6 +394,7 @@ void xoi_announced(xo_pool_t *pool);
 void xoi_announce_down(const xo_actor_t *actor, const char *reason);
 /* The uid may be a name, and an actor with it has not come about. */
 void xoi_announce_none(xo_pool_t *pool, xo_slice_t uid);
+void xoi_announce_stop(xo_pool_t *pool); /* a heartbeat, at once, that says so */
 void xoi_barrier(xo_request_t *request);
 
 /* told.c */

@@ -216,7 +216,7 @@ void xoi_request_absent(xo_request_t *request, const char *why)
     if (!why)
         why = xoi_failed_why(pool, uid);
     if (pool->stopping || pool->closing)
-        xoi_request_reject(request, XO_DROP_CLOSED, XO_CODE_SERVER_CLOSED, "the pool is stopping",
+        xoi_request_reject(request, XO_DROP_CLOSED, XO_CODE_SERVER_CLOSED, XO_WHY_POOL_STOPPING,
                            "the pool at %s is stopping", xo_pool_address(pool));
     else
         xoi_request_reject(request, XO_DROP_NO_ACTOR, XO_CODE_ACTOR_NOT_EXIST, why,

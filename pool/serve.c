@@ -132,12 +132,22 @@ static void serve_own(xo_actor_t *actor, xo_request_t *request)
         reject_own(request);
 }
 
+/* The pool ends when what had come has been handled. Its own actors may need one another for that.
+ */
+static bool is_too_late(const xo_request_t *request)
+{
+    return request->pool->stopping && request->from &&
+           xo_msg_header(request->msg)->kind != XO_DESTROY;
+}
+
 /* A message for an actor, destroy included. */
 static void deliver(xo_request_t *request)
 {
     const xo_header_t *header = xo_msg_header(request->msg);
     xo_actor_t *actor = xo_pool_find(request->pool, header->target_uid);
-    if (!actor && !xoi_hold(request))
+    if (is_too_late(request))
+        xoi_request_absent(request, NULL);
+    else if (!actor && !xoi_hold(request))
         xoi_request_absent(request, NULL);
     else if (!actor)
         return;

@@ -70,6 +70,7 @@ void xo_pool_stop(xo_pool_t *pool, uint32_t timeout_ms, void (*done)(xo_pool_t *
         DL_FOREACH_SAFE2(pool->actors, actor, next, newer)
     xoi_post_destroy(actor, "");
     pool->stopping = true;
+    xoi_announce_stop(pool);
     xoi_recovered(pool);
     xoi_no_more_tries(pool);
     xo_defer_start(&pool->stop_check);

@@ -272,6 +272,32 @@ static void test_a_refusal_is_final(void **state)
     assert_non_null(strstr(outcome.text, "not today"));
 }
 
+/* While its pool ends in order, the link lives. */
+static void test_what_an_ending_pool_refuses_is_for_the_next_one(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0}, other = {0};
+    xo_link_t *link = link_ab(f, NULL);
+    call_again(f->a, link, 42, 60000 * XO_MS, 0, &outcome);
+    node_call(f->a, link, 43, 0, 0, &other);
+    for (int i = 0; i < 3; i++) {
+        UNTIL(f->b->first < f->b->count);
+        xo_return_t to = xo_return_of(f->b->inbox[f->b->first].from, f->b->inbox[f->b->first].msg);
+        xo_msg_t *msg =
+            xo_failure_msg(0, XO_CODE_SERVER_CLOSED, "no", XO_WHY_POOL_STOPPING, "it ends");
+        xo_endpoint_answer(f->b->endpoint, &to, &msg);
+        node_swallow(f->b);
+    }
+    UNTIL(other.answers); /* which is not idempotent */
+    assert_string_equal(other.reason, XO_WHY_POOL_STOPPING);
+    assert_int_equal(outcome.answers, 0);
+    end_b(f);
+    begin_b(f);
+    f->b->echo = true;
+    UNTIL(outcome.answers);
+    assert_int_equal(outcome.value, 42);
+}
+
 static void test_the_callers_own_end(void **state)
 {
     fixture_t *f = *state;
@@ -299,6 +325,7 @@ int main(void)
         TEST(test_given_up_when_nobody_comes),
         TEST(test_one_that_is_slow_to_begin_is_waited_for),
         TEST(test_a_refusal_is_final),
+        TEST(test_what_an_ending_pool_refuses_is_for_the_next_one),
         TEST(test_the_callers_own_end),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

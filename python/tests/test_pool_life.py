@@ -12,7 +12,7 @@ import pytest
 
 import xoscar as xo
 from xoscar import _node
-from actors import Echo, Gate, children, node_files
+from actors import Echo, Gate, children, node_files, until
 
 
 async def make(n_process=1, **options):
@@ -41,6 +41,20 @@ class Starter(xo.Actor):
     async def end(self):
         await self.pool.stop()
         return self.pool.stopped
+
+
+class Waiter(Echo):
+    waits = False
+
+    async def until_gone(self, path):
+        self.waits = True
+        while os.path.exists(path):
+            await asyncio.sleep(0.01)
+        return self.tag
+
+    @xo.no_lock
+    def is_waiting(self):
+        return self.waits
 
 
 # ---- start, stop, join ----
@@ -124,6 +138,35 @@ async def test_actors_come_back_where_somebody_ends_their_pool():
                 await ref.pid()
         await xo.wait_actor_pool_recovered(address)
         assert await ref.pid() != pid
+
+
+async def test_what_is_told_to_end_takes_nothing_new(tmp_path):
+    path = tmp_path / "there"
+    path.touch()
+    async with await xo.create_actor_pool("127.0.0.1", n_process=1, auto_recover="actor") as pool:
+        ((address, process),) = pool.sub_processes.items()
+        ref = await xo.create_actor(Waiter, "done", address=address)
+        pid, held = await ref.pid(), asyncio.ensure_future(ref.until_gone(str(path)))
+        await until(ref.is_waiting, bool)
+        os.kill(pid, signal.SIGTERM)
+        pools = xo.ActorRef(pool.external_address, "xo.broker").pools
+
+        def is_stopping(records):
+            return ["stopping"] == [r["state"] for r in records if r["address"] == address]
+
+        await until(pools, is_stopping)
+        for call in (ref.pid(), ref.is_waiting(), xo.create_actor(Echo, address=address)):
+            with pytest.raises(xo.ServerClosed, match="is stopping") as caught:
+                await call  # at once, though the actor is busy
+            assert (caught.value.reason, caught.value.executed) == ("the pool is stopping", "no")
+        again = asyncio.ensure_future(ref.pid.options(idempotent=True)())
+        recovered = asyncio.ensure_future(xo.wait_actor_pool_recovered(address))
+        assert is_stopping(await pools())
+        assert not (held.done() or again.done() or recovered.done())
+        path.unlink()
+        assert await held == "done"
+        await recovered
+        assert await again == await ref.pid() != pid
 
 
 async def test_a_cancel_is_not_lost_when_a_broker_is_just_ready():
