@@ -77,9 +77,9 @@ static void tally_destroy(void *self)
 static int write_line(tally_t *tally, xo_request_t *request, xo_slice_t sender, int64_t number)
 {
     char line[LINE_BYTES];
-    int size = snprintf(line, sizeof line, "%s %d %" PRId64 " %" PRId64 " %.*s %" PRId64 "\n",
-                        tally->name, (int)getpid(), tally->token, ++tally->count, (int)sender.size,
-                        sender.data, number);
+    int size = snprintf(line, sizeof line, "%s %s.%s %" PRId64 " %" PRId64 " %.*s %" PRId64 "\n",
+                        tally->name, getenv("XO_POOL_ID"), getenv("XO_POOL_GENERATION"),
+                        tally->token, ++tally->count, (int)sender.size, sender.data, number);
     if (write(tally->fd, line, (size_t)size) == size)
         return 0;
     xo_request_fail(request, XO_CODE_METHOD, "cannot write a note");

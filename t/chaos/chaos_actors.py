@@ -4,11 +4,16 @@ What a Tally runs it writes to a file, a line each, before it answers: so what r
 became of the process. t/chaos-actors.c has the same in C, and writes the same lines.
 """
 import asyncio
+import collections
 import os
 import time
 import zlib
 
 import xoscar as xo
+
+
+# The process, of all that there ever are: pids come again.
+_LIFE = "{XO_POOL_ID}.{XO_POOL_GENERATION}".format_map(collections.defaultdict(str, os.environ))
 
 
 class Tally(xo.Actor):
@@ -25,7 +30,7 @@ class Tally(xo.Actor):
 
     def _write(self, sender, number):
         self.count += 1
-        line = f"{self.name} {os.getpid()} {self.token} {self.count} {sender} {number}\n"
+        line = f"{self.name} {_LIFE} {self.token} {self.count} {sender} {number}\n"
         os.write(self.fd, line.encode())  # one write appends the line as a whole
         return number
 

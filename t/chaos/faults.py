@@ -125,7 +125,7 @@ class Faults:
         with self._choose(fault, labels, True) as process:
             if process:
                 process.send(signal.SIGKILL)
-                self.ledger.tells.end(process.pid)
+                self.ledger.tells.end(process.life)
                 self.ledger.counts[f"fault: {fault.name}"] += 1
             return process is not None
 
@@ -135,7 +135,7 @@ class Faults:
                 return False
             self.ledger.counts[f"fault: {fault.name}"] += 1
             if kills:
-                self.ledger.tells.end(process.pid)
+                self.ledger.tells.end(process.life)
             try:
                 with self.held_up():
                     await asyncio.sleep(fault.share * STOP_S)

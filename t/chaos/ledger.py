@@ -145,15 +145,15 @@ class Ledger:
     def check_notes(self, lines):
         """The same with these lines. Returns how many there are."""
         seen = collections.Counter()  # by note
-        within = collections.Counter()  # by (note, process)
+        within = collections.Counter()  # by (note, actor, process)
         lives = _Lives(self)
         last = {}  # by (actor, sender)
         for line in lines:
-            name, pid, token, count, sender, number = line.split()
+            name, life, token, count, sender, number = line.split()
             note = sender, int(number)
             seen[note] += 1
-            within[note, name, pid] += 1
-            lives.check(name, pid, token, int(count), line)
+            within[note, name, life] += 1
+            lives.check(name, life, token, int(count), line)
             if not sender.startswith(FREE):
                 before = last.get((name, sender), -1)
                 self.expect(before <= note[1], f"{name} got {note} after number {before}")
@@ -183,9 +183,9 @@ class _Lives:
         self.tokens = {}  # by (actor, process)
         self.counts = {}
 
-    def check(self, name, pid, token, count, line):
+    def check(self, name, life, token, count, line):
         """One more line of it."""
-        key = name, pid
+        key = name, life
         known = self.tokens.setdefault(key, token) == token
         self.ledger.expect(known, f"{name} was made anew, but its process lived: {line}")
         if known:

@@ -26,7 +26,7 @@ class Tells:
         self.ledger = ledger
         self.accepted = {}
         self.letters = collections.Counter()  # those that look alike, counted
-        self.ends = {}  # by pid: since when a process has taken nothing
+        self.ends = {}  # by life: since when a process has taken nothing
 
     # ---- while it runs ----
 
@@ -54,9 +54,9 @@ class Tells:
             await self.collect(broker)
             await asyncio.sleep(POLL_S)
 
-    def end(self, pid):
+    def end(self, life):
         """From now on this process takes nothing any more."""
-        self.ends[pid] = time.monotonic_ns()
+        self.ends[life] = time.monotonic_ns()
 
     # ---- afterwards ----
 
@@ -64,10 +64,10 @@ class Tells:
         """Looks for each one in the notes. What did not arrive is a dead letter, or went with its
         receiver, which had taken it, or with its sender, perhaps as a dead letter there."""
         arrived = collections.defaultdict(dict)  # by (actor, sender of the note): number: token
-        lives = collections.defaultdict(dict)  # by actor: when each of its lives began: pid
-        for name, pid, token, _, sender, number in map(str.split, lines):
+        lives = collections.defaultdict(dict)  # by actor: when each of its lives began: which
+        for name, life, token, _, sender, number in map(str.split, lines):
             arrived[name, sender][int(number)] = int(token)
-            lives[name][int(token)] = int(pid)
+            lives[name][int(token)] = life
         # All that die after these have taken nothing with them.
         at_end = {name: numbers[min(numbers)] for (name, sender), numbers in arrived.items()
                   if sender == END}

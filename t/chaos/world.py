@@ -1,5 +1,6 @@
 """The node that t/chaos/chaos.py runs: its processes and its actors."""
 import asyncio
+import collections
 import glob
 import os
 import signal
@@ -48,6 +49,9 @@ class Process:
                 self.program == "redis-server" and place.path in _text(pid, "cmdline")
             )
             self.label = environment.get("XO_POOL_LABEL") or self.program
+            # As in notes, where there is a pool to write them.
+            self.life = "{XO_POOL_ID}.{XO_POOL_GENERATION}".format_map(
+                collections.defaultdict(str, environment))
         except BaseException:
             self.close()
             raise
