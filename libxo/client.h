@@ -114,7 +114,7 @@ xo_future_t *xo_ref_destroy_actor(xo_ref_t *ref, xo_error_t *err);
 
 /* ---- groups ---- */
 /* How a group restarts its members. Begin with XO_GROUP_OPTIONS_INIT; -1 is open: 5 restarts in
- * 60 s, and a backoff from 20 ms to 5 s. */
+ * 60 s, and a backoff from 10 ms to 5 s. */
 typedef struct xo_group_options {
     const char *strategy; /* which are restarted when one fails: "one_for_one", that one;
                              "one_for_all"; "rest_for_one", it and those after it */
