@@ -1,8 +1,9 @@
-/* bytes.h - big-endian numbers in memory, as msgpack has them. Internal. */
+/* bytes.h - big-endian numbers in memory, as msgpack has them; copies of few bytes. Internal. */
 #ifndef XO_BYTES_H
 #define XO_BYTES_H
 
 #include <endian.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -54,6 +55,23 @@ static inline void xoi_store_be64(uint8_t *at, uint64_t value)
 {
     uint64_t bits = htobe64(value);
     memcpy(at, &bits, sizeof bits);
+}
+
+/* memcpy for a few bytes, as most names and values have, without the call. */
+static inline void xoi_copy(char *to, const char *from, size_t size)
+{
+    if (size > 16) {
+        memcpy(to, from, size);
+    } else if (size >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + size - 8, from + size - 8, 8);
+    } else if (size >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + size - 4, from + size - 4, 4);
+    } else {
+        for (size_t i = 0; i < size; i++)
+            to[i] = from[i];
+    }
 }
 
 #endif

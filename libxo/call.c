@@ -1,9 +1,9 @@
 /* call.c - calls under way and their one answer; tells; the answers to others' requests.
  *
- * A call is in endpoint->calls (by sequence) and in its link's list until its answer is there, and
- * then in endpoint->done until the callback has run. Answers that arrive on a lane are delivered
- * at once; those made here wait for the deferred pass, so that no callback runs inside the
- * function that caused it.
+ * A call is in endpoint->calls (by sequence) and in its link's list until its answer is there (one
+ * of own_call.h in neither: its request knows it), and then in endpoint->done until the callback
+ * has run. Answers that arrive on a lane are delivered at once; those made here wait for the
+ * deferred pass, so that no callback runs inside the function that caused it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 #include "libxo/cache.h"
 #include "libxo/endpoint_impl.h"
-#include "libxo/own_call.h"
+#include "libxo/future.h"
 
 static uint64_t hash_of(uint64_t seq)
 {
@@ -27,14 +27,6 @@ static bool has_seq(const void *call, const void *seq)
 static xo_call_t **list_of(xo_call_t *call)
 {
     return call->link ? &call->link->calls : &call->endpoint->own_calls;
-}
-
-/* Call and request, of own_call.h, forget each other. */
-static void part(xo_call_t *call)
-{
-    if (call->asked)
-        *call->asked = NULL;
-    call->asked = NULL;
 }
 
 /* Could its request be handled? */
@@ -76,12 +68,14 @@ void xoi_call_move(xo_call_t *call, xo_link_t *link)
 
 static void unlist(xo_call_t *call)
 {
-    if (call->own_cancel)
-        part(call);
-    else
+    if (call->own_cancel) {
+        xoi_own_call_part(call);
+    } else {
         xoi_table_remove(&call->endpoint->calls, hash_of(call->seq), call);
-    leave_list(call);
-    xo_timer_stop(&call->timer);
+        leave_list(call);
+    }
+    if (call->limited)
+        xo_timer_stop(&call->timer);
     if (call->again)
         xoi_again_forget(call);
     call->answered = true;
@@ -97,7 +91,10 @@ static void deliver(xo_call_t *call, xo_msg_t *reply)
     endpoint->nested--;
     if (reply)
         xo_msg_destroy(&reply);
-    xoi_cache_free(call, sizeof *call);
+    if (call->own_cancel)
+        xoi_future_release(call->arg);
+    else
+        xoi_cache_free(call, sizeof *call);
     xo_link_decref(link);
 }
 
@@ -183,7 +180,7 @@ xo_call_t *xoi_call_awaited(xo_endpoint_t *endpoint, const xo_link_t *from, uint
     return call && has_left(call) && call->link == from ? call : NULL;
 }
 
-static void answer_call(xo_call_t *call, xo_msg_t **msg)
+void xoi_call_answer(xo_call_t *call, xo_msg_t **msg)
 {
     if (call->in_flight_local || call->endpoint->nested >= XOI_NESTED_MAX) {
         xoi_call_finish(call, msg);
@@ -205,7 +202,7 @@ void xoi_answer_arrived(xo_endpoint_t *endpoint, const xo_link_t *from, xo_msg_t
         if (xoi_again_refused(call, *msg))
             xo_msg_destroy(msg);
         else
-            answer_call(call, msg);
+            xoi_call_answer(call, msg);
     } else {
         xo_endpoint_drop(endpoint, XO_DROP_NO_CALLER, *msg);
         xo_msg_destroy(msg);
@@ -246,7 +243,6 @@ static xo_call_t *call_create(xo_endpoint_t *endpoint, xo_link_t *link, xo_answe
     call->link = link ? xo_link_incref(link) : NULL;
     call->answer = answer;
     call->arg = arg;
-    xo_timer_init(&call->timer, endpoint->loop, deadline_passed, call);
     return call;
 }
 
@@ -257,12 +253,13 @@ static void call_free(xo_call_t *call)
     xoi_cache_free(call, sizeof *call);
 }
 
-static void call_list(xo_call_t *call, int64_t deadline_ns)
+void xoi_call_limit(xo_call_t *call, int64_t deadline_ns)
 {
-    xo_call_t **list = list_of(call);
-    DL_APPEND(*list, call);
-    if (deadline_ns > 0)
-        xo_timer_start(&call->timer, deadline_ns);
+    if (deadline_ns <= 0)
+        return;
+    call->limited = true;
+    xo_timer_init(&call->timer, call->endpoint->loop, deadline_passed, call);
+    xo_timer_start(&call->timer, deadline_ns);
 }
 
 static xo_call_t *call_begin(xo_endpoint_t *endpoint, xo_link_t *link, int64_t deadline_ns,
@@ -274,47 +271,17 @@ static xo_call_t *call_begin(xo_endpoint_t *endpoint, xo_link_t *link, int64_t d
             call_free(call);
         return xo_error_null(err, ENOMEM, "out of memory for a call");
     }
-    call_list(call, deadline_ns);
+    xo_call_t **list = list_of(call);
+    DL_APPEND(*list, call);
+    xoi_call_limit(call, deadline_ns);
     return call;
 }
 
-xo_call_t *xoi_own_call(xo_endpoint_t *endpoint, int64_t deadline_ns, xo_answer_f answer, void *arg,
-                        xoi_own_cancel_f cancel, xo_error_t *err)
-{
-    xo_call_t *call = call_create(endpoint, NULL, answer, arg);
-    if (!call)
-        return xo_error_null(err, ENOMEM, "out of memory for a call");
-    call->own_cancel = cancel;
-    call_list(call, deadline_ns);
-    return call;
-}
-
-void xoi_own_call_made(xo_call_t *call, xo_call_t **place)
-{
-    call->asked = place;
-    *place = call;
-}
-
-xo_call_t *xoi_own_call_take(xo_call_t **place)
-{
-    xo_call_t *call = *place;
-    if (call)
-        part(call);
-    return call;
-}
-
-void xoi_own_call_forget(xo_call_t *call)
+/* It could not be made. */
+static void call_forget(xo_call_t *call)
 {
     unlist(call);
     call_free(call);
-}
-
-void xoi_own_message(xo_endpoint_t *endpoint, size_t bytes)
-{
-    endpoint->local_stats.messages_out++;
-    endpoint->local_stats.messages_in++;
-    endpoint->local_stats.bytes_out += bytes;
-    endpoint->local_stats.bytes_in += bytes;
 }
 
 /* A request from this endpoint to itself: straight to the handler, no lane, no credit. */
@@ -344,11 +311,11 @@ xo_call_t *xo_endpoint_call(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t *
         return call;
     }
     if (xoi_again_wants(link, *msg) && xoi_again_keep(call, *msg) < 0) {
-        xoi_own_call_forget(call);
+        call_forget(call);
         return xo_error_null(err, ENOMEM, "out of memory for a call");
     }
     if (link->state <= XOI_LINK_UP && xoi_submit(link, msg, flags, call, NULL, err) < 0) {
-        xoi_own_call_forget(call);
+        call_forget(call);
         return NULL;
     }
     if (*msg) {
@@ -460,27 +427,16 @@ static void answer_lost(xo_endpoint_t *endpoint, const xo_return_t *to)
         xoi_call_finish(call, &none);
 }
 
-/* False: out of memory. */
-static bool has_answer(xo_msg_t **answer, uint64_t seq)
+bool xoi_has_answer(xo_msg_t **answer, uint64_t seq)
 {
     if (!*answer)
         *answer = xo_failure_msg(seq, XO_CODE_METHOD, "ran", NULL, "out of memory for the answer");
     return *answer != NULL;
 }
 
-void xoi_own_call_answer(xo_call_t *call, xo_msg_t **answer)
-{
-    if (!has_answer(answer, call->seq)) {
-        xoi_call_finish(call, answer);
-        return;
-    }
-    xo_msg_set_seq(*answer, call->seq);
-    answer_call(call, answer);
-}
-
 void xo_endpoint_answer(xo_endpoint_t *endpoint, const xo_return_t *to, xo_msg_t **answer)
 {
-    if (!has_answer(answer, to->seq)) {
+    if (!xoi_has_answer(answer, to->seq)) {
         answer_lost(endpoint, to);
         return;
     }

@@ -151,7 +151,7 @@ int xo_future_wait(xo_future_t *future, int timeout_ms, xo_error_t *err);
 /* The result by format (pack.h; NULL: not read). -1 with the errno of xo_failure_errno and the
  * remote sentence when it failed; EBADMSG when the result does not fit the format; EINPROGRESS. */
 int xo_future_get(xo_future_t *future, xo_error_t *err, const char *format, ...);
-const xo_msg_t *xo_future_answer(const xo_future_t *future); /* NULL until done */
+const xo_msg_t *xo_future_answer(const xo_future_t *future); /* NULL until done, or: ENOMEM */
 void xo_future_cancel(xo_future_t *future);                  /* the answer still comes */
 void xo_future_destroy(xo_future_t *future); /* of one under way: abandons the call. Takes NULL */
 

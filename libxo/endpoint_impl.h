@@ -4,7 +4,8 @@
  * link.c       life of a link                     handshake.c  hello and welcome as bytes, pure
  * greet.c      what hello and welcome do          outbox.c     credit and what waits for it
  * mute.c       what waits for one actor           news.c       heartbeats and events
- * call.c       calls, tells, answers              route.c      where an incoming message goes
+ * call.c       calls, tells, answers              own_call.c   calls to the endpoint itself
+ * route.c      where an incoming message goes
  * way.c        which lane leads to an address     refusal.c    what is told of those refused
  * again.c      idempotent calls that are sent again
  * bulk*.c      large buffers, on a lane of their own: bulk.h
@@ -173,12 +174,14 @@ struct xo_call {
     struct xoi_again *again;       /* NULL: it is not sent again */
     bool in_flight_local;          /* its request, or its cancel, is being delivered right now */
     bool answered;                 /* out of the table; its answer waits to be delivered */
-    xoi_own_cancel_f own_cancel;   /* of own_call.h: it is not in the table */
+    bool limited;                  /* it has a deadline: `timer` is set */
+    xoi_own_cancel_f own_cancel;   /* of own_call.h: it is in no table and list */
     xo_call_t **asked;             /* in its request, while that is there */
     xo_msg_t *reply;
-    xo_timer_t timer;
+    /* From here on written before it is read: of own_call.h's it is not cleared. */
     struct xo_call *prev, *next;           /* in link->calls, or endpoint->own_calls */
     struct xo_call *prev_done, *next_done; /* in endpoint->done */
+    xo_timer_t timer;
 };
 
 /* A request passed on for somebody else, so that it can be cancelled by its original name. */
@@ -352,6 +355,10 @@ void xoi_mute_arrived(xo_link_t *link, const xo_msg_t *msg);
 void xoi_mutes_end(xo_link_t *link); /* what waited for them is the link's again */
 
 /* call.c */
+void xoi_call_limit(xo_call_t *call, int64_t deadline_ns); /* 0: to no time */
+void xoi_call_answer(xo_call_t *call, xo_msg_t **msg);
+/* Where there is no answer it is that there was no memory for one. False: not even for that. */
+bool xoi_has_answer(xo_msg_t **answer, uint64_t seq);
 void xoi_call_finish(xo_call_t *call, xo_msg_t **reply);
 void xoi_call_fail(xo_call_t *call, const char *code, const char *executed, const char *reason,
                    const char *message);

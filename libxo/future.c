@@ -4,17 +4,6 @@
 #include "libxo/cache.h"
 #include "libxo/future.h"
 
-struct xo_future {
-    xo_endpoint_t *endpoint;
-    xo_call_t *call; /* NULL once it is answered */
-    xo_msg_t *answer;
-    bool done;
-    uint32_t memory; /* size of this, with what follows it */
-    xo_future_f then;
-    void *arg;
-    xo_defer_t defer;
-};
-
 static void call_back(xo_defer_t *defer, void *arg)
 {
     (void)defer;
@@ -22,15 +11,19 @@ static void call_back(xo_defer_t *defer, void *arg)
     future->then(future, future->arg);
 }
 
+void xoi_future_init(xo_future_t *future, xo_endpoint_t *endpoint, size_t memory)
+{
+    future->memory = (uint32_t)memory;
+    future->holders = 1;
+    future->endpoint = endpoint;
+}
+
 xo_future_t *xoi_future_create_with(xo_endpoint_t *endpoint, size_t extra_bytes)
 {
     size_t memory = sizeof(xo_future_t) + extra_bytes;
     xo_future_t *future = xoi_cache_calloc(memory);
-    if (!future)
-        return NULL;
-    future->memory = (uint32_t)memory;
-    future->endpoint = endpoint;
-    xo_defer_init(&future->defer, xo_endpoint_loop(endpoint), call_back, future);
+    if (future)
+        xoi_future_init(future, endpoint, memory);
     return future;
 }
 
@@ -54,6 +47,8 @@ void xoi_future_answer(xo_call_t *call, xo_msg_t **answer, void *arg)
     (void)call;
     xo_future_t *future = arg;
     future->call = NULL;
+    if (*answer)
+        future->result = xo_msg_body(*answer);
     future->answer = *answer;
     *answer = NULL;
     future->done = true;
@@ -65,8 +60,12 @@ void xo_future_then(xo_future_t *future, xo_future_f done, void *arg)
 {
     future->then = done;
     future->arg = arg;
-    if (future->done)
-        xo_defer_start(&future->defer);
+    if (!future->done)
+        return;
+    if (!future->deferred)
+        xo_defer_init(&future->defer, xo_endpoint_loop(future->endpoint), call_back, future);
+    future->deferred = true;
+    xo_defer_start(&future->defer);
 }
 
 bool xo_future_done(const xo_future_t *future)
@@ -106,7 +105,7 @@ int xo_future_wait(xo_future_t *future, int timeout_ms, xo_error_t *err)
 static int read_failure(const xo_future_t *future, xo_error_t *err)
 {
     xo_failure_t failure;
-    if (xo_failure_read(xo_msg_body(future->answer), &failure) < 0)
+    if (xo_failure_read(future->result, &failure) < 0)
         return xo_error_set(err, EBADMSG, "the call failed with an error that does not decode");
     return xo_failure_set_error(&failure, err);
 }
@@ -115,21 +114,31 @@ int xo_future_get(xo_future_t *future, xo_error_t *err, const char *format, ...)
 {
     if (!future->done)
         return xo_error_set(err, EINPROGRESS, "the answer has not come yet");
-    if (!future->answer)
-        return xo_error_set(err, ENOMEM, "out of memory for the answer");
-    if (xo_msg_header(future->answer)->kind == XO_ERROR)
+    if (future->answer && xo_msg_header(future->answer)->kind == XO_ERROR)
         return read_failure(future, err);
+    if (!future->answer && !future->result.data)
+        return xo_error_set(err, ENOMEM, "out of memory for the answer");
     if (!format)
         return 0;
     va_list args;
     va_start(args, format);
-    int rc = xo_vunpack(xo_msg_body(future->answer), err, format, args);
+    int rc = xo_vunpack(future->result, err, format, args);
     va_end(args);
     return rc;
 }
 
+bool xoi_future_kept(const xo_future_t *future, xo_slice_t *result)
+{
+    *result = future->result;
+    return future->done && !future->answer && result->data;
+}
+
+/* What was kept without a message becomes one when somebody wants it. */
 const xo_msg_t *xo_future_answer(const xo_future_t *future)
 {
+    xo_slice_t result;
+    if (xoi_future_kept(future, &result))
+        ((xo_future_t *)future)->answer = xo_msg_create(&(xo_header_t){.kind = XO_RESULT}, result);
     return future->answer;
 }
 
@@ -139,6 +148,12 @@ void xo_future_cancel(xo_future_t *future)
         xo_call_cancel(future->call);
 }
 
+void xoi_future_release(xo_future_t *future)
+{
+    if (--future->holders == 0)
+        xoi_cache_free(future, future->memory);
+}
+
 void xo_future_destroy(xo_future_t *future)
 {
     if (!future)
@@ -146,8 +161,10 @@ void xo_future_destroy(xo_future_t *future)
     int saved = errno;
     if (future->call)
         xo_call_abandon(future->call);
-    xo_defer_stop(&future->defer);
-    xo_msg_destroy(&future->answer);
-    xoi_cache_free(future, future->memory);
+    if (future->deferred)
+        xo_defer_stop(&future->defer);
+    if (future->answer)
+        xo_msg_destroy(&future->answer);
+    xoi_future_release(future);
     errno = saved;
 }

@@ -63,24 +63,11 @@ static size_t text_size(const xo_header_t *header)
            header->trace.size;
 }
 
-/* Mostly a few bytes: less than a call of memcpy costs. */
 static inline char *place(char *at, xo_slice_t *slice)
 {
-    size_t size = slice->size;
-    if (size > 16) {
-        memcpy(at, slice->data, size);
-    } else if (size >= 8) {
-        memcpy(at, slice->data, 8);
-        memcpy(at + size - 8, slice->data + size - 8, 8);
-    } else if (size >= 4) {
-        memcpy(at, slice->data, 4);
-        memcpy(at + size - 4, slice->data + size - 4, 4);
-    } else {
-        for (size_t i = 0; i < size; i++)
-            at[i] = slice->data[i];
-    }
+    xoi_copy(at, slice->data, slice->size);
     slice->data = at;
-    return at + size;
+    return at + slice->size;
 }
 
 static char *place_texts(char *at, xo_header_t *header)

@@ -4,22 +4,26 @@
 #ifndef XO_OWN_CALL_H
 #define XO_OWN_CALL_H
 
-#include "libxo/endpoint.h"
+#include "libxo/client.h"
 
 /* Cancels the request that `place` is part of. */
 typedef void (*xoi_own_cancel_f)(xo_call_t **place);
 
-/* Notes a call of this endpoint to itself. The caller then makes a request with the call's
- * sequence, and says where in it the call is: while both are there they know each other, and
- * nothing is looked up. NULL: ENOMEM. */
-xo_call_t *xoi_own_call(xo_endpoint_t *endpoint, int64_t deadline_ns, xo_answer_f answer, void *arg,
-                        xoi_own_cancel_f cancel, xo_error_t *err);
-void xoi_own_call_made(xo_call_t *call, xo_call_t **place);
-void xoi_own_call_forget(xo_call_t *call); /* there is no request */
+/* As xoi_future_create_with, with room for one call of the endpoint to itself, and for its result.
+ * The extra memory is not cleared. */
+xo_future_t *xoi_own_future(xo_endpoint_t *endpoint, size_t extra_bytes);
+/* Makes that call. `place` is in its request: while both are there they know each other, and
+ * nothing is looked up. */
+xo_call_t *xoi_own_call(xo_future_t *future, int64_t deadline_ns, xo_call_t **place,
+                        xoi_own_cancel_f cancel);
+void xoi_own_call_part(xo_call_t *call); /* they forget each other */
 /* The request goes, and the call, if it was not answered meanwhile, is answered before anything
  * else is done. *place becomes NULL. */
 xo_call_t *xoi_own_call_take(xo_call_t **place);
-void xoi_own_call_answer(xo_call_t *call, xo_msg_t **answer); /* as xo_endpoint_answer */
-void xoi_own_message(xo_endpoint_t *endpoint, size_t bytes);  /* counts one that was */
+/* Keeps a small result, so that it is answered without a message. False: it needs one. */
+bool xoi_own_call_keep(xo_call_t *call, xo_slice_t result);
+/* As xo_endpoint_answer. *answer NULL: what was kept, if anything was. */
+void xoi_own_call_answer(xo_call_t *call, xo_msg_t **answer);
+void xoi_own_message(xo_endpoint_t *endpoint, size_t bytes); /* counts one that was */
 
 #endif

@@ -15,9 +15,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/types.h>
 
+#include "libxo/bytes.h"
 #include "libxo/error.h"
 #include "libxo/pack.h"
 #include "libxo/tsan.h"
@@ -50,23 +50,6 @@ typedef struct xoi_progress {
 int xoi_progress_open(xoi_progress_t *progress);
 void xoi_progress_close(xoi_progress_t *progress); /* also one that is all zero */
 
-/* memcpy for a few bytes, which most names are, without the call. */
-static inline void xoi_progress_copy(char *to, const char *from, size_t size)
-{
-    if (size > 16) {
-        memcpy(to, from, size);
-    } else if (size >= 8) {
-        memcpy(to, from, 8);
-        memcpy(to + size - 8, from + size - 8, 8);
-    } else if (size >= 4) {
-        memcpy(to, from, 4);
-        memcpy(to + size - 4, from + size - 4, 4);
-    } else {
-        for (size_t i = 0; i < size; i++)
-            to[i] = from[i];
-    }
-}
-
 /* `who` is about to run `method`. Only `who` is compared with the one before. */
 static inline void xoi_progress_enter(xoi_progress_t *progress, const void *who, xo_slice_t uid,
                                       xo_slice_t method, int64_t now_ns)
@@ -80,10 +63,10 @@ static inline void xoi_progress_enter(xoi_progress_t *progress, const void *who,
     if (progress->who != who) {
         progress->who = who;
         page->uid_size = (uint32_t)(uid.size < sizeof page->uid ? uid.size : sizeof page->uid);
-        xoi_progress_copy(page->uid, uid.data, page->uid_size);
+        xoi_copy(page->uid, uid.data, page->uid_size);
     }
     page->method_size = (uint32_t)size;
-    xoi_progress_copy(page->method, method.data, size);
+    xoi_copy(page->method, method.data, size);
     page->since_ns = now_ns;
     atomic_store_explicit(&page->count, count + 1, memory_order_release);
 }

@@ -85,8 +85,10 @@ void xoi_arguments(xo_slice_t pair, xo_slice_t *args, xo_slice_t *kwargs);
 bool xoi_is_empty(xo_slice_t container);
 
 /* pending.c */
-/* A future for `request`; `done` is called with the answer once it is awaited. NULL: ENOMEM. */
-xoi_pending_t *xoi_pending_create(const xo_request_t *request, xo_future_f done, void *arg);
+/* A future for `request`, `own`: with a call in it; `done` is called with the answer once it is
+ * awaited. NULL: ENOMEM. */
+xoi_pending_t *xoi_pending_create(const xo_request_t *request, bool own, xo_future_f done,
+                                  void *arg);
 void xoi_pending_await(xoi_pending_t *pending); /* its call has been made */
 void xoi_pending_drop(xoi_pending_t *pending);  /* ... or could not be */
 void xoi_pending_cancel(xo_actor_t *actor, const xo_request_t *request);

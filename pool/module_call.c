@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libxo/future.h"
 #include "libxo/pack_arguments.h"
 #include "pool/host_impl.h"
 
@@ -174,6 +175,11 @@ static xo_msg_t *copy_answer(const xo_msg_t *from)
 
 void xo_request_reply_future(xo_request_t *request, xo_future_t *future)
 {
+    xo_slice_t result;
+    if (xoi_future_kept(future, &result)) {
+        xo_request_respond(request, result);
+        return;
+    }
     const xo_msg_t *from = xo_future_answer(future);
     if (!from) {
         xo_request_fail(request, XO_CODE_SERVER_CLOSED, "the pool ended before the answer came");

@@ -1,6 +1,7 @@
 /* pending.c - calls that methods of C actors made and that are not answered.
  */
 #include "libxo/future.h"
+#include "libxo/own_call.h"
 #include "pool/host_impl.h"
 
 static void on_answer(xo_future_t *future, void *arg)
@@ -15,9 +16,13 @@ static void on_answer(xo_future_t *future, void *arg)
     xoi_progress_leave(&pool->progress);
 }
 
-xoi_pending_t *xoi_pending_create(const xo_request_t *request, xo_future_f done, void *arg)
+xoi_pending_t *xoi_pending_create(const xo_request_t *request, bool own, xo_future_f done,
+                                  void *arg)
 {
-    xo_future_t *future = xoi_future_create_with(request->pool->endpoint, sizeof(xoi_pending_t));
+    xo_endpoint_t *endpoint = request->pool->endpoint;
+    size_t extra = sizeof(xoi_pending_t);
+    xo_future_t *future =
+        own ? xoi_own_future(endpoint, extra) : xoi_future_create_with(endpoint, extra);
     if (!future)
         return NULL;
     xoi_pending_t *pending = xoi_future_extra(future);
@@ -26,6 +31,7 @@ xoi_pending_t *xoi_pending_create(const xo_request_t *request, xo_future_f done,
     pending->future = future;
     pending->done = done;
     pending->arg = arg;
+    pending->cancelled = false;
     DL_APPEND(xoi_c_actor(request->actor)->pending, pending);
     return pending;
 }

@@ -340,9 +340,9 @@ void xoi_request_route(xo_request_t *request);
 /* A call or tell of this pool to an actor that it has: straight into its mailbox. The request is
  * xoi_request_own's, with a method of the actor's, room for the header's sender_uid and trace, and
  * a body that was written by xoi_pack_arguments and has at most XOI_INLINE_BODY_BYTES. Its
- * message's header has been written since, with the actor's uid and the method's name. `call` NULL:
- * a tell. */
-void xoi_post(xo_actor_t *actor, xo_request_t *request, xo_call_t *call);
+ * message's header has been written since, with the actor's uid and the method's name. A call has
+ * its place in the request (xoi_own_call). */
+void xoi_post(xo_actor_t *actor, xo_request_t *request);
 void xoi_own_cancel(xo_call_t **place); /* for xoi_own_call */
 void xoi_serve(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *arg);
 

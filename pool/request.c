@@ -453,9 +453,17 @@ static xo_msg_t *result_msg(uint16_t flags, xo_slice_t result)
     return xo_msg_create(&(xo_header_t){.kind = XO_RESULT, .flags = flags}, result);
 }
 
+/* For a call of this pool, so that there need be no message. */
+static bool keep_result(const xo_request_t *request, xo_slice_t result)
+{
+    return request->call && !request->cancelled && xoi_own_call_keep(request->call, result);
+}
+
 void xo_request_respond(xo_request_t *request, xo_slice_t result)
 {
-    xo_msg_t *answer = request->wants_answer ? result_msg(xo_request_flags(request), result) : NULL;
+    xo_msg_t *answer = NULL;
+    if (request->wants_answer && !keep_result(request, result))
+        answer = result_msg(xo_request_flags(request), result);
     xoi_request_end(request, &answer);
 }
 

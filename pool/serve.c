@@ -294,15 +294,13 @@ static void refuse_bare(xo_pool_t *pool, xo_link_t *from, const xo_msg_t *msg)
     xo_endpoint_answer(pool->endpoint, &to, &answer);
 }
 
-void xoi_post(xo_actor_t *actor, xo_request_t *request, xo_call_t *call)
+void xoi_post(xo_actor_t *actor, xo_request_t *request)
 {
     xoi_msg_placed(request->msg);
     xo_slice_t body = xo_msg_body(request->msg);
     request->to.to_id = request->key.sender_id = actor->pool->id;
-    request->to.seq = request->key.seq = call ? xo_call_seq(call) : 0;
-    request->wants_answer = call != NULL;
-    if (call)
-        xoi_own_call_made(call, &request->call);
+    request->to.seq = request->key.seq = request->call ? xo_call_seq(request->call) : 0;
+    request->wants_answer = request->call != NULL;
     request->parsed = true;
     request->args = xo_slice(body.data + 1, body.size - 2); /* of an array of two, the last empty */
     xoi_own_message(actor->pool->endpoint, request->bytes);

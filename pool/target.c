@@ -185,8 +185,15 @@ static inline void write_header(xo_header_t *header, xo_kind_t kind, const xo_re
     header->trace = xo_msg_header(request->msg)->trace;
 }
 
-/* `call` NULL: a tell. The arguments are in the pool's scratch buffer. -1: ENOMEM. */
-static int post(const xo_request_t *request, const xo_target_t *target, xo_call_t *call)
+/* What the request has left is what its calls get. */
+static xo_call_t *own_call(const xo_request_t *request, xo_future_t *future, xo_request_t *own)
+{
+    return xoi_own_call(future, xo_request_left(request), &own->call, xoi_own_cancel);
+}
+
+/* The arguments are in the pool's scratch buffer. `future` gets the answer; NULL: a tell. -1:
+ * ENOMEM. */
+static int post(const xo_request_t *request, const xo_target_t *target, xo_future_t *future)
 {
     xo_slice_t trace = xo_msg_header(request->msg)->trace;
     xo_request_t *own =
@@ -195,31 +202,26 @@ static int post(const xo_request_t *request, const xo_target_t *target, xo_call_
     if (!own)
         return -1;
     xo_header_t *header = &own->msg->header;
-    write_header(header, call ? XO_CALL : XO_TELL, request, xo_actor_uid(target->actor),
+    write_header(header, future ? XO_CALL : XO_TELL, request, xo_actor_uid(target->actor),
                  target->known->name);
-    if (call)
-        header->seq = xo_call_seq(call);
-    xoi_post(target->actor, own, call);
+    if (future)
+        header->seq = xo_call_seq(own_call(request, future, own));
+    xoi_post(target->actor, own);
     return 0;
 }
 
-/* What the request has left is what its calls get. */
-static xo_call_t *direct_call(xo_request_t *request, const xo_target_t *target, xo_future_t *future,
-                              xo_error_t *err)
+static int direct_call(const xo_request_t *request, const xo_target_t *target, xo_future_t *future,
+                       xo_error_t *err)
 {
-    xo_pool_t *pool = request->pool;
-    xo_call_t *call = xoi_own_call(pool->endpoint, xo_request_left(request), xoi_future_answer,
-                                   future, xoi_own_cancel, err);
-    if (!call)
-        return NULL;
-    if (post(request, target, call) == 0)
-        return call;
-    xoi_own_call_forget(call);
-    return xo_error_null(err, ENOMEM, "out of memory for a call");
+    return post(request, target, future) == 0
+               ? 0
+               : xo_error_set(err, ENOMEM, "out of memory for a call");
 }
 
-static xo_call_t *send_call(xo_request_t *request, const xo_target_t *target, xo_future_t *future,
-                            xo_error_t *err)
+/* Apart, as send_tell: so that what stays in the pool has little to save and restore. */
+static __attribute__((noinline)) int send_call(const xo_request_t *request,
+                                               const xo_target_t *target, xo_future_t *future,
+                                               xo_error_t *err)
 {
     xo_pool_t *pool = request->pool;
     xo_header_t header;
@@ -227,13 +229,14 @@ static xo_call_t *send_call(xo_request_t *request, const xo_target_t *target, xo
     header.deadline_ms = (uint64_t)(xo_request_left(request) + XO_MS - 1) / XO_MS;
     xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&pool->scratch));
     if (!msg)
-        return xo_error_null(err, errno, "no call can be made of that: %s", strerror(errno));
+        return xo_error_set(err, errno, "no call can be made of that: %s", strerror(errno));
     xo_call_t *call = xo_endpoint_call(pool->endpoint, target->link, &msg, 0,
                                        xo_request_left(request), xoi_future_answer, future, err);
     int saved = errno;
     xo_msg_destroy(&msg);
     errno = saved;
-    return call;
+    xoi_future_set_call(future, call);
+    return call ? 0 : -1;
 }
 
 /* The arguments are in the pool's scratch buffer. */
@@ -242,18 +245,18 @@ static int call(xo_request_t *request, xo_target_t *target, xo_future_f done, vo
 {
     if (find(target, err) < 0)
         return -1;
-    xoi_pending_t *pending = xoi_pending_create(request, done, arg);
+    bool direct = is_direct(target);
+    xoi_pending_t *pending = xoi_pending_create(request, direct, done, arg);
     if (!pending)
         return xo_error_set(err, ENOMEM, "out of memory for a call");
-    xo_call_t *made = is_direct(target) ? direct_call(request, target, pending->future, err)
-                                        : send_call(request, target, pending->future, err);
-    if (!made) {
+    int rc = direct ? direct_call(request, target, pending->future, err)
+                    : send_call(request, target, pending->future, err);
+    if (rc < 0) {
         int saved = errno;
         xoi_pending_drop(pending);
         errno = saved;
         return -1;
     }
-    xoi_future_set_call(pending->future, made);
     xoi_pending_await(pending);
     return 0;
 }
@@ -281,7 +284,8 @@ int xo_request_call(xo_request_t *request, xo_error_t *err, const char *address,
 
 /* ---- tells ---- */
 
-static int send_tell(xo_request_t *request, const xo_target_t *target, xo_error_t *err)
+static __attribute__((noinline)) int send_tell(xo_request_t *request, const xo_target_t *target,
+                                               xo_error_t *err)
 {
     xo_pool_t *pool = request->pool;
     xo_header_t header;

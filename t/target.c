@@ -9,7 +9,10 @@
 #define MAILBOX_MESSAGES 100
 #define DEADLINE_MS 500 /* within which the call has arrived, under a sanitizer too */
 
-/* ---- Archer: aims at an actor, then calls it. Log: notes what comes ---- */
+/* ---- Archer: aims at an actor, then calls it. Log: notes what comes. Mirror: answers in any
+ * length ---- */
+
+static const char light[1024] = {1, 2, 3, [40] = 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, [1023] = 15};
 
 typedef struct archer {
     xo_target_t *target;
@@ -104,6 +107,42 @@ static void archer_mix(void *self, xo_request_t *request)
                      0);
 }
 
+/* However it is looked at, and again. */
+static void check_answer(xo_future_t *future, void *arg)
+{
+    xo_slice_t value;
+    xo_error_t err;
+    for (int i = 0; i < 2; i++) {
+        const xo_msg_t *answer = xo_future_answer(future);
+        assert_int_equal(xo_future_get(future, &err, "V", &value), 0);
+        assert_non_null(answer);
+        assert_int_equal(xo_msg_header(answer)->kind, XO_RESULT);
+        assert_true(xo_slice_eq(xo_msg_body(answer), value));
+    }
+    pass_on(future, arg);
+}
+
+/* reflect(N): passes on what the target answers to N. check(N): looks at it before. */
+static void archer_reflect(void *self, xo_request_t *request)
+{
+    int n;
+    xo_error_t err;
+    archer_t *archer = self;
+    if (xo_request_unpack(request, "i", &n) == 0)
+        assert_int_equal(xo_target_call(archer->target, request, &err, pass_on, request, "i", n),
+                         0);
+}
+
+static void archer_check(void *self, xo_request_t *request)
+{
+    int n;
+    xo_error_t err;
+    archer_t *archer = self;
+    if (xo_request_unpack(request, "i", &n) == 0)
+        assert_int_equal(
+            xo_target_call(archer->target, request, &err, check_answer, request, "i", n), 0);
+}
+
 static void archer_drop(void *self, xo_request_t *request)
 {
     archer_t *archer = self;
@@ -116,6 +155,8 @@ static const xo_method_t archer_methods[] = {{"aim", archer_aim, XO_METHOD_NO_LO
                                              {"fire", archer_fire, XO_METHOD_NO_LOCK, NULL},
                                              {"volley", archer_volley, 0, NULL},
                                              {"mix", archer_mix, 0, NULL},
+                                             {"reflect", archer_reflect, 0, NULL},
+                                             {"check", archer_check, 0, NULL},
                                              {"drop", archer_drop, XO_METHOD_NO_LOCK, NULL},
                                              {0}};
 static const xo_class_t archer_class = {
@@ -145,7 +186,18 @@ static void log_note(void *self, xo_request_t *request)
 static const xo_method_t log_methods[] = {{"note", log_note, 0, NULL}, {0}};
 static const xo_class_t log_class = {
     .name = "Log", .create = log_create, .destroy = free, .methods = log_methods};
-static const xo_class_t *const archer_classes[] = {&archer_class, &log_class, NULL};
+/* shine(N): that many bytes. */
+static void mirror_shine(void *self, xo_request_t *request)
+{
+    int n;
+    (void)self;
+    if (xo_request_unpack(request, "i", &n) == 0)
+        xo_request_reply(request, "B", xo_slice(light, (size_t)n));
+}
+
+static const xo_method_t mirror_methods[] = {{"shine", mirror_shine, 0, NULL}, {0}};
+static const xo_class_t mirror_class = {.name = "Mirror", .methods = mirror_methods};
+static const xo_class_t *const archer_classes[] = {&archer_class, &log_class, &mirror_class, NULL};
 static const xo_module_t archer_module = {XO_MODULE_ABI, "archer", archer_classes};
 
 /* ---- the world ---- */
@@ -244,6 +296,25 @@ static void test_order_with_other_calls(void **state)
     expect_ok(make(world, "Log", "log", ""));
     expect_ok(aim(world, "", "log", "note"));
     expect_int(start(world, "a", "mix", MAILBOX_MESSAGES), MAILBOX_MESSAGES);
+}
+
+/* Small ones need no message, large ones have one; nobody sees a difference. */
+static void test_answers_of_all_sizes(void **state)
+{
+    world_t *world = *state;
+    static const char *const ways[] = {"reflect", "check"};
+    expect_ok(make(world, "Mirror", "m", ""));
+    expect_ok(aim(world, "", "m", "shine"));
+    for (int size = 0; size <= (int)sizeof light; size += size < 64 ? 1 : 240)
+        for (int way = 0; way < 2; way++) {
+            xo_slice_t got;
+            xo_error_t err;
+            xo_future_t *future = start(world, "a", ways[way], size);
+            assert_int_equal(xo_future_wait(future, WAIT_MS, &err), 0);
+            assert_int_equal(xo_future_get(future, &err, "B", &got), 0);
+            assert_true(xo_slice_eq(got, xo_slice(light, (size_t)size)));
+            xo_future_destroy(future);
+        }
 }
 
 static void test_a_full_mailbox_pushes_back(void **state)
@@ -351,6 +422,7 @@ int main(void)
         TARGET_TEST(test_calls),
         TARGET_TEST(test_actors_come_and_go),
         TARGET_TEST(test_order_with_other_calls),
+        TARGET_TEST(test_answers_of_all_sizes),
         TARGET_TEST(test_a_full_mailbox_pushes_back),
         TARGET_TEST(test_another_pool),
         TARGET_TEST(test_cancel_reaches_the_method),
