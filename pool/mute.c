@@ -94,7 +94,8 @@ static bool is_welcome(const xo_request_t *request)
     return !is_over(pool, backlog, 1) || (!request->express && was_under_way(request));
 }
 
-void xoi_keep(xo_request_t *request)
+/* Apart: see settle in request.c. */
+__attribute__((noinline)) void xoi_keep(xo_request_t *request)
 {
     xo_actor_t *actor = request->actor;
     xo_pool_t *pool = actor->pool;

@@ -126,17 +126,26 @@ void xoi_request_part_free(xo_request_t *part)
     xoi_cache_free(part, sizeof *part);
 }
 
-void xoi_request_free(xo_request_t *request)
+/* One of xoi_request_own's, as most are: it has nothing but its memory, and its call. */
+static inline bool is_own(const xo_request_t *request)
+{
+    return request->memory != sizeof *request;
+}
+
+static void free_parts(xo_request_t *request)
 {
     request_unindex(request);
-    if (request->memory == sizeof *request)
-        xo_msg_destroy(&request->msg);
-    if (request->spec)
-        xo_msg_destroy(&request->spec);
-    if (request->no_spec)
-        free(request->no_spec);
+    xo_msg_destroy(&request->msg);
+    xo_msg_destroy(&request->spec);
+    free(request->no_spec);
     xo_link_decref(request->from);
     xo_link_decref(request->to.link);
+}
+
+void xoi_request_free(xo_request_t *request)
+{
+    if (!is_own(request))
+        free_parts(request);
     xoi_cache_free(request, request->memory);
 }
 
@@ -157,6 +166,18 @@ static void send_answer(xo_pool_t *pool, xo_call_t *call, const xo_return_t *to,
         xo_msg_destroy(answer);
 }
 
+/* Of one that is not the pool's own; apart, so that those have little to save and restore. */
+static __attribute__((noinline)) void settle(xo_request_t *request, const xo_msg_t *answer)
+{
+    request->to.link = NULL;
+    if (request->kept)
+        xoi_keep_no_more(request);
+    if (request->duplicate)
+        xoi_duplicate_answered(request, answer);
+    if (!request->paid)
+        xo_endpoint_consumed(request->pool->endpoint, request->from, request->bytes);
+}
+
 /* The answer goes last: a caller in this pool hears of it at once, within this function. */
 static void close_request(xo_request_t *request, xo_msg_t **answer, xo_drop_t drop)
 {
@@ -169,13 +190,8 @@ static void close_request(xo_request_t *request, xo_msg_t **answer, xo_drop_t dr
     bool counts = xo_msg_header(request->msg)->kind != XO_DESTROY;
     if (!confirmation && !wants_answer && counts && is_error(*answer))
         xo_endpoint_drop(pool->endpoint, drop, request->msg);
-    request->to.link = NULL;
-    if (request->kept)
-        xoi_keep_no_more(request);
-    if (request->duplicate)
-        xoi_duplicate_answered(request, *answer);
-    if (!request->paid)
-        xo_endpoint_consumed(pool->endpoint, request->from, request->bytes);
+    if (!is_own(request))
+        settle(request, *answer);
     xoi_request_free(request);
     if (confirmation)
         xoi_confirm_first(confirmation, &to, answer);
