@@ -27,6 +27,7 @@ pool_libxo_pool_la_SOURCES = \
 	pool/pool_impl.h \
 	pool/recover.c \
 	pool/request.c \
+	pool/respond.c \
 	pool/serve.c \
 	pool/stop.c \
 	pool/target.c \

@@ -11,6 +11,7 @@
  * failed.c    actors that could not be created again       guard.c        ends what outlives it
  * group.c     whose turn it is in a group that is restarted
  * told.c      what was told of actors that were just created
+ * respond.c   how hosts end requests
  * mute.c      what links bring for an actor, and when they shall not
  * name.c      uids that are names: one actor of the cluster has each
  */
