@@ -280,6 +280,8 @@ static int dial(xo_pool_t *pool, xo_error_t *err)
     pool->broker_link = xo_link_incref(link);
     /* The broker may consider us ready before we have its welcome: what is for it waits here. */
     xo_endpoint_set_broker(pool->endpoint, link);
+    if (xo_link_up(link)) /* somebody else had dialled it: nobody will say that it is up */
+        xoi_joined_link(pool->endpoint, link, pool);
     return 0;
 }
 

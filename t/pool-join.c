@@ -237,6 +237,40 @@ static bool barrier_done(void *arg)
     return xo_future_done(arg);
 }
 
+static bool has_no_broker(void *arg)
+{
+    return xo_endpoint_broker(xo_pool_endpoint(((world_t *)arg)->pool)) == NULL;
+}
+
+static bool is_up(void *arg)
+{
+    return xo_link_up(arg);
+}
+
+/* Who asks why a peer died dials the broker, too. */
+static void test_link_that_another_dialled(void **state)
+{
+    xo_error_t err;
+    broker_t *broker = *state;
+    world_t *world = broker->world;
+    join(broker);
+    create(world, "a");
+    create(world, "b");
+    xo_loop_freeze(world->loop, xo_loop_now(world->loop)); /* it does not dial again yet */
+    broker_stop(broker);
+    run_until(world, has_no_broker, world);
+    broker_start(broker);
+    broker->told[0] = '\0';
+    broker->heartbeats = 0;
+    xo_link_t *link = xo_endpoint_link(xo_pool_endpoint(world->pool), broker->where, &err);
+    if (!link)
+        fail_msg("%s", err.text);
+    run_until(world, is_up, link);
+    xo_loop_advance(world->loop, 1000 * XO_MS);
+    run_until(world, told_again, broker);
+    assert_int_equal(broker->heartbeats, 1);
+}
+
 static void test_barrier(void **state)
 {
     xo_error_t err;
@@ -424,6 +458,7 @@ int main(void)
         JOIN_TEST(test_join_without_a_broker),
         JOIN_TEST(test_heartbeats),
         JOIN_TEST(test_link_again),
+        JOIN_TEST(test_link_that_another_dialled),
         JOIN_TEST(test_barrier),
         JOIN_TEST(test_lookup_finds_another_pool),
         JOIN_TEST(test_lookup_misses),
