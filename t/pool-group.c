@@ -205,19 +205,6 @@ static bool has_asked(void *arg)
     return ((broker_t *)arg)->withheld.link != NULL;
 }
 
-static void test_a_creator_hears_that_its_broker_refuses(void **state)
-{
-    broker_t *broker = *state;
-    broker->withholds = true;
-    xo_future_t *created = start_create(broker->world, "a");
-    run_until(broker->world, has_asked, broker);
-    xo_msg_t *msg = xo_failure_msg(0, XO_CODE_REFUSED, "ran", NULL, "no such group");
-    xo_endpoint_answer(broker->endpoint, &broker->withheld, &msg);
-    expect_error(created, XO_CODE_REFUSED, "ran");
-    run_until(broker->world, is_destroyed, broker);
-    expect_error(start(broker->world, "a", "echo", 1), XO_CODE_ACTOR_NOT_EXIST, "no");
-}
-
 static xo_future_t *create_in_group(broker_t *broker, const char *uid)
 {
     xo_buf_t body = XO_BUF_INIT;
@@ -227,6 +214,19 @@ static xo_future_t *create_in_group(broker_t *broker, const char *uid)
     xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&body));
     xo_buf_free(&body);
     return post(broker->world, msg);
+}
+
+static void test_a_creator_hears_that_its_broker_refuses(void **state)
+{
+    broker_t *broker = *state;
+    broker->withholds = true;
+    xo_future_t *created = create_in_group(broker, "a");
+    run_until(broker->world, has_asked, broker);
+    xo_msg_t *msg = xo_failure_msg(0, XO_CODE_REFUSED, "ran", NULL, "no such group");
+    xo_endpoint_answer(broker->endpoint, &broker->withheld, &msg);
+    expect_error(created, XO_CODE_REFUSED, "ran");
+    run_until(broker->world, is_destroyed, broker);
+    expect_error(start(broker->world, "a", "echo", 1), XO_CODE_ACTOR_NOT_EXIST, "no");
 }
 
 /* So that it is stopped in its turn. */
