@@ -84,10 +84,14 @@ void xo_drain_tell_pool(xo_broker_t *broker, const xo_member_t *member);
 /* ---- facts.c ---- */
 void xo_broker_on_fact(xo_supervisor_t *supervisor, xo_member_t *member, xo_fact_t fact,
                        const char *reason, void *arg);
-/* Adds or removes what a pool told, in the directory, the registry and the stream. NULL: ENOMEM,
- * which has been logged. */
+/* Adds what a pool told to the directory; the registry and the stream are told by xo_broker_say_up,
+ * which comes after what creates it again, since that has its policy. NULL: ENOMEM, which has been
+ * logged. */
 xo_actor_entry_t *xo_broker_actor_up(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid,
                                      uint64_t incarnation, xo_slice_t class_name, bool stateless);
+/* `again`: its pool has linked anew. */
+void xo_broker_say_up(xo_broker_t *broker, xo_actor_entry_t *entry, bool again);
+/* Removes it from all three. */
 void xo_broker_actor_down(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason);
 /* An event about an actor, for the stream only: a node may have very many. `reason` may be NULL. */
 void xo_broker_note_actor(xo_broker_t *broker, const char *type, const xo_actor_entry_t *entry,

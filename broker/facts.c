@@ -153,8 +153,6 @@ void xo_broker_say_waiting(xo_broker_t *broker, const xo_actor_entry_t *entry)
 xo_actor_entry_t *xo_broker_actor_up(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid,
                                      uint64_t incarnation, xo_slice_t class_name, bool stateless)
 {
-    const xo_actor_entry_t *old = xo_directory_get(&broker->directory, member, uid);
-    bool again = old != NULL && old->incarnation == incarnation; /* its pool has linked anew */
     xo_actor_entry_t *entry =
         xo_directory_put(&broker->directory, member, uid, incarnation, class_name, stateless);
     if (entry == NULL) {
@@ -166,12 +164,14 @@ xo_actor_entry_t *xo_broker_actor_up(xo_broker_t *broker, xo_member_t *member, x
     }
     xo_slots_up(&broker->slots, member, uid);
     xo_names_keep(broker, entry);
+    return entry;
+}
+
+void xo_broker_say_up(xo_broker_t *broker, xo_actor_entry_t *entry, bool again)
+{
     xo_publish_actor(broker->publish, entry);
     if (!again)
         xo_broker_note_actor(broker, "actor.up", entry, NULL);
-    if (entry->seat != NULL)
-        xo_seat_is_up(entry->seat);
-    return entry;
 }
 
 void xo_broker_actor_down(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason)

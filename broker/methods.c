@@ -163,10 +163,18 @@ static void actor_up(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
     }
     if (!is_uid(ask, uid))
         return;
+    const xo_actor_entry_t *old = xo_directory_get(&broker->directory, member, uid);
+    bool again = old != NULL && old->incarnation == incarnation;
     xo_actor_entry_t *entry =
         xo_broker_actor_up(broker, member, uid, incarnation, class_name, stateless);
-    if (entry != NULL && xo_unpack(args, NULL, "[_ _ _ _ V *]", &spec) == 0 &&
-        xo_broker_take_spec(broker, entry, spec, xo_ask_msg(ask), &err) < 0)
+    xo_seat_t *seat = entry != NULL ? entry->seat : NULL;
+    bool refused = entry != NULL && xo_unpack(args, NULL, "[_ _ _ _ V *]", &spec) == 0 &&
+                   xo_broker_take_spec(broker, entry, spec, xo_ask_msg(ask), &err) < 0;
+    if (entry != NULL)
+        xo_broker_say_up(broker, entry, again);
+    if (seat != NULL && seat == entry->seat)
+        xo_seat_is_up(seat);
+    if (refused)
         xo_ask_fail(ask, XO_CODE_REFUSED, "%s", err.text); /* the creator hears it */
     else
         xo_ask_reply(ask, "n");

@@ -225,8 +225,8 @@ static void record_drops(const xo_member_t *member, xo_rec_t *rec)
 void xo_member_record_busy(const xo_member_t *member, xo_rec_t *rec)
 {
     const xo_progress_seen_t *seen = &member->seen;
-    if (!seen->inside)
-        return;
+    if (member->state != XO_POOL_SUSPECT || !seen->inside)
+        return; /* or what was seen is long past */
     xo_rec_bytes(rec, "busy_actor", xo_slice(seen->uid, seen->uid_size));
     xo_rec_bytes(rec, "busy_method", xo_slice(seen->method, seen->method_size));
     xo_rec_int(rec, "busy_since", member->busy_since);

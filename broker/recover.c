@@ -288,8 +288,6 @@ static int keep(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t body, c
         xo_broker_set_spec(broker, entry, spec);
         int rc = xo_group_join(broker, entry, err); /* which numbers it */
         save_spec(broker, entry);
-        if (entry->seat != NULL) /* it was in no group when its record was written */
-            xo_publish_actor(broker->publish, entry);
         return rc;
     }
     xo_actor_spec_destroy(spec);

@@ -76,6 +76,9 @@ async def test_permanent_transient_temporary(main, address):
     assert await refs[1].told() == (("transient",), None)
     found = await records(main, *kinds)
     assert [found[k]["restart"] for k in kinds] == list(kinds)
+    events = await xo.ActorRef(main, "xo.broker").events("0", 100)
+    up = {event["uid"]: event["restart"] for event in events if event["type"] == "actor.up"}
+    assert up == {k: k for k in kinds}  # as in what else the registry gets
     await exits(refs[0], 1)
     assert await refs[0].told() == (("permanent",), None)
     assert await refs[1].told() == (("transient",), None)
