@@ -36,6 +36,7 @@
 #define UNNAMED_PREFIX "new-" /* a directory that is being made */
 #define NOBODYS_S 10          /* as old as what is left in cgroups must be to be nobody's */
 #define NODE_PREFIX "n-"
+#define BROKER_PID "broker.pid" /* registry/proc.h */
 #define CLAIM_NAME "claim"
 #define CLAIM_BYTES (PATH_MAX + 32)
 
@@ -120,12 +121,26 @@ static bool is_dead_node(const char *path, const char *name, const struct stat *
            !is_alive(path);
 }
 
-static pid_t redis_of(const char *directory)
+/* Who the file in the directory names. 0: nobody who lives. */
+static pid_t process_of(const char *directory, const char *name)
 {
     char path[PATH_MAX];
-    if ((size_t)snprintf(path, sizeof(path), "%s/" XO_PRIVATE_REDIS_PID, directory) >= sizeof(path))
+    if ((size_t)snprintf(path, sizeof(path), "%s/%s", directory, name) >= sizeof(path))
         return 0;
     return xo_proc_read(path);
+}
+
+static pid_t redis_of(const char *directory)
+{
+    return process_of(directory, XO_PRIVATE_REDIS_PID);
+}
+
+/* Without it the broker could only not be killed if it stood still. */
+static void name_broker(const char *directory)
+{
+    char path[PATH_MAX];
+    if ((size_t)snprintf(path, sizeof(path), "%s/" BROKER_PID, directory) < sizeof(path))
+        xo_proc_write(path, getpid());
 }
 
 /* Does a process live that the node's broker has started? */
@@ -174,10 +189,22 @@ static void end_leavings(const char *path)
     xo_sweep(id, NULL, 0);
 }
 
+/* It had its time to end in order, so it stands still. False: it lives on. */
+static bool end_broker(const char *path)
+{
+    for (int naps = 0; naps < NAPS && is_alive(path); naps++) {
+        pid_t broker = process_of(path, BROKER_PID);
+        if (broker > 0)
+            kill(broker, SIGKILL);
+        nap();
+    }
+    return !is_alive(path);
+}
+
 void xo_node_dir_abandon(const char *path)
 {
     pid_t redis = redis_of(path);
-    if (is_alive(path))
+    if (!end_broker(path))
         return;
     if (redis > 0 && redis != getpid())
         kill(-redis, SIGKILL);
@@ -259,8 +286,10 @@ static int make(xo_node_dir_t *dir, xo_error_t *err)
         return xo_error_set(err, errno, "cannot make %s: %s", unnamed, strerror(errno));
     dir->lock_fd = open_lock(unnamed, O_CREAT);
     if (dir->lock_fd >= 0 && flock(dir->lock_fd, LOCK_EX | LOCK_NB) == 0 &&
-        rename(unnamed, dir->path) == 0)
+        rename(unnamed, dir->path) == 0) {
+        name_broker(dir->path);
         return 0;
+    }
     int saved = errno;
     remove_tree(unnamed);
     return xo_error_set(err, saved, "cannot make %s: %s", dir->path, strerror(saved));
@@ -340,6 +369,7 @@ static xo_node_dir_t *try_to_take(const char *run_dir, uint64_t node_id, const c
     if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && has_claim(dir, claim) &&
         (!alive || has_processes(dir->path))) {
         dir->lock_fd = fd;
+        name_broker(dir->path);
         return dir;
     }
     if (fd >= 0)

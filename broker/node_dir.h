@@ -26,8 +26,8 @@ xo_node_dir_t *xo_node_dir_take_over(const char *run_dir, uint64_t node_id, cons
                                      bool want_default, xo_error_t *err);
 /* From now on it can be taken over. `claim` is a line of text. -1: it could not be written. */
 int xo_node_dir_claim(const xo_node_dir_t *dir, const char *claim);
-/* Kills what is left of a node without a broker, removes its directory, and the run directory that
- * it is in if nobody else uses that. */
+/* Kills what is left of a node, a broker that stands still among it, removes its directory, and the
+ * run directory that it is in if nobody else uses that. */
 void xo_node_dir_abandon(const char *path);
 uint64_t xo_node_dir_id(const xo_node_dir_t *dir);
 

@@ -65,6 +65,19 @@ def broker_killed(place):
     until(lambda: not servers(), "the redis-server to be gone")
 
 
+def broker_stopped(place):
+    """all is gone within 2 s when the broker stands still, too"""
+    owner, node = owned(place)
+    node.wait_registry()
+    node.process.send_signal(signal.SIGSTOP)
+    owner.kill()
+    owner.wait()
+    took_s = seconds_until(
+        lambda: node.process.poll() is not None and not place.processes() and not place.files(),
+        "all to be gone")
+    assert took_s < STOP_S and node.process.returncode == -signal.SIGKILL, took_s
+
+
 def pools_know(place):
     """its pools are told the owner, so that they go even when the broker cannot see to it"""
     owner, node = owned(place)
@@ -103,5 +116,5 @@ def not_default(place):
     place.assert_clean()
 
 
-run(owner_killed, owner_ends, owner_is_gone_already, broker_killed, pools_know,
+run(owner_killed, owner_ends, owner_is_gone_already, broker_killed, broker_stopped, pools_know,
     real_pools_follow, not_default)
