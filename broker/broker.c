@@ -137,15 +137,15 @@ static void on_registry_again(xo_publish_t *publish, void *arg)
     xo_revocations_publish(broker->revocations);
 }
 
-static void on_registry_state(xo_publish_t *publish, const xo_error_t *why, void *arg)
+static void on_registry_state(xo_publish_t *publish, bool up, const char *reason, void *arg)
 {
     xo_broker_t *broker = arg;
     xo_rec_t rec = {0};
     xo_rec_id(&rec, "node", broker->options.node_id);
     xo_rec_text(&rec, "registry", xo_registry_url(xo_publish_registry(publish)));
-    if (why != NULL)
-        xo_rec_text(&rec, "reason", why->text);
-    xo_broker_broadcast(broker, why ? "registry.down" : "registry.up", &rec);
+    if (reason != NULL)
+        xo_rec_text(&rec, "reason", reason);
+    xo_broker_broadcast(broker, up ? "registry.up" : "registry.down", &rec);
 }
 
 static void on_tick(xo_timer_t *timer, void *arg)

@@ -1,6 +1,7 @@
 #include "broker/publish.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #define SPEC_BYTES_UNDER_WAY ((size_t)8 << 20)
 
 struct xo_publish {
+    xo_loop_t *loop;
     xo_registry_t *registry;
     xo_publish_options_t options;
     xo_publish_events_t events;
@@ -20,6 +22,8 @@ struct xo_publish {
     bool is_up;
     bool was_up; /* ever */
     xo_error_t why_down;
+    int64_t down_ns;  /* since when it has been */
+    uint64_t dropped; /* events, until it was last told */
     xo_defer_t again;
     const xo_broker_t *broker; /* what xo_publish_reconcile compares with */
     xo_directory_t *specs;     /* what xo_publish_specs writes */
@@ -28,18 +32,39 @@ struct xo_publish {
 
 /* ---- up and down ---- */
 
+/* What became of it since it was up, into text[size]. */
+static void describe_absence(xo_publish_t *publish, bool was_down, bool empty, char *text,
+                             size_t size)
+{
+    char lost[64] = "";
+    xo_registry_stats_t stats;
+    xo_registry_get_stats(publish->registry, &stats);
+    uint64_t count = stats.dropped_events - publish->dropped;
+    publish->dropped = stats.dropped_events;
+    if (count > 0)
+        snprintf(lost, sizeof(lost), ", %" PRIu64 " events of that time are lost", count);
+    if (was_down)
+        snprintf(text, size, "it was away for %.1f s%s: %s%s",
+                 (double)(xo_loop_now(publish->loop) - publish->down_ns) / 1e9, lost,
+                 publish->why_down.text, empty ? "; it was empty, and is filled again" : "");
+    else
+        snprintf(text, size, "it was empty, and is filled again");
+}
+
 static void on_up(xo_registry_t *registry, bool empty, void *arg)
 {
     xo_publish_t *publish = arg;
     bool was_down = !publish->is_up;
-    (void)empty;
+    char reason[XO_ERROR_TEXT_BYTES + 128];
+    if (publish->was_up)
+        describe_absence(publish, was_down, empty, reason, sizeof(reason));
     publish->is_up = true;
     publish->why_down.errnum = 0;
     publish->events.again(publish, publish->arg);
-    if (was_down) {
+    if (was_down)
         xo_log(publish->options.log, XO_LOG_INFO, COMPONENT, "up at %s", xo_registry_url(registry));
-        publish->events.state(publish, NULL, publish->arg);
-    }
+    if (was_down || empty)
+        publish->events.state(publish, true, publish->was_up ? reason : NULL, publish->arg);
     publish->was_up = true;
 }
 
@@ -47,10 +72,12 @@ static void on_down(xo_registry_t *registry, const xo_error_t *why, void *arg)
 {
     xo_publish_t *publish = arg;
     (void)registry;
+    if (publish->is_up)
+        publish->down_ns = xo_loop_now(publish->loop);
     publish->is_up = false;
     publish->why_down = *why;
     xo_log(publish->options.log, XO_LOG_ERROR, COMPONENT, "%s", why->text);
-    publish->events.state(publish, why, publish->arg);
+    publish->events.state(publish, false, why->text, publish->arg);
 }
 
 static void on_again(xo_defer_t *defer, void *arg)
@@ -68,6 +95,7 @@ xo_publish_t *xo_publish_create(xo_loop_t *loop, const char *url,
     xo_publish_t *publish = calloc(1, sizeof(*publish));
     if (publish == NULL)
         return xo_error_null(err, ENOMEM, "out of memory");
+    publish->loop = loop;
     publish->options = *options;
     publish->events = *events;
     publish->arg = arg;

@@ -16,8 +16,9 @@ typedef struct xo_publish xo_publish_t;
 typedef struct xo_publish_events {
     /* Everything must be published: the registry is there (again), or a lease has lapsed. */
     void (*again)(xo_publish_t *publish, void *arg);
-    /* It came or went; `why` NULL: it is up. */
-    void (*state)(xo_publish_t *publish, const xo_error_t *why, void *arg);
+    /* It came, went, or has been emptied. `reason`: why it is down, or what became of it before it
+     * was up; NULL: nothing. */
+    void (*state)(xo_publish_t *publish, bool up, const char *reason, void *arg);
 } xo_publish_events_t;
 
 typedef struct xo_publish_options {

@@ -127,7 +127,7 @@ static int look_up(call_t *call)
         return XOI_OK;
     xo_buf_t args = XO_BUF_INIT;
     json_object *actors = NULL;
-    xo_pack_format(&args, "[B]", call->uid);
+    xo_pack_format(&args, "[B ?]", call->uid, true); /* nothing that the broker remembers */
     int status = xoi_node_records(call->node, "lookup", xo_buf_slice(&args), call->args->timeout_ms,
                                   &actors);
     xo_buf_free(&args);

@@ -114,13 +114,16 @@ def comes_and_goes(place):
     refused = refusal(node.call, "lookup", "bob")
     assert refused.code == "Unavailable" and url in str(refused), refused.answer
     until(lambda: url in node.call("status")["registry_state"], "its state")
-    for _ in range(2):
+    for round_ in range(2):
         server.start()
         assert seconds_until(lambda: any("alice@" in key for key in
                                          redis(server.socket, "keys", "*")),
                              "the actor to be published") < WHOLE_S
         node.wait_registry()
         assert node.call("lookup", "bob") == []
+        if round_ > 0:
+            (up,) = node.events("registry.up")  # the stream, too, is new
+            assert "it was away for" in up["reason"] and "it was empty" in up["reason"], up
         server.stop()
         until(lambda: node.call("status")["registry_state"] != "up", "it to be seen")
         assert len(node.call("nodes")) == 1 and len(node.call("lookup", "alice")) == 1
@@ -140,6 +143,8 @@ def emptied(place):
     until(lambda: len(named()) == 2, "pool and actor")
     node.redis("flushall")
     assert seconds_until(lambda: len(named()) == 2, "pool and actor again") < WHOLE_S
+    (up,) = until(lambda: node.events("registry.up"), "an event")
+    assert up["reason"] == "it was empty, and is filled again", up
 
 
 def specs(place):
