@@ -81,11 +81,13 @@ static bool has_its_broker(const xo_link_t *link)
            (!link->peer.node_id || link->peer.node_id == broker->peer.node_id);
 }
 
-/* A pool that stands alone would join by it. */
+/* A pool that stands alone would join by it. To one of its own node a link means that the pool has
+ * joined and named its actors: when its link is away, only joining anew may dial. */
 static bool may_ask_its_broker(const xo_link_t *link)
 {
     const xo_identity_t *self = &link->endpoint->self;
-    return link->peer.node_id && (self->role != XO_ROLE_POOL || self->node_id);
+    return link->peer.node_id &&
+           (self->role != XO_ROLE_POOL || (self->node_id && self->node_id != link->peer.node_id));
 }
 
 /* That it knows of no end yet (nil) means that it tells us when it does: we are linked to it. */
