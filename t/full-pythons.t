@@ -1,14 +1,13 @@
 #!/bin/bash
-# The Python tests on every Python of this machine, 3.9 and later, one of each version, beside
-# those that `make check` runs on one of them with `-X dev -W error`: on the newest all of them on
-# uvloop; on each those in which Pythons differ with `-X dev -W error`, on the oldest on uvloop,
-# too. All on all would take longer than all other long tests together.
+# The Python tests in which Pythons differ, on every Python of this machine, 3.9 and later, one of
+# each version, with `-X dev -W error`, but for the one on which `make check` runs all of them so; and
+# on the newest on uvloop. All on all would take longer than all other long tests together.
 . "$XO_SRCDIR/t/tap/full.sh"
 modules="cloudpickle mypy numpy pandas prometheus_client pytest pytest_asyncio uvloop"
 differ="actor_classes batch by_value calls cancel create_pool exceptions fork generator guide lean
     loops main_module metrics package remake serialization sub_pool_modules typing utils values
     values_calls views yield"
-every=$(cd "$XO_SRCDIR/python/tests" && printf '%s\n' test_*.py | sed 's/^test_//; s/\.py$//')
+own=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 unset PYTHONPATH
 
 # Lines "3.11 /path/of/python3", one a version, those that can build an extension.
@@ -66,17 +65,15 @@ run_tests() {
     [ $status -eq 0 ] && grep -q '^1\.\.[1-9]' "$work/tap" && ! grep -q '^not ok' "$work/tap"
 }
 
-# test_python VERSION PYTHON WHERE: all of one version; WHERE is first, last, or something else.
+# test_python VERSION PYTHON: all of one version.
 test_python() {
     local version=$1 python=$2 place=$XO_BUILDDIR/full/modules-$1 work=$work/python-$1
     mkdir "$work"
     try "Python $version: modules" get_modules || return
     try "Python $version: the extension" build_extension || return
-    try "Python $version: -X dev -W error" run_tests asyncio "$differ" -X dev -W error
-    case $3 in
-    first) try "Python $version: uvloop" run_tests uvloop "$differ" ;;
-    last) try "Python $version: uvloop" run_tests uvloop "$every" ;;
-    esac
+    [ "$version" = "$own" ] ||
+        try "Python $version: -X dev -W error" run_tests asyncio "$differ" -X dev -W error
+    [ "$version" != "$newest" ] || try "Python $version: uvloop" run_tests uvloop "$differ"
 }
 
 # The results of those that ran at the same time, numbered as those of one test.
@@ -87,13 +84,12 @@ number() {
 write_pc
 mapfile -t pythons < <(find_pythons)
 [ ${#pythons[@]} -gt 0 ] || skip_all "no Python with its headers"
-newest=$((${#pythons[@]} - 1))
-for i in $newest $(seq 0 $((newest - 1))); do # those that take longest first
+newest=${pythons[-1]%% *}
+for ((i = ${#pythons[@]} - 1; i >= 0; i--)); do # the one that takes longest first
+    version=${pythons[i]%% *}
+    [ "$version" != "$own" ] || [ "$version" = "$newest" ] || continue
     [ "$(jobs -rp | wc -l)" -le "$jobs" ] || wait -n # one more: they wait for processes to start
-    where=between
-    [ "$i" -lt $newest ] || where=last
-    [ "$i" -gt 0 ] || [ "$newest" -eq 0 ] || where=first
-    test_python "${pythons[i]%% *}" "${pythons[i]#* }" $where >"$work/$i.tap" &
+    test_python "$version" "${pythons[i]#* }" >"$work/$i.tap" &
 done
 wait
-for i in "${!pythons[@]}"; do cat "$work/$i.tap"; done | number
+cat "$work"/*.tap | number
