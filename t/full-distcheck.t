@@ -18,6 +18,8 @@ has_all_files() {
     [ ! -s "$work/missing" ]
 }
 
-try "make distcheck" make -s -C "$XO_BUILDDIR" distcheck TESTS="${some_tests//$'\n'/ }" || finish
+# The compiler has had its say in the tree: half of it will do.
+try "make distcheck" make -s -C "$XO_BUILDDIR" distcheck TESTS="${some_tests//$'\n'/ }" \
+    DISTCHECK_CONFIGURE_FLAGS=CFLAGS=-O1 || finish
 git -C "$XO_SRCDIR" rev-parse >/dev/null 2>&1 && try "every file is in the tarball" has_all_files
 finish
