@@ -157,15 +157,6 @@ static bool after_failure(xo_creation_t *creation, const xo_msg_t *answer)
     return next_try(creation, entry, text, failure.traceback);
 }
 
-static xo_ask_t *take_ask(xo_creation_t *creation)
-{
-    xo_ask_t *ask = creation->ask;
-    creation->ask = NULL;
-    if (ask != NULL)
-        xo_ask_on_stop(ask, NULL, NULL);
-    return ask;
-}
-
 /* With what the pool answered. */
 static void answer_ask(xo_ask_t *ask, bool made, xo_msg_t **answer)
 {
@@ -213,7 +204,7 @@ static void on_created(xo_call_t *call, xo_msg_t **answer, void *arg)
 {
     xo_creation_t *creation = arg;
     xo_recovery_t *recovery = creation->recovery;
-    xo_ask_t *ask = take_ask(creation);
+    xo_ask_t *ask = xo_ask_take(&creation->ask);
     (void)call;
     bool made = *answer != NULL && xo_msg_header(*answer)->kind == XO_RESULT;
     bool current = recovery == NULL || xo_broker_recovery_is_current(recovery);
@@ -329,7 +320,7 @@ void xo_broker_revive_actor(xo_broker_t *broker, xo_ask_t *ask, xo_actor_entry_t
     if (request(creation, entry) == 0)
         return;
     after_failure(creation, NULL); /* which gives it up */
-    answer_ask(take_ask(creation), false, &none);
+    answer_ask(xo_ask_take(&creation->ask), false, &none);
     free(creation);
 }
 

@@ -146,6 +146,15 @@ void xo_ask_on_stop(xo_ask_t *ask, xo_ask_stop_f stop, void *arg)
     ask->stop_arg = arg;
 }
 
+xo_ask_t *xo_ask_take(xo_ask_t **kept)
+{
+    xo_ask_t *ask = *kept;
+    *kept = NULL;
+    if (ask != NULL)
+        xo_ask_on_stop(ask, NULL, NULL);
+    return ask;
+}
+
 static void stop_and_fail(xo_ask_t *ask, const char *code, const char *text)
 {
     if (ask->stop != NULL)

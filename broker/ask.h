@@ -36,6 +36,8 @@ void xo_ask_fail(xo_ask_t *ask, const char *code, const char *format, ...)
  * whoever called xo_asks_cancel or xo_asks_fail. */
 typedef void (*xo_ask_stop_f)(xo_ask_t *ask, void *arg);
 void xo_ask_on_stop(xo_ask_t *ask, xo_ask_stop_f stop, void *arg);
+/* Takes it out of where it is kept, to answer it: `stop` is not called any more. NULL: none was. */
+xo_ask_t *xo_ask_take(xo_ask_t **kept);
 /* A cancel message came: the ask that it names (if it is under way, and can be stopped) fails with
  * Cancelled. */
 void xo_asks_cancel(xo_asks_t *asks, const xo_link_t *from, const xo_msg_t *cancel);

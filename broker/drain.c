@@ -40,8 +40,7 @@ static void answer_all(xo_broker_t *broker)
 {
     while (broker->drain_waits != NULL) {
         xo_drain_wait_t *wait = broker->drain_waits;
-        xo_ask_t *ask = wait->ask;
-        xo_ask_on_stop(ask, NULL, NULL);
+        xo_ask_t *ask = xo_ask_take(&wait->ask);
         let_go(ask, wait);
         xo_ask_reply(ask, "n");
     }

@@ -38,11 +38,9 @@ void xo_group_set_state(xo_group_t *group, xo_group_state_t state, const char *r
 /* To who waits for it. `why` NULL: it is up, or gone, as wanted. */
 void xo_group_answer(xo_group_t *group, const char *why)
 {
-    xo_ask_t *ask = group->ask;
-    group->ask = NULL;
+    xo_ask_t *ask = xo_ask_take(&group->ask);
     if (ask == NULL)
         return;
-    xo_ask_on_stop(ask, NULL, NULL);
     if (why == NULL)
         xo_ask_reply(ask, "n");
     else

@@ -34,14 +34,6 @@ static void let_go(xo_ask_t *ask, void *arg)
     free_if_idle(lookup);
 }
 
-static xo_ask_t *take_ask(xo_lookup_t *lookup)
-{
-    xo_ask_t *ask = lookup->ask;
-    lookup->ask = NULL;
-    xo_ask_on_stop(ask, NULL, NULL);
-    return ask;
-}
-
 /* ---- the answer ---- */
 
 static bool is_own(const xo_broker_t *broker, const xo_record_t *record)
@@ -70,7 +62,7 @@ static void answer(xo_lookup_t *lookup, xo_slice_t others, uint32_t count)
         xo_rec_pack(&rec, 0, &out);
     }
     xo_buf_append(&out, others.data, others.size);
-    xo_ask_reply_value(take_ask(lookup), &out);
+    xo_ask_reply_value(xo_ask_take(&lookup->ask), &out);
 }
 
 static void answer_own(xo_lookup_t *lookup)
@@ -102,7 +94,7 @@ static void answer_records(xo_lookup_t *lookup, const xo_record_t *records, size
 
 static void fail(xo_lookup_t *lookup, const char *why)
 {
-    xo_ask_fail(take_ask(lookup), XO_CODE_UNAVAILABLE,
+    xo_ask_fail(xo_ask_take(&lookup->ask), XO_CODE_UNAVAILABLE,
                 "this node has no actor '%.*s', and the registry, which knows those of the others, "
                 "is away: %s",
                 (int)lookup->size, lookup->uid, why);

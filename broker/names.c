@@ -57,19 +57,10 @@ static xo_name_t *add(xo_broker_t *broker, const xo_member_t *member, xo_slice_t
     return name;
 }
 
-static xo_ask_t *take_ask(xo_name_t *name)
-{
-    xo_ask_t *ask = name->ask;
-    name->ask = NULL;
-    if (ask != NULL)
-        xo_ask_on_stop(ask, NULL, NULL);
-    return ask;
-}
-
 /* Out of the table; whether the registry forgets it is up to the caller. */
 static void drop(xo_name_t *name)
 {
-    xo_ask_t *ask = take_ask(name);
+    xo_ask_t *ask = xo_ask_take(&name->ask);
     if (ask != NULL)
         xo_ask_fail(ask, XO_CODE_CANCELLED, "the name was given back meanwhile");
     HASH_DEL(name->broker->names, name);
@@ -118,7 +109,7 @@ static void on_holder(int errnum, const char *text, const xo_record_t *records, 
     xo_slice_t address = found ? xo_rec_find(&records[0], "address") : xo_slice(NULL, 0);
     (void)text;
     name->asking--;
-    xo_ask_t *ask = take_ask(name);
+    xo_ask_t *ask = xo_ask_take(&name->ask);
     if (ask != NULL)
         refuse_taken(ask, uid_of(name), address, "on another node");
     if (!name->dropped)
@@ -173,7 +164,7 @@ static void lose(xo_name_t *name)
 
 static void answer_put(xo_name_t *name, int errnum, const char *text)
 {
-    xo_ask_t *ask = take_ask(name);
+    xo_ask_t *ask = xo_ask_take(&name->ask);
     if (errnum == 0) {
         name->held = true;
         if (ask != NULL)

@@ -41,14 +41,6 @@ static void let_go(xo_ask_t *ask, void *arg)
     free_if_idle(take);
 }
 
-static xo_ask_t *take_ask(xo_take_t *take)
-{
-    xo_ask_t *ask = take->ask;
-    take->ask = NULL;
-    xo_ask_on_stop(ask, NULL, NULL);
-    return ask;
-}
-
 /* ---- the answer ---- */
 
 /* False: there is no slot, which is not answered. */
@@ -60,16 +52,16 @@ static bool try(xo_take_t *take)
     if (slot == NULL && errno == ENOENT)
         return false;
     if (slot == NULL)
-        xo_broker_refuse(take_ask(take), "out of memory");
+        xo_broker_refuse(xo_ask_take(&take->ask), "out of memory");
     else
-        xo_ask_reply(take_ask(take), "s", slot->member->address);
+        xo_ask_reply(xo_ask_take(&take->ask), "s", slot->member->address);
     return true;
 }
 
 static void finish(xo_take_t *take)
 {
     if (take->ask != NULL && !try(take))
-        xo_ask_reply(take_ask(take), "n");
+        xo_ask_reply(xo_ask_take(&take->ask), "n");
     free_if_idle(take);
 }
 

@@ -304,24 +304,32 @@ int xoi_redis_add_spare(redisAsyncContext *ac)
     return redisAsyncFormattedCommand(ac, xoi_redis_on_reply, NULL, "*1\r\n$4\r\nPING\r\n", 0);
 }
 
-/* Takes `ac`, fresh from hiredis. */
-static void attach(redis_t *redis, redisAsyncContext *ac)
+int xoi_redis_take(redis_t *redis, redisAsyncContext *ac, redisConnectCallback *on_connected,
+                   redisDisconnectCallback *on_disconnected, xo_error_t *err)
 {
     int errnum = errno;
     if (!ac || ac->err) {
-        char text[200];
-        snprintf(text, sizeof(text), "%.150s", ac ? ac->errstr : "out of memory");
+        xo_error_set(err, errnum ? errnum : EIO, "%.150s", ac ? ac->errstr : "out of memory");
         if (ac)
             redisAsyncFree(ac);
-        xoi_redis_lost(redis, errnum ? errnum : EIO, text);
-        return;
+        return -1;
     }
     fcntl(ac->c.fd, F_SETFD, FD_CLOEXEC);
     ac->data = redis;
-    redis->ac = ac;
     redisLibevAttach(xo_loop_ev(redis->base.loop), ac);
-    redisAsyncSetConnectCallback(ac, on_connect);
-    redisAsyncSetDisconnectCallback(ac, on_disconnect);
+    redisAsyncSetConnectCallback(ac, on_connected);
+    redisAsyncSetDisconnectCallback(ac, on_disconnected);
+    return 0;
+}
+
+static void attach(redis_t *redis, redisAsyncContext *ac)
+{
+    xo_error_t err;
+    if (xoi_redis_take(redis, ac, on_connect, on_disconnect, &err) < 0) {
+        xoi_redis_lost(redis, err.errnum, err.text);
+        return;
+    }
+    redis->ac = ac;
     greet(redis);
     xoi_redis_add_spare(ac);
 }

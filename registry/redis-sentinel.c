@@ -4,8 +4,6 @@
  * https://redis.io/docs/latest/develop/reference/sentinel-clients/
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <hiredis/adapters/libev.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,9 +46,12 @@ void xoi_sentinel_init(redis_t *redis)
 
 static bool is_address(const redisReply *reply)
 {
-    return reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
-           reply->element[0]->type == REDIS_REPLY_STRING &&
-           reply->element[1]->type == REDIS_REPLY_STRING;
+    if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+        reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[1]->type != REDIS_REPLY_STRING)
+        return false;
+    long port = strtol(reply->element[1]->str, NULL, 10);
+    return port > 0 && port <= UINT16_MAX;
 }
 
 static void on_master(redisAsyncContext *ac, void *answer, void *arg)
@@ -105,6 +106,7 @@ static void on_disconnect(const redisAsyncContext *ac, int status)
 static void on_resolved(const char *address, const char *why, void *arg)
 {
     redis_t *redis = arg;
+    xo_error_t err;
     redis->resolve = NULL;
     if (!address) {
         fail(redis, EHOSTUNREACH, why);
@@ -112,21 +114,11 @@ static void on_resolved(const char *address, const char *why, void *arg)
     }
     errno = 0;
     redisAsyncContext *ac = redisAsyncConnect(address, redis->asked_port);
-    if (!ac || ac->err) {
-        int errnum = errno;
-        char text[160];
-        snprintf(text, sizeof(text), "%.150s", ac ? ac->errstr : "out of memory");
-        if (ac)
-            redisAsyncFree(ac);
-        fail(redis, errnum ? errnum : EIO, text);
+    if (xoi_redis_take(redis, ac, on_connect, on_disconnect, &err) < 0) {
+        fail(redis, err.errnum, err.text);
         return;
     }
-    fcntl(ac->c.fd, F_SETFD, FD_CLOEXEC);
-    ac->data = redis;
     redis->sentinel = ac;
-    redisLibevAttach(xo_loop_ev(redis->base.loop), ac);
-    redisAsyncSetConnectCallback(ac, on_connect);
-    redisAsyncSetDisconnectCallback(ac, on_disconnect);
     redisAsyncCommand(ac, on_master, NULL, "SENTINEL get-master-addr-by-name %s",
                       redis->url.master);
     xoi_redis_add_spare(ac);

@@ -119,6 +119,9 @@ bool xoi_redis_is_refusal(int errnum);
 void xoi_redis_connect(redis_t *redis);
 void xoi_redis_connect_to(redis_t *redis, const char *host, int port);
 /* So that a server that talks out of turn cannot do harm. */
+/* Takes `ac`, fresh from hiredis, with its errno. -1: with what went wrong. */
+int xoi_redis_take(redis_t *redis, redisAsyncContext *ac, redisConnectCallback *on_connected,
+                   redisDisconnectCallback *on_disconnected, xo_error_t *err);
 int xoi_redis_add_spare(redisAsyncContext *ac);
 /* Lets go of the connection. No callback of it comes any more. */
 void xoi_redis_detach(redis_t *redis);

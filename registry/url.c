@@ -222,15 +222,26 @@ static void show_redis(xo_url_t *url)
              url->user[0] ? "@" : "", v6 ? "[" : "", url->host, v6 ? "]" : "", url->port, url->db);
 }
 
-static int parse_redis(const char *text, xo_url_t *url, xo_error_t *err)
+/* "[LOGIN@]HOST..." up to the path, which follows. NULL: the login is wrong. */
+static const char *parse_authority(const char *text, const char **path, xo_url_t *url,
+                                   xo_error_t *err)
 {
     const char *rest = after_scheme(text);
     size_t authority = strcspn(rest, "/?#");
-    const char *path = rest + authority;
     const char *at = memrchr(rest, '@', authority);
-    if (at && parse_login(rest, (size_t)(at - rest), url) < 0)
-        return wrong(text, err, "what is before @ is not USER:PASSWORD or :PASSWORD");
-    const char *host = at ? at + 1 : rest;
+    *path = rest + authority;
+    if (!at || parse_login(rest, (size_t)(at - rest), url) == 0)
+        return at ? at + 1 : rest;
+    wrong(text, err, "what is before @ is not USER:PASSWORD or :PASSWORD");
+    return NULL;
+}
+
+static int parse_redis(const char *text, xo_url_t *url, xo_error_t *err)
+{
+    const char *path;
+    const char *host = parse_authority(text, &path, url, err);
+    if (!host)
+        return -1;
     url->port = REDIS_PORT;
     if (parse_host(host, (size_t)(path - host), url->host, &url->port) < 0)
         return wrong(text, err, "bad host or port");
@@ -288,13 +299,10 @@ static int parse_master(const char *path, size_t length, xo_url_t *url)
 
 static int parse_sentinel(const char *text, xo_url_t *url, xo_error_t *err)
 {
-    const char *rest = after_scheme(text);
-    size_t authority = strcspn(rest, "/?#");
-    const char *path = rest + authority;
-    const char *at = memrchr(rest, '@', authority);
-    if (at && parse_login(rest, (size_t)(at - rest), url) < 0)
-        return wrong(text, err, "what is before @ is not USER:PASSWORD or :PASSWORD");
-    const char *list = at ? at + 1 : rest;
+    const char *path;
+    const char *list = parse_authority(text, &path, url, err);
+    if (!list)
+        return -1;
     if (parse_sentinels(list, (size_t)(path - list), url) < 0)
         return wrong(text, err, "the sentinels are not HOST[:PORT],...");
     size_t length = strcspn(path, "?");

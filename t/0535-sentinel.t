@@ -48,13 +48,19 @@ sentinel down-after-milliseconds mine {DOWN_MS}
     return port
 
 
-def failover(place):
-    """it goes to the next master, with all that the old one knew"""
+def start_all(place):
+    """The master's process; the ports of the master, its replica, and the sentinel of both."""
     master, first = start(place)
     _, second = start(place, "--replicaof", "127.0.0.1", str(first), "--repl-diskless-sync-delay", "0")
     sentinel = start_sentinel(place, first)
     until(lambda: "master_link_status:up" in ask(second, "info", "replication"), "the replica")
     until(lambda: ask(sentinel, "sentinel", "replicas", "mine"), "the sentinel to know it")
+    return master, first, second, sentinel
+
+
+def failover(place):
+    """it goes to the next master, with all that the old one knew"""
+    master, first, second, sentinel = start_all(place)
     url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{sentinel}/mine"
     node = Node(place, "--registry", url, config=POOL)
     node.wait_registry()
@@ -76,11 +82,7 @@ def failover(place):
 
 def becomes_a_replica(place):
     """it leaves a master that has become a replica, which goes on answering"""
-    _, first = start(place)
-    _, second = start(place, "--replicaof", "127.0.0.1", str(first), "--repl-diskless-sync-delay", "0")
-    sentinel = start_sentinel(place, first)
-    until(lambda: "master_link_status:up" in ask(second, "info", "replication"), "the replica")
-    until(lambda: ask(sentinel, "sentinel", "replicas", "mine"), "the sentinel to know it")
+    _, _, second, sentinel = start_all(place)
     node = Node(place, "--registry", f"redis+sentinel://127.0.0.1:{sentinel}/mine")
     node.wait_registry()
     until(lambda: ask(sentinel, "sentinel", "failover", "mine") == ["OK"], "it to begin")

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 import xoscar as xo
+from actors import until
 
 pytestmark = pytest.mark.skipif(not shutil.which("redis-server"), reason="no redis-server")
 
@@ -32,8 +33,7 @@ def redis(tmp_path, monkeypatch):
 
 async def two_nodes():
     nodes = [await xo.create_actor_pool("127.0.0.1", n_process=1) for _ in range(2)]
-    while len(await xo.list_nodes()) < 2:
-        await asyncio.sleep(0.01)
+    await until(xo.list_nodes, lambda known: len(known) == 2)
     return nodes, [node.external_address for node in nodes]
 
 
@@ -43,7 +43,7 @@ async def find(uid):
         try:
             return await xo.actor_ref(uid)
         except xo.ActorNotExist:
-            await asyncio.sleep(0.01)
+            pass  # the registry is asked anew
 
 
 async def create(uid, address):
@@ -52,7 +52,7 @@ async def create(uid, address):
         try:
             return await xo.create_actor(Counter, uid=uid, address=address)
         except xo.ActorAlreadyExist:
-            await asyncio.sleep(0.01)
+            pass  # as above
 
 
 async def test_a_uid_alone_finds_actors_of_other_nodes(redis):
@@ -72,8 +72,7 @@ async def test_a_uid_of_two_nodes_names_neither(redis):
     nodes, addresses = await two_nodes()
     for address in addresses:
         await xo.create_actor(Counter, uid="both", address=address)
-    while len([a for a in await xo.list_actors() if a.uid == b"both"]) < 2:
-        await asyncio.sleep(0.01)
+    await until(xo.list_actors, lambda known: [a.uid for a in known].count(b"both") == 2)
     with pytest.raises(xo.errors.XoscarError) as caught:
         await xo.actor_ref("both")
     assert all(address in str(caught.value) for address in addresses)

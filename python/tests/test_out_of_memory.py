@@ -31,12 +31,7 @@ SCRIPT = """
                 print("it has eaten it all", flush=True)
             except xo.ServerClosed as e:
                 print(e, flush=True)
-            while True:
-                try:
-                    print(await ref.ping(), flush=True)
-                    break
-                except xo.ServerClosed:
-                    await asyncio.sleep(0.01)
+            print(await ref.ping.options(idempotent=True)(), flush=True)  # waits until it is back
 
     if __name__ == "__main__":
         asyncio.run(main())

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import pathlib
 import signal
 import socket
 import sys
@@ -46,10 +47,9 @@ class Starter(xo.Actor):
 class Waiter(Echo):
     waits = False
 
-    async def until_gone(self, path):
+    async def until_written(self, pipe):
         self.waits = True
-        while os.path.exists(path):
-            await asyncio.sleep(0.01)
+        await asyncio.get_running_loop().run_in_executor(None, pathlib.Path(pipe).read_bytes)
         return self.tag
 
     @xo.no_lock
@@ -141,12 +141,12 @@ async def test_actors_come_back_where_somebody_ends_their_pool():
 
 
 async def test_what_is_told_to_end_takes_nothing_new(tmp_path):
-    path = tmp_path / "there"
-    path.touch()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
     async with await xo.create_actor_pool("127.0.0.1", n_process=1, auto_recover="actor") as pool:
         ((address, process),) = pool.sub_processes.items()
         ref = await xo.create_actor(Waiter, "done", address=address)
-        pid, held = await ref.pid(), asyncio.ensure_future(ref.until_gone(str(path)))
+        pid, held = await ref.pid(), asyncio.ensure_future(ref.until_written(str(pipe)))
         await until(ref.is_waiting, bool)
         os.kill(pid, signal.SIGTERM)
         pools = xo.ActorRef(pool.external_address, "xo.broker").pools
@@ -163,7 +163,7 @@ async def test_what_is_told_to_end_takes_nothing_new(tmp_path):
         recovered = asyncio.ensure_future(xo.wait_actor_pool_recovered(address))
         assert is_stopping(await pools())
         assert not (held.done() or again.done() or recovered.done())
-        path.unlink()
+        pipe.write_bytes(b"go on")
         assert await held == "done"
         await recovered
         assert await again == await ref.pid() != pid
