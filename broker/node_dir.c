@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
@@ -24,6 +23,7 @@
 #include "libxo/loop.h"
 #include "registry/private.h"
 #include "registry/proc.h"
+#include "registry/tree.h"
 
 /* A socket that nobody listens on may be about to be listened on (bind(2) comes before listen(2)),
  * and a directory that nobody locks about to be locked. Older ones are dead. */
@@ -31,7 +31,6 @@
 /* Until killed processes are gone. */
 #define NAP_NS (5 * XO_MS)
 #define NAPS 100
-#define OPEN_FILES_MAX 8 /* for nftw(3) */
 #define DEFAULT_NAME "default"
 #define UNNAMED_PREFIX "new-" /* a directory that is being made */
 #define NOBODYS_S 10          /* as old as what is left in cgroups must be to be nobody's */
@@ -73,18 +72,6 @@ static bool is_alive(const char *directory)
 }
 
 /* ---- what the dead left ---- */
-
-static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *where)
-{
-    (void)info, (void)type, (void)where;
-    remove(path);
-    return 0;
-}
-
-static void remove_tree(const char *path)
-{
-    nftw(path, remove_entry, OPEN_FILES_MAX, FTW_DEPTH | FTW_PHYS);
-}
 
 /* Asks with the wrong type of socket: EPROTOTYPE says that somebody is there, unnoticed. */
 static bool nobody_listens(const char *path)
@@ -211,7 +198,7 @@ void xo_node_dir_abandon(const char *path)
     for (int naps = 0; naps < NAPS && xo_runs_live(path, true); naps++)
         nap();
     end_leavings(path);
-    remove_tree(path);
+    xo_remove_tree(path);
     leave_run_dir(path);
 }
 
@@ -223,7 +210,7 @@ static void clean_entry(const char *run_dir, const char *name)
         lstat(path, &info) < 0)
         return;
     if (is_dead_node(path, name, &info) && !has_processes(path))
-        remove_tree(path);
+        xo_remove_tree(path);
     else if (is_dead_socket(path, &info))
         unlink(path);
 }
@@ -291,7 +278,7 @@ static int make(xo_node_dir_t *dir, xo_error_t *err)
         return 0;
     }
     int saved = errno;
-    remove_tree(unnamed);
+    xo_remove_tree(unnamed);
     return xo_error_set(err, saved, "cannot make %s: %s", dir->path, strerror(saved));
 }
 
@@ -417,7 +404,7 @@ void xo_node_dir_destroy(xo_node_dir_t *dir)
     if (dir->is_default)
         resign_default(dir);
     if (dir->lock_fd >= 0) {
-        remove_tree(dir->path);
+        xo_remove_tree(dir->path);
         close(dir->lock_fd);
     }
     free(dir);

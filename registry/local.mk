@@ -32,5 +32,7 @@ registry_libxo_registry_la_SOURCES = \
 	registry/resolve.h \
 	registry/text.c \
 	registry/text.h \
+	registry/tree.c \
+	registry/tree.h \
 	registry/url.c \
 	registry/url.h

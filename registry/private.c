@@ -14,10 +14,13 @@
 
 #include "registry/private_guard.h"
 #include "registry/proc.h"
+#include "registry/tree.h"
 
 #define PROGRAM "redis-server"
 #define FILE_BYTES 107     /* what sun_path holds, and hiredis takes */
+#define DATA_NAME "redis"  /* the directory of what it keeps */
 #define KILL_AFTER_MS 1000 /* it has nothing to save */
+#define REWRITE_AT "16mb"  /* from there on its file is written anew whenever it has doubled */
 
 struct xo_private_redis {
     xo_loop_t *loop;
@@ -27,6 +30,7 @@ struct xo_private_redis {
     int pidfd;
     bool stopping;
     bool told;
+    bool was_killed; /* by somebody else: what it has written is whole */
     xo_io_t gone;
     xo_timer_t kill;
     xo_defer_t tell;
@@ -35,6 +39,7 @@ struct xo_private_redis {
     char socket[FILE_BYTES];
     char log[FILE_BYTES];
     char pid_file[FILE_BYTES];
+    char data[FILE_BYTES];
     char url[3 * FILE_BYTES + 8];
 };
 
@@ -110,10 +115,12 @@ static pid_t spawn_server(xo_private_redis_t *redis, const char *program,
         "--port", "0",
         "--unixsocket", redis->socket,
         "--unixsocketperm", "600",
-        "--dir", redis->dir,
+        "--dir", redis->data,
         "--logfile", redis->log,
         "--save", "",
-        "--appendonly", "no",
+        "--appendonly", "yes",
+        "--appendfsync", "no", /* what is written outlives the process all the same */
+        "--auto-aof-rewrite-min-size", REWRITE_AT,
         "--databases", "1",
         "--daemonize", "no",
         "--supervised", "no",
@@ -180,6 +187,9 @@ static void reap(xo_private_redis_t *redis, int options)
     xo_io_stop(&redis->gone);
     unlink(redis->socket);
     unlink(redis->pid_file);
+    /* Of another's child nobody says how it ended. One that exits may be unable to read its file.
+     */
+    redis->was_killed = !redis->stopping && info.si_code != CLD_EXITED;
     describe_exit(redis, pid, &info);
 }
 
@@ -232,6 +242,7 @@ static int name_files(xo_private_redis_t *redis, const char *run_dir, xo_error_t
     snprintf(redis->socket, sizeof(redis->socket), "%.95s/redis.sock", full);
     snprintf(redis->log, sizeof(redis->log), "%.95s/redis.log", full);
     snprintf(redis->pid_file, sizeof(redis->pid_file), "%.95s/" XO_PRIVATE_REDIS_PID, full);
+    snprintf(redis->data, sizeof(redis->data), "%.95s/" DATA_NAME, full);
     return 0;
 }
 
@@ -268,6 +279,8 @@ static int spawn_new(xo_private_redis_t *redis, const xo_private_redis_options_t
     if (xo_private_redis_program(program, sizeof(program), err) < 0)
         return -1;
     unlink(redis->socket);
+    if (mkdir(redis->data, 0700) < 0 && errno != EEXIST)
+        return xo_error_set(err, errno, "cannot make %s: %s", redis->data, strerror(errno));
     redis->pid = spawn_server(redis, program, options, err);
     if (redis->pid > 0)
         return 0;
@@ -346,6 +359,7 @@ static bool wait_gone(const xo_private_redis_t *redis, int signum)
 
 static void kill_and_wait(xo_private_redis_t *redis)
 {
+    redis->stopping = true;
     if (redis->pidfd < 0 || !wait_gone(redis, XO_GUARD_KILL))
         wait_gone(redis, SIGKILL);
     reap(redis, 0);
@@ -369,6 +383,8 @@ void xo_private_redis_destroy(xo_private_redis_t *redis)
         unlink(redis->log);
     if (redis->pid_file[0])
         unlink(redis->pid_file);
+    if (redis->data[0] && !redis->was_killed)
+        xo_remove_tree(redis->data);
     free(redis);
     errno = saved;
 }

@@ -237,11 +237,18 @@ void xoi_redis_submit(redis_t *redis, redis_op_t *op)
 
 /* ---- answers ---- */
 
+/* Is it reading alone that goes on? */
+static bool is_limit(int errnum, const char *said)
+{
+    return errnum == EROFS || errnum == ENOSPC ||
+           (errnum == EIO && (strstr(said, "MISCONF") || strstr(said, "NOREPLICAS")));
+}
+
 static void refused(redis_t *redis, redis_op_t *op, const char *said)
 {
     char text[XO_ERROR_TEXT_BYTES];
     int errnum = xoi_redis_error(redis, said, text, sizeof(text));
-    if (errnum == EROFS || errnum == ENOSPC)
+    if (is_limit(errnum, said))
         xoi_redis_limited(redis, errnum, text);
     xoi_redis_end(redis, op, errnum, text);
 }

@@ -33,7 +33,7 @@ static bool is_starting(const redis_t *redis)
 /* Scripts and commands word the same refusal differently. */
 static bool is_same(const xo_error_t *why, int errnum, const char *text)
 {
-    bool limit = errnum == EROFS || errnum == ENOSPC;
+    bool limit = errnum == EROFS || errnum == ENOSPC || errnum == EIO;
     return why->errnum == errnum && (limit || strcmp(why->text, text) == 0);
 }
 

@@ -136,6 +136,31 @@ def died_meanwhile(place):
     place.assert_clean()
 
 
+def with_its_registry(place):
+    """what it knew is not lost if its private Redis is killed with it"""
+    node = Node(place, config=POOLS)
+    pools = node.wait_pools(2)
+    specs = [f"xo:{{default}}:spec:alice@{pool['id']}" for pool in pools]
+    until(lambda: all(node.redis("exists", spec) == ["1"] for spec in specs), "the specs")
+    old = node.events("node.up")
+    kill(node)
+    server = [pid for pid, line in place.processes().items() if "redis" in line]
+    for pid in server:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not set(server) & set(place.processes()), "its Redis to be gone")
+    node = Node(place, config=POOLS)
+    node.wait_pools(2)
+    node.wait_registry()
+    assert node.events("node.up") == old, "the stream of events was lost"
+    os.kill(pools[0]["pid"], signal.SIGKILL)
+    until(lambda: [p for p in node.pools("ready") if p["generation"] == 2], "generation 2")
+    until(lambda: len(actors(node)) == 2 and {a[3] for a in actors(node)} == {"running"},
+          "its actor to be there again")
+    assert not node.events("actor.nospec")
+    assert node.stop()[0] == 0
+    place.assert_clean()
+
+
 def restarts_count_on(place):
     """a pool that died too often under several brokers is given up"""
     config = f"[pool work]\ncommand = {FAKE_POOL} faithful\nintensity = 2\nbackoff_ms = 0\n"
@@ -272,5 +297,5 @@ def not_there(place):
     assert node.stop()[0] == 0
 
 
-run(taken_over, supervised, stopped_meanwhile, no_room, died_meanwhile, restarts_count_on,
-    died_with_a_daemon, all_died, another_configuration, many_times, owned, nobody_is_left, stopped_at_once, not_there)
+run(taken_over, supervised, stopped_meanwhile, no_room, died_meanwhile, with_its_registry,
+    restarts_count_on, died_with_a_daemon, all_died, another_configuration, many_times, owned, nobody_is_left, stopped_at_once, not_there)

@@ -2,6 +2,7 @@
  */
 
 #include <fcntl.h>
+#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -118,6 +119,59 @@ static void its_death_is_told(void **state)
     assert_int_equal(fixture->why.errnum, ECHILD);
     assert_non_null(strstr(fixture->why.text, "signal 9"));
     assert_non_null(strstr(fixture->why.text, "log ends with '"));
+    xo_private_redis_destroy(fixture->redis);
+    start(fixture, probe->server.dir);
+    probe_wait_up(probe, 2);
+}
+
+static void what_it_held_outlives_it(void **state)
+{
+    fixture_t *fixture = *state;
+    probe_t *probe = &fixture->probe;
+    outcome_t found = {0};
+    start(fixture, probe->server.dir);
+    assert_int_equal(probe_open(probe, xo_private_redis_url(fixture->redis), "test"), 0);
+    assert_int_equal(put_spec(probe, "a@1", xo_slice_str("what creates it")), 0);
+    kill(-xo_private_redis_pid(fixture->redis), SIGKILL);
+    wait_exit(fixture);
+    xo_private_redis_destroy(fixture->redis);
+    start(fixture, probe->server.dir);
+    probe_wait_up(probe, 2);
+    assert_int_equal(probe->empties, 1);
+    assert_int_equal(get_spec(probe, "a@1", &found), 0);
+    assert_string_equal(outcome_field(&found, 0, "spec"), "what creates it");
+    outcome_free(&found);
+}
+
+/* Writes nonsense over the beginning of what it holds. */
+static int spoil(const char *path, const struct stat *info, int type, struct FTW *where)
+{
+    (void)info, (void)where;
+    int fd = type == FTW_F ? open(path, O_WRONLY | O_CLOEXEC) : -1;
+    if (fd >= 0)
+        assert_int_equal(write(fd, "nonsense", 8), 8);
+    if (fd >= 0)
+        close(fd);
+    return 0;
+}
+
+static void what_it_cannot_read_is_gone(void **state)
+{
+    fixture_t *fixture = *state;
+    probe_t *probe = &fixture->probe;
+    char data[256];
+    start(fixture, probe->server.dir);
+    assert_int_equal(probe_open(probe, xo_private_redis_url(fixture->redis), "test"), 0);
+    assert_int_equal(put(probe, XO_REG_NODE, "x", "me", 60000, FIELDS("n", "1")), 0);
+    kill(-xo_private_redis_pid(fixture->redis), SIGKILL);
+    wait_exit(fixture);
+    xo_private_redis_destroy(fixture->redis);
+    snprintf(data, sizeof(data), "%s/redis", probe->server.dir);
+    assert_int_equal(nftw(data, spoil, 8, FTW_PHYS), 0);
+    fixture->exits = 0;
+    start(fixture, probe->server.dir);
+    wait_exit(fixture);
+    assert_non_null(strstr(fixture->why.text, "exited with status"));
     xo_private_redis_destroy(fixture->redis);
     start(fixture, probe->server.dir);
     probe_wait_up(probe, 2);
@@ -328,6 +382,8 @@ static int run_all(void)
     const struct CMUnitTest tests[] = {
         TEST(serves_and_stops),
         TEST(its_death_is_told),
+        TEST(what_it_held_outlives_it),
+        TEST(what_it_cannot_read_is_gone),
         TEST(who_does_not_stop_is_killed),
         TEST(may_be_destroyed_when_told),
         TEST(destroy_kills),

@@ -1,8 +1,10 @@
 /* registry-refusals.c - what a user is told when Redis refuses, is full, or is no Redis at all.
  */
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "registry/redis.h"
@@ -111,6 +113,38 @@ static void out_of_memory(void **state)
     probe_wait_up(probe, 2);
     assert_int_equal(probe->empties, 1);
     assert_int_equal(put(probe, XO_REG_NODE, "x", NULL, 0, FIELDS("n", "1")), 0);
+    redisFree(c);
+}
+
+static void wait_save(redisContext *c, const char *outcome)
+{
+    while (!strstr(server_ask(c, "INFO persistence"), "rdb_bgsave_in_progress:0"))
+        sched_yield();
+    assert_non_null(strstr(server_ask(c, "INFO persistence"), outcome));
+}
+
+/* It refuses all writes until it can. */
+static void no_room_to_save(void **state)
+{
+    probe_t *probe = *state;
+    outcome_t found = {0};
+    char path[256];
+    snprintf(path, sizeof(path), "%s/dump.rdb", probe->server.dir);
+    probe_open_on(probe, FIELDS("--save", "3600 1"));
+    assert_int_equal(put(probe, XO_REG_NODE, "x", "me", 0, FIELDS("n", "old")), 0);
+    redisContext *c = server_open(&probe->server);
+    assert_int_equal(mkdir(path, 0700), 0); /* in its way */
+    server_ask(c, "BGSAVE");
+    wait_save(c, "rdb_last_bgsave_status:err");
+    check_refusal(probe, EIO, "cannot save");
+    assert_int_equal(probe->downs, 1);
+    assert_int_equal(list(probe, XO_REG_NODE, &found), 0); /* reading goes on */
+    outcome_free(&found);
+    assert_int_equal(rmdir(path), 0);
+    server_ask(c, "BGSAVE");
+    wait_save(c, "rdb_last_bgsave_status:ok");
+    probe_wait_up(probe, 2);
+    assert_int_equal(put(probe, XO_REG_NODE, "x", "me", 0, FIELDS("n", "1")), 0);
     redisFree(c);
 }
 
@@ -281,15 +315,25 @@ static void too_many_bytes_wait(void **state)
 static int run_all(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(wrong_password),    TEST(no_password),
-        TEST(needless_password), TEST(right_password),
-        TEST(user_and_password), TEST(read_only_replica),
-        TEST(out_of_memory),     TEST(full_from_the_start),
-        TEST(another_schema),    TEST(no_such_database),
-        TEST(garbage),           TEST(too_talkative),
-        TEST(talks_out_of_turn), TEST(silent),
-        TEST(never_there),       TEST(waits_for_the_first_start),
-        TEST(too_much_waits),    TEST(too_many_bytes_wait),
+        TEST(wrong_password),
+        TEST(no_password),
+        TEST(needless_password),
+        TEST(right_password),
+        TEST(user_and_password),
+        TEST(read_only_replica),
+        TEST(out_of_memory),
+        TEST(no_room_to_save),
+        TEST(full_from_the_start),
+        TEST(another_schema),
+        TEST(no_such_database),
+        TEST(garbage),
+        TEST(too_talkative),
+        TEST(talks_out_of_turn),
+        TEST(silent),
+        TEST(never_there),
+        TEST(waits_for_the_first_start),
+        TEST(too_much_waits),
+        TEST(too_many_bytes_wait),
     };
     return run_tap(tests);
 }
