@@ -302,6 +302,8 @@ static void on_down(xo_broker_t *broker, xo_member_t *member, const char *reason
         return; /* it never was there for anybody */
     broadcast_pool(broker, member, "pool.down", reason);
     xo_endpoint_peer_down(broker->endpoint, member->endpoint, reason);
+    if (member->lost > 0)
+        xo_endpoint_drop_boxed(broker->endpoint, member->address, member->lost);
     xo_broker_actors_away(broker, member, reason);
     xo_names_review(broker, member);
 }

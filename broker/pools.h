@@ -66,6 +66,7 @@ typedef struct xo_member {
     int64_t page_of;    /* the page_at that it was opened for, or could not be; -1: none */
     bool looked;        /* since it was last heard, and then it had... */
     uint64_t count;     /* ...so much progress */
+    uint64_t lost;      /* tells that were in its last process' mailboxes when it died */
     int64_t busy_since; /* Unix seconds; of `seen`, if that is in a method */
     xo_progress_seen_t seen;
 
@@ -126,6 +127,8 @@ const char *xo_member_absence(const xo_member_t *member);
 void xo_member_unwatch(xo_member_t *member);
 /* Looks at its progress page, which leaves what its loop is in in `seen`. -1: it has none. */
 int xo_member_look(xo_member_t *member);
+/* How many tells waited in it, and are nobody else's to count, if its process has ended. */
+uint64_t xo_member_lost(xo_member_t *member);
 /* What was seen was for the moment. */
 void xo_member_look_away(xo_member_t *member);
 /* What was seen of what its loop is in, if something was. */

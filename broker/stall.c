@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include "broker/supervisor_impl.h"
+#include "registry/proc.h"
 
 #define COMPONENT "supervisor"
 #define NS_PER_S 1000000000
 #define NAME_BYTES 128
+#define BOXED_MAX UINT32_MAX /* more fit no memory: it is nonsense */
 
 static int64_t monotonic_ns(void)
 {
@@ -57,6 +59,13 @@ int xo_member_look(xo_member_t *member)
         for_ns = 0;
     member->busy_since = (int64_t)time(NULL) - for_ns / NS_PER_S;
     return 0;
+}
+
+uint64_t xo_member_lost(xo_member_t *member)
+{
+    if (xo_proc_started((pid_t)member->pid) != 0 || xo_member_look(member) < 0)
+        return 0;
+    return member->seen.boxed <= BOXED_MAX ? member->seen.boxed : 0;
 }
 
 void xo_member_check_progress(xo_member_t *member, int64_t now_ns)

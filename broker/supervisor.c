@@ -112,6 +112,7 @@ static void remove_socket(const xo_supervisor_t *supervisor, const xo_member_t *
 void xo_supervisor_mark_down(xo_supervisor_t *supervisor, xo_member_t *member, const char *reason)
 {
     remove_socket(supervisor, member);
+    member->lost = xo_member_lost(member);
     xo_member_unwatch(member);
     xo_member_set_link(member, NULL);
     xo_supervisor_tell(supervisor, member, XO_FACT_DOWN, reason);

@@ -219,6 +219,15 @@ xo_return_t xo_return_of(xo_link_t *from, const xo_msg_t *request);
 void xo_endpoint_answer(xo_endpoint_t *endpoint, const xo_return_t *to, xo_msg_t **answer);
 /* Gives credit back to the link for one request of `bytes` bytes. NULL link: nothing to do. */
 void xo_endpoint_consumed(xo_endpoint_t *endpoint, xo_link_t *link, size_t bytes);
+/* A tell whose credit the next xo_endpoint_consumed gives back has come to wait in a mailbox, or
+ * waits there no more. If this process dies its sender counts those whose credit it has not got
+ * yet; how many others there are stands in *boxed, which whoever sees it die can read: it is the
+ * caller's, and outlives the endpoint. */
+void xo_endpoint_show_boxed(xo_endpoint_t *endpoint, _Atomic uint64_t *boxed);
+void xo_link_box(xo_link_t *link);
+void xo_link_unbox(xo_link_t *link);
+/* So many tells died with the process at `address`: counted as lost, with one letter for all. */
+void xo_endpoint_drop_boxed(xo_endpoint_t *endpoint, const char *address, uint64_t count);
 /* Has the peer taken the answers that it got, but for less than its window? Who begins a request of
  * a peer that has not keeps what it is answered with until then: better to let it wait for
  * ops->answers_taken. True for a link that is not up, whose answers go nowhere. */

@@ -95,6 +95,13 @@ typedef struct xoi_left {
     size_t tells; /* among them */
 } xoi_left_t;
 
+/* Tells of the peer that wait in mailboxes: see lost.c. */
+typedef struct xoi_boxed {
+    int64_t inside;
+    int64_t owed;  /* that came last, inside or not: their credit has not gone back */
+    int64_t shown; /* of those inside, how many have had it, as far as is known: to who looks */
+} xoi_boxed_t;
+
 /* The ways to an address of this machine, the nearest first. */
 typedef enum { XOI_BY_SHM, XOI_BY_IPC, XOI_BY_TCP } xoi_way_t;
 
@@ -141,11 +148,12 @@ struct xo_link {
 
     xoi_credit_t held;    /* requests received whose credit has not gone back */
     xoi_credit_t handled; /* of these, handled: to go back next */
-    bool can_mute;        /* the peer understands that an actor has enough */
-    bool counts_answers;  /* the peer says how much of them it has taken */
-    bool counts_news;     /* ... and of heartbeats and events */
-    bool eager;           /* the peer asked for all: goes back at the end of each pass */
-    bool broken;          /* no memory for what has to be sent: closes in the deferred pass */
+    xoi_boxed_t boxed;
+    bool can_mute;       /* the peer understands that an actor has enough */
+    bool counts_answers; /* the peer says how much of them it has taken */
+    bool counts_news;    /* ... and of heartbeats and events */
+    bool eager;          /* the peer asked for all: goes back at the end of each pass */
+    bool broken;         /* no memory for what has to be sent: closes in the deferred pass */
     xo_defer_t credit_defer;
 
     uint64_t bulk_window; /* that the peer grants; 0: it gets all over the lane */
@@ -240,6 +248,7 @@ struct xo_endpoint {
     xo_defer_t defer;
 
     uint64_t drops[XO_DROP_REASONS];
+    _Atomic uint64_t *boxed; /* NULL: nobody looks */
     xoi_letters_t letters;
     xoi_refusals_t refusals[XOI_REFUSAL_SOURCES];
     xo_lane_stats_t local_stats;
@@ -341,6 +350,7 @@ bool xoi_is_tell(const xo_msg_t *msg); /* or a batch of them */
 void xoi_left_add(xoi_left_t *left, bool is_tell);
 void xoi_left_taken(xoi_left_t *left, int64_t messages); /* their credit has come back */
 void xoi_left_lost(xo_link_t *link);                     /* it has ended */
+void xoi_boxed_paid(xo_link_t *link);                    /* all credit goes back */
 
 /* news.c */
 bool xoi_is_news(xo_kind_t kind);

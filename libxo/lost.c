@@ -1,5 +1,8 @@
-/* lost.c - what has left on a link and whose credit has not come back: if the link ends, nobody
- * knows what became of it. Calls are answered; tells are counted here.
+/* lost.c - tells that nobody hears of again: calls are answered.
+ *
+ * What has left on a link and whose credit has not come back: if the link ends, nobody knows what
+ * became of it. And the other side: what has got its credit back waits in a mailbox, and is lost
+ * only if the process dies; how many there are is shown to who will see that.
  *
  * Credit says how many messages the peer has taken, not which: it takes nearly all in the order in
  * which they left, so the oldest are taken to be meant.
@@ -8,6 +11,7 @@
 
 #include "libxo/bulk.h"
 #include "libxo/endpoint_impl.h"
+#include "libxo/progress.h"
 
 #define FIRST_SIZE 64 /* a power of two, as all sizes are */
 
@@ -60,4 +64,46 @@ void xoi_left_lost(xo_link_t *link)
         return;
     endpoint->drops[XO_DROP_LOST] += lost;
     xoi_letters_keep_lost(endpoint, link->address, lost);
+}
+
+/* ---- the other side ---- */
+
+void xo_endpoint_show_boxed(xo_endpoint_t *endpoint, _Atomic uint64_t *boxed)
+{
+    endpoint->boxed = boxed;
+}
+
+/* Those that came last are owed, and what waits is what came last. */
+static void show(xo_link_t *link)
+{
+    xoi_boxed_t *boxed = &link->boxed;
+    int64_t more = (boxed->inside > boxed->owed ? boxed->inside - boxed->owed : 0) - boxed->shown;
+    boxed->shown += more;
+    if (more && link->endpoint->boxed)
+        xoi_progress_box(link->endpoint->boxed, more);
+}
+
+void xo_link_box(xo_link_t *link)
+{
+    link->boxed.inside++;
+    link->boxed.owed++;
+    show(link);
+}
+
+void xo_link_unbox(xo_link_t *link)
+{
+    link->boxed.inside--;
+    show(link);
+}
+
+void xoi_boxed_paid(xo_link_t *link)
+{
+    link->boxed.owed = 0;
+    show(link);
+}
+
+void xo_endpoint_drop_boxed(xo_endpoint_t *endpoint, const char *address, uint64_t count)
+{
+    endpoint->drops[XO_DROP_LOST] += count;
+    xoi_letters_keep_lost(endpoint, address, count);
 }

@@ -290,6 +290,7 @@ static void give_back(xo_link_t *link)
     link->held.bytes -= link->handled.bytes;
     link->held.large -= link->handled.large;
     link->handled = (xoi_credit_t){0};
+    xoi_boxed_paid(link);
     link->eager = link->eager && link->held.messages > 0;
     xoi_send_urgent(link, &msg);
 }

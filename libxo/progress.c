@@ -11,10 +11,10 @@
 
 #include "libxo/segment.h"
 
-static const char magic[8] = "xoprog1";
+static const char magic[8] = "xoprog2";
 
 _Static_assert(sizeof(xoi_progress_page_t) ==
-                   32 + XOI_PROGRESS_UID_BYTES + XOI_PROGRESS_METHOD_BYTES,
+                   40 + XOI_PROGRESS_UID_BYTES + XOI_PROGRESS_METHOD_BYTES,
                "the layout is fixed");
 
 /* ---- who writes it ---- */
@@ -105,6 +105,7 @@ int xo_progress_look(int page_fd, xo_progress_seen_t *seen)
         page.uid_size > sizeof page.uid || page.method_size > sizeof page.method)
         return -1;
     seen->count = page.count;
+    seen->boxed = page.boxed;
     seen->inside = (page.count & 3) == XOI_PROGRESS_INSIDE;
     if (!seen->inside)
         return 0;

@@ -30,9 +30,10 @@
 enum { XOI_PROGRESS_IDLE = 0, XOI_PROGRESS_WRITING = 1, XOI_PROGRESS_INSIDE = 2 };
 
 typedef struct xoi_progress_page {
-    char magic[8]; /* "xoprog1" */
+    char magic[8]; /* "xoprog2" */
     _Atomic uint64_t count;
-    int64_t since_ns; /* CLOCK_MONOTONIC */
+    int64_t since_ns;       /* CLOCK_MONOTONIC */
+    _Atomic uint64_t boxed; /* tells in mailboxes, but for those that their senders count as lost */
     uint32_t uid_size, method_size;
     char uid[XOI_PROGRESS_UID_BYTES];
     char method[XOI_PROGRESS_METHOD_BYTES];
@@ -78,6 +79,13 @@ static inline void xoi_progress_leave(xoi_progress_t *progress)
     atomic_store_explicit(&progress->page->count, (count | 3) + 1, memory_order_release);
 }
 
+/* So many tells more wait, or fewer. */
+static inline void xoi_progress_box(_Atomic uint64_t *boxed, int64_t more)
+{
+    uint64_t count = atomic_load_explicit(boxed, memory_order_relaxed);
+    atomic_store_explicit(boxed, count + (uint64_t)more, memory_order_relaxed);
+}
+
 /* `who` is gone: its address may become another's. */
 static inline void xoi_progress_forget(xoi_progress_t *progress, const void *who)
 {
@@ -89,6 +97,7 @@ static inline void xoi_progress_forget(xoi_progress_t *progress, const void *who
 
 typedef struct xo_progress_seen {
     uint64_t count;
+    uint64_t boxed;   /* as it was written, too, and of now, whatever it is in */
     bool inside;      /* in a method; else the rest is empty */
     int64_t since_ns; /* as it was written: it may be anything */
     char uid[XOI_PROGRESS_UID_BYTES];

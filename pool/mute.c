@@ -113,6 +113,9 @@ __attribute__((noinline)) void xoi_keep(xo_request_t *request)
         pool->kept_bytes > pool->bytes_max)
         return;
     request->paid = true;
+    request->boxed = xoi_request_is_tell(request);
+    if (request->boxed)
+        xo_link_box(request->from);
     xo_endpoint_consumed(pool->endpoint, request->from, request->bytes);
 }
 

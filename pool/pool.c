@@ -127,6 +127,7 @@ static int open_endpoint(xo_pool_t *pool, xo_ctx_t *ctx, const xo_pool_options_t
         xo_endpoint_create(ctx, pool->loop, &self, &endpoint_ops, pool, &options->endpoint, err);
     if (!pool->endpoint)
         return -1;
+    xo_endpoint_show_boxed(pool->endpoint, &pool->progress.page->boxed);
     pool->id = xo_endpoint_self(pool->endpoint)->id;
     return xo_endpoint_listen(pool->endpoint, self.address[0] ? self.address : "127.0.0.1:0",
                               options->bind, err);

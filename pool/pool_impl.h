@@ -150,6 +150,7 @@ struct xo_request {
     bool running;
     bool kept;   /* counts in the actor's backlog */
     bool paid;   /* its link has got the credit back */
+    bool boxed;  /* a tell in a mailbox, which only who sees this process die can count */
     bool locked; /* holds the actor's lock */
 
     bool cancelled;
@@ -276,6 +277,7 @@ void xoi_mailbox_put(xo_actor_t *actor, xo_request_t *request);
 void xoi_mailbox_remove(xo_actor_t *actor, xo_request_t *request);
 void xoi_mailbox_sort(xo_actor_t *actor);
 bool xoi_is_lifecycle(const xo_request_t *request);
+bool xoi_request_is_tell(const xo_request_t *request); /* or a batch of them */
 /* Its post_create or pre_destroy does: it handles messages until that has ended. */
 void xoi_hook_waits(xo_actor_t *actor);
 void xoi_actor_wake(xo_actor_t *actor);

@@ -57,6 +57,8 @@ void xoi_mailbox_put(xo_actor_t *actor, xo_request_t *request)
     stats->waiting_bytes += request->bytes;
     if (request->from)
         xoi_keep(request);
+    else if ((request->boxed = xoi_request_is_tell(request)))
+        xoi_progress_box(&actor->pool->progress.page->boxed, 1);
     xoi_actor_wake(actor);
 }
 
@@ -72,9 +74,20 @@ void xoi_room_waiters_call(xo_actor_t *actor)
     }
 }
 
+static void unbox(xo_request_t *request)
+{
+    request->boxed = false;
+    if (request->from)
+        xo_link_unbox(request->from);
+    else
+        xoi_progress_box(&request->pool->progress.page->boxed, -1);
+}
+
 void xoi_mailbox_remove(xo_actor_t *actor, xo_request_t *request)
 {
     xo_pool_stats_t *stats = &actor->pool->stats;
+    if (request->boxed)
+        unbox(request);
     if (request->express)
         DL_DELETE(actor->express, request);
     else
@@ -109,6 +122,11 @@ bool xoi_is_lifecycle(const xo_request_t *request)
 {
     xo_kind_t kind = xo_msg_header(request->msg)->kind;
     return kind == XO_CREATE || kind == XO_DESTROY;
+}
+
+bool xoi_request_is_tell(const xo_request_t *request)
+{
+    return !request->wants_answer && !xoi_is_lifecycle(request);
 }
 
 /* Who creates or destroys the actor waits for its hook to end, but it may end itself in its

@@ -113,6 +113,44 @@ static void test_what_a_closed_link_had_not_taken(void **state)
     assert_int_equal(lost(f), 10);
 }
 
+/* b keeps those of the tells that have come, but for the first `begun`, in mailboxes. */
+static int64_t boxed_after(fixture_t *f, int count, int begun)
+{
+    _Atomic uint64_t boxed = 0;
+    xo_link_t *link = link_ab(f, &(xo_endpoint_options_t){.window_messages = 200});
+    xo_endpoint_show_boxed(f->b->endpoint, &boxed);
+    tell(f, link, count);
+    UNTIL(f->b->count == (size_t)count);
+    xo_link_t *back = xo_endpoint_link_by_id(f->b->endpoint, xo_endpoint_self(f->a->endpoint)->id);
+    for (int i = 0; i < count; i++) { /* the credit goes back in portions of 50 */
+        xo_link_box(back);
+        node_swallow(f->b);
+    }
+    for (int i = 0; i < begun; i++)
+        xo_link_unbox(back);
+    settle(f);
+    xo_endpoint_show_boxed(f->b->endpoint, NULL);
+    b_dies(f);
+    return (int64_t)boxed;
+}
+
+static void test_what_was_in_mailboxes_is_counted_once(void **state)
+{
+    fixture_t *f = *state;
+    int64_t boxed = boxed_after(f, 170, 30);
+    assert_int_equal(lost(f), 20);
+    assert_int_equal(boxed, 120);
+}
+
+/* Its sender cannot know that it has begun. */
+static void test_what_had_begun_and_is_counted_all_the_same(void **state)
+{
+    fixture_t *f = *state;
+    int64_t boxed = boxed_after(f, 170, 160);
+    assert_int_equal(lost(f), 20);
+    assert_int_equal(boxed, 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -124,6 +162,8 @@ int main(void)
         T(not_calls),
         T(nothing_by_who_closes_in_order),
         T(what_a_closed_link_had_not_taken),
+        T(what_was_in_mailboxes_is_counted_once),
+        T(what_had_begun_and_is_counted_all_the_same),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("lost", tests, NULL, NULL);

@@ -74,6 +74,19 @@ static void what_runs_is_seen(void **state)
     assert_seen(pair, "bob", "", 9);
 }
 
+/* Whatever else is on the page, also when it is changed just now. */
+static void what_waits_is_seen(void **state)
+{
+    pair_t *pair = *state;
+    xoi_progress_box(&pair->writer.page->boxed, 3);
+    assert_int_equal(look(pair).boxed, 3);
+    enter(pair, "alice", "add", 7);
+    xoi_progress_box(&pair->writer.page->boxed, -2);
+    assert_int_equal(look(pair).boxed, 1);
+    xoi_progress_leave(&pair->writer);
+    assert_int_equal(look(pair).boxed, 1);
+}
+
 /* Another actor may be made where one was that is gone. */
 static void a_new_actor_at_an_old_place_has_its_own_uid(void **state)
 {
@@ -239,6 +252,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_runs_is_seen),
+        TEST(what_waits_is_seen),
         TEST(a_new_actor_at_an_old_place_has_its_own_uid),
         TEST(whatever_is_done_counts),
         TEST(long_names_are_cut),
