@@ -76,11 +76,6 @@ test_python() {
     [ "$version" != "$newest" ] || try "Python $version: uvloop" run_tests uvloop "$differ"
 }
 
-# The results of those that ran at the same time, numbered as those of one test.
-number() {
-    awk '/^(not )?ok / { sub(/ok [0-9]+/, "ok " ++count) } { print } END { print "1.." count }'
-}
-
 write_pc
 mapfile -t pythons < <(find_pythons)
 [ ${#pythons[@]} -gt 0 ] || skip_all "no Python with its headers"

@@ -39,6 +39,25 @@ finish() {
     exit 0
 }
 
+# side_by_side FUNCTION...: runs each with a scratch folder of its own, all at the same time, and prints
+# their results, numbered as those of one test.
+side_by_side() {
+    local all=$work function running=()
+    for function in "$@"; do
+        mkdir "$all/$function"
+        (work=$all/$function && "$function") >"$all/$function.tap" &
+        running+=($!)
+    done
+    wait "${running[@]}"
+    for function in "$@"; do cat "$all/$function.tap"; done | number
+}
+
+# Numbers the tests of several.
+number() {
+    awk -v count="$count" '/^(not )?ok / { sub(/ok [0-9]+/, "ok " ++count) } { print }
+        END { print "1.." count }'
+}
+
 # other_tree NAME FLAGS...: configures another tree, $XO_BUILDDIR/full/NAME, kept from run to run.
 # The environment of the tests is not that of a build.
 other_tree() {
