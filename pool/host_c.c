@@ -10,6 +10,9 @@
 
 #define NAMES_BYTES 256
 
+/* More than fit the processor's cache take half as long again each (doc/performance.md). */
+#define NEAR_MESSAGES 256
+
 xo_host_c_t *xo_host_c_create(void (*stop)(void *arg), void *arg, xo_error_t *err)
 {
     xo_host_c_t *host = calloc(1, sizeof *host);
@@ -228,6 +231,7 @@ static void host_log(void *arg, const char *text)
 const xo_host_ops_t *xo_host_c_ops(void)
 {
     static const xo_host_ops_t ops = {.language = "c",
+                                      .near_messages = NEAR_MESSAGES,
                                       .create = host_create,
                                       .handle = host_handle,
                                       .destroy = host_destroy,

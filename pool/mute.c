@@ -119,6 +119,11 @@ __attribute__((noinline)) void xoi_keep(xo_request_t *request)
     xo_endpoint_consumed(pool->endpoint, request->from, request->bytes);
 }
 
+size_t xoi_kept_messages(const xoi_backlog_t *backlog)
+{
+    return backlog->messages;
+}
+
 void xoi_unmute(xo_actor_t *actor)
 {
     while (actor->backlog && actor->backlog->mutes)

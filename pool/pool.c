@@ -99,6 +99,9 @@ static void take_options(xo_pool_t *pool, const xoi_limits_t *limits,
     pool->batch = options->batch && options->batch <= UINT32_MAX ? options->batch : XOI_BATCH;
     pool->mailbox_messages =
         options->mailbox_messages ? options->mailbox_messages : limits->mailbox_messages;
+    pool->near_messages = pool->mailbox_messages;
+    if (pool->ops->near_messages && pool->ops->near_messages < pool->mailbox_messages)
+        pool->near_messages = pool->ops->near_messages;
     pool->bytes_max = limits->pool_bytes;
     pool->mailbox_bytes = options->mailbox_bytes ? options->mailbox_bytes : limits->mailbox_bytes;
     const xo_endpoint_options_t *links = &options->endpoint;

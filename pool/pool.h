@@ -50,6 +50,9 @@ typedef struct xoi_tie xo_monitor_t;
 
 typedef struct xo_host_ops {
     const char *language; /* "c", "python" */
+    /* So many messages of senders of the pool itself wait for an actor at most: see
+     * xo_actor_has_room. 0: as many as its mailbox may hold. */
+    size_t near_messages;
     /* Makes the actor's object from a create message (method: class name; body [args, kwargs] or
      * the host's own) and runs its post_create. Ends with xo_request_respond (any body: the pool
      * replaces it by the actor's reference) or xo_request_fail, now or later; until then, or until

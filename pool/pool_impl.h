@@ -190,6 +190,7 @@ struct xo_pool {
     const xo_host_ops_t *ops;
     void *host;
     size_t batch, mailbox_messages, mailbox_bytes;
+    size_t near_messages;                 /* of senders of this pool, in a mailbox */
     size_t window_messages, window_bytes; /* what each link may have under way */
     size_t kept_bytes, bytes_max;         /* what links have brought for all actors */
     bool closing;
@@ -293,7 +294,8 @@ void xoi_lock_waiters_drop(xo_actor_t *actor);
 /* mute.c: for requests that came over links, with their actor */
 void xoi_keep(xo_request_t *request); /* it is in the mailbox */
 void xoi_keep_no_more(xo_request_t *request);
-void xoi_unmute(xo_actor_t *actor); /* whoever was muted */
+void xoi_unmute(xo_actor_t *actor);                     /* whoever was muted */
+size_t xoi_kept_messages(const xoi_backlog_t *backlog); /* waiting or running */
 
 /* request.c */
 xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **msg);

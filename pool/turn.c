@@ -14,11 +14,20 @@
 
 /* ---- mailboxes ---- */
 
-static bool is_full(const xo_actor_t *actor, unsigned divisor)
+/* Messages that wait and that no link has brought. */
+static size_t near_messages(const xo_actor_t *actor)
+{
+    size_t kept = actor->backlog ? xoi_kept_messages(actor->backlog) : 0;
+    return actor->waiting_messages > kept ? actor->waiting_messages - kept : 0;
+}
+
+/* Links are asked by themselves to bring no more: see mute.c. */
+static inline bool is_full(const xo_actor_t *actor, size_t divisor)
 {
     const xo_pool_t *pool = actor->pool;
-    return actor->waiting_messages >= pool->mailbox_messages / divisor ||
-           actor->waiting_bytes >= pool->mailbox_bytes / divisor;
+    return actor->waiting_messages * divisor >= pool->mailbox_messages ||
+           actor->waiting_bytes * divisor >= pool->mailbox_bytes ||
+           near_messages(actor) * divisor >= pool->near_messages;
 }
 
 static bool bypasses(const xo_actor_t *actor, const xo_request_t *request)
@@ -65,13 +74,15 @@ void xoi_mailbox_put(xo_actor_t *actor, xo_request_t *request)
 void xoi_room_waiters_call(xo_actor_t *actor)
 {
     xoi_turn_waiter_t *waiters = actor->room_waiters;
-    actor->room_waiters = NULL; /* who does not find enough room waits anew */
-    while (waiters) {
+    actor->room_waiters = NULL; /* who does not find enough room waits anew, behind the others */
+    while (waiters && (actor->state == XOI_ACTOR_GONE || !is_full(actor, 1))) {
         xoi_turn_waiter_t *waiter = waiters;
         DL_DELETE(waiters, waiter);
         waiter->call(actor, waiter->arg);
         xoi_cache_free(waiter, sizeof *waiter);
     }
+    DL_CONCAT(waiters, actor->room_waiters);
+    actor->room_waiters = waiters;
 }
 
 static void unbox(xo_request_t *request)

@@ -202,7 +202,7 @@ static const xo_module_t archer_module = {XO_MODULE_ABI, "archer", archer_classe
 
 /* ---- the world ---- */
 
-static int setup(void **state)
+static int open_archery(void **state, size_t mailbox_messages)
 {
     xo_error_t err;
     probes_destroyed = probes_asked = futures_unanswered = 0;
@@ -211,10 +211,20 @@ static int setup(void **state)
     world_t *world = *state;
     assert_int_equal(xo_host_c_add(host_of(world), &probe_module, "probe", &err), 0);
     assert_int_equal(xo_host_c_add(host_of(world), &archer_module, "archer", &err), 0);
-    world->options.mailbox_messages = MAILBOX_MESSAGES;
+    world->options.mailbox_messages = mailbox_messages;
     world_open(world);
     expect_ok(make(world, "Archer", "a", ""));
     return 0;
+}
+
+static int setup(void **state)
+{
+    return open_archery(state, MAILBOX_MESSAGES);
+}
+
+static int setup_usual(void **state)
+{
+    return open_archery(state, 0);
 }
 
 static xo_future_t *order(world_t *world, int64_t deadline_ms, const char *method)
@@ -328,6 +338,45 @@ static void test_a_full_mailbox_pushes_back(void **state)
     expect_int(start(world, "c", "add", 0), 3 * MAILBOX_MESSAGES);
 }
 
+/* So that what waits stays in the processor's cache. */
+static void test_less_than_a_mailbox_pushes_back(void **state)
+{
+    world_t *world = *state;
+    expect_ok(make(world, "Counter", "c", ""));
+    expect_ok(aim(world, "", "c", "add"));
+    expect_int(start(world, "a", "volley", 256), 0);
+    expect_int(start(world, "a", "volley", 512), 2);
+    expect_int(start(world, "c", "add", 0), 768);
+}
+
+/* Those for whom there is no room yet go on waiting, before who comes later. */
+static void test_many_wait_for_room(void **state)
+{
+    enum { ARCHERS = 20 };
+    char uid[ARCHERS][8];
+    xo_error_t err;
+    world_t *world = *state;
+    xo_future_t *volleys[ARCHERS];
+    expect_ok(make(world, "Counter", "c", ""));
+    for (int i = 0; i < ARCHERS; i++) {
+        snprintf(uid[i], sizeof uid[i], "b%d", i);
+        expect_ok(make(world, "Archer", uid[i], ""));
+        xo_ref_t *ref = xo_ref_create(world->client, xo_pool_address(world->pool), uid[i], &err);
+        expect_ok(xo_ref_call(ref, &err, "aim", "s s s", "", "c", "add"));
+        xo_ref_destroy(ref);
+    }
+    for (int i = 0; i < ARCHERS; i++)
+        volleys[i] = start(world, uid[i], "volley", MAILBOX_MESSAGES);
+    for (int i = 0; i < ARCHERS; i++) {
+        int refused;
+        assert_int_equal(xo_future_wait(volleys[i], WAIT_MS, &err), 0);
+        assert_int_equal(xo_future_get(volleys[i], &err, "i", &refused), 0);
+        assert_in_range(refused, 0, ARCHERS / 2); /* not each time that there is some */
+        xo_future_destroy(volleys[i]);
+    }
+    expect_int(start(world, "c", "add", 0), ARCHERS * MAILBOX_MESSAGES);
+}
+
 static void expect_failure(xo_future_t *future)
 {
     xo_error_t err;
@@ -424,6 +473,9 @@ int main(void)
         TARGET_TEST(test_order_with_other_calls),
         TARGET_TEST(test_answers_of_all_sizes),
         TARGET_TEST(test_a_full_mailbox_pushes_back),
+        cmocka_unit_test_setup_teardown(test_less_than_a_mailbox_pushes_back, setup_usual,
+                                        module_teardown),
+        TARGET_TEST(test_many_wait_for_room),
         TARGET_TEST(test_another_pool),
         TARGET_TEST(test_cancel_reaches_the_method),
         TARGET_TEST(test_deadline),
