@@ -55,6 +55,7 @@ static void retire(xoi_store_t *store, size_t i)
     store->shelves[i] = store->shelves[--store->count];
     xoi_shelf_retire(shelf);
     xoi_shelf_decref(shelf);
+    store->retired = true;
 }
 
 /* Makes room for `bytes` by what is idle. */
@@ -185,7 +186,6 @@ int xoi_store_lend(xoi_store_t *store, zmq_msg_t *frame, xoi_place_t *place)
 
 bool xoi_store_tick(xoi_store_t *store)
 {
-    size_t before = store->count;
     size_t idle_bytes = 0;
 
     store->refused = false;
@@ -201,7 +201,9 @@ bool xoi_store_tick(xoi_store_t *store)
             retire(store, i - 1);
         }
     }
-    return store->count < before;
+    bool retired = store->retired;
+    store->retired = false;
+    return retired;
 }
 
 size_t xoi_store_lent_bytes(const xoi_store_t *store)

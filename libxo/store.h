@@ -34,6 +34,7 @@ typedef struct xoi_store {
     size_t bytes_max;
     size_t idle_bytes_max;
     bool refused; /* there was no memory in this tick */
+    bool retired; /* shelves were in it */
     xoi_store_pass_f pass;
     void *arg;
 } xoi_store_t;

@@ -282,6 +282,21 @@ static void without_memory_nothing_is_lent_until_the_next_tick(void **state)
     zmq_msg_close(&got);
 }
 
+/* What was to make room is gone, and the other side has to hear of it, though nothing new came. */
+static void what_made_room_in_vain_is_told_of(void **state)
+{
+    pair_t *pair = *state;
+    zmq_msg_t got;
+
+    pair->store.bytes_max = 9 * MIB;
+    carry_bytes(pair, 4 * MIB, 1, &got);
+    zmq_msg_close(&got);
+    pair->full = true;
+    assert_int_equal(xoi_store_frame(&pair->store, 8 * MIB, &got), -1);
+    assert_true(xoi_store_tick(&pair->store));
+    assert_false(xoi_store_tick(&pair->store));
+}
+
 /* ---- the end ---- */
 
 static void frames_outlive_both_sides(void **state)
@@ -474,6 +489,7 @@ int main(void)
         T(what_is_idle_goes),
         T(much_that_is_idle_goes_at_once),
         T(without_memory_nothing_is_lent_until_the_next_tick),
+        T(what_made_room_in_vain_is_told_of),
         T(frames_outlive_both_sides),
         T(what_was_lent_before_a_fork_is_not_used_again),
         T(another_thread_may_close_frames),
