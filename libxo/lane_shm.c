@@ -2,10 +2,12 @@
 #include "libxo/lane_shm.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "libxo/ctx_internal.h"
@@ -75,15 +77,18 @@ static int write_messages(xoi_shm_lane_t *lane)
 
 static void flush(xoi_shm_lane_t *lane)
 {
-    int rc;
+    int rc, why;
 
     do {
         rc = write_messages(lane);
+        why = errno; /* the bell sets another one */
         if (xoi_ring_publish(&lane->out))
             ring_bell(lane);
     } while (rc == 0 && xoi_ring_wait_for_room(&lane->out));
     if (rc < 0)
-        fail(lane, errno, "the peer broke the ring of shared memory");
+        fail(lane, why,
+             why == EBADMSG ? "the peer broke the ring of shared memory"
+                            : "no memory for a message that waited");
 }
 
 static void publish(xoi_shm_lane_t *lane)
@@ -286,14 +291,24 @@ static step_t read_piece(xoi_shm_lane_t *lane, xo_slice_t bytes)
     return step;
 }
 
+/* Of a file in memory: no other is believed to end, nor to be read without waiting. */
+static off_t memory_bytes(int fd)
+{
+    struct stat st;
+
+    return fcntl(fd, F_GET_SEALS) >= 0 && fstat(fd, &st) == 0 ? st.st_size : 0;
+}
+
 static step_t read_rest(xoi_shm_lane_t *lane, int fd)
 {
     char *buffer = malloc(REST_READ_BYTES);
     off_t at = 0;
+    off_t size = memory_bytes(fd);
     ssize_t n;
     step_t step = MORE;
 
-    while (buffer && step != GONE && (n = pread(fd, buffer, REST_READ_BYTES, at)) > 0) {
+    while (buffer && step != GONE && at < size &&
+           (n = pread(fd, buffer, REST_READ_BYTES, at)) > 0) {
         at += n;
         step = read_piece(lane, xo_slice(buffer, (size_t)n));
     }
@@ -383,8 +398,9 @@ static void take_rest(xoi_shm_lane_t *lane, int fd)
         close(fd);
 }
 
-/* Bells themselves say nothing: what there is to do is in the memory. A descriptor comes with the
- * last byte of what is read at a time. */
+/* Bells themselves say nothing: what there is to do is in the memory, so who hears one looks there
+ * from now on, wherever it was heard. A descriptor comes with the last byte of what is read at a
+ * time. */
 int xoi_shm_take_bells(xoi_shm_lane_t *lane, xo_error_t *err)
 {
     char bytes[64];
@@ -398,6 +414,7 @@ int xoi_shm_take_bells(xoi_shm_lane_t *lane, xo_error_t *err)
         lane->hung_up = lane->hung_up || over;
         return 0;
     }
+    xo_peek_start(&lane->peek);
     if (memchr(bytes, XOI_SHM_RETIRED, (size_t)n))
         xoi_borrow_sweep(&lane->borrow);
     if (bytes[n - 1] == XOI_SHM_SHELF)
@@ -412,13 +429,12 @@ void xoi_shm_drain(xo_lane_t *base)
 {
     xoi_shm_lane_t *lane = (xoi_shm_lane_t *)base;
     xo_error_t err = {0};
-    int rc = 0;
+    int rc = 1;
 
     if (!lane->segment.memory || lane->inbox.closing)
         return;
-    while (lane->socket.fd >= 0 && !lane->hung_up && rc >= 0 &&
-           (rc = xoi_shm_take_bells(lane, &err)) > 0)
-        ;
+    for (int n = 0; n < XOI_SHM_READS_MAX && rc > 0; n++)
+        rc = xoi_shm_take_bells(lane, &err);
     if (rc < 0)
         fail(lane, err.errnum, err.text);
     for (uint64_t n = 0; rc >= 0 && n <= lane->in.size / XOI_LANE_BATCH; n++)

@@ -34,6 +34,8 @@
 #define XOI_SHM_REST 'r'    /* comes with a descriptor */
 #define XOI_SHM_SHELF 's'   /* this too */
 #define XOI_SHM_RETIRED 't' /* a shelf is */
+/* Reads in a row, for what has been sent: more than a socket holds, even if it goes on coming. */
+#define XOI_SHM_READS_MAX 4096
 
 typedef struct xoi_shm_lane {
     xo_lane_t base; /* first */

@@ -74,7 +74,7 @@ static int borrow(void *arg, uint64_t where, size_t size, zmq_msg_t *frame, xo_e
     xoi_place_t place = {.shelf = (uint32_t)where, .place = (uint32_t)(where >> 32)};
     int rc = 1;
 
-    while (rc > 0 && place.shelf >= lane->borrow.arrived)
+    for (int n = 0; n < XOI_SHM_READS_MAX && rc > 0 && place.shelf >= lane->borrow.arrived; n++)
         rc = xoi_shm_take_bells(lane, err);
     return rc < 0 ? -1 : xoi_borrow_frame(&lane->borrow, place, size, frame, err);
 }

@@ -180,6 +180,25 @@ static void impossible_numbers_close_the_lane(void **state)
     }
 }
 
+/* A bell that cannot be rung meanwhile changes nothing about why. */
+static void a_broken_ring_is_named_though_nobody_listens(void **state)
+{
+    fixture_t *f = *state;
+    hostile_t hostile;
+
+    rig_listen(&f->rig, f->endpoint);
+    end_t *end = be_hostile(f, &hostile);
+    hostile.head->to_dialler.head = RING * 3;
+    shutdown(hostile.socket, SHUT_RDWR);
+    for (int n = 0, rc = 0; n < 10 && rc == 0; n++) {
+        xo_msg_t *msg = make_msg(1, 1000);
+        hostile.head->to_dialler.reader_sleeps = 1;
+        rc = xo_lane_send(end->lane, &msg);
+        xo_msg_destroy(&msg);
+    }
+    fall_out_with(f, &hostile, end, EBADMSG);
+}
+
 static void garbage_closes_the_lane(void **state)
 {
     fixture_t *f = *state;
@@ -212,22 +231,26 @@ static void half_a_message_is_none(void **state)
     }
 }
 
-/* The rest comes once, and what is no file reads as none. */
+/* The rest comes once, and what is no file in memory reads as none. */
 static void strange_rests_are_none(void **state)
 {
     fixture_t *f = *state;
     hostile_t hostile;
+    int fds[2];
 
     rig_listen(&f->rig, f->endpoint);
-    end_t *end = be_hostile(f, &hostile);
-    int fds[2];
-    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-    xoi_fd_send(hostile.socket, 'r', fds[0]);
-    xoi_fd_send(hostile.socket, 'r', fds[1]);
-    close(fds[0]);
-    close(fds[1]);
-    shutdown(hostile.socket, SHUT_RDWR);
-    fall_out_with(f, &hostile, end, ECONNRESET);
+    for (int i = 0; i < 2; i++) {
+        end_t *end = be_hostile(f, &hostile);
+        assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+        int endless = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+        xoi_fd_send(hostile.socket, XOI_SHM_REST, i ? endless : fds[0]);
+        xoi_fd_send(hostile.socket, XOI_SHM_REST, fds[1]);
+        close(fds[0]);
+        close(fds[1]);
+        close(endless);
+        shutdown(hostile.socket, SHUT_RDWR);
+        fall_out_with(f, &hostile, end, ECONNRESET);
+    }
 }
 
 /* ---- large buffers ---- */
@@ -254,14 +277,14 @@ static void put_number(hostile_t *hostile, uint64_t number)
     xoi_ring_put(&hostile->out, bytes, sizeof bytes);
 }
 
-/* The first frame of a message of two. */
-static void put_first(hostile_t *hostile, uint64_t seq)
+/* A message of one frame, or the first of two. */
+static void put_frame(hostile_t *hostile, uint64_t seq, bool more)
 {
     xo_msg_t *msg = make_msg(seq, 0);
     zmq_msg_t frame;
 
     xo_msg_to_frames(&msg, &frame);
-    put_number(hostile, (uint64_t)zmq_msg_size(&frame) << 1 | 1);
+    put_number(hostile, (uint64_t)zmq_msg_size(&frame) << 1 | more);
     xoi_ring_put(&hostile->out, zmq_msg_data(&frame), zmq_msg_size(&frame));
     zmq_msg_close(&frame);
 }
@@ -288,7 +311,7 @@ static void what_was_not_lent_closes_the_lane(void **state)
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         end_t *end = be_hostile(f, &hostile);
         xoi_shelf_t *shelf = lend_shelf(&hostile);
-        put_first(&hostile, 2);
+        put_frame(&hostile, 2, true);
         put_lent(&hostile, lies[i].size, lies[i].where);
         xoi_ring_publish(&hostile.out);
         fall_out_with(f, &hostile, end, EBADMSG);
@@ -319,7 +342,7 @@ static void one_place_is_lent_once_at_a_time(void **state)
     rig_listen(&f->rig, f->endpoint);
     end_t *end = be_hostile(f, &hostile);
     xoi_shelf_t *shelf = lend_shelf(&hostile);
-    put_first(&hostile, 2);
+    put_frame(&hostile, 2, true);
     put_number(&hostile, XOI_STREAM_LENT | (uint64_t)PLACE << 1 | 1);
     put_number(&hostile, (uint64_t)1 << 32);
     put_lent(&hostile, PLACE, (uint64_t)1 << 32);
@@ -345,6 +368,80 @@ static void a_shelf_that_is_none_closes_the_lane(void **state)
     }
 }
 
+/* Before what it lends it passes so many bells that somebody would be busy hearing them. */
+static void bells_without_end_are_not_listened_to(void **state)
+{
+    static char bells[XOI_SHM_READS_MAX * 64 / 8];
+    fixture_t *f = *state;
+    hostile_t hostile;
+
+    rig_listen(&f->rig, f->endpoint);
+    end_t *end = be_hostile(f, &hostile);
+    setsockopt(hostile.socket, SOL_SOCKET, SO_SNDBUF, &(int){1 << 20}, sizeof(int));
+    memset(bells, XOI_SHM_BELL, sizeof bells);
+    for (int i = 0; i < 9; i++)
+        if (send(hostile.socket, bells, sizeof bells, MSG_NOSIGNAL) != (ssize_t)sizeof bells)
+            skip(); /* the kernel allows less */
+    xoi_shelf_decref(lend_shelf(&hostile));
+    put_frame(&hostile, 2, true);
+    put_lent(&hostile, PLACE, 0);
+    xoi_ring_publish(&hostile.out);
+    fall_out_with(f, &hostile, end, EBADMSG);
+}
+
+typedef struct sleeper {
+    fixture_t *f;
+    hostile_t *hostile;
+    int received;
+} sleeper_t;
+
+static void publish(hostile_t *hostile)
+{
+    if (xoi_ring_publish(&hostile->out))
+        assert_int_equal(xoi_fd_send(hostile->socket, XOI_SHM_BELL, -1), 0);
+}
+
+/* The loop sleeps within the handler of the first message. Then a bell is rung for the second,
+ * which is heard when the third asks for what was passed over the socket. */
+static void sleep_in_handler(xo_lane_t *lane, xo_msg_t **msg, void *arg)
+{
+    sleeper_t *sleeper = arg;
+
+    (void)lane;
+    xo_msg_destroy(msg);
+    if (sleeper->received++ > 0)
+        return;
+    xo_loop_once(sleeper->f->rig.loop, 1);
+    assert_int_equal(sleeper->hostile->head->to_listener.reader_sleeps, 1);
+    put_frame(sleeper->hostile, 3, false);
+    publish(sleeper->hostile);
+    xoi_shelf_decref(lend_shelf(sleeper->hostile));
+    put_frame(sleeper->hostile, 4, true);
+    put_lent(sleeper->hostile, PLACE, 0);
+    publish(sleeper->hostile);
+}
+
+static void a_bell_that_a_buffer_hears_is_not_lost(void **state)
+{
+    static const xo_lane_events_t events = {.message = sleep_in_handler};
+    fixture_t *f = *state;
+    hostile_t hostile;
+    sleeper_t sleeper = {f, &hostile, 0};
+
+    rig_listen(&f->rig, f->endpoint);
+    end_t *end = be_hostile(f, &hostile);
+    xo_lane_set_events(end->lane, &events, &sleeper);
+    put_frame(&hostile, 2, false);
+    publish(&hostile);
+    RUN_UNTIL(&f->rig, sleeper.received == 3);
+    put_frame(&hostile, 5, false);
+    publish(&hostile);
+    RUN_UNTIL(&f->rig, sleeper.received == 4);
+    end_destroy(end);
+    close(hostile.socket);
+    munmap(hostile.head, WHOLE);
+}
+
 /* What it does to its own memory afterwards harms what was read from there, and nobody else. */
 static void a_shelf_may_change_at_any_time(void **state)
 {
@@ -355,7 +452,7 @@ static void a_shelf_may_change_at_any_time(void **state)
     end_t *end = be_hostile(f, &hostile);
     xoi_shelf_t *shelf = lend_shelf(&hostile);
     for (uint64_t seq = 2; seq < 5; seq++) {
-        put_first(&hostile, seq);
+        put_frame(&hostile, seq, true);
         put_lent(&hostile, PLACE, 0);
         xoi_ring_publish(&hostile.out);
         xoi_fd_send(hostile.socket, XOI_SHM_BELL, -1);
@@ -381,6 +478,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SHM_TEST(who_brings_no_lane_is_refused),
         SHM_TEST(impossible_numbers_close_the_lane),
+        SHM_TEST(a_broken_ring_is_named_though_nobody_listens),
         SHM_TEST(garbage_closes_the_lane),
         SHM_TEST(half_a_message_is_none),
         SHM_TEST(strange_rests_are_none),
@@ -388,6 +486,8 @@ int main(void)
         SHM_TEST(the_first_frame_may_not_be_lent),
         SHM_TEST(one_place_is_lent_once_at_a_time),
         SHM_TEST(a_shelf_that_is_none_closes_the_lane),
+        SHM_TEST(bells_without_end_are_not_listened_to),
+        SHM_TEST(a_bell_that_a_buffer_hears_is_not_lost),
         SHM_TEST(a_shelf_may_change_at_any_time),
     };
     scratch_t scratch;
