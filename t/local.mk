@@ -87,6 +87,7 @@ unit_tests = \
 	t/rogue \
 	t/settings \
 	t/shelf \
+	t/sim \
 	t/slots \
 	t/specs \
 	t/stall \
@@ -253,6 +254,9 @@ noinst_HEADERS += \
 	t/pool-world.h \
 	t/registry-support.h \
 	t/scratch.h \
+	t/sim-command.h \
+	t/sim-redis.h \
+	t/sim-world.h \
 	t/transcode.h \
 	t/unit.h
 EXTRA_DIST += \
@@ -319,6 +323,11 @@ t_rogue_SOURCES = t/node.c t/rogue.c
 t_settings_LDADD = $(broker_test_libs)
 # What it checks is that czmq reads our keys.
 t_ctx_LDADD = $(unit_test_libs) $(CZMQ_LIBS)
+t_sim_LDADD = $(broker_test_libs) -lm
+t_sim_SOURCES = t/sim-command.c t/sim-redis.c t/sim-world.c t/sim.c
+t_sim_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getpid,--wrap=gethostname,--wrap=time \
+	-Wl,--wrap=xo_lane_send,--wrap=xo_members_watch,--wrap=xo_random_id,--wrap=xo_registry_open \
+	-Wl,--wrap=xo_unix_ms
 t_slots_LDADD = $(broker_test_libs)
 t_specs_LDADD = $(broker_test_libs)
 t_stall_LDADD = $(broker_test_libs)

@@ -1,0 +1,86 @@
+/* sim-command.c - see sim-command.h. */
+#include "t/sim-command.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEY_BYTES 14    /* "xo:{sim}:node:", about what comes before an id */
+#define SCRIPT_BYTES 96 /* the digest, the epoch, the number of keys, with their lengths */
+
+/* ---- bytes ---- */
+
+static size_t bulk(size_t size)
+{
+    size_t digits = 1;
+    for (size_t rest = size; rest >= 10; rest /= 10)
+        digits++;
+    return size + digits + 5; /* $N\r\n...\r\n */
+}
+
+static size_t fields_bytes(const xo_field_t *fields, size_t count)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += bulk(strlen(fields[i].name)) + bulk(fields[i].value.size);
+    return bytes;
+}
+
+size_t sim_command_bytes(const sim_command_t *command)
+{
+    size_t id = command->id ? strlen(command->id) : 0;
+    size_t owner = command->owner ? strlen(command->owner) : 0;
+    size_t bytes = bulk(strlen("EVALSHA")) + bulk(KEY_BYTES + id);
+    if (command->what < SIM_EVENT && command->what != SIM_PUT_SPEC && command->what != SIM_GET_SPEC)
+        bytes += SCRIPT_BYTES + bulk(KEY_BYTES);
+    if (command->what == SIM_PUT || command->what == SIM_DEL)
+        bytes += bulk(id) + bulk(owner) + 2 * bulk(KEY_BYTES);
+    if (command->what == SIM_PUT || command->what == SIM_RENEW)
+        bytes += bulk(owner) + bulk(strlen("5000"));
+    return bytes + fields_bytes(command->fields, command->count) + command->bytes.size;
+}
+
+size_t sim_records_bytes(const xo_record_t *records, size_t count)
+{
+    size_t bytes = 4;
+    for (size_t i = 0; i < count; i++)
+        bytes +=
+            bulk(strlen(records[i].id)) + 9 + fields_bytes(records[i].fields, records[i].count);
+    return bytes;
+}
+
+/* ---- commands ---- */
+
+void sim_command_free(sim_command_t *command)
+{
+    for (size_t i = 0; i < command->count; i++) {
+        free((char *)command->fields[i].name);
+        free((char *)command->fields[i].value.data);
+    }
+    free(command->fields);
+    free((char *)command->bytes.data);
+    free(command->id);
+    free(command->owner);
+    free(command);
+}
+
+xo_slice_t sim_copy_slice(xo_slice_t slice)
+{
+    char *copy = malloc(slice.size + 1);
+    assert(copy);
+    if (slice.size)
+        memcpy(copy, slice.data, slice.size);
+    copy[slice.size] = 0;
+    return xo_slice(copy, slice.size);
+}
+
+void sim_copy_fields(sim_command_t *command, const xo_field_t *fields, size_t count)
+{
+    command->fields = calloc(count + 1, sizeof(*fields));
+    assert(command->fields);
+    for (; command->count < count; command->count++) {
+        const xo_field_t *field = &fields[command->count];
+        command->fields[command->count] =
+            (xo_field_t){strdup(field->name), sim_copy_slice(field->value)};
+    }
+}
