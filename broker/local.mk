@@ -48,6 +48,8 @@ broker_libxo_broker_la_SOURCES = \
 	broker/node.h \
 	broker/node_dir.c \
 	broker/node_dir.h \
+	broker/node_guard.c \
+	broker/node_guard.h \
 	broker/notify.c \
 	broker/notify.h \
 	broker/oom_killer.c \

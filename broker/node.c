@@ -13,12 +13,14 @@
 #include "broker/broker.h"
 #include "broker/command.h"
 #include "broker/node_dir.h"
+#include "broker/node_guard.h"
 #include "broker/notify.h"
 #include "broker/own_registry.h"
 #include "libxo/ctx.h"
 #include "registry/proc.h"
 
 #define COMPONENT "node"
+#define MEMORY "memory:"
 #define LANE_ENDPOINT_BYTES (XO_PATH_BYTES + 16)
 
 static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
@@ -31,6 +33,7 @@ typedef struct xo_node {
     xo_loop_t *loop;
     xo_node_dir_t *dir;
     xo_own_registry_t *own_registry; /* NULL: one was given */
+    pid_t guard;                     /* 0: none, or the private redis-server's */
     xo_broker_t *broker;
     xo_notify_t notify;
     xo_signal_t signals[STOP_SIGNALS];
@@ -141,6 +144,16 @@ static int make_registry(xo_node_t *node, xo_error_t *err)
     return node->own_registry ? 0 : -1;
 }
 
+/* So that nothing outlives the owner, whatever becomes of this process. */
+static int make_guard(xo_node_t *node, xo_error_t *err)
+{
+    bool has_server = node->own_registry && strcmp(xo_own_registry_url(node->own_registry), MEMORY);
+    if (node->options->owner == 0 || has_server)
+        return 0;
+    node->guard = xo_node_guard_start(xo_node_dir_path(node->dir), node->options->owner, err);
+    return node->guard > 0 ? 0 : -1;
+}
+
 static void say_ready(xo_node_t *node)
 {
     int fd = node->options->ready_fd;
@@ -172,7 +185,7 @@ static int make_broker(xo_node_t *node, xo_error_t *err)
         .node_id = node->id,
         .listen = node->endpoint,
         .registry = options->registry ? options->registry : xo_own_registry_url(node->own_registry),
-        .shared_registry = options->registry && strcmp(options->registry, "memory:") != 0,
+        .shared_registry = options->registry && strcmp(options->registry, MEMORY) != 0,
         .run_dir = node->run_dir,
         .dir = xo_node_dir_path(node->dir),
         .take_over = node->takes_over,
@@ -231,7 +244,7 @@ static int make_node(xo_node_t *node, xo_error_t *err)
     if (node->dir == NULL)
         node->dir =
             xo_node_dir_create(xo_ctx_run_dir(node->ctx), node->id, node->options->owner == 0, err);
-    if (node->dir == NULL || make_registry(node, err) < 0)
+    if (node->dir == NULL || make_registry(node, err) < 0 || make_guard(node, err) < 0)
         return -1;
     return make_broker(node, err);
 }
@@ -265,6 +278,7 @@ static void unmake_node(xo_node_t *node)
 {
     xo_broker_destroy(node->broker);
     xo_own_registry_destroy(node->own_registry);
+    xo_node_guard_stop(node->guard);
     xo_node_dir_destroy(node->dir);
     xo_notify_end(&node->notify);
     for (size_t i = 0; i < STOP_SIGNALS; i++) {

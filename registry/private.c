@@ -85,27 +85,6 @@ int xo_private_redis_program(char *path, size_t size, xo_error_t *err)
 
 /* ---- starting ---- */
 
-static pid_t spawn(xo_guard_t *guard, xo_error_t *err)
-{
-    int fds[2];
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return xo_error_set(err, errno, "cannot make a pipe: %s", strerror(errno));
-    guard->status_fd = fds[1];
-    pid_t pid = fork();
-    if (pid == 0)
-        xoi_guard_run(guard);
-    int errnum = errno;
-    close(fds[1]);
-    if (pid > 0 && (errnum = xo_proc_read_failure(fds[0]))) {
-        waitpid(pid, NULL, 0);
-        pid = -1;
-    }
-    close(fds[0]);
-    if (pid > 0)
-        return pid;
-    return xo_error_set(err, errnum, "cannot start %s: %s", guard->program, strerror(errnum));
-}
-
 static pid_t spawn_server(xo_private_redis_t *redis, const char *program,
                           const xo_private_redis_options_t *options, xo_error_t *err)
 {
@@ -136,7 +115,7 @@ static pid_t spawn_server(xo_private_redis_t *redis, const char *program,
         .owner = options->owner,
         .orphaned = options->orphaned,
     };
-    return spawn(&guard, err);
+    return xo_guard_spawn(&guard, err);
 }
 
 /* ---- its end ---- */

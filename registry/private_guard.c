@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -15,6 +16,7 @@
 #include "registry/proc.h"
 
 #define NAME "xo-redis-guard"
+#define NAME_ALONE "xo-node-guard"
 /* How long a broker has, once the owner is gone, to end all in order. Contract 15 gives 2 s. */
 #define GRACE_MS 1500
 
@@ -51,7 +53,6 @@ static pid_t start_server(const xo_guard_t *guard)
         run_server(guard, self);
     if (server < 0)
         fail(guard);
-    close(guard->status_fd);
     return server;
 }
 
@@ -60,6 +61,8 @@ static void end_like(pid_t server)
 {
     static const struct rlimit no_core = {0, 0};
     int status = 0;
+    if (server == 0)
+        _exit(0);
     while (waitpid(server, &status, 0) < 0 && errno == EINTR)
         continue;
     if (WIFSIGNALED(status)) {
@@ -96,7 +99,7 @@ static xo_watched_t begin_watch(const xo_guard_t *guard, pid_t server)
     sigaddset(&told, XO_GUARD_KILL);
     sigprocmask(SIG_BLOCK, &told, NULL);
     return (xo_watched_t){
-        .server = readable((int)syscall(SYS_pidfd_open, server, 0)),
+        .server = readable(server > 0 ? (int)syscall(SYS_pidfd_open, server, 0) : -1),
         .owner = readable(guard->owner > 0 ? (int)syscall(SYS_pidfd_open, guard->owner, 0) : -1),
         .told = readable(signalfd(-1, &told, 0)),
     };
@@ -117,26 +120,51 @@ static bool wait_long(const xo_guard_t *guard, xo_watched_t *watched)
 static void watch(const xo_guard_t *guard, pid_t server)
 {
     xo_watched_t watched = begin_watch(guard, server);
-    bool orphaned = watched.server.fd >= 0 && wait_long(guard, &watched);
-    if (orphaned || wait_for(&watched.told, 1, 0) > 0)
+    bool can = server == 0 || watched.server.fd >= 0;
+    bool orphaned = can && wait_long(guard, &watched);
+    if (server > 0 && (orphaned || wait_for(&watched.told, 1, 0) > 0))
         kill(server, SIGKILL);
     if (!orphaned || guard->orphaned == NULL)
         end_like(server);
-    while (waitpid(server, NULL, 0) < 0 && errno == EINTR)
+    while (server > 0 && waitpid(server, NULL, 0) < 0 && errno == EINTR)
         continue;
     guard->orphaned(guard->run_dir);
     _exit(0);
 }
 
-void xoi_guard_run(const xo_guard_t *guard)
+static __attribute__((noreturn)) void run(const xo_guard_t *guard)
 {
     setsid(); /* as pools do: see broker/process.c */
     xo_proc_reset_signals();
     signal(SIGTERM, SIG_IGN); /* the group's: it is for the server */
-    prctl(PR_SET_NAME, NAME);
+    prctl(PR_SET_NAME, guard->program != NULL ? NAME : NAME_ALONE);
     close_others(guard->status_fd);
     if (xo_proc_redirect(guard->log) < 0 || xo_proc_write(guard->pid_file, getpid()) < 0)
         fail(guard);
-    watch(guard, start_server(guard));
+    pid_t server = guard->program != NULL ? start_server(guard) : 0;
+    close(guard->status_fd);
+    watch(guard, server);
     abort();
+}
+
+pid_t xo_guard_spawn(xo_guard_t *guard, xo_error_t *err)
+{
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return xo_error_set(err, errno, "cannot make a pipe: %s", strerror(errno));
+    guard->status_fd = fds[1];
+    pid_t pid = fork();
+    if (pid == 0)
+        run(guard);
+    int errnum = errno;
+    close(fds[1]);
+    if (pid > 0 && (errnum = xo_proc_read_failure(fds[0]))) {
+        waitpid(pid, NULL, 0);
+        pid = -1;
+    }
+    close(fds[0]);
+    if (pid > 0)
+        return pid;
+    return xo_error_set(err, errnum, "cannot start %s: %s",
+                        guard->program != NULL ? guard->program : NAME_ALONE, strerror(errnum));
 }

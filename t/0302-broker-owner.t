@@ -7,15 +7,15 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
-from brokers import BUILD, FAKE_POOL, STOP_S, Node, run, seconds_until, until  # noqa: E402
+from brokers import BUILD, FAKE_POOL, STOP_S, Node, Server, run, seconds_until, until  # noqa: E402
 
 MODULE = os.path.join(BUILD, "examples", ".libs", "counter.so")
 POOLS = f"[pool work]\ncommand = {FAKE_POOL} stubborn child\ncount = 2\n"
 
 
-def owned(place, **more):
+def owned(place, *options, **more):
     owner = place.other("sleep", "600")
-    node = Node(place, "--owner", str(owner.pid), config=POOLS, **more)
+    node = Node(place, "--owner", str(owner.pid), *options, config=POOLS, **more)
     node.wait_pools(2)
     return owner, node
 
@@ -78,6 +78,60 @@ def broker_stopped(place):
     assert took_s < STOP_S and node.process.returncode == -signal.SIGKILL, took_s
 
 
+def all_follow(place, node, owner, server=None):
+    """within 2 s, but for the server, which is nobody's of the node"""
+    def left():
+        return set(place.processes()) - ({server.process.pid} if server else set())
+    owner.kill()
+    owner.wait()
+    took_s = seconds_until(
+        lambda: node.process.poll() is not None and not left() and not place.files(),
+        "all to be gone")
+    assert took_s < STOP_S, took_s
+
+
+def broker_stopped_elsewhere(place):
+    """... and when its registry is another's, or memory"""
+    server = Server(place).start()
+    for registry in (f"unix://{server.socket}", "memory:"):
+        owner, node = owned(place, "--registry", registry)
+        node.process.send_signal(signal.SIGSTOP)
+        all_follow(place, node, owner, server)
+        assert node.process.returncode == -signal.SIGKILL
+    server.stop()
+
+
+def both_killed_elsewhere(place):
+    """when broker and owner are killed, nothing is left of a node whose registry is another's"""
+    owner, node = owned(place, "--registry", "memory:")
+    node.process.kill()
+    node.process.wait()
+    all_follow(place, node, owner)
+
+
+def adopted_elsewhere(place):
+    """the next broker of such a node has the same guard, and ends it"""
+    owner, node = owned(place, "--registry", "memory:")
+    guard = guards(place)
+    assert len(guard) == 1
+    node.process.kill()
+    node.process.wait()
+    again = Node(place, "--owner", str(owner.pid), "--adopt", os.path.basename(node.directory)[2:],
+                 "--registry", "memory:")
+    assert guards(place) == guard
+    assert again.stop()[0] == 0
+    place.assert_clean()
+
+
+def guards(place):
+    found = []
+    for pid in place.processes():
+        with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+            if file.read() == "xo-node-guard\n":
+                found.append(pid)
+    return found
+
+
 def pools_know(place):
     """its pools are told the owner, so that they go even when the broker cannot see to it"""
     owner, node = owned(place)
@@ -116,5 +170,6 @@ def not_default(place):
     place.assert_clean()
 
 
-run(owner_killed, owner_ends, owner_is_gone_already, broker_killed, broker_stopped, pools_know,
+run(owner_killed, owner_ends, owner_is_gone_already, broker_killed, broker_stopped,
+    broker_stopped_elsewhere, both_killed_elsewhere, adopted_elsewhere, pools_know,
     real_pools_follow, not_default)
