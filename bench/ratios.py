@@ -89,10 +89,11 @@ def measure(build):
 
 
 def compare(now, baseline):
-    """(figure, was, is, whether it is too much worse) of all that can be compared."""
+    """(figure, was, is, whether it is too much worse); `is` None: cannot be compared."""
     for what in ("instructions", "times"):
         for kind, was in baseline[what].items():
             if kind.startswith("python") and now["python"] != baseline["python"]:
+                yield f"{what} of {kind}", was, None, False
                 continue
             yield f"{what} of {kind}", was, now[what][kind], now[what][kind] > WORSE_AT_MOST * was
 

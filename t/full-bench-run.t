@@ -26,6 +26,7 @@ PY
 # A little of all that the other tests have not run.
 all_else_is_measured() {
     local all=bulk,chain,relay,relay_one_core,floor,supervision,pools,actors,clients,sizes,entries
+    "$PYTHON" -c 'import xoscar' 2>/dev/null || all=${all/supervision,/}
     run_bench --scale --only $all >"$work/tables" || return 1
     cat "$work/tables"
     "$PYTHON" - "$work/json" <<'PY'
@@ -56,6 +57,7 @@ points = {
     "actors_bytes": [10000],
     "clients_calls_per_s": [1, 10],
     "clients_call_p99_us": [1, 10],
+    "clients_call_p999_us": [1, 10],
     "sizes_call_gib_s": [8, 64, 512, 4096, 32768],
     "sizes_memcpy_gib_s": [8, 64, 512, 4096, 32768],
     "entries_puts_per_s": [1000],
@@ -113,6 +115,29 @@ a_failure_is_said() {
     grep -q 'ran out of time' "$work/errors" && grep -q 'all figures' "$work/tables"
 }
 
+a_wrong_name_is_said() {
+    run_bench --only lane,nonsense >"$work/tables" 2>"$work/errors" && return 1
+    cat "$work/errors"
+    grep -q -- '--only nonsense: .*micro' "$work/errors"
+}
+
+# What costs 30 % more is worse; what another Python would cost is not known.
+costs_are_compared() {
+    PYTHONPATH=$XO_SRCDIR/bench "$PYTHON" - <<'PY'
+import ratios
+was = {"python": "3.11", "instructions": {"pool_call": 1.0, "shm_call": 1.0, "python_call": 1.0},
+       "times": {"pool_call": 1.0}}
+now = {**was, "instructions": {"pool_call": 1.29, "shm_call": 1.31, "python_call": 1.31}}
+verdicts = lambda now: [(figure, worse) for figure, _, value, worse in ratios.compare(now, was)
+                        if value is not None]
+same = [("instructions of pool_call", False), ("instructions of shm_call", True)]
+time = [("times of pool_call", False)]
+assert verdicts(now) == same + [("instructions of python_call", True)] + time, verdicts(now)
+assert verdicts({**now, "python": "3.12"}) == same + time, verdicts({**now, "python": "3.12"})
+assert len(list(ratios.compare({**now, "python": "3.12"}, was))) == 4
+PY
+}
+
 # A folder that nobody has locked is a dead run's.
 dead_runs_are_cleared_away() {
     mkdir -p "$work/tmp/xo-bench.dead/run" "$work/tmp/xo-bench.alive" || return 1
@@ -145,4 +170,6 @@ fi
 try "histograms of C and of Python agree" histograms_agree
 try "dead runs are cleared away" dead_runs_are_cleared_away
 try "a program that takes too long is said" a_failure_is_said
+try "a name that is none is said" a_wrong_name_is_said
+try "what costs much more is worse" costs_are_compared
 finish
