@@ -7,6 +7,7 @@ examples_client_LDADD = libxo.la
 
 EXTRA_DIST += \
 	examples/greeter.py \
+	examples/two-nodes \
 	examples/wordcount.py
 
 noinst_LTLIBRARIES += examples/counter.la examples/keeper.la examples/wordmerge.la

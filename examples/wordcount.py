@@ -4,6 +4,9 @@
 Each of several Python sub pools hosts a Counter. Files are cut into chunks, the chunks go to the
 counters, and each counter sends what it found to WordMerge, an actor written in C (wordmerge.c)
 in a pool of its own on the same node. A word is a run of ASCII letters, in lower case.
+
+With --at and --merge-at these pools are those of nodes that run already. When the pool of a counter
+dies, or its machine, another counter does what it had to do.
 """
 
 import argparse
@@ -37,11 +40,11 @@ class Counter(xo.Actor):
     def __init__(self, merge):
         self._merge = merge
 
-    async def count(self, chunk):
+    async def count(self, number, chunk):
         counts = {}
         for word in chunk.translate(BLANKED).split():
             counts[word] = counts.get(word, 0) + 1
-        await self._merge.merge({word.decode("ascii"): n for word, n in counts.items()})
+        await self._merge.merge_part(number, {w.decode("ascii"): n for w, n in counts.items()})
         return sum(counts.values())
 
     def traffic(self):
@@ -167,17 +170,27 @@ def plural(number, what):
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def report(files, words, top, calls, lanes, started_s, took_s):
+def report(files, words, top, crew, started_s, took_s):
     print(f"{'COUNT':>10}  WORD")
     for word, number in top:
         print(f"{number:>10}  {word}")
     print()
     print(f"{plural(words['total'], 'word')}, {words['size']} different, "
           f"in {plural(len(files.counted), 'file')} ({human_bytes(words['bytes'])})")
+    calls = sum(crew.calls.values())
     print(f"{plural(calls, 'call')} to counters in Python, as many from these to WordMerge in C")
-    for lane, (messages, size) in sorted(lanes.items()):
+    for lane, (messages, size) in sorted(sum_lanes(crew.lanes.values()).items()):
         print(f"moved over {lane}: {plural(messages, 'message')}, {human_bytes(size)}")
     print(f"{took_s:.2f} s to count, {started_s:.2f} s to start the pools")
+
+
+def report_counters(crew):
+    """Who did how much, and over which lanes; of one that is gone nobody knows the latter."""
+    for address, calls in sorted(crew.calls.items()):
+        lanes = ", ".join(sorted(crew.lanes.get(address, ["gone"])))
+        print(f"{address}: {plural(calls, 'call')} ({lanes})")
+    if crew.moved:
+        print(f"{plural(crew.moved, 'call')} to pools that died, given to others")
 
 
 # ---- the work ----------------------------------------------------------------------------------
@@ -193,39 +206,99 @@ def module_path():
     sys.exit(f"wordcount.py: wordmerge.so is not built; try: ./quickstart exec python3 {__file__}")
 
 
-async def count_files(files, counters):
-    """Feeds the counters, a bounded number of calls each; returns how many calls there were."""
+class Crew:
+    """The counters. What one has to do whose pool is gone, another one does."""
+
+    def __init__(self, counters):
+        self.living = list(counters)
+        self.calls = {counter.address: 0 for counter in counters}  # that were answered
+        self.moved = 0  # calls that had to be made once more
+        self.lanes = {}  # by address of the living: lane -> messages, bytes
+
+    async def count(self, counter, number, chunk):
+        """Has a chunk counted, by this counter while it lives. Returns the one that did it."""
+        while True:
+            try:
+                await counter.count(number, chunk)
+                self.calls[counter.address] += 1
+                return counter
+            except xo.ServerClosed as error:
+                if error.address != counter.address:
+                    raise  # WordMerge's, and what it has merged is gone
+                self._lost(counter, error)
+                if not self.living:
+                    raise
+            counter = self.living[number % len(self.living)]
+
+    def _lost(self, counter, error):
+        self.moved += 1
+        if counter in self.living:
+            self.living.remove(counter)
+            complain(f"{error}; its work goes to others")
+
+    async def ask_lanes(self):
+        """What the living moved. Every call of the count has a counter at one of its ends."""
+        for counter in self.living:
+            totals = await counter.traffic()
+            self.lanes[counter.address] = {
+                lane: (messages_in + messages_out, bytes_in + bytes_out)
+                for lane, (messages_in, messages_out, bytes_in, bytes_out) in totals.items()}
+
+
+def sum_lanes(of_counters):
+    lanes = {}
+    for totals in of_counters:
+        for lane, (messages, size) in totals.items():
+            before = lanes.get(lane, (0, 0))
+            lanes[lane] = before[0] + messages, before[1] + size
+    return lanes
+
+
+async def count_files(files, crew):
+    """Feeds the counters, a bounded number of calls each; returns how many bytes there were."""
     progress = Progress(files.total)
-    chunks = files.chunks()
-    calls = 0
+    chunks = enumerate(files.chunks())
 
     async def feed(counter):
-        nonlocal calls
-        for chunk in chunks:
-            await counter.count(chunk)
-            calls += 1
+        for number, chunk in chunks:
+            counter = await crew.count(counter, number, chunk)
             progress.add(len(chunk))
 
     feeders = [asyncio.ensure_future(feed(counter))
-               for counter in counters for _ in range(CALLS_IN_FLIGHT)]
+               for counter in list(crew.living) for _ in range(CALLS_IN_FLIGHT)]
     try:
         await asyncio.gather(*feeders)
     finally:
         for feeder in feeders:
             feeder.cancel()
         clear_line()
-    return calls, progress.done
+    return progress.done
 
 
-async def lane_totals(counters):
-    """Messages and bytes per lane. Every call of the count has a counter at one of its ends, so
-    what these sent and received is all of it."""
-    lanes = {}
-    for totals in await asyncio.gather(*[counter.traffic() for counter in counters]):
-        for lane, (messages_in, messages_out, bytes_in, bytes_out) in totals.items():
-            messages, size = lanes.get(lane, (0, 0))
-            lanes[lane] = messages + messages_in + messages_out, size + bytes_in + bytes_out
-    return lanes
+@contextlib.asynccontextmanager
+async def pools(args):
+    """The addresses of the pools: one for WordMerge, and those for counters."""
+    if args.at:
+        yield args.merge_at, args.at
+        return
+    module = module_path()
+    pool = await xo.create_actor_pool("127.0.0.1", n_process=args.pools)
+    async with pool:
+        addresses = (await xo.get_pool_config(pool.external_address)).get_external_addresses()[1:]
+        yield await pool.append_c_pool(modules=[module]), addresses
+
+
+@contextlib.asynccontextmanager
+async def actors(merge_at, addresses):
+    made = [await xo.create_actor("WordMerge", address=merge_at, uid="merge")]
+    try:
+        for address in addresses:
+            made.append(await xo.create_actor(Counter, made[0], address=address))
+        yield made[0], made[1:]
+    finally:
+        for actor in reversed(made):
+            with contextlib.suppress(xo.errors.XoscarError):  # it has gone with its pool
+                await xo.destroy_actor(actor)
 
 
 async def run(args):
@@ -234,20 +307,17 @@ async def run(args):
 
 
 async def count(files, args):
-    module = module_path()
     start = time.perf_counter()
-    pool = await xo.create_actor_pool("127.0.0.1", n_process=args.pools)
-    async with pool:
-        addresses = (await xo.get_pool_config(pool.external_address)).get_external_addresses()[1:]
-        c_pool = await pool.append_c_pool(modules=[module])
-        merge = await xo.create_actor("WordMerge", address=c_pool, uid="merge")
-        counters = [await xo.create_actor(Counter, merge, address=address) for address in addresses]
+    async with pools(args) as places, actors(*places) as (merge, counters):
         ready = time.perf_counter()
-        calls, size = await count_files(files, counters)
+        crew = Crew(counters)
+        size = await count_files(files, crew)
         took_s = time.perf_counter() - ready
         words = {"total": await merge.total(), "size": await merge.size(), "bytes": size}
-        report(files, words, await merge.top(TOP), calls, await lane_totals(counters),
-               ready - start, took_s)
+        await crew.ask_lanes()
+        report(files, words, await merge.top(TOP), crew, ready - start, took_s)
+        if args.at:
+            report_counters(crew)
         counts = dict(await merge.counts()) if args.check else None
     agrees = counts is None or check(counts, files.counted)
     return 1 if files.failed or not agrees else 0
@@ -300,11 +370,17 @@ def main():
                         help=f"default: the text files in {LICENSES}")
     parser.add_argument("--pools", type=int, default=4, metavar="N",
                         help="Python sub pools, each with a counter (default: 4)")
+    parser.add_argument("--at", action="append", metavar="HOST:PORT",
+                        help="instead, a Python pool of a node that runs, repeatable")
+    parser.add_argument("--merge-at", metavar="HOST:PORT",
+                        help="with --at: a pool that has loaded wordmerge.so")
     parser.add_argument("--check", action="store_true",
                         help="compare the counts with those of tr | sort | uniq -c")
     args = parser.parse_intermixed_args()
     if args.pools < 1:
         parser.error("--pools needs at least 1")
+    if bool(args.at) != bool(args.merge_at):
+        parser.error("--at and --merge-at go together")
     try:
         return asyncio.run(run(args))
     except KeyboardInterrupt:

@@ -22,8 +22,14 @@ typedef struct word {
     char text[];
 } word_t;
 
+typedef struct part {
+    uint64_t number;
+    UT_hash_handle hh;
+} part_t;
+
 typedef struct wordmerge {
     word_t *words; /* by text */
+    part_t *parts; /* that were merged, by number */
     int64_t total;
 } wordmerge_t;
 
@@ -50,6 +56,13 @@ static void wordmerge_clear(wordmerge_t *merge)
     {
         HASH_DEL(merge->words, word);
         free(word);
+    }
+    part_t *part;
+    part_t *rest;
+    HASH_ITER(hh, merge->parts, part, rest)
+    {
+        HASH_DEL(merge->parts, part);
+        free(part);
     }
     merge->total = 0;
 }
@@ -132,18 +145,57 @@ static int merge_map(wordmerge_t *merge, xo_reader_t reader)
     return 0;
 }
 
-static void wordmerge_merge(void *self, xo_request_t *request)
+/* Answers the request if it cannot be done. */
+static int merge_checked(wordmerge_t *merge, xo_request_t *request, xo_slice_t map)
 {
-    wordmerge_t *merge = self;
-    xo_slice_t map;
-    if (xo_request_unpack(request, "V", &map) < 0)
-        return;
     if (check_map(xo_reader(map)) < 0)
         xo_request_fail(request, XO_CODE_REFUSED,
                         "merge takes one map from words to counts of 0 to 2^40");
     else if (merge_map(merge, xo_reader(map)) < 0)
         xo_request_fail(request, XO_CODE_METHOD, "out of memory after %u words",
                         HASH_COUNT(merge->words));
+    else
+        return 0;
+    return -1;
+}
+
+static void wordmerge_merge(void *self, xo_request_t *request)
+{
+    wordmerge_t *merge = self;
+    xo_slice_t map;
+    if (xo_request_unpack(request, "V", &map) < 0)
+        return;
+    if (merge_checked(merge, request, map) == 0)
+        xo_request_reply(request, "u", HASH_COUNT(merge->words));
+}
+
+static int add_part(wordmerge_t *merge, uint64_t number)
+{
+    part_t *part = calloc(1, sizeof *part);
+    if (!part)
+        return -1;
+    part->number = number;
+    HASH_ADD(hh, merge->parts, number, sizeof part->number, part);
+    if (part->hh.tbl)
+        return 0;
+    free(part);
+    return -1;
+}
+
+/* Who counts a part, and dies before anybody hears of it, has another one count it again. */
+static void wordmerge_merge_part(void *self, xo_request_t *request)
+{
+    wordmerge_t *merge = self;
+    uint64_t number;
+    xo_slice_t map;
+    part_t *part;
+    if (xo_request_unpack(request, "U V", &number, &map) < 0)
+        return;
+    HASH_FIND(hh, merge->parts, &number, sizeof number, part);
+    if (!part && merge_checked(merge, request, map) < 0)
+        return;
+    if (!part && add_part(merge, number) < 0)
+        xo_request_fail(request, XO_CODE_METHOD, "out of memory");
     else
         xo_request_reply(request, "u", HASH_COUNT(merge->words));
 }
@@ -245,6 +297,8 @@ static void wordmerge_reset(void *self, xo_request_t *request)
 
 static const xo_method_t methods[] = {
     {"merge", wordmerge_merge, 0, "merge({WORD: COUNT}): adds, returns how many words there are"},
+    {"merge_part", wordmerge_merge_part, 0,
+     "merge_part(PART, {WORD: COUNT}): the same, but once for each number PART"},
     {"top", wordmerge_top, 0, "top(N): the N most frequent, [[WORD, COUNT], ...]"},
     {"counts", wordmerge_counts, 0, "counts(): all, in the order of top"},
     {"total", wordmerge_total, 0, "total(): the sum of all counts"},

@@ -68,6 +68,13 @@ static void test_wordmerge(void **state)
     expect_error(xo_ref_call(ref, &err, "merge", "{s i}", "the", -1), XO_CODE_REFUSED, "no");
     expect_error(xo_ref_call(ref, &err, "merge", "i", 1), XO_CODE_REFUSED, "no");
     expect_int(xo_ref_call(ref, &err, "total", ""), 7);
+    expect_int(xo_ref_call(ref, &err, "merge_part", "i {s i}", 5, "b", 1), 3);
+    expect_int(xo_ref_call(ref, &err, "merge_part", "i {s i}", 5, "b", 1), 3);
+    expect_int(xo_ref_call(ref, &err, "merge_part", "i {s i}", 6, "b", 1), 3);
+    expect_error(xo_ref_call(ref, &err, "merge_part", "i {s i}", 7, "b", -1), XO_CODE_REFUSED,
+                 "no");
+    expect_int(xo_ref_call(ref, &err, "merge_part", "i {s i}", 7, "a", 1), 3);
+    expect_int(xo_ref_call(ref, &err, "total", ""), 10);
     expect_int(xo_ref_call(ref, &err, "size", ""), 3);
     xo_future_t *future = xo_ref_call(ref, &err, "counts", "");
     assert_int_equal(xo_future_wait(future, WAIT_MS, &err), 0);
@@ -75,7 +82,8 @@ static void test_wordmerge(void **state)
                                    &word[1], &count[1], &word[2], &count[2]),
                      0);
     assert_true(xo_slice_eq_str(word[0], "the") && count[0] == 5);
-    assert_true(xo_slice_eq_str(word[1], "a") && xo_slice_eq_str(word[2], "b"));
+    assert_true(xo_slice_eq_str(word[1], "b") && count[1] == 3);
+    assert_true(xo_slice_eq_str(word[2], "a") && count[2] == 2);
     xo_future_destroy(future);
     future = xo_ref_call(ref, &err, "top", "i", 1);
     assert_int_equal(xo_future_wait(future, WAIT_MS, &err), 0);
@@ -83,6 +91,7 @@ static void test_wordmerge(void **state)
     xo_future_destroy(future);
     expect_ok(xo_ref_call(ref, &err, "reset", ""));
     expect_int(xo_ref_call(ref, &err, "size", ""), 0);
+    expect_int(xo_ref_call(ref, &err, "merge_part", "i {s i}", 5, "b", 1), 1);
     xo_ref_destroy(ref);
 }
 

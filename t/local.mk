@@ -158,6 +158,7 @@ system_tests = \
 	t/0540-doctor.t \
 	t/0600-wordcount.t \
 	t/0610-client.t \
+	t/0620-two-nodes.t \
 	t/0700-chaos.t \
 	t/0701-chaos-ledger.t \
 	t/0900-readme.t
