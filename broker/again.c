@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "broker/broker_impl.h"
+#include "broker/placement.h"
 
 #define COMPONENT "recovery"
 /* When an actor is tried once more whose try did not reach its pool, or met another one. */
@@ -154,6 +155,11 @@ static bool after_failure(xo_creation_t *creation, const xo_msg_t *answer)
             wait_for(creation, entry, LOOK_AGAIN_NS);
         return creation->recovery == NULL;
     }
+    if (entry->epoch > 0 && xo_moves_may_leave(creation->broker, entry) &&
+        xo_placement_is_unfit(failure.code, failure.type, failure.message)) {
+        xo_moves_unfit(creation->broker, entry, text);
+        return false;
+    }
     return next_try(creation, entry, text, failure.traceback);
 }
 
@@ -222,8 +228,9 @@ static void on_created(xo_call_t *call, xo_msg_t **answer, void *arg)
 static int request(xo_creation_t *creation, const xo_actor_entry_t *entry)
 {
     xo_answer_f done = creation->step > 0 ? on_seat_created : on_created;
-    xo_msg_t *msg = xo_actor_spec_msg(entry->spec, xo_actor_entry_uid(entry), entry->class_name,
-                                      creation->mark > 0 ? creation->mark : xo_random_id());
+    xo_msg_t *msg =
+        xo_actor_spec_msg(entry->spec, xo_actor_entry_uid(entry), entry->class_name,
+                          entry->incarnation, creation->mark > 0 ? creation->mark : xo_random_id());
     bool left =
         msg != NULL && xo_endpoint_call(creation->broker->endpoint, entry->member->link, &msg,
                                         XO_SEND_QUEUE, 0, done, creation, NULL) != NULL;
@@ -279,6 +286,19 @@ int xo_broker_create_again(xo_broker_t *broker, xo_recovery_t *recovery, xo_acto
     if (!after_failure(creation, NULL))
         free(creation);
     return -1;
+}
+
+void xo_broker_create_moved(xo_broker_t *broker, xo_actor_entry_t *entry)
+{
+    static const char *const why = "the broker is out of memory";
+    entry->alone = entry->member->link != NULL;
+    if (!entry->alone)
+        return;
+    xo_creation_t *creation = begin(broker, NULL, entry);
+    if (creation == NULL)
+        xo_broker_give_up(broker, entry, why, xo_slice(NULL, 0));
+    else if (request(creation, entry) < 0 && !after_failure(creation, NULL))
+        free(creation);
 }
 
 int xo_broker_create_seat(xo_broker_t *broker, const xo_actor_entry_t *entry, uint64_t step,

@@ -155,6 +155,7 @@ static void on_tick(xo_timer_t *timer, void *arg)
     xo_broker_publish_node(broker);
     xo_broker_save_specs(broker);
     xo_names_publish(broker);
+    xo_moves_tick(broker);
     xo_drain_go_on(broker);
     for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
         if (m->changed)
@@ -394,9 +395,11 @@ xo_broker_t *xo_broker_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_broker_op
     xo_timer_init(&broker->stop_groups, loop, on_groups_late, broker);
     xo_defer_init(&broker->stop_defer, loop, on_stop_defer, broker);
     broker->known = xo_known_create(loop, broker->options.node_id);
-    if (broker->known == NULL)
+    broker->moves = xo_moves_create(broker);
+    if (broker->known == NULL || broker->moves == NULL)
         xo_error_set(err, ENOMEM, "out of memory");
-    broker->revocations = broker->known ? xo_revocations_create(broker, ctx, err) : NULL;
+    broker->revocations =
+        broker->known && broker->moves ? xo_revocations_create(broker, ctx, err) : NULL;
     if (broker->revocations == NULL || create_supervisor(broker, ctx, err) < 0 ||
         create_publish(broker, ctx, err) < 0 || create_endpoint(broker, ctx, err) < 0 ||
         begin_or_take_over(broker, err) < 0) {
@@ -422,6 +425,7 @@ void xo_broker_destroy(xo_broker_t *broker)
     broker->supervisor = NULL;
     xo_publish_destroy(broker->publish);
     broker->publish = NULL;
+    xo_moves_destroy(broker->moves);
     xo_revocations_destroy(broker->revocations);
     xo_names_destroy(broker);
     xo_known_destroy(broker->known);

@@ -12,6 +12,7 @@
  * revive.c    revive                               group_methods.c  group.create, ...
  * barrier.c   waits until what pools have told has arrived
  * names.c     which pool has which name           drain.c    node.drain
+ * moves.c     actors that come from other nodes   placement.c  which pool takes one
  */
 #ifndef XO_BROKER_BROKER_IMPL_H
 #define XO_BROKER_BROKER_IMPL_H
@@ -31,6 +32,7 @@ typedef struct xo_pool_wait xo_pool_wait_t;   /* wait.c */
 typedef struct xo_creation xo_creation_t;     /* again.c */
 typedef struct xo_name xo_name_t;             /* names.c */
 typedef struct xo_drain_wait xo_drain_wait_t; /* drain.c */
+typedef struct xo_moves xo_moves_t;           /* moves.c */
 
 typedef enum { XO_DRAIN_NOT, XO_DRAIN_UNDER_WAY, XO_DRAIN_DONE } xo_drain_t;
 
@@ -51,6 +53,8 @@ struct xo_broker {
     xo_event_wait_t *event_waits;
     xo_creation_t *creations; /* that wait for their time */
     xo_name_t *names;
+    unsigned names_asked; /* answers of the registry about them that will come */
+    xo_moves_t *moves;
     xo_known_t *known;
     xo_group_t *groups; /* in the order in which they came */
     uint64_t steps;     /* how many they have taken */
@@ -138,6 +142,8 @@ void xo_broker_save_specs(xo_broker_t *broker);
 /* Creates an actor again that is recovering, in a pool with a link, as a part of `recovery` (NULL:
  * alone). -1: no answer is waited for. Further tries follow by themselves, as its policy says. */
 int xo_broker_create_again(xo_broker_t *broker, xo_recovery_t *recovery, xo_actor_entry_t *entry);
+/* The same for one that comes from another node: now, or with its pool if that is not there. */
+void xo_broker_create_moved(xo_broker_t *broker, xo_actor_entry_t *entry);
 /* The same for a group's member, with this mark. What comes of it is told to its group, if that
  * still waits for this step. */
 int xo_broker_create_seat(xo_broker_t *broker, const xo_actor_entry_t *entry, uint64_t step,
@@ -180,9 +186,23 @@ void xo_broker_places_tick(xo_broker_t *broker); /* each heartbeat */
 void xo_names_keep(xo_broker_t *broker, xo_actor_entry_t *entry);
 void xo_names_drop(xo_broker_t *broker, const xo_member_t *member, xo_slice_t uid);
 /* The pool has a new process, or a new link, or is gone: it does not create anything now. */
-void xo_names_review(xo_broker_t *broker, const xo_member_t *member);
+void xo_names_review(xo_broker_t *broker, xo_member_t *member);
+/* The registry has given the name to this node, which asked for it at `asked_ns` (xo_boot_ns), with
+ * an actor that moves to this pool. -1: ENOMEM. */
+int xo_names_claimed(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid, int64_t asked_ns);
 void xo_names_publish(xo_broker_t *broker); /* renews them */
 void xo_names_destroy(xo_broker_t *broker);
+
+/* ---- moves.c ---- */
+xo_moves_t *xo_moves_create(xo_broker_t *broker); /* NULL: ENOMEM */
+void xo_moves_destroy(xo_moves_t *moves);         /* after the registry. Takes NULL */
+void xo_moves_tick(xo_broker_t *broker);          /* each heartbeat: takes over what is to be had */
+/* May it be left to others now? */
+bool xo_moves_may_leave(const xo_broker_t *broker, const xo_actor_entry_t *entry);
+/* It ends here, and is to be had: another node creates it again. The entry is gone afterwards. */
+void xo_moves_leave(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason);
+/* The same for one that its pool's process cannot create. */
+void xo_moves_unfit(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason);
 
 /* ---- wait.c ---- */
 /* Answers when the pool is up with its actors, or will not be. */

@@ -104,6 +104,7 @@ static void take_over(xo_directory_t *directory, xo_actor_entry_t *entry, xo_act
     if (old->state == XO_ACTOR_RECOVERING || old->incarnation == entry->incarnation) {
         entry->spec = old->spec;
         old->spec = NULL;
+        entry->epoch = old->epoch;
         entry->recent = old->recent;
         old->recent = NULL;
         entry->seat = old->seat;
@@ -196,6 +197,12 @@ void xo_actor_record(const xo_actor_entry_t *entry, uint64_t node_id, xo_rec_t *
     xo_rec_int(rec, "incarnation", (int64_t)entry->incarnation);
     xo_rec_text(rec, "state", xo_actor_state_name(entry->state));
     xo_rec_text(rec, "restart", restart_of(entry));
+    if (xo_actor_spec_is_anywhere(entry->spec)) {
+        xo_rec_text(rec, "placement", "any");
+        xo_rec_text(rec, "language", entry->member->language);
+    }
+    if (entry->epoch > 0)
+        xo_rec_int(rec, "epoch", (int64_t)entry->epoch);
     if (entry->seat != NULL)
         xo_rec_text(rec, "group", entry->seat->group->name);
     if (entry->state == XO_ACTOR_FAILED)

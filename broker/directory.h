@@ -23,6 +23,7 @@ struct xo_actor_entry {
     xo_actor_name_t *name;
     xo_member_t *member;
     uint64_t incarnation;
+    uint64_t epoch; /* the fencing token with which it was moved here; 0: it was not */
     xo_actor_state_t state;
     bool stateless;
     bool alone;            /* it is recovering on its own, after its pool has */

@@ -43,6 +43,7 @@ broker_libxo_broker_la_SOURCES = \
 	broker/lookup.c \
 	broker/membership.c \
 	broker/methods.c \
+	broker/moves.c \
 	broker/names.c \
 	broker/node.c \
 	broker/node.h \
@@ -56,6 +57,8 @@ broker_libxo_broker_la_SOURCES = \
 	broker/oom_killer.h \
 	broker/own_registry.c \
 	broker/own_registry.h \
+	broker/placement.c \
+	broker/placement.h \
 	broker/places.c \
 	broker/policy.c \
 	broker/policy.h \

@@ -48,26 +48,54 @@ static xo_actor_entry_t *find_own(const xo_lookup_t *lookup)
     return xo_directory_find(&lookup->broker->directory, uid_of(lookup));
 }
 
-/* With `count` packed records of other nodes. */
-static void answer(xo_lookup_t *lookup, xo_slice_t others, uint32_t count)
+/* Of a name there is one actor. If there are two records, its node was taken for dead, and has not
+ * heard yet that it has moved: where it is, its incarnation is larger. 0: any will do. */
+static uint64_t least_incarnation(const xo_lookup_t *lookup, const xo_record_t *records,
+                                  size_t count)
+{
+    const xo_actor_entry_t *own = find_own(lookup);
+    uint64_t largest = own != NULL ? own->incarnation : 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t incarnation = 0;
+        if (!is_own(lookup->broker, &records[i])) /* the directory knows better */
+            xo_rec_number(&records[i], "incarnation", &incarnation);
+        if (incarnation > largest)
+            largest = incarnation;
+    }
+    return xo_uid_is_name(uid_of(lookup)) ? largest : 0;
+}
+
+static bool is_outdated(const xo_record_t *record, uint64_t least)
+{
+    uint64_t incarnation = 0;
+    xo_rec_number(record, "incarnation", &incarnation);
+    return incarnation < least;
+}
+
+/* With `count` packed records of other nodes, and those of ours of at least this incarnation. */
+static void answer(xo_lookup_t *lookup, xo_slice_t others, uint32_t count, uint64_t least)
 {
     const xo_broker_t *broker = lookup->broker;
-    xo_buf_t out = XO_BUF_INIT;
-    for (xo_actor_entry_t *entry = find_own(lookup); entry; entry = entry->next_in_name)
-        count++;
-    xo_pack_array(&out, count);
+    xo_buf_t own = XO_BUF_INIT, out = XO_BUF_INIT;
     for (xo_actor_entry_t *entry = find_own(lookup); entry; entry = entry->next_in_name) {
         xo_rec_t rec = {0};
+        if (entry->incarnation < least)
+            continue;
         xo_actor_record(entry, broker->options.node_id, &rec);
-        xo_rec_pack(&rec, 0, &out);
+        xo_rec_pack(&rec, 0, &own);
+        count++;
     }
+    xo_pack_array(&out, count);
+    xo_buf_append(&out, own.data, own.size);
     xo_buf_append(&out, others.data, others.size);
+    out.failed |= own.failed;
+    xo_buf_free(&own);
     xo_ask_reply_value(xo_ask_take(&lookup->ask), &out);
 }
 
 static void answer_own(xo_lookup_t *lookup)
 {
-    answer(lookup, xo_slice(NULL, 0), 0);
+    answer(lookup, xo_slice(NULL, 0), 0, 0);
 }
 
 /* The directory knows our own better than the registry does. Only what runs is worth keeping. */
@@ -76,8 +104,9 @@ static void answer_records(xo_lookup_t *lookup, const xo_record_t *records, size
     const xo_broker_t *broker = lookup->broker;
     xo_buf_t others = XO_BUF_INIT;
     uint32_t found = 0, running = 0;
+    uint64_t least = least_incarnation(lookup, records, count);
     for (size_t i = 0; i < count; i++) {
-        if (is_own(broker, &records[i]))
+        if (is_own(broker, &records[i]) || is_outdated(&records[i], least))
             continue;
         xo_rec_pack_registry(&records[i], false, &others);
         found++;
@@ -86,7 +115,7 @@ static void answer_records(xo_lookup_t *lookup, const xo_record_t *records, size
     }
     if (found > 0 && running == found && xo_buf_ok(&others) == 0)
         xo_known_put(broker->known, uid_of(lookup), xo_buf_slice(&others), found);
-    answer(lookup, xo_buf_slice(&others), found);
+    answer(lookup, xo_buf_slice(&others), found, least);
     xo_buf_free(&others);
 }
 
@@ -128,7 +157,7 @@ static bool answer_known(xo_lookup_t *lookup)
     uint32_t count;
     if (!xo_known_find(lookup->broker->known, uid_of(lookup), &others, &count))
         return false;
-    answer(lookup, others, count);
+    answer(lookup, others, count, 0);
     free_if_idle(lookup);
     return true;
 }

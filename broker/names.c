@@ -3,7 +3,9 @@
  *
  * A pool takes it before it creates the actor. It goes with the actor, or if that does not come
  * about. Who finds that another node has got it meanwhile, because this one was cut off from the
- * registry for longer than its leases last, ends its own actor.
+ * registry for longer than its leases last, ends its own actor. Pools hear until when all their
+ * names are theirs, counted from before the leases were asked for: actors with the placement "any"
+ * do nothing afterwards (pool/lease.c).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,10 +19,12 @@
 struct xo_name {
     xo_broker_t *broker;
     uint64_t pool;
-    xo_ask_t *ask;   /* who waits for it; NULL: nobody */
-    unsigned asking; /* answers of the registry that will come */
-    bool held;       /* the registry has said so, or an actor has it */
-    bool dropped;    /* out of the table: the last answer frees it */
+    xo_ask_t *ask;    /* who waits for it; NULL: nobody */
+    unsigned asking;  /* answers of the registry that will come */
+    int64_t asked_ns; /* when its lease was last asked for, by xo_boot_ns */
+    int64_t until_ns; /* it lasts until then; 0: it has not been had */
+    bool held;        /* the registry has said so, or an actor has it */
+    bool dropped;     /* out of the table: the last answer frees it */
     UT_hash_handle hh;
     size_t size;
     char uid[];
@@ -44,8 +48,10 @@ static xo_actor_entry_t *entry_of(const xo_name_t *name)
     return member ? xo_directory_get(&name->broker->directory, member, uid_of(name)) : NULL;
 }
 
+/* What is remembered of where it was is over. */
 static xo_name_t *add(xo_broker_t *broker, const xo_member_t *member, xo_slice_t uid)
 {
+    xo_known_forget(broker->known, uid);
     xo_name_t *name = calloc(1, sizeof(*name) + uid.size);
     if (name == NULL)
         return NULL;
@@ -69,6 +75,56 @@ static void drop(xo_name_t *name)
         free(name);
 }
 
+/* ---- what pools are told ---- */
+
+/* What only this node's registry decides nobody else can get. */
+static int64_t lease_of(const xo_broker_t *broker, const xo_name_t *name)
+{
+    return xo_publish_is_shared(broker->publish) ? name->until_ns : INT64_MAX;
+}
+
+static void tell_lease(xo_broker_t *broker, xo_member_t *member, int64_t until_ns)
+{
+    xo_rec_t rec = {0};
+    if (member->link == NULL || until_ns <= member->lease_ns)
+        return;
+    member->lease_ns = until_ns;
+    xo_rec_int(&rec, "until", until_ns);
+    xo_broker_send_event(broker, member->link, "lease", &rec);
+}
+
+/* The least of all its names'. */
+static void tell_pool(xo_broker_t *broker, xo_member_t *member)
+{
+    int64_t until_ns = INT64_MAX;
+    bool any = false;
+    for (xo_name_t *name = broker->names; name != NULL; name = name->hh.next) {
+        if (name->pool != member->id || !name->held)
+            continue;
+        any = true;
+        if (lease_of(broker, name) < until_ns)
+            until_ns = lease_of(broker, name);
+    }
+    if (any)
+        tell_lease(broker, member, until_ns);
+}
+
+static void tell_pools(xo_broker_t *broker)
+{
+    if (broker->names == NULL)
+        return;
+    for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m))
+        tell_pool(broker, m);
+}
+
+/* Its first name, or the first for long: its actor is about to be created. */
+static void tell_early(xo_name_t *name)
+{
+    xo_member_t *member = xo_pools_find(&name->broker->pools, name->pool);
+    if (member != NULL && member->lease_ns <= xo_boot_ns())
+        tell_pool(name->broker, member);
+}
+
 /* ---- the registry ---- */
 
 static void on_put(int errnum, const char *text, void *arg);
@@ -82,7 +138,11 @@ static void put(xo_name_t *name)
     xo_rec_id(&rec, "pool", name->pool);
     xo_rec_id(&rec, "node", broker->options.node_id);
     xo_rec_text(&rec, "address", member ? member->address : "");
+    if (entry_of(name) != NULL && entry_of(name)->epoch > 0)
+        xo_rec_int(&rec, "epoch", (int64_t)entry_of(name)->epoch);
     name->asking++;
+    name->broker->names_asked++;
+    name->asked_ns = xo_boot_ns();
     xo_publish_name(broker->publish, uid_of(name), &rec, on_put, name);
 }
 
@@ -137,10 +197,21 @@ static void end_actor(xo_broker_t *broker, const xo_actor_entry_t *entry, const 
     xo_msg_destroy(&msg);
 }
 
+/* It does nothing more, not even what has come for it already. */
+static void fence(xo_broker_t *broker, const xo_actor_entry_t *entry)
+{
+    xo_rec_t rec = {0};
+    xo_rec_bytes(&rec, "uid", xo_actor_entry_uid(entry));
+    xo_rec_int(&rec, "incarnation", (int64_t)entry->incarnation);
+    xo_broker_send_event(broker, entry->member->link, "actor.fenced", &rec);
+}
+
 static void lose_actor(xo_broker_t *broker, xo_actor_entry_t *entry)
 {
     static const char *const why = "another actor has got its name";
     xo_slice_t uid = xo_actor_entry_uid(entry);
+    if (entry->member->link != NULL && xo_actor_spec_is_anywhere(entry->spec))
+        fence(broker, entry);
     xo_log(broker->options.log, XO_LOG_WARN, COMPONENT, "actor '%.*s' in the pool at %s ends: %s",
            (int)uid.size, uid.data, entry->member->address, why);
     xo_broker_note_actor(broker, "name.lost", entry, why);
@@ -167,6 +238,8 @@ static void answer_put(xo_name_t *name, int errnum, const char *text)
     xo_ask_t *ask = xo_ask_take(&name->ask);
     if (errnum == 0) {
         name->held = true;
+        name->until_ns = name->asked_ns + xo_publish_lease_ms(name->broker->publish) * XO_MS;
+        tell_early(name);
         if (ask != NULL)
             xo_ask_reply(ask, "n");
         return;
@@ -179,10 +252,8 @@ static void answer_put(xo_name_t *name, int errnum, const char *text)
         drop(name);
 }
 
-static void on_put(int errnum, const char *text, void *arg)
+static void take_put(xo_name_t *name, int errnum, const char *text)
 {
-    xo_name_t *name = arg;
-    name->asking--;
     if (name->dropped) {
         if (name->asking == 0)
             free(name);
@@ -193,6 +264,17 @@ static void on_put(int errnum, const char *text, void *arg)
     } else {
         answer_put(name, errnum, text);
     }
+}
+
+static void on_put(int errnum, const char *text, void *arg)
+{
+    xo_name_t *name = arg;
+    xo_broker_t *broker = name->broker;
+    name->asking--;
+    broker->names_asked--;
+    take_put(name, errnum, text);
+    if (broker->names_asked == 0 && broker->publish != NULL)
+        tell_pools(broker);
 }
 
 /* ---- what pools say ---- */
@@ -265,17 +347,34 @@ void xo_names_drop(xo_broker_t *broker, const xo_member_t *member, xo_slice_t ui
     drop(name);
 }
 
-void xo_names_review(xo_broker_t *broker, const xo_member_t *member)
+void xo_names_review(xo_broker_t *broker, xo_member_t *member)
 {
     xo_name_t *name, *next;
     HASH_ITER(hh, broker->names, name, next)
     if (name->pool == member->id && entry_of(name) == NULL)
         xo_names_drop(broker, member, uid_of(name));
+    member->lease_ns = 0; /* to this process */
+    if (member->link != NULL)
+        tell_pool(broker, member);
+}
+
+/* The registry has given it to this node, when it was asked at `asked_ns`. */
+int xo_names_claimed(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid, int64_t asked_ns)
+{
+    xo_name_t *name = find(broker, uid);
+    if (name == NULL && (name = add(broker, member, uid)) == NULL)
+        return -1;
+    name->pool = member->id;
+    name->held = true;
+    name->until_ns = asked_ns + xo_publish_lease_ms(broker->publish) * XO_MS;
+    tell_early(name);
+    return 0;
 }
 
 void xo_names_publish(xo_broker_t *broker)
 {
     xo_name_t *name, *next;
+    tell_pools(broker);
     HASH_ITER(hh, broker->names, name, next)
     if (name->held && name->asking == 0)
         put(name);

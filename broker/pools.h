@@ -74,6 +74,8 @@ typedef struct xo_member {
     size_t entry_count;
     size_t spec_bytes; /* of the entries' specs */
 
+    int64_t lease_ns; /* names.c's: until when it may use them, as it was told; 0: it was not */
+
     /* recover.c's. */
     bool recovers;           /* its actors are to be created again */
     bool away;               /* since its process ended, until all is as it was */

@@ -124,6 +124,16 @@ xo_registry_t *xo_publish_registry(xo_publish_t *publish)
     return publish->registry;
 }
 
+int64_t xo_publish_lease_ms(const xo_publish_t *publish)
+{
+    return publish->options.lease_ms;
+}
+
+const char *xo_publish_owner(const xo_publish_t *publish)
+{
+    return publish->owner;
+}
+
 bool xo_publish_is_shared(const xo_publish_t *publish)
 {
     return publish->options.shared;
@@ -349,6 +359,14 @@ void xo_publish_specs(xo_publish_t *publish, xo_directory_t *directory)
 {
     publish->specs = directory;
     save_more(publish);
+}
+
+void xo_publish_spec(xo_publish_t *publish, xo_directory_t *directory, xo_actor_entry_t *entry)
+{
+    publish->specs = directory;
+    if (!publish->is_up || !entry->unsaved || save(publish, entry) < 0)
+        return;
+    xo_directory_set_unsaved(directory, entry, false);
 }
 
 void xo_publish_event(xo_publish_t *publish, const char *type, const xo_rec_t *rec)

@@ -37,6 +37,8 @@ xo_publish_t *xo_publish_create(xo_loop_t *loop, const char *url,
 void xo_publish_destroy(xo_publish_t *publish); /* sends what is queued, briefly. Takes NULL */
 
 xo_registry_t *xo_publish_registry(xo_publish_t *publish);
+int64_t xo_publish_lease_ms(const xo_publish_t *publish);
+const char *xo_publish_owner(const xo_publish_t *publish); /* this node, as leases have it */
 bool xo_publish_is_shared(const xo_publish_t *publish);
 /* Why it is away; NULL: it is up, or has not said yet. */
 const xo_error_t *xo_publish_why_down(const xo_publish_t *publish);
@@ -51,6 +53,8 @@ void xo_publish_group(xo_publish_t *publish, const xo_group_t *group);
 void xo_publish_remove_group(xo_publish_t *publish, const xo_group_t *group);
 /* Writes the specs of those that are `unsaved`, a few MiB at a time, until all are. */
 void xo_publish_specs(xo_publish_t *publish, xo_directory_t *directory);
+/* Writes that of this one now, if it is `unsaved`. */
+void xo_publish_spec(xo_publish_t *publish, xo_directory_t *directory, xo_actor_entry_t *entry);
 /* A key that was revoked, by its digits. */
 void xo_publish_key(xo_publish_t *publish, const char *digits, const xo_rec_t *rec);
 /* A name as a lease of this node; EPERM: another has it. `done` is called as the registry's is. */

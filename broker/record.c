@@ -10,10 +10,10 @@
 
 /* Fields of the registry's records that are numbers on the wire. */
 static const char *const number_names[] = {
-    "actors",  "backoff_max_ms", "backoff_ms", "busy_since", "failed_since", "generation",
-    "handled", "incarnation",    "index",      "intensity",  "lease_ms",     "members",
-    "order",   "period_ms",      "pid",        "pools",      "port",         "restarts",
-    "started", "waiting",        NULL,
+    "actors",     "backoff_max_ms", "backoff_ms",  "busy_since", "epoch",     "failed_since",
+    "generation", "handled",        "incarnation", "index",      "intensity", "lease_ms",
+    "members",    "order",          "period_ms",   "pid",        "pools",     "port",
+    "restarts",   "started",        "waiting",     NULL,
 };
 
 void xo_id_format(uint64_t id, char text[XO_ID_TEXT_BYTES])
@@ -271,4 +271,11 @@ xo_slice_t xo_rec_find(const xo_record_t *record, const char *name)
             return record->fields[i].value;
     }
     return (xo_slice_t){NULL, 0};
+}
+
+void xo_rec_number(const xo_record_t *record, const char *name, uint64_t *number)
+{
+    int64_t value;
+    if (parse_number(xo_rec_find(record, name), &value) == 0)
+        *number = (uint64_t)value;
 }

@@ -51,6 +51,8 @@ size_t xo_rec_fields(const xo_rec_t *rec, xo_field_t *fields);
 /* Appends a registry's record as the map that xo_rec_pack would write, for an actor with its uid
  * decoded; "id" comes first if `with_id`. */
 void xo_rec_pack_registry(const xo_record_t *record, bool with_id, xo_buf_t *out);
+/* A field that is a number, which else stays as it is. */
+void xo_rec_number(const xo_record_t *record, const char *name, uint64_t *number);
 /* A field's text; empty: none. */
 xo_slice_t xo_rec_find(const xo_record_t *record, const char *name);
 

@@ -267,13 +267,15 @@ static void do_without(xo_broker_t *broker, xo_actor_entry_t *entry, const char 
     xo_broker_note_actor(broker, "actor.nospec", entry, why);
 }
 
-static bool wants_group(xo_slice_t body)
+/* What it wants takes a spec: to be in a group, or on any node. */
+static bool needs_spec(xo_slice_t body)
 {
     xo_slice_t group, options = xo_create_options(body);
-    return options.size > 0 && xo_map_get(options, "group", &group) == 0;
+    return options.size > 0 &&
+           (xo_map_get(options, "group", &group) == 0 || xo_create_is_anywhere(body));
 }
 
-/* -1: it wants to be in a group, and cannot. */
+/* -1: it cannot be what it wants to be. */
 static int keep(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t body, const xo_msg_t *from,
                 xo_error_t *err)
 {
@@ -292,9 +294,11 @@ static int keep(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t body, c
     }
     xo_actor_spec_destroy(spec);
     do_without(broker, entry, why.text);
-    return wants_group(body)
-               ? xo_error_set(err, why.errnum, "it can be in no group: %.400s", why.text)
-               : 0;
+    if (!needs_spec(body))
+        return 0;
+    return xo_error_set(err, why.errnum, "it can %s: %.400s",
+                        xo_create_is_anywhere(body) ? "not move to another node" : "be in no group",
+                        why.text);
 }
 
 int xo_broker_take_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t told,
@@ -319,7 +323,7 @@ int xo_broker_take_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t
     }
     if (xo_unpack(told, err, "[B]", &body) < 0)
         return -1;
-    if (!entry->member->recovers && !wants_group(body))
+    if (!entry->member->recovers && !needs_spec(body))
         return 0;
     if (xo_actor_spec_is(entry->spec, body, from)) /* pools tell it once more to the next broker */
         return 0;

@@ -80,19 +80,18 @@ static void expect_pool_of_member(xo_broker_t *broker, const xo_record_t *record
 
 static void add_actor(xo_broker_t *broker, const xo_record_t *record)
 {
-    char uid[XO_UID_BYTES_MAX], number[24] = "";
+    char uid[XO_UID_BYTES_MAX];
     size_t size;
-    xo_slice_t incarnation = xo_rec_find(record, "incarnation");
+    uint64_t incarnation = 0;
     xo_member_t *member = find_pool(broker, record->id);
     if (member == NULL || xo_registry_actor_uid(record->id, uid, sizeof(uid), &size) < 0)
         return;
-    if (incarnation.size > 0 && incarnation.size < sizeof(number))
-        memcpy(number, incarnation.data, incarnation.size);
-    xo_actor_entry_t *entry =
-        xo_directory_put(&broker->directory, member, xo_slice(uid, size),
-                         strtoull(number, NULL, 10), xo_rec_find(record, "class"), false);
+    xo_rec_number(record, "incarnation", &incarnation);
+    xo_actor_entry_t *entry = xo_directory_put(&broker->directory, member, xo_slice(uid, size),
+                                               incarnation, xo_rec_find(record, "class"), false);
     if (entry == NULL)
         return;
+    xo_rec_number(record, "epoch", &entry->epoch);
     set_state(entry, record);
     set_recent(entry, record);
     xo_names_keep(broker, entry); /* its pool may link later than another one that wants it */

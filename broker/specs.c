@@ -22,6 +22,7 @@ struct xo_actor_spec {
     xo_policy_state_t *history; /* NULL: empty */
     xo_slice_t group;           /* in `bytes` */
     int64_t shutdown_ms;
+    bool anywhere;  /* its placement is "any" */
     uint64_t order; /* in its group; 0: none */
     char bytes[];
 };
@@ -63,7 +64,10 @@ xo_actor_spec_t *xo_actor_spec_create(xo_slice_t body, const xo_msg_t *from)
     xo_actor_spec_t *spec = malloc(sizeof(*spec) + size);
     if (spec == NULL)
         return NULL;
-    *spec = (xo_actor_spec_t){.body_size = body.size, .size = size, .policy = xo_policy_default()};
+    *spec = (xo_actor_spec_t){.body_size = body.size,
+                              .size = size,
+                              .policy = xo_policy_default(),
+                              .anywhere = xo_create_is_anywhere(body)};
     if (copy_buffers(spec, from, append(spec->bytes, body)) == 0)
         return spec;
     xo_actor_spec_destroy(spec);
@@ -190,12 +194,13 @@ void xo_again_format(uint64_t mark, char text[XO_AGAIN_BYTES])
 }
 
 xo_msg_t *xo_actor_spec_msg(const xo_actor_spec_t *spec, xo_slice_t uid, const char *class_name,
-                            uint64_t mark)
+                            uint64_t incarnation, uint64_t mark)
 {
     char trace[XO_AGAIN_BYTES];
     xo_again_format(mark, trace);
     xo_header_t header = {.kind = XO_CREATE,
                           .target_uid = uid,
+                          .incarnation = incarnation,
                           .method = xo_slice_str(class_name),
                           .trace = xo_slice_str(trace)};
     xo_msg_t *msg = xo_msg_create(&header, xo_slice(spec->bytes, spec->body_size));
@@ -221,6 +226,15 @@ static int read_shutdown(xo_reader_t *value, int64_t *ms, xo_error_t *err)
     return 0;
 }
 
+static int read_placement(xo_reader_t *value, xo_error_t *err)
+{
+    xo_slice_t placement;
+    if (xo_read_str(value, &placement) < 0 ||
+        (!xo_slice_eq_str(placement, "any") && !xo_slice_eq_str(placement, "node")))
+        return xo_error_set(err, EINVAL, "placement must be node or any");
+    return 0;
+}
+
 static int read_option(xo_actor_spec_t *spec, xo_slice_t key, xo_reader_t *value,
                        xo_policy_t *policy, xo_error_t *err)
 {
@@ -228,6 +242,8 @@ static int read_option(xo_actor_spec_t *spec, xo_slice_t key, xo_reader_t *value
         return read_group(value, &spec->group, err);
     if (xo_slice_eq_str(key, "shutdown_ms"))
         return read_shutdown(value, &spec->shutdown_ms, err);
+    if (xo_slice_eq_str(key, "placement"))
+        return read_placement(value, err);
     return xo_policy_set(policy, key, value, err);
 }
 
@@ -259,6 +275,9 @@ int xo_actor_spec_inherit(xo_actor_spec_t *spec, const xo_policy_t *pools, xo_er
     if (read_options(spec, &policy, err) < 0)
         return xo_error_prefix(err, "its restart policy");
     spec->policy = policy;
+    if (spec->anywhere && (spec->group.size > 0 || policy.restart != XO_RESTART_PERMANENT))
+        return xo_error_set(err, EINVAL,
+                            "only a permanent actor in no group can have the placement 'any'");
     return 0;
 }
 
@@ -301,6 +320,11 @@ void xo_actor_spec_read_history(xo_actor_spec_t *spec, int64_t now_ns, int64_t n
     spec->history = malloc(size);
     if (spec->history != NULL)
         memcpy(spec->history, &whole, size);
+}
+
+bool xo_actor_spec_is_anywhere(const xo_actor_spec_t *spec)
+{
+    return spec != NULL && spec->anywhere;
 }
 
 /* ---- its group ---- */

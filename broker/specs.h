@@ -26,9 +26,10 @@ xo_actor_spec_t *xo_actor_spec_unpack(xo_slice_t bytes);
 /* What marks all that the creation causes: its trace, of a random number. */
 #define XO_AGAIN_BYTES (sizeof(XO_TRACE_AGAIN) + 16)
 void xo_again_format(uint64_t mark, char text[XO_AGAIN_BYTES]);
-/* The request that creates the actor `uid` of this class again. NULL: ENOMEM. */
+/* The request that creates the actor `uid` of this class again, with an incarnation above this one.
+ * NULL: ENOMEM. */
 xo_msg_t *xo_actor_spec_msg(const xo_actor_spec_t *spec, xo_slice_t uid, const char *class_name,
-                            uint64_t mark);
+                            uint64_t incarnation, uint64_t mark);
 
 /* ---- when it is created again, and when no more ---- */
 /* Its policy is what the options of its body say, and for what they leave out what `pools` (NULL:
@@ -44,6 +45,9 @@ void xo_actor_spec_write_history(const xo_actor_spec_t *spec, int64_t now_ns, in
                                  char text[XO_POLICY_TEXT_BYTES]);
 void xo_actor_spec_read_history(xo_actor_spec_t *spec, int64_t now_ns, int64_t now_ms,
                                 const char *text);
+
+/* Is it created again on another node if its own dies (placement "any")? NULL: no. */
+bool xo_actor_spec_is_anywhere(const xo_actor_spec_t *spec);
 
 /* ---- its group (groups.h), as the options of its body say ---- */
 xo_slice_t xo_actor_spec_group(const xo_actor_spec_t *spec);    /* its name; empty: none */

@@ -84,11 +84,14 @@ typedef struct xo_actor_options {
     int64_t shutdown_ms;    /* how long it may take to end when its group stops it, before its
                                pool's process is killed, or the group fails where the broker did
                                not start that process; 0 or -1: 5000 */
+    const char *placement; /* "node": it is created again on its own node only; "any": if that dies,
+                              or is drained, on another one, which takes a name for a uid, a
+                              permanent actor, and no group; NULL: "node" */
 } xo_actor_options_t;
 
 #define XO_ACTOR_OPTIONS_INIT                                                                      \
     {                                                                                              \
-        NULL, -1, -1, -1, -1, NULL, -1                                                             \
+        NULL, -1, -1, -1, -1, NULL, -1, NULL                                                       \
     }
 
 /* The body [args, kwargs] of a create message becomes [args, kwargs, options]. EINVAL: one of them

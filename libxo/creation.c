@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "libxo/msg.h"
 
 /* Of three values with the options; without, there are two, or it is no array. */
@@ -11,4 +13,12 @@ xo_slice_t xo_create_options(xo_slice_t body)
         xo_read_type(&reader) == XO_T_MAP && xo_read_raw(&reader, &options) == 0)
         return options;
     return xo_slice(NULL, 0);
+}
+
+bool xo_create_is_anywhere(xo_slice_t body)
+{
+    char placement[8];
+    xo_slice_t options = xo_create_options(body);
+    return options.size && xo_map_get_str(options, "placement", placement, sizeof placement) == 0 &&
+           !strcmp(placement, "any");
 }

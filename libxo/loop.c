@@ -27,6 +27,14 @@ int64_t xo_unix_ms(void)
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / XO_MS;
 }
 
+int64_t xo_boot_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_BOOTTIME, &ts);
+    return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
 /* ---- the loop ---- */
 
 /* libev calls this when it has slept and before the callbacks run, so they see the time of now. */

@@ -41,6 +41,9 @@ int64_t xo_loop_now(const xo_loop_t *loop);
 void xo_loop_update(xo_loop_t *loop);
 /* The wall clock, in milliseconds since 1970: for what other processes and people read. */
 int64_t xo_unix_ms(void);
+/* Nanoseconds since the machine began, also those in which it or this process stood still: for what
+ * has to end in time, whatever else does. The same for all processes of a machine. */
+int64_t xo_boot_ns(void);
 /* For tests: time stands still from now on and moves by xo_loop_advance only, which runs the timers
  * that come due, in order. */
 void xo_loop_freeze(xo_loop_t *loop, int64_t now_ns);

@@ -111,8 +111,9 @@ const xo_header_t *xo_msg_header(const xo_msg_t *msg);
 xo_slice_t xo_msg_body(const xo_msg_t *msg);
 /* The options in the body of a create message, a msgpack map; empty: it has none. */
 xo_slice_t xo_create_options(xo_slice_t body);
-void *xo_msg_payload(const xo_msg_t *msg); /* NULL unless local */
-void *xo_msg_take_payload(xo_msg_t *msg);  /* the caller owns it from now on */
+bool xo_create_is_anywhere(xo_slice_t body); /* do they have the placement "any"? */
+void *xo_msg_payload(const xo_msg_t *msg);   /* NULL unless local */
+void *xo_msg_take_payload(xo_msg_t *msg);    /* the caller owns it from now on */
 /* What it counts for in queues and credit: the bytes of all frames, the header in the form in which
  * it is encoded here, so that both ends of a lane count the same. */
 size_t xo_msg_bytes(const xo_msg_t *msg);

@@ -223,6 +223,22 @@ static int check_restart(const char *restart, xo_error_t *err)
                         restart);
 }
 
+/* What its uid has to be is checked by its pool. */
+static int check_placement(const xo_actor_options_t *options, xo_error_t *err)
+{
+    const char *placement = options->placement;
+    if (!placement || strcmp(placement, "node") == 0)
+        return 0;
+    if (strcmp(placement, "any") != 0)
+        return xo_error_set(err, EINVAL, "placement '%s': not one of node, any", placement);
+    if (options->group)
+        return xo_error_set(err, EINVAL,
+                            "a group is of one node: its members cannot have the placement 'any'");
+    if (options->restart && strcmp(options->restart, "permanent") != 0)
+        return xo_error_set(err, EINVAL, "only a permanent actor can have the placement 'any'");
+    return 0;
+}
+
 static int check_range(const char *name, int64_t value, int64_t max, xo_error_t *err)
 {
     if (value >= -1 && value <= max)
@@ -233,7 +249,7 @@ static int check_range(const char *name, int64_t value, int64_t max, xo_error_t 
 
 static int check_options(const xo_actor_options_t *options, xo_error_t *err)
 {
-    if (check_restart(options->restart, err) < 0 ||
+    if (check_restart(options->restart, err) < 0 || check_placement(options, err) < 0 ||
         check_range("intensity", options->intensity, XO_ACTOR_INTENSITY_MAX, err) < 0 ||
         check_range("period_ms", options->period_ms, INT32_MAX, err) < 0 ||
         check_range("backoff_ms", options->backoff_ms, INT32_MAX, err) < 0)
@@ -267,6 +283,7 @@ static void pack_options(xo_buf_t *out, const xo_actor_options_t *options)
     xo_buf_t pairs = XO_BUF_INIT;
     uint32_t count = pack_text(&pairs, "restart", options->restart);
     count += pack_text(&pairs, "group", options->group);
+    count += pack_text(&pairs, "placement", options->placement);
     count += pack_option(&pairs, "shutdown_ms", options->shutdown_ms ? options->shutdown_ms : -1);
     count += pack_option(&pairs, "intensity", options->intensity);
     count += pack_option(&pairs, "period_ms", options->period_ms);

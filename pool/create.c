@@ -9,10 +9,20 @@
 
 /* ---- CLASS[:UID[:JSON]] ---- */
 
+/* A name has one ':' of its own; "xo" may be a uid with arguments, too. */
+static size_t name_length(const char *text)
+{
+    size_t prefix = strlen(XO_NAME_PREFIX);
+    bool is_name =
+        strncmp(text, XO_NAME_PREFIX, prefix) == 0 && text[prefix] && text[prefix] != '[';
+    return is_name ? prefix : 0;
+}
+
 /* Copies up to ':' or the end; returns what follows the ':', or NULL. */
 static const char *take_field(const char *text, char *field, size_t size, bool *fits)
 {
-    size_t used = strcspn(text, ":");
+    size_t used = name_length(text);
+    used += strcspn(text + used, ":");
     *fits = used < size;
     if (*fits) {
         memcpy(field, text, used);
@@ -137,9 +147,21 @@ static int take_number(const char *key, const char *text, xo_actor_options_t *op
         options->backoff_max_ms = value;
     else
         return xo_error_set(err, EINVAL,
-                            "'%s' is not one of intensity, period_ms, backoff_ms, backoff_max_ms",
+                            "'%s' is not one of intensity, period_ms, backoff_ms, backoff_max_ms, "
+                            "placement",
                             key);
     return 0;
+}
+
+static int take_placement(const char *text, xo_actor_options_t *options, xo_error_t *err)
+{
+    static const char *const words[] = {"node", "any"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcmp(text, words[i])) {
+            options->placement = words[i];
+            return 0;
+        }
+    return xo_error_set(err, EINVAL, "placement=%s: not one of node, any", text);
 }
 
 static int take_item(char *item, xo_actor_options_t *options, xo_error_t *err)
@@ -148,6 +170,8 @@ static int take_item(char *item, xo_actor_options_t *options, xo_error_t *err)
     if (!equals)
         return take_restart(item, options, err);
     *equals = '\0';
+    if (!strcmp(item, "placement"))
+        return take_placement(equals + 1, options, err);
     return take_number(item, equals + 1, options, err);
 }
 

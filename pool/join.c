@@ -117,7 +117,7 @@ static bool confirm(xo_request_t *request, const char *method, xo_slice_t body, 
 static bool tell_for_sure(xo_request_t *request, xo_slice_t body)
 {
     xo_pool_t *pool = request->pool;
-    if (xoi_spec_wants_group(request) || !xo_link_settle(pool->broker_link))
+    if (xoi_spec_is_for_others(request) || !xo_link_settle(pool->broker_link))
         return confirm(request, "actor.up", body, request->spec);
     tell_broker(pool, "actor.up", body, request->spec);
     if (!xo_link_settle(pool->broker_link)) /* there was no room for all of it */

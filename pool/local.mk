@@ -16,6 +16,7 @@ pool_libxo_pool_la_SOURCES = \
 	pool/host_c.c \
 	pool/host_impl.h \
 	pool/join.c \
+	pool/lease.c \
 	pool/link.c \
 	pool/lookup.c \
 	pool/module.c \

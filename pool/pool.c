@@ -57,6 +57,10 @@ static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *m
             xoi_stop_wanted(pool);
         else if (xo_slice_eq_str(header->method, "drain"))
             pool->drained = true;
+        else if (xo_slice_eq_str(header->method, "lease"))
+            xoi_lease_event(pool, msg);
+        else if (xo_slice_eq_str(header->method, "actor.fenced"))
+            xoi_fenced_event(pool, msg);
         else if (xo_slice_eq_str(header->method, XO_EVENT_LOST))
             news_lost(pool, msg);
     }

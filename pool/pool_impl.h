@@ -114,6 +114,8 @@ struct xo_actor {
     bool up : 1;          /* created, and not destroyed */
     bool ready : 1;       /* in pool->ready */
     bool parked : 1;      /* in pool->parked */
+    bool anywhere : 1;    /* its placement is "any": it works while its name's lease lasts */
+    bool fenced : 1;      /* another one has its name: it does nothing any more */
     bool spec_told : 1;   /* or why there is none */
     bool host_made : 1;   /* the host's create was called, so its release is due */
     bool object_made : 1; /* host_c's: there is an object */
@@ -195,9 +197,10 @@ struct xo_pool {
     size_t kept_bytes, bytes_max;         /* what links have brought for all actors */
     bool closing;
     bool keep_specs, keep_grouped;
-    bool drained;    /* its node is to leave: it creates nothing */
-    bool recovering; /* its actors are being created again */
-    bool holding;    /* not all of that has been requested */
+    bool drained;     /* its node is to leave: it creates nothing */
+    int64_t lease_ns; /* until when its names are its own, by xo_boot_ns */
+    bool recovering;  /* its actors are being created again */
+    bool holding;     /* not all of that has been requested */
     xoi_held_t *held;
     xoi_confirmation_t *confirmations;
     xoi_failed_t *failed; /* those that could not be created again */
@@ -339,6 +342,16 @@ void xoi_name_take(xo_request_t *request);
 bool xoi_is_being_named(const xo_pool_t *pool, xo_slice_t uid);
 void xoi_namings_end(xo_pool_t *pool);
 
+/* lease.c */
+void xoi_lease_event(xo_pool_t *pool, const xo_msg_t *event);
+void xoi_fenced_event(xo_pool_t *pool, const xo_msg_t *event);
+/* Why an actor with the placement "any" may do nothing now. NULL: it may. */
+const char *xoi_lease_why(const xo_actor_t *actor);
+/* True: it may not, and the request, which is out of its mailbox, has been answered. */
+bool xoi_lease_rejects(xo_request_t *request, const xo_actor_t *actor);
+/* What it has answered is its successor's to say, if its lease has lapsed meanwhile. */
+void xoi_lease_check_answer(xo_request_t *request, xo_msg_t **answer);
+
 /* serve.c */
 void xoi_create_named(xo_request_t *request); /* the pool has its name */
 void xoi_request_route(xo_request_t *request);
@@ -427,9 +440,11 @@ xo_slice_t xoi_again(const xo_request_t *request);
 /* Before the host sees a create; and what "actor.up" says of it then. */
 void xoi_spec_take(xo_request_t *request);
 void xoi_spec_pack(const xo_request_t *request, xo_buf_t *out);
-bool xoi_spec_wants_group(const xo_request_t *request); /* which its broker may refuse */
-/* Why it can be in no group, although that is wanted. NULL: it can, or need not. Of what an actor
- * of this pool creates only the host knows. */
+/* It wants to be in a group, or has the placement "any": its broker may refuse it. */
+bool xoi_spec_is_for_others(const xo_request_t *request);
+bool xoi_spec_is_anywhere(const xo_request_t *request); /* the latter */
+/* Why it can be neither. NULL: it can, or need not. Of what an actor of this pool creates only the
+ * host knows. */
 const char *xoi_spec_missing(const xo_request_t *request);
 bool xoi_spec_is_new(const xo_request_t *request); /* the broker has it not */
 /* Calls the broker with *msg; the request's answer then waits for the broker's. -1: it does not. */

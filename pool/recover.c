@@ -264,12 +264,18 @@ static bool wants_group(xo_slice_t body)
     return options.size && xo_map_get(options, "group", &group) == 0;
 }
 
-/* Of one in a group the broker has to know all the same: it stops it in its turn. */
+/* Its broker has to know of it, whatever becomes of the pool: it stops it in its group's turn, or
+ * another node's creates it again. */
+static bool is_for_others(xo_slice_t body)
+{
+    return wants_group(body) || xo_create_is_anywhere(body);
+}
+
 static bool is_temporary(xo_slice_t body)
 {
     char restart[16];
     xo_slice_t options = xo_create_options(body);
-    return options.size && !wants_group(body) &&
+    return options.size && !is_for_others(body) &&
            xo_map_get_str(options, "restart", restart, sizeof restart) == 0 &&
            !strcmp(restart, "temporary");
 }
@@ -283,7 +289,7 @@ void xoi_spec_take(xo_request_t *request)
         return;
     }
     xo_slice_t body = xo_msg_body(request->msg);
-    request->once = is_temporary(body) || !(request->pool->keep_specs || wants_group(body));
+    request->once = is_temporary(body) || !(request->pool->keep_specs || is_for_others(body));
     if (request->once)
         return;
     check_size(request, request->msg);
@@ -301,15 +307,26 @@ const char *xo_request_no_spec(const xo_request_t *request)
     return keeps ? request->no_spec : "its pool's actors are not created again";
 }
 
-bool xoi_spec_wants_group(const xo_request_t *request)
+static xo_slice_t body_of(const xo_request_t *request)
 {
     const xo_msg_t *spec = request->spec ? request->spec : request->msg;
-    return !xo_msg_payload(spec) && wants_group(xo_msg_body(spec));
+    return xo_msg_payload(spec) ? xo_slice(NULL, 0) : xo_msg_body(spec);
+}
+
+bool xoi_spec_is_for_others(const xo_request_t *request)
+{
+    return is_for_others(body_of(request));
+}
+
+bool xoi_spec_is_anywhere(const xo_request_t *request)
+{
+    return xo_create_is_anywhere(body_of(request));
 }
 
 const char *xoi_spec_missing(const xo_request_t *request)
 {
-    return xoi_spec_wants_group(request) ? xo_request_no_spec(request) : NULL;
+    bool is_needed = !xoi_again(request).size && xoi_spec_is_for_others(request);
+    return is_needed ? xo_request_no_spec(request) : NULL;
 }
 
 static bool is_tried_again(const xo_request_t *request)

@@ -255,6 +255,8 @@ void xoi_request_end(xo_request_t *request, xo_msg_t **answer)
     xo_pool_stats_t *stats = &actor->pool->stats;
     xo_kind_t kind = xo_msg_header(request->msg)->kind;
     xoi_actor_pin(actor);
+    if (actor->anywhere)
+        xoi_lease_check_answer(request, answer);
     DL_DELETE(actor->running, request);
     stats->running--;
     stats->handled++;
@@ -325,9 +327,17 @@ static void run_create(xo_request_t *request)
     xo_pool_t *pool = request->pool;
     xoi_spec_take(request);
     actor->state = XOI_ACTOR_CREATING;
+    actor->anywhere = xoi_spec_is_anywhere(request);
     const char *why = xoi_spec_missing(request);
     if (why) {
-        xo_request_fail(request, XO_CODE_REFUSED, "it can be in no group: %s", why);
+        xo_request_fail(request, XO_CODE_REFUSED, "it can %s: %s",
+                        actor->anywhere ? "not move to another node" : "be in no group", why);
+        return;
+    }
+    why = actor->anywhere ? xoi_lease_why(actor) : NULL;
+    if (why) {
+        xo_request_fail(request, XO_CODE_SERVER_CLOSED, "the pool at %s cannot create it: %s",
+                        xo_pool_address(pool), why);
         return;
     }
     actor->anew = xoi_again(request).size > 0 ? request : NULL;
@@ -368,6 +378,8 @@ void xoi_request_begin(xo_request_t *request)
         reject_late(request);
         return;
     }
+    if (actor->anywhere && xoi_lease_rejects(request, actor))
+        return;
     xo_pool_t *pool = request->pool;
     request->running = true;
     DL_APPEND(actor->running, request);

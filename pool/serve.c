@@ -39,9 +39,29 @@ static xo_slice_t draw_uid(xo_pool_t *pool, char *text)
     return uid;
 }
 
+/* Others find it by its name when it has moved. */
+static bool lacks_name(const xo_request_t *request)
+{
+    const xo_msg_t *msg = request->msg;
+    return !xo_msg_payload(msg) && !xo_uid_is_name(xo_msg_header(msg)->target_uid) &&
+           xo_create_is_anywhere(xo_msg_body(msg));
+}
+
+static void reject_nameless(xo_request_t *request)
+{
+    char text[XOI_TEXT_BYTES];
+    xoi_request_reject(request, XO_DROP_ERROR, XO_CODE_REFUSED, NULL,
+                       "an actor with the placement 'any' needs a name, a uid that begins with "
+                       "\"%s\", not \"%s\"",
+                       XO_NAME_PREFIX, xoi_text(xo_msg_header(request->msg)->target_uid, text));
+}
+
 static void create_new(xo_request_t *request, xo_slice_t uid)
 {
     xo_pool_t *pool = request->pool;
+    uint64_t before = xoi_again(request).size ? xo_msg_header(request->msg)->incarnation : 0;
+    if (before > pool->last_incarnation) /* of another pool, which it was in */
+        pool->last_incarnation = before;
     xo_actor_t *actor = xoi_actor_create(pool, uid, xo_msg_header(request->msg)->method);
     if (!actor) {
         xoi_announce_none(pool, uid);
@@ -68,6 +88,8 @@ static void create(xo_request_t *request)
         reject_exists(request, actor);
     } else if (pool->drained && !xoi_again(request).size) {
         reject_drained(request);
+    } else if (lacks_name(request)) {
+        reject_nameless(request);
     } else if (xoi_needs_name(request)) {
         xoi_name_take(request);
     } else {
@@ -153,6 +175,8 @@ static void deliver(xo_request_t *request)
         return;
     else if (is_stale(header, actor))
         reject_stale(request, actor);
+    else if (actor->anywhere && xoi_lease_rejects(request, actor))
+        return;
     else if (ends_itself_twice(request, actor))
         xoi_request_absent(request, "it is being destroyed");
     else if (header->kind != XO_DESTROY && xo_pool_answers(header->method))

@@ -357,6 +357,8 @@ bool xo_actor_enter(xo_actor_t *actor, xo_slice_t method, int64_t now_ns)
         actor->mailbox || actor->express || actor->lock_waiters || actor->room_waiters;
     if (actor->state != XOI_ACTOR_RUNNING || actor->locked || waited_for || actor->pool->closing)
         return false;
+    if (actor->anywhere && xoi_lease_why(actor))
+        return false; /* what comes by message is refused */
     actor->locked = !actor->stateless;
     xoi_actor_pin(actor);
     xoi_progress_enter(&actor->pool->progress, actor, xo_actor_uid(actor), method, now_ns);

@@ -19,6 +19,7 @@ registry_libxo_registry_la_SOURCES = \
 	registry/records.h \
 	registry/redis-commands.c \
 	registry/redis-connection.c \
+	registry/redis-moves.c \
 	registry/redis-queue.c \
 	registry/redis-reply.c \
 	registry/redis-scripts.c \

@@ -34,7 +34,7 @@ static const char *kind_index(xo_reg_kind_t kind)
 
 /* ---- what the answers mean ---- */
 
-static void malformed(redis_t *redis, redis_op_t *op)
+void xoi_redis_malformed(redis_t *redis, redis_op_t *op)
 {
     char text[XO_ERROR_TEXT_BYTES];
     snprintf(text, sizeof(text), "Redis at %.256s gave an answer that xo does not understand",
@@ -42,8 +42,8 @@ static void malformed(redis_t *redis, redis_op_t *op)
     xoi_redis_end(redis, op, EBADMSG, text);
 }
 
-static void end_about(redis_t *redis, redis_op_t *op, int errnum, const char *format,
-                      const char *detail)
+void xoi_redis_end_about(redis_t *redis, redis_op_t *op, int errnum, const char *format,
+                         const char *detail)
 {
     char text[XO_RECORD_ID_BYTES + 256];
     int length = snprintf(text, sizeof(text), "%s ", op->what ? op->what : "");
@@ -57,18 +57,18 @@ static void on_written(redis_t *redis, redis_op_t *op, const redisReply *reply)
     bool number = reply->type == REDIS_REPLY_INTEGER;
     bool emptied = number && (reply->integer == -1 || reply->integer == 2);
     if (reply->type == REDIS_REPLY_STRING)
-        end_about(redis, op, EPERM, "belongs to another owner, %.100s", reply->str);
+        xoi_redis_end_about(redis, op, EPERM, "belongs to another owner, %.100s", reply->str);
     else if (!number)
-        malformed(redis, op);
+        xoi_redis_malformed(redis, op);
     else if (reply->integer > 0)
         xoi_redis_end(redis, op, 0, "");
     else
-        end_about(redis, op, ENOENT, "has no lease any more%s", "");
+        xoi_redis_end_about(redis, op, ENOENT, "has no lease any more%s", "");
     if (emptied && redis->ac)
         xoi_redis_probe(redis);
 }
 
-static bool has_records(redis_op_t *op)
+bool xoi_redis_has_records(redis_op_t *op)
 {
     if (!op->records)
         op->records = xoi_records_create();
@@ -79,17 +79,17 @@ static bool has_records(redis_op_t *op)
 static void on_record(redis_t *redis, redis_op_t *op, const redisReply *reply)
 {
     if (reply->type == REDIS_REPLY_NIL)
-        end_about(redis, op, ENOENT, "is not in the registry%s", "");
-    else if (has_records(op) && xoi_redis_add_record(op->records, reply) < 0)
-        malformed(redis, op);
+        xoi_redis_end_about(redis, op, ENOENT, "is not in the registry%s", "");
+    else if (xoi_redis_has_records(op) && xoi_redis_add_record(op->records, reply) < 0)
+        xoi_redis_malformed(redis, op);
     else
         xoi_redis_end(redis, op, 0, "");
 }
 
-static void on_records(redis_t *redis, redis_op_t *op, const redisReply *reply)
+void xoi_redis_on_records(redis_t *redis, redis_op_t *op, const redisReply *reply)
 {
-    if (has_records(op) && xoi_redis_add_records(op->records, reply) < 0)
-        malformed(redis, op);
+    if (xoi_redis_has_records(op) && xoi_redis_add_records(op->records, reply) < 0)
+        xoi_redis_malformed(redis, op);
     else
         xoi_redis_end(redis, op, 0, "");
 }
@@ -115,8 +115,9 @@ static void on_page(redis_t *redis, redis_op_t *op, const redisReply *reply)
 {
     bool page = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
                 reply->element[0]->type == REDIS_REPLY_STRING;
-    if (!page || (has_records(op) && xoi_redis_add_records(op->records, reply->element[1]) < 0))
-        malformed(redis, op);
+    if (!page ||
+        (xoi_redis_has_records(op) && xoi_redis_add_records(op->records, reply->element[1]) < 0))
+        xoi_redis_malformed(redis, op);
     else if (strcmp(reply->element[0]->str, "0") != 0 && op->records)
         next_page(redis, op, reply->element[0]->str);
     else
@@ -129,9 +130,9 @@ static void on_events(redis_t *redis, redis_op_t *op, const redisReply *reply)
     bool none = reply->type == REDIS_REPLY_NIL;
     bool one = reply->type == REDIS_REPLY_ARRAY && reply->elements == 1 &&
                reply->element[0]->type == REDIS_REPLY_ARRAY && reply->element[0]->elements == 2;
-    if (has_records(op) && !none &&
+    if (xoi_redis_has_records(op) && !none &&
         (!one || xoi_redis_add_records(op->records, reply->element[0]->element[1]) < 0))
-        malformed(redis, op);
+        xoi_redis_malformed(redis, op);
     else
         xoi_redis_end(redis, op, 0, "");
 }
@@ -141,25 +142,25 @@ static void on_last_events(redis_t *redis, redis_op_t *op, const redisReply *rep
 {
     bool good = reply->type == REDIS_REPLY_ARRAY || reply->type == REDIS_REPLY_NIL;
     size_t left = op->max;
-    if (!has_records(op))
+    if (!xoi_redis_has_records(op))
         left = 0;
     for (size_t i = reply->elements; good && i > 0 && left; i--, left--)
         good = xoi_redis_add_record(op->records, reply->element[i - 1]) == 0;
     if (good)
         xoi_redis_end(redis, op, 0, "");
     else
-        malformed(redis, op);
+        xoi_redis_malformed(redis, op);
 }
 
 /* Its bytes as a field; nil: there is none. */
 static void on_spec(redis_t *redis, redis_op_t *op, const redisReply *reply)
 {
     if (reply->type == REDIS_REPLY_NIL) {
-        end_about(redis, op, ENOENT, "has no spec in the registry%s", "");
+        xoi_redis_end_about(redis, op, ENOENT, "has no spec in the registry%s", "");
     } else if (reply->type != REDIS_REPLY_STRING) {
-        malformed(redis, op);
+        xoi_redis_malformed(redis, op);
     } else {
-        if (has_records(op)) {
+        if (xoi_redis_has_records(op)) {
             xoi_records_begin(op->records, xo_slice_str(op->what ? op->what : ""));
             xoi_records_field(op->records, xo_slice_str(XO_SPEC_FIELD),
                               xo_slice(reply->str, reply->len));
@@ -196,7 +197,7 @@ static void add_keys(redis_t *redis, redis_op_t *op, xo_reg_kind_t kind, const c
 }
 
 /* A value: what is no text as %XX. */
-static void add_encoded(redis_op_t *op, xo_slice_t value)
+void xoi_redis_op_encoded(redis_op_t *op, xo_slice_t value)
 {
     xo_buf_t text = XO_BUF_INIT;
     xoi_encode(&text, value, false);
@@ -235,7 +236,7 @@ void xoi_redis_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_record_
     add_pool(op, kind, record->id);
     for (size_t i = 0; i < record->count; i++) {
         xoi_redis_op_text(op, record->fields[i].name);
-        add_encoded(op, record->fields[i].value);
+        xoi_redis_op_encoded(op, record->fields[i].value);
     }
     if (owner) {
         xoi_redis_op_text(op, "owner");
@@ -347,8 +348,8 @@ void xoi_redis_list(xo_registry_t *registry, xo_reg_kind_t kind, xo_reg_records_
 void xoi_redis_lookup(xo_registry_t *registry, const char *uid, xo_reg_records_f done, void *arg)
 {
     redis_t *redis = self(registry);
-    redis_op_t *op =
-        xoi_redis_op_create(redis, XO_SCRIPT_LOOKUP, on_records, xoi_sink_records(done, arg));
+    redis_op_t *op = xoi_redis_op_create(redis, XO_SCRIPT_LOOKUP, xoi_redis_on_records,
+                                         xoi_sink_records(done, arg));
     if (!op)
         return;
     op->order = XO_FOUND_FIRST;
@@ -377,7 +378,7 @@ void xoi_redis_event(xo_registry_t *registry, const char *type, const xo_field_t
     xoi_redis_op_text(op, type);
     for (size_t i = 0; i < count; i++) {
         xoi_redis_op_text(op, fields[i].name);
-        add_encoded(op, fields[i].value);
+        xoi_redis_op_encoded(op, fields[i].value);
     }
     xoi_redis_submit(redis, op);
 }

@@ -25,7 +25,17 @@ static const char put[] =
     "  redis.call('PERSIST', KEYS[1])\n"
     "end\n"
     "redis.call('SADD', KEYS[3], ARGV[1])\n"
-    "if KEYS[4] then redis.call('SADD', KEYS[4], ARGV[4]) end\n"
+    "if KEYS[4] then\n"
+    "  local prefix = KEYS[2]:sub(1, -6)\n"
+    "  redis.call('SADD', KEYS[4], ARGV[4])\n"
+    "  if held[1] and held[1] ~= ARGV[2] then\n"
+    "    redis.call('SREM', prefix .. 'movable:' .. held[1], ARGV[1])\n"
+    "  end\n"
+    "  if redis.call('HEXISTS', KEYS[1], 'placement') == 1 then\n"
+    "    redis.call('SADD', prefix .. 'movable:' .. ARGV[2], ARGV[1])\n"
+    "    redis.call('SADD', prefix .. 'movable', ARGV[2])\n"
+    "  end\n"
+    "end\n"
     "return redis.call('GET', KEYS[2]) == ARGV[#ARGV] and 1 or 2\n";
 
 static const char renew[] =
@@ -42,6 +52,9 @@ static const char del[] =
     "-- KEYS thing, epoch, index, [uid's set, spec]   ARGV id, owner or '', pool\n"
     "local owner = redis.call('HGET', KEYS[1], 'owner')\n"
     "if ARGV[2] ~= '' and owner and owner ~= ARGV[2] then return owner end\n"
+    "if KEYS[5] and owner and redis.call('HEXISTS', KEYS[1], 'placement') == 1 then\n"
+    "  redis.call('SREM', KEYS[2]:sub(1, -6) .. 'movable:' .. owner, ARGV[1])\n"
+    "end\n"
     "redis.call('DEL', KEYS[1])\n"
     "if KEYS[5] then redis.call('DEL', KEYS[5]) end\n"
     "redis.call('SREM', KEYS[3], ARGV[1])\n"
@@ -63,7 +76,10 @@ static const char del[] =
     "end\n"                                                                                        \
     "local function lose(fields)\n"                                                                \
     "  for i = 1, #fields, 2 do\n"                                                                 \
-    "    if fields[i] == 'state' then fields[i + 1] = 'lost' return end\n"                         \
+    "    if fields[i] == 'state' then\n"                                                           \
+    "      if fields[i + 1] ~= 'waiting' then fields[i + 1] = 'lost' end\n"                        \
+    "      return\n"                                                                               \
+    "    end\n"                                                                                    \
     "  end\n"                                                                                      \
     "  fields[#fields + 1] = 'state'\n"                                                            \
     "  fields[#fields + 1] = 'lost'\n"                                                             \
@@ -96,7 +112,83 @@ static const char lookup[] =
     "end\n"
     "return things\n";
 
+/* Which nodes have such actors is in a set, and for each node which these are. */
+static const char lapsed[] =
+    "-- KEYS nodes, fence   ARGV prefix, max, epoch   answers {thing, ...}\n" READ
+    "if (tonumber(redis.call('GET', KEYS[2])) or 0) < tonumber(ARGV[3]) then\n"
+    "  redis.call('SET', KEYS[2], ARGV[3])\n"
+    "end\n"
+    "local things = {}\n"
+    "for _, node in ipairs(redis.call('SRANDMEMBER', KEYS[1], 32)) do\n"
+    "  local left = tonumber(ARGV[2]) - #things\n"
+    "  if left > 0 and not is_live(ARGV[1] .. 'node:' .. node) then\n"
+    "    local set = ARGV[1] .. 'movable:' .. node\n"
+    "    local ids = redis.call('SRANDMEMBER', set, left)\n"
+    "    if #ids == 0 then redis.call('SREM', KEYS[1], node) end\n"
+    "    for _, id in ipairs(ids) do\n"
+    "      local thing = read(ARGV[1], 'actor', id)\n"
+    "      if thing then things[#things + 1] = thing else redis.call('SREM', set, id) end\n"
+    "    end\n"
+    "  end\n"
+    "end\n"
+    "return things\n";
+
+/* Answers {id, {'epoch', token, 'spec', bytes}}; 0 there is no such actor; a string: who has it.
+ * What is written first is refused if Redis is full. Tokens are milliseconds since 1970 if that is
+ * above all others: so they grow even if Redis has forgotten some. */
+static const char claim[] =
+    "-- KEYS actor, epoch, actors, uid's set, new actor, name, names, spec, new spec, fence, "
+    "nodes\n"
+    "-- ARGV prefix, id, pool, new id, new pool, name's id, owner, ttl_ms, epoch, number of the\n"
+    "--      actor's fields, name, value, ..., those of the name\n"
+    "local dead = redis.call('HGET', KEYS[1], 'owner')\n"
+    "if not dead then return 0 end\n"
+    "if redis.call('EXISTS', ARGV[1] .. 'node:' .. dead) == 1 then return dead end\n"
+    "local function leave()\n"
+    "  redis.call('DEL', KEYS[1], KEYS[8])\n"
+    "  redis.call('SREM', KEYS[3], ARGV[2])\n"
+    "  redis.call('SREM', KEYS[4], ARGV[3])\n"
+    "  redis.call('SREM', ARGV[1] .. 'movable:' .. dead, ARGV[2])\n"
+    "end\n"
+    "local held = redis.call('HGET', KEYS[6], 'owner')\n"
+    "if held then\n"
+    "  if held ~= dead then leave() end\n"
+    "  return held\n"
+    "end\n"
+    "local time = redis.call('TIME')\n"
+    "local token = string.format('%.0f', math.max(\n"
+    "  (tonumber(redis.call('GET', KEYS[10])) or 0) + 1, tonumber(ARGV[9]) + 1,\n"
+    "  time[1] * 1000 + math.floor(time[2] / 1000)))\n"
+    "redis.call('SET', KEYS[10], token)\n"
+    "local last = 10 + tonumber(ARGV[10])\n"
+    "redis.call('HSET', KEYS[6], 'owner', ARGV[7], 'lease_ms', ARGV[8], 'epoch', token,\n"
+    "  unpack(ARGV, last + 1, #ARGV - 1))\n"
+    "redis.call('PEXPIRE', KEYS[6], ARGV[8])\n"
+    "redis.call('SADD', KEYS[7], ARGV[6])\n"
+    "if KEYS[5] == KEYS[1] then\n"
+    "  redis.call('DEL', KEYS[5])\n"
+    "  redis.call('SREM', ARGV[1] .. 'movable:' .. dead, ARGV[2])\n"
+    "else\n"
+    "  if redis.call('EXISTS', KEYS[8]) == 1 then redis.call('RENAME', KEYS[8], KEYS[9]) end\n"
+    "  leave()\n"
+    "end\n"
+    "redis.call('HSET', KEYS[5], 'owner', ARGV[7], 'epoch', token, unpack(ARGV, 11, last))\n"
+    "redis.call('SADD', KEYS[3], ARGV[4])\n"
+    "redis.call('SADD', KEYS[4], ARGV[5])\n"
+    "redis.call('SADD', ARGV[1] .. 'movable:' .. ARGV[7], ARGV[4])\n"
+    "redis.call('SADD', KEYS[11], ARGV[7])\n"
+    "return {ARGV[4], {'epoch', token, 'spec', redis.call('GET', KEYS[9]) or ''}}\n";
+
+static const char wait_for[] =
+    "-- KEYS actor   ARGV prefix, reason\n"
+    "local held = redis.call('HMGET', KEYS[1], 'owner', 'state')\n"
+    "if not held[1] or held[2] == 'waiting' or\n"
+    "  redis.call('EXISTS', ARGV[1] .. 'node:' .. held[1]) == 1 then return 0 end\n"
+    "redis.call('HSET', KEYS[1], 'state', 'waiting', 'reason', ARGV[2])\n"
+    "return 1\n";
+
 const char *const xoi_redis_scripts[XO_SCRIPTS] = {
-    [XO_SCRIPT_PUT] = put, [XO_SCRIPT_RENEW] = renew, [XO_SCRIPT_DEL] = del,
-    [XO_SCRIPT_GET] = get, [XO_SCRIPT_LIST] = list,   [XO_SCRIPT_LOOKUP] = lookup,
+    [XO_SCRIPT_PUT] = put,       [XO_SCRIPT_RENEW] = renew, [XO_SCRIPT_DEL] = del,
+    [XO_SCRIPT_GET] = get,       [XO_SCRIPT_LIST] = list,   [XO_SCRIPT_LOOKUP] = lookup,
+    [XO_SCRIPT_LAPSED] = lapsed, [XO_SCRIPT_CLAIM] = claim, [XO_SCRIPT_WAIT] = wait_for,
 };

@@ -10,6 +10,9 @@ typedef enum {
     XO_SCRIPT_GET,
     XO_SCRIPT_LIST,
     XO_SCRIPT_LOOKUP,
+    XO_SCRIPT_LAPSED,
+    XO_SCRIPT_CLAIM,
+    XO_SCRIPT_WAIT,
     XO_SCRIPTS
 } xo_script_t;
 

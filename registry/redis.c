@@ -245,4 +245,7 @@ const xo_registry_ops_t xoi_redis_ops = {
     .lookup = xoi_redis_lookup,
     .event = xoi_redis_event,
     .events = xoi_redis_events,
+    .lapsed = xoi_redis_lapsed,
+    .claim = xoi_redis_claim,
+    .wait = xoi_redis_wait,
 };

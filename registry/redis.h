@@ -4,6 +4,7 @@
  *   redis-connection.c  connecting, with backoff, and the greeting: AUTH, SELECT, scripts, schema
  *   redis-queue.c       operations from submission to their end: bounds, pipelining, patience
  *   redis-commands.c    the registry's operations as commands
+ *   redis-moves.c       those by which a node takes over another one's actors
  *   redis-reply.c       replies as records and errors
  *   redis-scripts.c     the Lua
  *   redis-sentinel.c    which Redis to connect to, where sentinels say that
@@ -169,7 +170,17 @@ int xoi_redis_error(const redis_t *redis, const char *said, char *text, size_t s
 int xoi_redis_add_record(xo_records_t *records, const redisReply *pair);
 int xoi_redis_add_records(xo_records_t *records, const redisReply *pairs);
 
-/* ---- redis-commands.c: entries of the table of operations ---- */
+/* ---- redis-commands.c ---- */
+
+void xoi_redis_malformed(redis_t *redis, redis_op_t *op); /* ends it: nothing that xo knows */
+/* Ends it with a sentence about what it is for. */
+void xoi_redis_end_about(redis_t *redis, redis_op_t *op, int errnum, const char *format,
+                         const char *detail);
+bool xoi_redis_has_records(redis_op_t *op); /* false: ENOMEM */
+void xoi_redis_on_records(redis_t *redis, redis_op_t *op, const redisReply *reply);
+void xoi_redis_op_encoded(redis_op_t *op, xo_slice_t value); /* what is no text as %XX */
+
+/* Entries of the table of operations. */
 void xoi_redis_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_record_t *record,
                    const char *owner, int64_t ttl_ms, xo_reg_done_f done, void *arg);
 void xoi_redis_renew(xo_registry_t *registry, xo_reg_kind_t kind, const char *id, const char *owner,
@@ -187,5 +198,13 @@ void xoi_redis_event(xo_registry_t *registry, const char *type, const xo_field_t
                      size_t count);
 void xoi_redis_events(xo_registry_t *registry, const char *after, size_t max, xo_reg_records_f done,
                       void *arg);
+
+/* ---- redis-moves.c: the same ---- */
+void xoi_redis_lapsed(xo_registry_t *registry, size_t max, uint64_t epoch, xo_reg_records_f done,
+                      void *arg);
+void xoi_redis_claim(xo_registry_t *registry, const xo_claim_t *claim, xo_reg_records_f done,
+                     void *arg);
+void xoi_redis_wait(xo_registry_t *registry, const char *id, const char *reason, xo_reg_done_f done,
+                    void *arg);
 
 #endif

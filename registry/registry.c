@@ -250,6 +250,66 @@ void xo_registry_lookup(xo_registry_t *registry, xo_slice_t uid, xo_reg_records_
     registry->ops->lookup(registry, id, done, arg);
 }
 
+static void refuse_alone(xo_registry_t *registry, xo_reg_records_f done, void *arg)
+{
+    xo_sink_t sink = xoi_sink_records(done, arg);
+    xoi_registry_end_later(registry, &sink, ENOTSUP,
+                           "this registry is one node's, whose actors nobody can take over", NULL,
+                           XO_SORTED);
+}
+
+void xo_registry_lapsed(xo_registry_t *registry, size_t max, uint64_t epoch, xo_reg_records_f done,
+                        void *arg)
+{
+    registry->stats.operations++;
+    if (registry->closed || max == 0)
+        refuse(registry, xoi_sink_records(done, arg), "at least one must be asked for");
+    else if (!registry->ops->lapsed)
+        refuse_alone(registry, done, arg);
+    else
+        registry->ops->lapsed(registry, max, epoch, done, arg);
+}
+
+static const char *check_claim(const xo_registry_t *registry, const xo_claim_t *claim)
+{
+    const char *why = check_id(registry, XO_REG_ACTOR, claim->from);
+    if (!why)
+        why = check_id(registry, XO_REG_ACTOR, claim->actor->id);
+    if (!why)
+        why = check_id(registry, XO_REG_NAME, claim->name->id);
+    if (!why)
+        why = check_lease(claim->owner, claim->ttl_ms);
+    if (!why)
+        why = check_fields(claim->actor);
+    return why ? why : check_fields(claim->name);
+}
+
+void xo_registry_claim(xo_registry_t *registry, const xo_claim_t *claim, xo_reg_records_f done,
+                       void *arg)
+{
+    const char *why = check_claim(registry, claim);
+    registry->stats.operations++;
+    if (why)
+        refuse(registry, xoi_sink_records(done, arg), why);
+    else if (!registry->ops->claim)
+        refuse_alone(registry, done, arg);
+    else
+        registry->ops->claim(registry, claim, done, arg);
+}
+
+void xo_registry_wait(xo_registry_t *registry, const char *id, const char *reason,
+                      xo_reg_done_f done, void *arg)
+{
+    const char *why = check_id(registry, XO_REG_ACTOR, id);
+    registry->stats.operations++;
+    if (!why && !registry->ops->wait)
+        why = "this registry is one node's";
+    if (why)
+        refuse(registry, xoi_sink_done(done, arg), why);
+    else
+        registry->ops->wait(registry, id, reason, done, arg);
+}
+
 void xo_registry_event(xo_registry_t *registry, const char *type, const xo_field_t *fields,
                        size_t count)
 {

@@ -129,6 +129,31 @@ void xo_registry_list(xo_registry_t *registry, xo_reg_kind_t kind, xo_reg_record
                       void *arg);
 /* All actors with this uid; those that are lost only if all are. Empty: none. */
 void xo_registry_lookup(xo_registry_t *registry, xo_slice_t uid, xo_reg_records_f done, void *arg);
+/* Actors with a field `placement` whose node's lease has lapsed: some of them, at most `max`, so
+ * that nodes that ask at once hear of different ones. From then on no epoch is given out that is
+ * not above `epoch`, the highest that the caller knows of. ENOTSUP: a registry in memory, which
+ * nobody shares. */
+void xo_registry_lapsed(xo_registry_t *registry, size_t max, uint64_t epoch, xo_reg_records_f done,
+                        void *arg);
+/* One of these is another node's from now on. */
+typedef struct xo_claim {
+    const char *from;         /* its id */
+    const xo_record_t *actor; /* its new record, with its new id; its spec goes with it */
+    const xo_record_t *name;  /* its name's, which becomes a lease */
+    const char *owner;
+    int64_t ttl_ms;
+    uint64_t epoch; /* as above */
+} xo_claim_t;
+/* All of that, or none: ENOENT there is no such actor any more; EPERM its node lives, or another
+ * has its name. `done` gets one record, with the new id, `spec` as it was put (empty: none),
+ * and `epoch`, its fencing token: a number above all that have been given out, which both records
+ * have, too. */
+void xo_registry_claim(xo_registry_t *registry, const xo_claim_t *claim, xo_reg_records_f done,
+                       void *arg);
+/* One of them that nobody can take is *waiting*, as its record says from now on with `reason`.
+ * ENOENT: it is not lapsed, or was waiting already. */
+void xo_registry_wait(xo_registry_t *registry, const char *id, const char *reason,
+                      xo_reg_done_f done, void *arg);
 /* Appends an event ("pool.up", "actor.failed", ...); the stream is trimmed to about 10 000. What is
  * no text in a value is percent-encoded. */
 void xo_registry_event(xo_registry_t *registry, const char *type, const xo_field_t *fields,
@@ -159,6 +184,10 @@ typedef struct xo_registry_ops {
     void (*get)(xo_registry_t *, xo_reg_kind_t, const char *id, xo_reg_records_f, void *);
     void (*list)(xo_registry_t *, xo_reg_kind_t, xo_reg_records_f, void *);
     void (*lookup)(xo_registry_t *, const char *uid, xo_reg_records_f, void *); /* encoded */
+    /* NULL: not shared */
+    void (*lapsed)(xo_registry_t *, size_t max, uint64_t epoch, xo_reg_records_f, void *);
+    void (*claim)(xo_registry_t *, const xo_claim_t *, xo_reg_records_f, void *);
+    void (*wait)(xo_registry_t *, const char *id, const char *reason, xo_reg_done_f, void *);
     void (*event)(xo_registry_t *, const char *type, const xo_field_t *, size_t);
     void (*events)(xo_registry_t *, const char *after, size_t max, xo_reg_records_f, void *);
 } xo_registry_ops_t;

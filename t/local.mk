@@ -155,6 +155,7 @@ system_tests = \
 	t/0533-drain.t \
 	t/0534-systemd.t \
 	t/0535-sentinel.t \
+	t/0536-moves.t \
 	t/0540-doctor.t \
 	t/0600-wordcount.t \
 	t/0610-client.t \

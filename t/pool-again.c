@@ -124,7 +124,7 @@ static void test_options_go_with_the_spec(void **state)
     expect_ok(create_with(broker->world, "open", &options));
     options.restart = "temporary";
     expect_ok(create_with(broker->world, "once", &options));
-    options = (xo_actor_options_t){"transient", 64, 0, 1, INT32_MAX, "g", 1};
+    options = (xo_actor_options_t){"transient", 64, 0, 1, INT32_MAX, "g", 1, NULL};
     expect_ok(create_with(broker->world, "all", &options));
     settle(broker);
     assert_string_equal(broker->told, "none=4+0 open=5+0 once all=98+0 ");
@@ -142,18 +142,19 @@ static void expect_einval(world_t *world, const xo_actor_options_t *options, con
 static void test_options_that_cannot_be_are_refused(void **state)
 {
     broker_t *broker = *state;
-    expect_einval(broker->world, &(xo_actor_options_t){"always", -1, -1, -1, -1, NULL, -1},
+    expect_einval(broker->world, &(xo_actor_options_t){"always", -1, -1, -1, -1, NULL, -1, NULL},
                   "always");
-    expect_einval(broker->world, &(xo_actor_options_t){NULL, 65, -1, -1, -1, NULL, -1},
+    expect_einval(broker->world, &(xo_actor_options_t){NULL, 65, -1, -1, -1, NULL, -1, NULL},
                   "intensity");
-    expect_einval(broker->world, &(xo_actor_options_t){NULL, -1, -2, -1, -1, NULL, -1},
+    expect_einval(broker->world, &(xo_actor_options_t){NULL, -1, -2, -1, -1, NULL, -1, NULL},
                   "period_ms");
-    expect_einval(broker->world, &(xo_actor_options_t){NULL, -1, -1, INT64_MAX, -1, NULL, -1},
+    expect_einval(broker->world, &(xo_actor_options_t){NULL, -1, -1, INT64_MAX, -1, NULL, -1, NULL},
                   "backoff_ms");
-    expect_einval(broker->world, &(xo_actor_options_t){NULL, -1, -1, -1, INT64_MIN, NULL, -1},
+    expect_einval(broker->world, &(xo_actor_options_t){NULL, -1, -1, -1, INT64_MIN, NULL, -1, NULL},
                   "backoff_max_ms");
-    expect_einval(broker->world, &(xo_actor_options_t){NULL, -1, -1, -1, -1, "", -1}, "group");
-    expect_einval(broker->world, &(xo_actor_options_t){NULL, -1, -1, -1, -1, NULL, -2},
+    expect_einval(broker->world, &(xo_actor_options_t){NULL, -1, -1, -1, -1, "", -1, NULL},
+                  "group");
+    expect_einval(broker->world, &(xo_actor_options_t){NULL, -1, -1, -1, -1, NULL, -2, NULL},
                   "shutdown_ms");
 }
 

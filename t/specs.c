@@ -31,7 +31,7 @@ static void it_makes_the_create_message_again(void **unused)
     (void)unused;
     xo_actor_spec_t *spec = make();
     for (int i = 0; i < 2; i++) { /* each time the same */
-        xo_msg_t *msg = xo_actor_spec_msg(spec, xo_slice_str("alice"), "module:Class", 7);
+        xo_msg_t *msg = xo_actor_spec_msg(spec, xo_slice_str("alice"), "module:Class", 1, 7);
         const xo_header_t *header = xo_msg_header(msg);
         assert_int_equal(header->kind, XO_CREATE);
         assert_true(xo_slice_eq_str(header->target_uid, "alice"));
@@ -56,7 +56,7 @@ static void the_registry_keeps_it(void **unused)
     xo_buf_t bytes = XO_BUF_INIT;
     xo_actor_spec_pack(spec, &bytes);
     xo_actor_spec_t *read = xo_actor_spec_unpack(xo_buf_slice(&bytes));
-    xo_msg_t *msg = xo_actor_spec_msg(read, xo_slice_str("alice"), "module:Class", 7);
+    xo_msg_t *msg = xo_actor_spec_msg(read, xo_slice_str("alice"), "module:Class", 1, 7);
     assert_true(xo_slice_eq(xo_msg_body(msg), BODY));
     assert_int_equal(xo_msg_buffer_count(msg), 3);
     assert_true(xo_slice_eq_str(xo_msg_buffer(msg, 2), "third"));

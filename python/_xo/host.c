@@ -264,13 +264,22 @@ static PyObject *option(PyObject *what, const char *name)
     return options ? PyDict_GetItemString(options, name) : NULL;
 }
 
+/* Its broker has to know of it, whatever becomes of the pool. */
+static bool is_for_others(PyObject *what)
+{
+    PyObject *placement = option(what, "placement");
+    return option(what, "group") ||
+           (placement && PyUnicode_CompareWithASCIIString(placement, "any") == 0);
+}
+
 static int construct(xo_actor_t *actor, xo_request_t *request, PyObject *what)
 {
     xopy_hosted_t *hosted = hosted_of(actor);
-    const char *why = option(what, "group") ? xo_request_no_spec(request) : NULL;
+    const char *why = is_for_others(what) ? xo_request_no_spec(request) : NULL;
     PyObject *class = PyTuple_GET_ITEM(what, 0), *kwargs = PyTuple_GET_ITEM(what, 2);
     if (why) {
-        PyErr_Format(PyExc_ValueError, "it can be in no group: %s", why);
+        PyErr_Format(PyExc_ValueError, "it can %s: %s",
+                     option(what, "group") ? "be in no group" : "not move to another node", why);
         return -1;
     }
     if (!PyType_Check(class) ||
@@ -339,11 +348,10 @@ static void host_release(void *host, xo_actor_t *actor)
     free(hosted);
 }
 
-/* Of one in a group the broker has to know all the same. */
 static bool is_temporary(PyObject *what)
 {
     PyObject *restart = option(what, "restart");
-    return restart && !option(what, "group") &&
+    return restart && !is_for_others(what) &&
            PyUnicode_CompareWithASCIIString(restart, "temporary") == 0;
 }
 
@@ -355,8 +363,8 @@ static xo_msg_t *host_spec(void *host, xo_request_t *request, xo_error_t *why)
     xo_msg_t *msg = NULL;
     const xo_header_t *header = xo_msg_header(xo_request_msg(request));
     PyObject *what = xo_msg_payload(xo_request_msg(request));
-    bool outlives = !((xopy_pool_t *)host)->is_sub; /* its process its actors, but for groups */
-    if (is_temporary(what) || (outlives && !option(what, "group")))
+    bool outlives = !((xopy_pool_t *)host)->is_sub; /* its process its actors, as a rule */
+    if (is_temporary(what) || (outlives && !is_for_others(what)))
         return NULL;
     xopy_body_init(&body, xopy_state()->pins, XOPY_SHARE_NONE, NULL);
     if (xopy_put_create(&body, what) == 0)

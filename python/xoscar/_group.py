@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import _xo
 
-from ._restart import RestartPolicy
+from ._restart import RestartPolicy, check_placement
 from ._shown import shown
 from .core import TYPE_CHECKING, ActorRef
 
@@ -82,6 +82,7 @@ def _options(strategy, restart_policy, parent):
     if restart_policy is not None:
         if not isinstance(restart_policy, RestartPolicy):
             raise TypeError(f"restart_policy is a RestartPolicy, not {shown(restart_policy)}")
+        check_placement(restart_policy, "a group")
         options.update(restart_policy.options())
         if options.pop("restart") != "permanent":
             raise ValueError("restart is a member's, not a group's")

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _NAMES = ("permanent", "transient", "temporary")
+_PLACEMENTS = ("node", "any")
 _INTENSITY_MAX = 64  # as many as a broker remembers (broker/policy.h)
 _MS_MAX = 2**31 - 1
 
@@ -50,6 +51,10 @@ class RestartPolicy:
         Half of it is random.
     backoff_max : float, optional
         Seconds where that ends.
+    placement : {"node", "any"}
+        Of an actor: where it is created again. "any": if its node dies or is drained, on another
+        one that has a pool for it, which takes a name (a uid that begins with "xo:"), "permanent",
+        and no group.
 
     Raises
     ------
@@ -57,7 +62,7 @@ class RestartPolicy:
         For what none of them can be.
     """
 
-    __slots__ = ("restart", "intensity", "period", "backoff", "backoff_max")
+    __slots__ = ("restart", "intensity", "period", "backoff", "backoff_max", "placement")
 
     def __init__(
         self,
@@ -67,9 +72,14 @@ class RestartPolicy:
         period: float | None = None,
         backoff: float | None = None,
         backoff_max: float | None = None,
+        placement: str = "node",
     ) -> None:
         if restart not in _NAMES:
             raise ValueError(f"restart is one of {', '.join(_NAMES)}, not {shown(restart)}")
+        if placement not in _PLACEMENTS:
+            raise ValueError(f"placement is node or any, not {shown(placement)}")
+        if placement == "any" and restart != "permanent":
+            raise ValueError("only a permanent actor can have the placement any")
         _check_intensity(intensity)
         _check_seconds("period", period)
         _check_seconds("backoff", backoff)
@@ -79,10 +89,11 @@ class RestartPolicy:
         self.period = period
         self.backoff = backoff
         self.backoff_max = backoff_max
+        self.placement = placement
 
     def __repr__(self) -> str:
         values = [(name, getattr(self, name)) for name in self.__slots__[1:]]
-        given = [f"{name}={value!r}" for name, value in values if value is not None]
+        given = [f"{name}={value!r}" for name, value in values if value not in (None, "node")]
         return f"RestartPolicy({', '.join([repr(self.restart), *given])})"
 
     def options(self) -> dict[str, Any]:
@@ -99,4 +110,12 @@ class RestartPolicy:
             seconds = getattr(self, name)
             if seconds is not None:
                 told[f"{name}_ms"] = round(seconds * 1000)
+        if self.placement != "node":
+            told["placement"] = self.placement
         return told
+
+
+def check_placement(policy: RestartPolicy, what: str) -> None:
+    """Raise a ValueError for a placement that `what`, which is no actor, cannot have."""
+    if policy.placement != "node":
+        raise ValueError(f"only an actor has a placement, not {what}")

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _NAME_BYTES = 1024  # of a class, at most (libxo/msg.h)
 _SYSTEM = b"xo."
+_NAME = b"xo:"
 _BROKER = b"xo.broker"  # the uid under which every node's broker answers (doc/wire.md)
 
 
@@ -100,6 +101,16 @@ def _take_options(kwargs):
     return options or None
 
 
+def _check_placement(options, uid):
+    """Others find an actor that has moved by its name."""
+    if not options or options.get("placement") != "any":
+        return
+    if not uid.startswith(_NAME):
+        raise ValueError(f'with the placement any a uid begins with "xo:", unlike {uid!r}')
+    if "group" in options:
+        raise ValueError("a group is of one node: its members cannot have the placement any")
+
+
 async def create_actor(
     actor_cls: type[_A] | str,
     *args: Any,
@@ -155,6 +166,7 @@ async def create_actor(
     uid = b"" if uid is None else _new_uid(uid)
     address = _own_address() if address is None else check_address(address)
     options = _take_options(kwargs)
+    _check_placement(options, uid)
     what = (actor_cls, args, kwargs or None)
     if options is not None:
         what = (*what, options)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import _xo
 
 from .. import errors
-from .._restart import RestartPolicy
+from .._restart import RestartPolicy, check_placement
 from .._shown import check_address, shown
 from ..core import TYPE_CHECKING, ActorRef
 
@@ -75,6 +75,8 @@ def pool_settings(
             f'auto_recover is "actor", "process", True or False, not {shown(auto_recover)}'
         )
     settings = dict(_MODES[mode])
+    if policy is not None:
+        check_placement(policy, "a pool")
     if policy is not None and mode is not False:
         settings.update(policy.options())
     if hang_timeout is not None:
