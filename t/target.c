@@ -353,7 +353,7 @@ static void test_less_than_a_mailbox_pushes_back(void **state)
 static void test_many_wait_for_room(void **state)
 {
     enum { ARCHERS = 20 };
-    char uid[ARCHERS][8];
+    char uid[ARCHERS][16];
     xo_error_t err;
     world_t *world = *state;
     xo_future_t *volleys[ARCHERS];
