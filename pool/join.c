@@ -13,9 +13,15 @@
 
 /* ---- telling ---- */
 
+static bool is_joined(const xo_pool_t *pool)
+{
+    return pool->broker_link && xo_link_up(pool->broker_link) && !pool->closing;
+}
+
+/* Whoever asks, and over which link: what a broker is told comes when the pool has joined. */
 static void answer_barriers(xo_pool_t *pool)
 {
-    while (pool->barriers && !pool->announcing) {
+    while (pool->barriers && !pool->announcing && (is_joined(pool) || !pool->broker)) {
         xo_request_t *request = pool->barriers;
         DL_DELETE(pool->barriers, request);
         xoi_request_close_value(request, xoi_pack_scratch(pool, "?", 1));
@@ -41,11 +47,6 @@ void xoi_barrier(xo_request_t *request)
     xo_pool_t *pool = request->pool;
     DL_APPEND(pool->barriers, request);
     answer_barriers(pool);
-}
-
-static bool is_joined(const xo_pool_t *pool)
-{
-    return pool->broker_link && xo_link_up(pool->broker_link) && !pool->closing;
 }
 
 /* What is told before the broker has said welcome for the first time leaves when it has: it may
@@ -327,6 +328,7 @@ void xoi_joined_link(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
     pool->drained = false; /* by the broker before, perhaps */
     send_heartbeat(pool);  /* before all else: it says what the pool is */
     announce_all(pool);
+    answer_barriers(pool);
     xo_timer_start(&pool->heartbeat, pool->heartbeat_ns);
     if (!pool->has_joined)
         xo_defer_start(&pool->joined_defer);

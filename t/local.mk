@@ -67,6 +67,7 @@ unit_tests = \
 	t/pool-link \
 	t/pool-monitor \
 	t/pool-mute \
+	t/pool-owner \
 	t/pool-recover \
 	t/pool-threads \
 	t/pool-turns \
@@ -357,6 +358,7 @@ t_pool_letters_SOURCES = t/pool-letters.c $(pool_world)
 t_pool_link_SOURCES = t/pool-link.c t/pool-two.c $(pool_world)
 t_pool_monitor_SOURCES = t/pool-monitor.c t/pool-two.c $(pool_world)
 t_pool_mute_SOURCES = t/pool-mute.c $(pool_world)
+t_pool_owner_SOURCES = t/pool-owner.c $(pool_world)
 t_pool_recover_SOURCES = t/pool-recover.c t/pool-broker.c $(pool_world)
 t_pool_threads_SOURCES = t/pool-threads.c $(pool_world)
 t_pool_turns_SOURCES = t/pool-turns.c $(pool_world)

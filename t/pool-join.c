@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
+#include "libxo/endpoint_impl.h"
 #include "libxo/future.h"
 #include "t/pool-world.h"
 
@@ -125,13 +125,17 @@ static void join(broker_t *broker)
     run_until(broker->world, has_joined, broker);
 }
 
+/* The broker is where all know that it is. */
 static int setup(void **state)
 {
     static broker_t broker;
+    char path[sizeof broker.where - 32];
     if (world_setup_bare(state) < 0)
         return -1;
     broker = (broker_t){.world = *state};
-    snprintf(broker.where, sizeof broker.where, "ipc://%s/broker.sock", broker.world->dir);
+    snprintf(path, sizeof path, "%s/n-%016x", xo_ctx_run_dir(broker.world->ctx), NODE_ID);
+    mkdir(path, 0700);
+    snprintf(broker.where, sizeof broker.where, "ipc://%s/broker.sock", path);
     broker.world->options.broker = broker.where;
     *state = &broker;
     broker_start(&broker);
@@ -242,38 +246,64 @@ static bool has_no_broker(void *arg)
     return xo_endpoint_broker(xo_pool_endpoint(((world_t *)arg)->pool)) == NULL;
 }
 
-static bool is_up(void *arg)
+/* Another broker in its place, which the pool has not dialled yet. */
+static void replace(broker_t *broker)
 {
-    return xo_link_up(arg);
-}
-
-/* Who asks why a peer died dials the broker, too. */
-static void test_link_that_another_dialled(void **state)
-{
-    xo_error_t err;
-    broker_t *broker = *state;
     world_t *world = broker->world;
-    join(broker);
-    create(world, "a");
-    create(world, "b");
-    xo_loop_freeze(world->loop, xo_loop_now(world->loop)); /* it does not dial again yet */
+    xo_loop_freeze(world->loop, xo_loop_now(world->loop));
     broker_stop(broker);
     run_until(world, has_no_broker, world);
     broker_start(broker);
     broker->told[0] = '\0';
     broker->heartbeats = 0;
+}
+
+/* Who asks why a peer died dials the broker, too. */
+static void link_otherwise(broker_t *broker)
+{
+    xo_error_t err;
+    world_t *world = broker->world;
+    join(broker);
+    create(world, "a");
+    create(world, "b");
+    replace(broker);
     xo_link_t *link = xo_endpoint_link(xo_pool_endpoint(world->pool), broker->where, &err);
     if (!link)
         fail_msg("%s", err.text);
-    run_until(world, is_up, link);
-    xo_loop_advance(world->loop, 1000 * XO_MS);
-    run_until(world, told_again, broker);
+    while (!xo_link_up(link))
+        xo_loop_once(world->loop, 10);
+}
+
+static void test_link_that_another_dialled(void **state)
+{
+    broker_t *broker = *state;
+    link_otherwise(broker);
+    xo_loop_advance(broker->world->loop, 1000 * XO_MS);
+    run_until(broker->world, told_again, broker);
     assert_int_equal(broker->heartbeats, 1);
+}
+
+static xo_future_t *begin(xo_endpoint_t *endpoint, xo_link_t *link, xo_kind_t kind, const char *uid)
+{
+    xo_error_t err;
+    xo_header_t header = {.kind = kind, .target_uid = xo_slice_str(uid)};
+    xo_msg_t *msg = xo_msg_create(&header, xo_slice(NULL, 0));
+    xo_future_t *future = xoi_future_create(endpoint);
+    xo_call_t *call = xo_endpoint_call(endpoint, link, &msg, 0, 0, xoi_future_answer, future, &err);
+    assert_non_null(call);
+    xoi_future_set_call(future, call);
+    return future;
+}
+
+/* `has`, from the broker: with a uid, of that actor. */
+static xo_future_t *ask_has(broker_t *broker, const char *uid)
+{
+    xo_link_t *link = xo_endpoint_next_link(broker->endpoint, NULL);
+    return begin(broker->endpoint, link, XO_HAS, uid);
 }
 
 static void test_barrier(void **state)
 {
-    xo_error_t err;
     broker_t *broker = *state;
     world_t *world = broker->world;
     join(broker);
@@ -281,17 +311,51 @@ static void test_barrier(void **state)
     xo_future_t *created = start_create(world, "b");
     while (!xo_pool_find(world->pool, xo_slice_str("b")))
         xo_loop_once(world->loop, 10);
-    xo_msg_t *msg = xo_msg_create(&(xo_header_t){.kind = XO_HAS}, xo_slice(NULL, 0));
-    xo_future_t *future = xoi_future_create(broker->endpoint);
-    xo_link_t *link = xo_endpoint_next_link(broker->endpoint, NULL);
-    xo_call_t *call =
-        xo_endpoint_call(broker->endpoint, link, &msg, 0, 0, xoi_future_answer, future, &err);
-    assert_non_null(call);
-    xoi_future_set_call(future, call);
+    xo_future_t *future = ask_has(broker, "");
     run_until(world, barrier_done, future);
     assert_string_equal(broker->told, "actor.up:a actor.up:b ");
     xo_future_destroy(future);
     expect_ok(created);
+}
+
+/* It has not joined over that link yet, so it has told nothing. */
+static void test_barrier_before_joining(void **state)
+{
+    broker_t *broker = *state;
+    link_otherwise(broker);
+    xo_future_t *barrier = ask_has(broker, "");
+    xo_future_t *after = ask_has(broker, "a");
+    run_until(broker->world, barrier_done, after);
+    assert_false(xo_future_done(barrier));
+    xo_loop_advance(broker->world->loop, 1000 * XO_MS);
+    run_until(broker->world, barrier_done, barrier);
+    assert_string_equal(broker->told, "actor.up:a actor.up:b ");
+    xo_future_destroy(barrier);
+    xo_future_destroy(after);
+}
+
+/* Whose link away means that it has not joined: why a peer of the same node died it does not ask
+ * the broker anew. */
+static void test_only_joining_dials_its_broker(void **state)
+{
+    peer_t peer;
+    char machine[XOI_MACHINE_BYTES];
+    broker_t *broker = *state;
+    world_t *world = broker->world;
+    xo_endpoint_t *endpoint = xo_pool_endpoint(world->pool);
+    join(broker);
+    create(world, "a");
+    replace(broker);
+    xoi_machine_id(machine, sizeof machine);
+    peer_open_near(&peer, world, 99, NODE_ID, machine);
+    xo_link_t *link = xo_endpoint_link_by_id(endpoint, 99);
+    assert_non_null(link);
+    xo_future_t *future = begin(endpoint, link, XO_CALL, "far");
+    peer_close(&peer);
+    expect_error(future, XO_CODE_SERVER_CLOSED, "maybe");
+    assert_null(xo_endpoint_next_link(broker->endpoint, NULL));
+    xo_loop_advance(world->loop, 1000 * XO_MS);
+    run_until(world, has_beaten, broker);
 }
 
 /* ---- lookups ---- */
@@ -299,15 +363,8 @@ static void test_barrier(void **state)
 static xo_future_t *ask(world_t *world, xo_kind_t kind, const char *uid)
 {
     xo_error_t err;
-    xo_header_t header = {.kind = kind, .target_uid = xo_slice_str(uid)};
-    xo_msg_t *msg = xo_msg_create(&header, xo_slice(NULL, 0));
-    xo_future_t *future = xoi_future_create(world->client);
     xo_link_t *link = xo_endpoint_link(world->client, xo_pool_address(world->pool), &err);
-    xo_call_t *call =
-        xo_endpoint_call(world->client, link, &msg, 0, 0, xoi_future_answer, future, &err);
-    assert_non_null(call);
-    xoi_future_set_call(future, call);
-    return future;
+    return begin(world->client, link, kind, uid);
 }
 
 static void expect_bool(xo_future_t *future, bool value)
@@ -415,41 +472,7 @@ static void test_stop_event(void **state)
     run_until(world, was_stopped, world);
 }
 
-static void test_owner_goes(void **state)
-{
-    int hold[2];
-    world_t *world = *state;
-    assert_int_equal(pipe(hold), 0);
-    pid_t owner = fork();
-    if (owner == 0) { /* lives until the pipe closes */
-        char byte;
-        close(hold[1]);
-        _exit(read(hold[0], &byte, 1) < 0);
-    }
-    close(hold[0]);
-    world->options.owner = owner;
-    world_open(world);
-    create(world, "a");
-    assert_int_equal(world->host.stopped, 0);
-    close(hold[1]);
-    run_until(world, was_stopped, world);
-    assert_int_equal(waitpid(owner, NULL, 0), owner);
-}
-
-static void test_owner_gone_before(void **state)
-{
-    world_t *world = *state;
-    pid_t owner = fork();
-    if (owner == 0)
-        _exit(0);
-    assert_int_equal(waitpid(owner, NULL, 0), owner);
-    world->options.owner = owner;
-    world_open(world);
-    run_until(world, was_stopped, world);
-}
-
 #define JOIN_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define BARE_TEST(name) cmocka_unit_test_setup_teardown(name, world_setup_bare, world_teardown)
 
 int main(void)
 {
@@ -460,6 +483,8 @@ int main(void)
         JOIN_TEST(test_link_again),
         JOIN_TEST(test_link_that_another_dialled),
         JOIN_TEST(test_barrier),
+        JOIN_TEST(test_barrier_before_joining),
+        JOIN_TEST(test_only_joining_dials_its_broker),
         JOIN_TEST(test_lookup_finds_another_pool),
         JOIN_TEST(test_lookup_misses),
         JOIN_TEST(test_lookup_is_ambiguous),
@@ -467,8 +492,6 @@ int main(void)
         JOIN_TEST(test_lookup_waits_for_the_broker),
         JOIN_TEST(test_lookup_by_the_broker),
         JOIN_TEST(test_stop_event),
-        BARE_TEST(test_owner_goes),
-        BARE_TEST(test_owner_gone_before),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

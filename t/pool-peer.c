@@ -40,12 +40,14 @@ static bool is_welcome(void *arg)
 static void say_hello(peer_t *peer, const char *role, uint64_t bytes, bool mutes)
 {
     const char *address = xo_pool_address(peer->world->pool);
+    const char *machine = peer->machine ? peer->machine : "";
+    uint64_t node = peer->machine ? peer->node : 7;
     peer_send(peer, (xo_header_t){.kind = XO_HELLO, .seq = 1},
               "{s s s s s U s U s U s U s i s i s s s s s s s [U U] s s s ? s ?}", "role", role,
-              "cluster", "test", "id", peer->id, "node", (uint64_t)7, "pool", (uint64_t)0,
-              "generation", (uint64_t)1, "index", -1, "pid", (int)getpid(), "machine", "", "label",
-              "", "address", "", "window", (uint64_t)1000, bytes ? bytes : (uint64_t)1 << 20,
-              "expect", address, "answers", bytes > 0, "mutes", mutes);
+              "cluster", "test", "id", peer->id, "node", node, "pool", (uint64_t)0, "generation",
+              (uint64_t)1, "index", -1, "pid", (int)getpid(), "machine", machine, "label", "",
+              "address", "", "window", (uint64_t)1000, bytes ? bytes : (uint64_t)1 << 20, "expect",
+              address, "answers", bytes > 0, "mutes", mutes);
 }
 
 static void dial(peer_t *peer, world_t *world, const char *role, uint64_t id, uint64_t bytes,
@@ -53,7 +55,7 @@ static void dial(peer_t *peer, world_t *world, const char *role, uint64_t id, ui
 {
     char endpoint[XO_ADDRESS_BYTES + 16];
     xo_error_t err;
-    *peer = (peer_t){.world = world, .id = id};
+    *peer = (peer_t){.world = world, .id = id, .node = peer->node, .machine = peer->machine};
     snprintf(endpoint, sizeof endpoint, "inproc://%s", xo_pool_address(world->pool));
     peer->lane = xo_dial(world->ctx, world->loop, endpoint, &events, peer, &err);
     if (!peer->lane)
@@ -64,17 +66,26 @@ static void dial(peer_t *peer, world_t *world, const char *role, uint64_t id, ui
 
 void peer_open(peer_t *peer, world_t *world, const char *role, uint64_t id)
 {
+    *peer = (peer_t){0};
     dial(peer, world, role, id, 0, false);
 }
 
 void peer_open_for(peer_t *peer, world_t *world, uint64_t id, uint64_t bytes)
 {
+    *peer = (peer_t){0};
     dial(peer, world, "client", id, bytes, false);
 }
 
 void peer_open_muted(peer_t *peer, world_t *world, uint64_t id)
 {
+    *peer = (peer_t){0};
     dial(peer, world, "client", id, 0, true);
+}
+
+void peer_open_near(peer_t *peer, world_t *world, uint64_t id, uint64_t node, const char *machine)
+{
+    *peer = (peer_t){.node = node, .machine = machine};
+    dial(peer, world, "pool", id, 0, false);
 }
 
 void peer_close(peer_t *peer)

@@ -80,6 +80,8 @@ typedef struct peer {
     world_t *world;
     xo_lane_t *lane;
     uint64_t id;
+    uint64_t node;
+    const char *machine; /* NULL: another one */
     bool welcome, closed;
     xo_msg_t *answers[64];
     size_t count;
@@ -90,6 +92,8 @@ void peer_open(peer_t *peer, world_t *world, const char *role, uint64_t id);
 void peer_open_for(peer_t *peer, world_t *world, uint64_t id, uint64_t bytes);
 /* A client that says that it can be muted, but goes on all the same. */
 void peer_open_muted(peer_t *peer, world_t *world, uint64_t id);
+/* A pool of that node and machine; when it is closed, it looks as if its process had died. */
+void peer_open_near(peer_t *peer, world_t *world, uint64_t id, uint64_t node, const char *machine);
 void peer_close(peer_t *peer);
 /* Sends a message with the peer's id as sender; `body` by pack.h's format, NULL: none. */
 void peer_send(peer_t *peer, xo_header_t header, const char *format, ...);
