@@ -11,8 +11,7 @@ for name in bounds calls cancel copy_to fork generator generator_ends memory poo
     python_tests+=("$XO_SRCDIR/python/tests/test_$name.py")
 done
 
-for test in broker broker-group broker-recover pool-again pool-group pool-join pool-link \
-    pool-monitor pool-recover stall target; do
+for test in $lane_tests; do
     try "t/$test over ipc" passes "t/$test"
 done
 for test in 0200-xo-pool 0210-node-pools 0301-broker-pools 0308-groups 0510-xo-node 0610-client; do
