@@ -1,6 +1,7 @@
 #!/bin/bash
 # The unit tests, and the system tests of the programs, built with AddressSanitizer and
-# UndefinedBehaviorSanitizer, some of them over ipc as well. One after the other they would take longer than all other long tests.
+# UndefinedBehaviorSanitizer, some of them over ipc as well. One after the other they would take
+# longer than all other long tests.
 . "$XO_SRCDIR/t/tap/full.sh"
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
 

@@ -6,8 +6,8 @@ trap 'rm -rf "$work"' EXIT
 jobs=$(nproc)
 export XO_TEST_LIMIT_S=600
 # The unit tests that link processes, or pools as if they were some, by whatever lane there is.
-lane_tests="broker broker-group broker-recover pool-again pool-group pool-join pool-link pool-monitor
-    pool-recover stall target"
+lane_tests="broker broker-group broker-recover pool-again pool-group pool-join pool-link
+    pool-monitor pool-recover stall target"
 
 # try NAME COMMAND...: a test that passes when COMMAND does; a failure shows the end of its output.
 try() {
