@@ -11,7 +11,7 @@ import textwrap
 import pytest
 
 import xoscar as xo
-from xoscar import _node
+from xoscar import _node, api
 from actors import DEADLINE_S, Echo, children, node_files
 
 
@@ -174,6 +174,24 @@ async def test_actors_come_back_that_no_broker_had_heard_of(dies):
         while max(record["generation"] for record in await all_ready(pool)) < 2:
             pass  # the broker is asked anew
         assert [await ref.told() for ref in refs] == [[i] for i in range(20)]
+
+
+async def test_who_looks_an_actor_up_does_not_wait_for_one_that_stands_still(monkeypatch):
+    async with await make(1) as pool:
+        (address,) = pool.sub_processes
+        await xo.create_actor(Counter, None, uid="counter", address=address)
+        os.kill(pool._broker.process.pid, signal.SIGSTOP)
+        try:
+            for wait_for in (asyncio.wait_for, xo.wait_for):
+                with pytest.raises(asyncio.TimeoutError):
+                    await wait_for(xo.actor_ref("counter"), 0.1)
+            monkeypatch.setattr(api, "_ANSWER_S", 0.1)
+            with pytest.raises(xo.errors.XoscarError, match=r"broker .* stands still"):
+                await xo.actor_ref("counter")
+        finally:
+            os.kill(pool._broker.process.pid, signal.SIGCONT)
+        monkeypatch.undo()
+        assert await (await xo.actor_ref("counter")).add() == 1
 
 
 async def test_an_actor_s_restarts_are_not_forgotten():

@@ -39,6 +39,7 @@ _NAME_BYTES = 1024  # of a class, at most (libxo/msg.h)
 _SYSTEM = b"xo."
 _NAME = b"xo:"
 _BROKER = b"xo.broker"  # the uid under which every node's broker answers (doc/wire.md)
+_ANSWER_S = 3  # which is 3 heartbeats: a broker that is silent for so long is no help
 
 
 def _uid_bytes(uid):
@@ -197,12 +198,31 @@ async def _in_any_case(coroutine):
     await asyncio.wait([asyncio.ensure_future(coroutine)])
 
 
+async def _answer(question, where):
+    """What the broker answers. A question changes nothing: whoever is cancelled, or has waited for
+    as long as it may take, does not wait for what becomes of it."""
+    import asyncio
+
+    future = asyncio.ensure_future(question)
+    try:
+        await asyncio.wait({future}, timeout=_ANSWER_S)
+        if future.done():
+            return future.result()
+    finally:
+        if not future.done():
+            _abandon(future)
+    raise errors.XoscarError(
+        f"the broker of the node at {where} has not answered for {_ANSWER_S} s: it stands still, "
+        "or the registry that it asks does"
+    )
+
+
 async def _lookup(uid, refused=False):
     """The address for a uid alone: the node's broker and the registry know where it lives. What the
     broker remembers may be out of date: `refused` says that it was."""
     pool = _xo.home()
     where = pool.address if pool is not None else _xo.find_node()
-    found = await ActorRef(where, _BROKER).lookup(uid, refused)
+    found = await _answer(ActorRef(where, _BROKER).lookup(uid, refused), where)
     if not found:
         raise errors.ActorNotExist(f"Actor {uid!r} does not exist in the cluster")
     if len(found) > 1:
@@ -263,7 +283,8 @@ async def actor_ref(
     ValueError
         For a uid that is no str or bytes of 1 to 255 bytes, an address that is none.
     XoscarError
-        If the uid alone names several actors; the text says where they are.
+        If the uid alone names several actors; the text says where they are. If the node's broker
+        has not answered for 3 s.
     """
     address, uid = _ref_arguments(args, address, uid)
     uid = _uid_bytes(uid)
