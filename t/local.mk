@@ -158,6 +158,7 @@ system_tests = \
 	t/0535-sentinel.t \
 	t/0536-moves.t \
 	t/0540-doctor.t \
+	t/0541-deploy.t \
 	t/0600-wordcount.t \
 	t/0610-client.t \
 	t/0620-two-nodes.t \
@@ -408,7 +409,8 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 TESTS += $(system_tests)
-EXTRA_DIST += $(system_tests) $(python_tests) t/brokers.py $(chaos) t/leftovers.sh t/lib.sh t/tap/pytest-tap.py
+EXTRA_DIST += $(system_tests) $(python_tests) t/brokers.py $(chaos) t/leftovers.sh t/lib.sh \
+	t/machines.sh t/fake/ssh t/fake/systemctl t/tap/pytest-tap.py
 if PYTHON
 TESTS += $(python_tests)
 endif

@@ -1,0 +1,57 @@
+#!/bin/bash
+# 0541-deploy.t - what doc/deploy.md has an operator do: its code blocks are run, in order, on three
+# machines. One is run if its fence says where: ```sh node1, ```sh node2 node3.
+. "${XO_SRCDIR:-$(dirname "$0")/..}/t/machines.sh"
+. "${XO_SRCDIR:-$(dirname "$0")/..}/t/lib.sh"
+
+[ "$(id -u)" -eq 0 ] || skip_all "root is needed: it makes users"
+for program in redis-server redis-cli make runuser; do
+    command -v "$program" >/dev/null || skip_all "$program is needed"
+done
+[ -e /usr/lib/systemd/system/redis-server.service ] || skip_all "Debian's redis-server is needed"
+[ -e "$XO_BUILDDIR/examples/.libs/counter.so" ] || skip_all "counter.so is not built"
+prefix=$(sed -n 's/^prefix = //p' "$XO_BUILDDIR/Makefile")
+[ "$prefix" = /usr/local ] || skip_all "this tree is made for $prefix"
+
+nodes=(node1 node2 node3)
+lay_cables "${nodes[@]}" || bail_out "no network"
+ln -s "$XO_SRCDIR/t/fake/systemctl" "$bin"
+for node in "${nodes[@]}"; do power_on "$node"; done
+serve_ssh
+
+# Blocks, a file each: its first line says where and from which line of the document.
+awk -v to="$work/block-" '
+    $0 == "```" { inside = 0 }
+    inside { print >file }
+    /^```sh node/ {
+        inside = 1
+        file = sprintf("%s%02d", to, ++count)
+        sub(/^```sh /, "")
+        print "# " NR ": " $0 >file
+    }' "$XO_SRCDIR/doc/deploy.md"
+ok "there are blocks to run" test -e "$work/block-10"
+
+# The tree that is installed; in it the operator builds.
+mkdir "$work/tree" && ln -s "$XO_BUILDDIR" "$work/tree/build"
+cd "$work/tree" || exit 1
+for block in "$work"/block-*; do
+    line=$(sed -n '1s/^# \([0-9]*\): .*/\1/p' "$block")
+    for node in $(sed -n '1s/^# [0-9]*: //p' "$block"); do
+        run on "$node" timeout 200 bash -e -o pipefail -c "cd $work/tree && . $block"
+        is "$status" 0 "line $line on $node: $(sed -n 2p "$block" | cut -c 1-60)"
+        say "$out
+$errors"
+        [ "$status" -eq 0 ] || bail_out "the rest builds on it"
+    done
+done
+
+names=$(on node2 as-xo xo nodes --json | value host | sort | tr '\n' ' ')
+is "$names" "node1 node2 node3 " "all are there"
+pid=$(on node1 as-xo xo pools --json | grep '"node1:7001"' | value pid)
+on node1 kill -STOP "$pid"
+finds_it() { ! on node2 check-xo >"$work/found"; }
+ok "a pool that stands still is found" until_true finds_it
+like "$(cat "$work/found")" '"node1:7001".*"suspect"' "and named"
+on node1 kill -CONT "$pid"
+ok "until it goes on" until_true on node2 check-xo
+done_testing
