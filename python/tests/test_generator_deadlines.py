@@ -44,6 +44,20 @@ async def has_written(diary, line):
     await until(diary.read, lambda read: line in read)
 
 
+class Pair(Source):
+    def both(self):
+        return self.endless(), self.endless()
+
+
+@in_each_pool
+async def test_a_deadline_is_that_of_each_stream_in_a_tuple(address):
+    diary, ref = await diary_and_source(address, Pair)
+    for handle in await in_time(lambda seconds: ref.both.options(timeout=seconds)()):
+        await is_late(handle)
+    await until(diary.read, lambda read: read.count("endless closed") >= 2)
+    await destroy(ref, diary)
+
+
 @in_each_pool
 async def test_a_deadline_passes_while_items_come(address):
     for cls in (Source, FreeSource):

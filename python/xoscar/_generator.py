@@ -62,13 +62,14 @@ def generator(func: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
 
 
 def _offer(actor, result, no_lock):
+    from ._settle import calling_run
     from ._streams import add_stream, is_generator
 
     if not is_generator(result) or actor.uid is None:
         return result
     handle = IteratorWrapper(None, actor.address, actor.uid)
     locked = not (no_lock or isinstance(actor, StatelessActor))
-    run = _xo.current_run()
+    run = calling_run()
     left = run.left if run is not None and run.actor is actor else None
     handle._ident = add_stream(actor, result, handle._token, locked, left)
     handle._be_due_in(left)

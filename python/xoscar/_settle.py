@@ -3,11 +3,14 @@
 An ``async def`` keeps the actor's lock across its awaits. One that yields gives it up while what it
 yielded is awaited, and so does every method while what it returned is.
 """
+from contextvars import ContextVar
 from types import AsyncGeneratorType, GeneratorType
 
 from _xo import current_run
 
 _ITERABLE_COROUTINE = 0x100  # CO_ITERABLE_COROUTINE: a generator that types.coroutine has marked
+
+_run = ContextVar("xo_run", default=None)
 
 
 def holds_lock(method):
@@ -48,6 +51,11 @@ async def _await(value, run):
     return await value
 
 
+def calling_run():
+    """The run of the call that this is a part of, also in a task of its own; or None."""
+    return current_run() or _run.get()
+
+
 async def _gather(values):
     """The values of a tuple, those that are awaitable awaited together."""
     import asyncio
@@ -57,7 +65,12 @@ async def _gather(values):
         for v in values
         if _is_awaitable(v)
     ]
-    results = iter(await asyncio.gather(*awaited))
+    token = _run.set(calling_run())  # the tasks that are made here take it along
+    try:
+        gathered = asyncio.gather(*awaited)
+    finally:
+        _run.reset(token)
+    results = iter(await gathered)
     return tuple(next(results) if _is_awaitable(v) else v for v in values)
 
 
