@@ -1,5 +1,6 @@
 /* chaos-actors.c - the Tally of t/chaos/chaos_actors.py in C: it writes each message that it gets
- * to a file, before it answers. It counts what it relays: each call must get one answer.
+ * to a file, before it answers. It counts what it relays: each call must get one answer. And one
+ * that comes and goes, of which there may be many, so it keeps no descriptor.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,7 +17,8 @@
 
 typedef struct tally {
     char name[NAME_BYTES];
-    int fd;
+    char path[LINE_BYTES];
+    int fd;        /* -1: opened for each line, by one of many */
     int64_t token; /* another one: its state is gone */
     int64_t count;
     int64_t called, answered; /* what it relayed */
@@ -43,9 +45,13 @@ static int64_t now_ns(void)
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-static int tally_create(xo_actor_t *actor, xo_slice_t args, void **self, xo_error_t *err)
+static int open_notes(const tally_t *tally)
 {
-    char path_text[LINE_BYTES];
+    return open(tally->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+}
+
+static int passing_create(xo_actor_t *actor, xo_slice_t args, void **self, xo_error_t *err)
+{
     xo_slice_t name;
     xo_slice_t path;
     (void)actor;
@@ -55,22 +61,46 @@ static int tally_create(xo_actor_t *actor, xo_slice_t args, void **self, xo_erro
     if (!tally)
         return xo_error_set(err, ENOMEM, "out of memory");
     copy_text(tally->name, sizeof tally->name, name);
-    copy_text(path_text, sizeof path_text, path);
+    copy_text(tally->path, sizeof tally->path, path);
     tally->token = now_ns();
-    tally->fd = open(path_text, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    if (tally->fd < 0) {
-        free(tally);
-        return xo_error_set(err, errno, "cannot open %s", path_text);
-    }
+    tally->fd = -1;
     *self = tally;
     return 0;
+}
+
+static void passing_destroy(void *self)
+{
+    free(self);
 }
 
 static void tally_destroy(void *self)
 {
     tally_t *tally = self;
-    close(tally->fd);
-    free(tally);
+    if (tally->fd >= 0)
+        close(tally->fd);
+    passing_destroy(tally);
+}
+
+static int tally_create(xo_actor_t *actor, xo_slice_t args, void **self, xo_error_t *err)
+{
+    if (passing_create(actor, args, self, err) < 0)
+        return -1;
+    tally_t *tally = *self;
+    tally->fd = open_notes(tally);
+    if (tally->fd >= 0)
+        return 0;
+    xo_error_set(err, errno, "cannot open %s", tally->path);
+    tally_destroy(tally);
+    return -1;
+}
+
+static bool append(const tally_t *tally, const char *line, size_t size)
+{
+    int fd = tally->fd >= 0 ? tally->fd : open_notes(tally);
+    bool written = fd >= 0 && write(fd, line, size) == (ssize_t)size;
+    if (fd >= 0 && fd != tally->fd)
+        close(fd);
+    return written;
 }
 
 /* Appends a line with one write, so as a whole. -1: the request has been ended. */
@@ -80,7 +110,7 @@ static int write_line(tally_t *tally, xo_request_t *request, xo_slice_t sender, 
     int size = snprintf(line, sizeof line, "%s %s.%s %" PRId64 " %" PRId64 " %.*s %" PRId64 "\n",
                         tally->name, getenv("XO_POOL_ID"), getenv("XO_POOL_GENERATION"),
                         tally->token, ++tally->count, (int)sender.size, sender.data, number);
-    if (write(tally->fd, line, (size_t)size) == size)
+    if (append(tally, line, (size_t)size))
         return 0;
     xo_request_fail(request, XO_CODE_METHOD, "cannot write a note");
     return -1;
@@ -206,6 +236,8 @@ static const xo_method_t methods[] = {
 
 static const xo_class_t tally_class = {
     .name = "Tally", .create = tally_create, .destroy = tally_destroy, .methods = methods};
-static const xo_class_t *const classes[] = {&tally_class, NULL};
+static const xo_class_t passing_class = {
+    .name = "Passing", .create = passing_create, .destroy = passing_destroy, .methods = methods};
+static const xo_class_t *const classes[] = {&tally_class, &passing_class, NULL};
 
 XO_MODULE("chaos-actors", classes);

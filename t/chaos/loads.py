@@ -150,7 +150,7 @@ async def _accepted(tell):
 
 
 async def create(world, seed, name):
-    """Actors that come and go."""
+    """Actors in Python that come and go."""
     ledger, draw = world.ledger, random.Random(f"{seed}/{name}")
     number = 0
     while not world.over:
@@ -166,7 +166,28 @@ async def create(world, seed, name):
         await asyncio.sleep(draw.random() * PAUSE_S * 5)
 
 
+async def create_in_c(world, seed, name):
+    """Actors in C that come and go, and write down what they get meanwhile."""
+    ledger, draw = world.ledger, random.Random(f"{seed}/{name}")
+    number = 0
+    while not world.over:
+        number += 1
+        address, uid = draw.choice(world.c_pools), f"{name}-{number}"
+        creation = xo.create_actor("Passing", uid, world.place.notes, uid=uid, address=address)
+        ref = await ledger.call("creation in C", creation, gone=True)
+        if ref is None:
+            continue
+        for i in range(draw.randint(1, ROW)):
+            note = uid, i
+            answer = await ledger.call("call of a new one in C", ref.note(*note), note, gone=True)
+            ledger.expect(answer in (None, i), f"a note gave {answer}")
+        await ledger.call("destruction in C", ref.destroy(), gone=True)
+        await asyncio.sleep(draw.random() * PAUSE_S * 5)
+
+
 def all_of(world, seed):
     """The coroutines."""
     senders = [Sender(world, seed, f"sender{i}").run() for i in range(SENDERS)]
-    return senders + [create(world, seed, f"passing{i}") for i in range(CREATORS)]
+    python = [create(world, seed, f"passing{i}") for i in range(CREATORS)]
+    in_c = [create_in_c(world, seed, f"passing-c{i}") for i in range(CREATORS)]
+    return senders + python + in_c

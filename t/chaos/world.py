@@ -147,6 +147,7 @@ class World:
         self.say = say
         self.pool = None
         self.python_pools = []  # addresses
+        self.c_pools = []
         self.actors = []  # the permanent ones, in Python and in C
         self.in_c = set()  # which of these are
         self.doomed = set()  # pids of those that a fault kills
@@ -164,6 +165,7 @@ class World:
             await self._create(Tally, label, address)
         for label, lanes in C_POOLS.items():
             for address in await self._start_c_pool(label, lanes):
+                self.c_pools.append(address)
                 await self._create("Tally", f"{label}-{address.rpartition(':')[2]}", address)
         await self._create(Tally, "home", self.pool.external_address)
 
