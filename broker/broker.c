@@ -113,18 +113,27 @@ static void on_refused(xo_endpoint_t *endpoint, const char *text, void *arg)
 
 static void publish_again(xo_broker_t *broker, xo_actor_entry_t *entry)
 {
-    xo_publish_actor(broker->publish, entry);
+    xo_directory_set_stale(&broker->directory, entry, true);
     if (entry->member->recovers || entry->spec != NULL)
         xo_directory_set_unsaved(&broker->directory, entry, true);
+}
+
+/* What they hold is still there: an actor has no lease. */
+static void on_lease_lapsed(xo_publish_t *publish, void *arg)
+{
+    xo_broker_t *broker = arg;
+    (void)publish;
+    xo_broker_publish_node(broker);
+    for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m))
+        xo_broker_publish_pool(broker, m);
 }
 
 static void on_registry_again(xo_publish_t *publish, void *arg)
 {
     xo_broker_t *broker = arg;
     broker->publish = publish; /* in case it is up before create has returned */
-    xo_broker_publish_node(broker);
+    on_lease_lapsed(publish, broker);
     for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
-        xo_broker_publish_pool(broker, m);
         for (xo_actor_entry_t *entry = m->entries; entry != NULL; entry = entry->next)
             publish_again(broker, entry);
     }
@@ -132,6 +141,7 @@ static void on_registry_again(xo_publish_t *publish, void *arg)
         xo_publish_group(publish, group);
     xo_names_publish(broker);
     xo_known_forget_all(broker->known);
+    xo_publish_refresh(publish, broker);
     xo_broker_save_specs(broker);
     xo_publish_reconcile(publish, broker);
     xo_revocations_publish(broker->revocations);
@@ -153,6 +163,7 @@ static void on_tick(xo_timer_t *timer, void *arg)
     xo_broker_t *broker = arg;
     xo_broker_places_tick(broker);
     xo_broker_publish_node(broker);
+    xo_publish_refresh(broker->publish, broker);
     xo_broker_save_specs(broker);
     xo_names_publish(broker);
     xo_moves_tick(broker);
@@ -314,7 +325,8 @@ static int create_endpoint(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err)
 
 static int create_publish(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err)
 {
-    static const xo_publish_events_t events = {on_registry_again, on_registry_state};
+    static const xo_publish_events_t events = {on_registry_again, on_lease_lapsed,
+                                               on_registry_state};
     xo_publish_options_t options = {
         .cluster = xo_ctx_cluster(ctx),
         .node_id = broker->options.node_id,

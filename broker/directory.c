@@ -78,6 +78,17 @@ void xo_directory_set_unsaved(xo_directory_t *directory, xo_actor_entry_t *entry
         DL_DELETE2(directory->unsaved, entry, prev_unsaved, next_unsaved);
 }
 
+void xo_directory_set_stale(xo_directory_t *directory, xo_actor_entry_t *entry, bool stale)
+{
+    if (stale == entry->stale)
+        return;
+    entry->stale = stale;
+    if (stale)
+        DL_APPEND2(directory->stale, entry, prev_stale, next_stale);
+    else
+        DL_DELETE2(directory->stale, entry, prev_stale, next_stale);
+}
+
 void xo_directory_set_reason(xo_actor_entry_t *entry, const char *reason)
 {
     free(entry->reason);
@@ -165,6 +176,7 @@ void xo_directory_remove(xo_directory_t *directory, xo_actor_entry_t *entry)
     entry->member->changed = true;
     directory->count--;
     xo_directory_set_unsaved(directory, entry, false);
+    xo_directory_set_stale(directory, entry, false);
     if (entry->seat != NULL)
         xo_seat_leave(entry->seat);
     xo_directory_set_spec(entry, NULL);

@@ -35,14 +35,16 @@ struct xo_actor_entry {
     bool unsaved;          /* the registry does not know its spec yet, or that it has none */
     struct xo_actor_entry *next_in_name, *prev_in_name;
     struct xo_actor_entry *next, *prev; /* in the pool */
+    bool stale;                         /* the registry may not have its record */
     struct xo_actor_entry *next_unsaved, *prev_unsaved;
+    struct xo_actor_entry *next_stale, *prev_stale;
     char class_name[];
 };
 
 typedef struct xo_directory {
     xo_actor_name_t *names;
     size_t count; /* of entries */
-    xo_actor_entry_t *unsaved;
+    xo_actor_entry_t *unsaved, *stale;
 } xo_directory_t;
 
 const char *xo_actor_state_name(xo_actor_state_t state);
@@ -61,6 +63,8 @@ void xo_directory_remove(xo_directory_t *directory, xo_actor_entry_t *entry);
 void xo_directory_set_spec(xo_actor_entry_t *entry, xo_actor_spec_t *spec);
 /* Its spec is to be told to the registry, or has been. */
 void xo_directory_set_unsaved(xo_directory_t *directory, xo_actor_entry_t *entry, bool unsaved);
+/* The same of its record. */
+void xo_directory_set_stale(xo_directory_t *directory, xo_actor_entry_t *entry, bool stale);
 void xo_directory_set_reason(xo_actor_entry_t *entry, const char *reason);
 void xo_directory_set_failed(xo_actor_entry_t *entry, const char *reason);
 void xo_directory_set_recent(xo_actor_entry_t *entry, const char *recent); /* "": none */

@@ -68,9 +68,11 @@ broker_libxo_broker_la_SOURCES = \
 	broker/process.h \
 	broker/publish.c \
 	broker/publish.h \
+	broker/publish_impl.h \
 	broker/record.c \
 	broker/record.h \
 	broker/recover.c \
+	broker/refresh.c \
 	broker/relay.c \
 	broker/reload.c \
 	broker/runs.c \

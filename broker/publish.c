@@ -6,29 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/broker_impl.h"
+#include "broker/publish_impl.h"
 
 #define COMPONENT "registry"
 /* Specs on their way at a time: well below what may wait for Redis. */
 #define SPEC_BYTES_UNDER_WAY ((size_t)8 << 20)
-
-struct xo_publish {
-    xo_loop_t *loop;
-    xo_registry_t *registry;
-    xo_publish_options_t options;
-    xo_publish_events_t events;
-    void *arg;
-    char owner[XO_ID_TEXT_BYTES];
-    bool is_up;
-    bool was_up; /* ever */
-    xo_error_t why_down;
-    int64_t down_ns;  /* since when it has been */
-    uint64_t dropped; /* events, until it was last told */
-    xo_defer_t again;
-    const xo_broker_t *broker; /* what xo_publish_reconcile compares with */
-    xo_directory_t *specs;     /* what xo_publish_specs writes */
-    size_t spec_bytes;         /* on their way */
-};
+#define SPECS_UNDER_WAY 256 /* see refresh.c */
 
 /* ---- up and down ---- */
 
@@ -80,11 +63,11 @@ static void on_down(xo_registry_t *registry, const xo_error_t *why, void *arg)
     publish->events.state(publish, false, why->text, publish->arg);
 }
 
-static void on_again(xo_defer_t *defer, void *arg)
+static void on_lapsed(xo_defer_t *defer, void *arg)
 {
     xo_publish_t *publish = arg;
     (void)defer;
-    publish->events.again(publish, publish->arg);
+    publish->events.lapsed(publish, publish->arg);
 }
 
 xo_publish_t *xo_publish_create(xo_loop_t *loop, const char *url,
@@ -100,7 +83,7 @@ xo_publish_t *xo_publish_create(xo_loop_t *loop, const char *url,
     publish->events = *events;
     publish->arg = arg;
     xo_id_format(options->node_id, publish->owner);
-    xo_defer_init(&publish->again, loop, on_again, publish);
+    xo_defer_init(&publish->lapsed, loop, on_lapsed, publish);
     publish->registry =
         xo_registry_open(loop, url, options->cluster, &registry_events, publish, err);
     if (publish->registry == NULL) {
@@ -115,7 +98,7 @@ void xo_publish_destroy(xo_publish_t *publish)
     if (publish == NULL)
         return;
     xo_registry_close(publish->registry);
-    xo_defer_stop(&publish->again);
+    xo_defer_stop(&publish->lapsed);
     free(publish);
 }
 
@@ -146,8 +129,8 @@ const xo_error_t *xo_publish_why_down(const xo_publish_t *publish)
 
 /* ---- leases ---- */
 
-/* What goes wrong while it is up is worth a line; that it is away has been said. */
-static void on_written(int errnum, const char *text, void *arg)
+/* That it is away has been said. */
+void xo_publish_written(int errnum, const char *text, void *arg)
 {
     xo_publish_t *publish = arg;
     if (errnum == 0 || errnum == ECANCELED || !publish->is_up)
@@ -159,9 +142,9 @@ static void on_renewed(int errnum, const char *text, void *arg)
 {
     xo_publish_t *publish = arg;
     if (errnum == ENOENT)
-        xo_defer_start(&publish->again);
+        xo_defer_start(&publish->lapsed);
     else
-        on_written(errnum, text, arg);
+        xo_publish_written(errnum, text, arg);
 }
 
 static void put(xo_publish_t *publish, xo_reg_kind_t kind, const char *id, const xo_rec_t *rec,
@@ -170,7 +153,8 @@ static void put(xo_publish_t *publish, xo_reg_kind_t kind, const char *id, const
     xo_field_t fields[XO_RECORD_FIELDS];
     xo_record_t record = {.id = id, .fields = fields};
     record.count = xo_rec_fields(rec, fields);
-    xo_registry_put(publish->registry, kind, &record, publish->owner, ttl_ms, on_written, publish);
+    xo_registry_put(publish->registry, kind, &record, publish->owner, ttl_ms, xo_publish_written,
+                    publish);
 }
 
 void xo_publish_record(xo_publish_t *publish, xo_reg_kind_t kind, uint64_t id, const xo_rec_t *rec)
@@ -198,12 +182,12 @@ void xo_publish_remove(xo_publish_t *publish, xo_reg_kind_t kind, uint64_t id)
     if (!publish->is_up)
         return;
     xo_id_format(id, text);
-    xo_registry_del(publish->registry, kind, text, publish->owner, on_written, publish);
+    xo_registry_del(publish->registry, kind, text, publish->owner, xo_publish_written, publish);
 }
 
 /* ---- actors ---- */
 
-static int actor_id(const xo_actor_entry_t *entry, char id[XO_RECORD_ID_BYTES])
+int xo_publish_actor_id(const xo_actor_entry_t *entry, char id[XO_RECORD_ID_BYTES])
 {
     char pool[XO_ID_TEXT_BYTES];
     xo_id_format(entry->member->id, pool);
@@ -221,22 +205,32 @@ static void encode_uid(xo_rec_t *rec, const char *id)
     }
 }
 
-void xo_publish_actor(xo_publish_t *publish, const xo_actor_entry_t *entry)
+void xo_publish_put_actor(xo_publish_t *publish, const xo_actor_entry_t *entry, xo_reg_done_f done,
+                          void *arg)
 {
-    char id[XO_RECORD_ID_BYTES];
+    char id[XO_RECORD_ID_BYTES] = "";
     xo_rec_t rec = {0};
-    if (!publish->is_up || actor_id(entry, id) < 0)
-        return;
+    xo_field_t fields[XO_RECORD_FIELDS];
+    xo_record_t record = {.id = id, .fields = fields};
+    xo_publish_actor_id(entry, id); /* without, `done` hears EINVAL */
     xo_actor_record(entry, publish->options.node_id, &rec);
     encode_uid(&rec, id);
-    put(publish, XO_REG_ACTOR, id, &rec, 0);
+    record.count = xo_rec_fields(&rec, fields);
+    xo_registry_put(publish->registry, XO_REG_ACTOR, &record, publish->owner, 0, done, arg);
+}
+
+void xo_publish_actor(xo_publish_t *publish, const xo_actor_entry_t *entry)
+{
+    if (publish->is_up)
+        xo_publish_put_actor(publish, entry, xo_publish_written, publish);
 }
 
 void xo_publish_remove_actor(xo_publish_t *publish, const xo_actor_entry_t *entry)
 {
     char id[XO_RECORD_ID_BYTES];
-    if (publish->is_up && actor_id(entry, id) == 0)
-        xo_registry_del(publish->registry, XO_REG_ACTOR, id, publish->owner, on_written, publish);
+    if (publish->is_up && xo_publish_actor_id(entry, id) == 0)
+        xo_registry_del(publish->registry, XO_REG_ACTOR, id, publish->owner, xo_publish_written,
+                        publish);
 }
 
 /* ---- groups ---- */
@@ -265,7 +259,8 @@ void xo_publish_remove_group(xo_publish_t *publish, const xo_group_t *group)
     if (!publish->is_up)
         return;
     group_id(publish, group, id);
-    xo_registry_del(publish->registry, XO_REG_GROUP, id, publish->owner, on_written, publish);
+    xo_registry_del(publish->registry, XO_REG_GROUP, id, publish->owner, xo_publish_written,
+                    publish);
 }
 
 void xo_publish_key(xo_publish_t *publish, const char *digits, const xo_rec_t *rec)
@@ -300,7 +295,8 @@ void xo_publish_remove_name(xo_publish_t *publish, xo_slice_t uid)
 {
     char id[XO_RECORD_ID_BYTES];
     if (publish->is_up && xo_registry_name_id(uid, id, sizeof(id)) == 0)
-        xo_registry_del(publish->registry, XO_REG_NAME, id, publish->owner, on_written, publish);
+        xo_registry_del(publish->registry, XO_REG_NAME, id, publish->owner, xo_publish_written,
+                        publish);
 }
 
 /* ---- specs ---- */
@@ -317,9 +313,10 @@ static void on_saved(int errnum, const char *text, void *arg)
 {
     xo_saving_t *saving = arg;
     xo_publish_t *publish = saving->publish;
+    publish->saving--;
     publish->spec_bytes -= saving->size;
     free(saving);
-    on_written(errnum, text, publish);
+    xo_publish_written(errnum, text, publish);
     if (errnum != ECANCELED)
         save_more(publish);
 }
@@ -331,12 +328,13 @@ static int save(xo_publish_t *publish, const xo_actor_entry_t *entry)
     xo_saving_t *saving = malloc(sizeof(*saving));
     if (saving != NULL && entry->spec != NULL)
         xo_actor_spec_pack(entry->spec, &bytes);
-    if (saving == NULL || xo_buf_ok(&bytes) < 0 || actor_id(entry, id) < 0) {
+    if (saving == NULL || xo_buf_ok(&bytes) < 0 || xo_publish_actor_id(entry, id) < 0) {
         xo_buf_free(&bytes);
         free(saving);
         return -1;
     }
     *saving = (xo_saving_t){.publish = publish, .size = bytes.size};
+    publish->saving++;
     publish->spec_bytes += bytes.size;
     xo_registry_put_spec(publish->registry, id, xo_buf_slice(&bytes), on_saved, saving);
     xo_buf_free(&bytes);
@@ -345,7 +343,7 @@ static int save(xo_publish_t *publish, const xo_actor_entry_t *entry)
 
 static void save_more(xo_publish_t *publish)
 {
-    while (publish->is_up && publish->specs->unsaved != NULL &&
+    while (publish->is_up && publish->specs->unsaved != NULL && publish->saving < SPECS_UNDER_WAY &&
            publish->spec_bytes < SPEC_BYTES_UNDER_WAY) {
         xo_actor_entry_t *entry = publish->specs->unsaved;
         xo_directory_set_unsaved(publish->specs, entry, false);
@@ -374,73 +372,4 @@ void xo_publish_event(xo_publish_t *publish, const char *type, const xo_rec_t *r
     xo_field_t fields[XO_RECORD_FIELDS];
     if (publish->is_up || !publish->was_up) /* before it is up for the first time, they wait */
         xo_registry_event(publish->registry, type, fields, xo_rec_fields(rec, fields));
-}
-
-/* ---- after it was away ---- */
-
-static bool is_ours(const xo_publish_t *publish, const xo_record_t *record)
-{
-    return xo_slice_eq_str(xo_rec_find(record, "node"), publish->owner);
-}
-
-static bool has_actor(const xo_publish_t *publish, const xo_record_t *record)
-{
-    char uid[XO_UID_BYTES_MAX];
-    size_t size;
-    uint64_t pool;
-    const char *at = strrchr(record->id, '@');
-    if (at == NULL || xo_id_parse(xo_slice_str(at + 1), &pool) < 0 ||
-        xo_registry_actor_uid(record->id, uid, sizeof(uid), &size) < 0)
-        return false;
-    const xo_member_t *member = xo_pools_find(&publish->broker->pools, pool);
-    return member != NULL &&
-           xo_directory_get(&publish->broker->directory, member, xo_slice(uid, size)) != NULL;
-}
-
-static void on_actors(int errnum, const char *text, const xo_record_t *records, size_t count,
-                      void *arg)
-{
-    xo_publish_t *publish = arg;
-    (void)text;
-    for (size_t i = 0; errnum == 0 && i < count; i++) {
-        if (is_ours(publish, &records[i]) && !has_actor(publish, &records[i]))
-            xo_registry_del(publish->registry, XO_REG_ACTOR, records[i].id, publish->owner,
-                            on_written, publish);
-    }
-}
-
-static void on_pools(int errnum, const char *text, const xo_record_t *records, size_t count,
-                     void *arg)
-{
-    xo_publish_t *publish = arg;
-    uint64_t id;
-    (void)text;
-    for (size_t i = 0; errnum == 0 && i < count; i++) {
-        if (is_ours(publish, &records[i]) && xo_id_parse(xo_slice_str(records[i].id), &id) == 0 &&
-            xo_pools_find(&publish->broker->pools, id) == NULL)
-            xo_publish_remove(publish, XO_REG_POOL, id);
-    }
-}
-
-static void on_groups(int errnum, const char *text, const xo_record_t *records, size_t count,
-                      void *arg)
-{
-    xo_publish_t *publish = arg;
-    (void)text;
-    for (size_t i = 0; errnum == 0 && i < count; i++) {
-        if (is_ours(publish, &records[i]) &&
-            xo_group_find(publish->broker, xo_rec_find(&records[i], "name")) == NULL)
-            xo_registry_del(publish->registry, XO_REG_GROUP, records[i].id, publish->owner,
-                            on_written, publish);
-    }
-}
-
-void xo_publish_reconcile(xo_publish_t *publish, const xo_broker_t *broker)
-{
-    if (!publish->was_up) /* nothing of this node can be in it yet */
-        return;
-    publish->broker = broker;
-    xo_registry_list(publish->registry, XO_REG_ACTOR, on_actors, publish);
-    xo_registry_list(publish->registry, XO_REG_POOL, on_pools, publish);
-    xo_registry_list(publish->registry, XO_REG_GROUP, on_groups, publish);
 }

@@ -14,8 +14,10 @@
 typedef struct xo_publish xo_publish_t;
 
 typedef struct xo_publish_events {
-    /* Everything must be published: the registry is there (again), or a lease has lapsed. */
+    /* Everything must be published: the registry is there (again). */
     void (*again)(xo_publish_t *publish, void *arg);
+    /* A lease has lapsed: the node's, or those of pools, must be published. */
+    void (*lapsed)(xo_publish_t *publish, void *arg);
     /* It came, went, or has been emptied. `reason`: why it is down, or what became of it before it
      * was up; NULL: nothing. */
     void (*state)(xo_publish_t *publish, bool up, const char *reason, void *arg);
@@ -64,8 +66,11 @@ void xo_publish_find_name(xo_publish_t *publish, xo_slice_t uid, xo_reg_records_
 void xo_publish_remove_name(xo_publish_t *publish, xo_slice_t uid);
 void xo_publish_event(xo_publish_t *publish, const char *type, const xo_rec_t *rec);
 
+/* ---- refresh.c ---- */
+/* Writes the records of the actors that are `stale`, a few at a time, until none is. */
+void xo_publish_refresh(xo_publish_t *publish, xo_broker_t *broker);
 /* After the registry was away: removes the actors, pools and groups of this node that it still has
  * and the broker has not. */
-void xo_publish_reconcile(xo_publish_t *publish, const xo_broker_t *broker);
+void xo_publish_reconcile(xo_publish_t *publish, xo_broker_t *broker);
 
 #endif

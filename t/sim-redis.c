@@ -37,7 +37,7 @@ struct sim_redis {
     sim_command_t *queue;
     size_t waiting;
     bool free, begun;
-    int64_t busy_ns, debt_ns;
+    int64_t command_ns, busy_ns, debt_ns;
     size_t counts[XO_REG_KINDS];
     xo_timer_t tick;
 };
@@ -115,8 +115,10 @@ static void on_records(int errnum, const char *text, const xo_record_t *records,
 {
     sim_command_t *command = arg;
     sim_redis_t *redis = the_redis;
-    if (!redis->free)
+    if (!redis->free) {
         redis->debt_ns += (int64_t)count * RECORD_NS;
+        redis->busy_ns += (int64_t)count * RECORD_NS;
+    }
     if (command->client) {
         sim_traffic_t *traffic = command->client->traffic;
         traffic->received += sim_records_bytes(records, count);
@@ -179,8 +181,8 @@ static void serve(sim_redis_t *redis, sim_command_t *command)
         return;
     }
     if (!redis->free) {
-        redis->debt_ns += COMMAND_NS;
-        redis->busy_ns += COMMAND_NS;
+        redis->debt_ns += redis->command_ns;
+        redis->busy_ns += redis->command_ns;
     }
     execute(redis, command);
 }
@@ -371,6 +373,7 @@ sim_redis_t *sim_redis_create(xo_loop_t *loop, size_t clients)
     sim_redis_t *redis = calloc(1, sizeof(*redis));
     assert(redis && !the_redis);
     redis->loop = loop;
+    redis->command_ns = COMMAND_NS;
     redis->traffic = calloc(clients, sizeof(*redis->traffic));
     redis->traffic_count = clients;
     xo_timer_init(&redis->tick, loop, on_tick, redis);
@@ -421,6 +424,11 @@ size_t sim_redis_waiting(const sim_redis_t *redis)
 void sim_redis_set_free(sim_redis_t *redis, bool free_of_charge)
 {
     redis->free = free_of_charge;
+}
+
+void sim_redis_set_command_ns(sim_redis_t *redis, int64_t command_ns)
+{
+    redis->command_ns = command_ns;
 }
 
 static void on_counted(int errnum, const char *text, const xo_record_t *records, size_t count,

@@ -28,6 +28,8 @@ int64_t sim_redis_busy_ns(const sim_redis_t *redis);
 size_t sim_redis_waiting(const sim_redis_t *redis); /* commands, now */
 /* What is asked for takes no time; from the start on it does. */
 void sim_redis_set_free(sim_redis_t *redis, bool free_of_charge);
+/* How long a command takes; unless this is called, as long as with the real one. */
+void sim_redis_set_command_ns(sim_redis_t *redis, int64_t command_ns);
 /* Forgets all, as FLUSHALL does. Clients notice it by the epoch. */
 void sim_redis_flush(sim_redis_t *redis);
 /* How many of a kind there are. */

@@ -222,6 +222,22 @@ static void a_redis_that_was_emptied_is_filled_again(void **state)
     assert_int_equal(results->many.missing, 0);
 }
 
+/* What all write then takes Redis longer than a lease lasts, and than a command may wait. */
+static void a_slow_redis_is_filled_again_without_a_lapse(void **state)
+{
+    sim_options_t options = {.nodes = 4, .pools = 3, .actors = 500, .pairs = 1, .seed = 7};
+    figures_t figures;
+    sim_world_t *world = sim_world_create(&options);
+    (void)state;
+    sim_redis_set_command_ns(world->redis, 2 * XO_MS);
+    measure(world, EMPTIED, &figures);
+    assert_int_equal(sim_redis_waiting(world->redis), 0);
+    assert_int_equal(sim_redis_count(world->redis, XO_REG_ACTOR), 4 * 3 * 500);
+    assert_int_equal(sim_redis_count(world->redis, XO_REG_POOL), 4 * 3);
+    assert_true(figures.late == 0);
+    sim_world_destroy(world);
+}
+
 static void the_same_seed_gives_the_same(void **state)
 {
     const results_t *results = *state;
@@ -237,6 +253,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_a_node_costs_grows_with_the_logarithm_at_most),
         cmocka_unit_test(only_pairs_that_talk_are_linked),
         cmocka_unit_test(a_redis_that_was_emptied_is_filled_again),
+        cmocka_unit_test(a_slow_redis_is_filled_again_without_a_lapse),
         cmocka_unit_test(the_same_seed_gives_the_same),
     };
     if (argc > 1)

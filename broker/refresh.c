@@ -1,0 +1,142 @@
+/* refresh.c - what the registry gets told once more when it is back: all actors of the node, and
+ * which of those that it has are no more.
+ *
+ * A node may have very many, and each node does this at the same time. So each has only a few
+ * records on their way: leases, which are renewed meanwhile, do not wait behind the rest until they
+ * have lapsed, and nothing waits for longer than what is written may take.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/publish_impl.h"
+
+/* On their way at a time: of 100 nodes together they take Redis less than a second. */
+#define RECORDS_UNDER_WAY 256
+
+static xo_actor_entry_t *find_actor(const xo_publish_t *publish, const char *id)
+{
+    char uid[XO_UID_BYTES_MAX];
+    size_t size;
+    uint64_t pool;
+    const char *at = strrchr(id, '@');
+    if (at == NULL || xo_id_parse(xo_slice_str(at + 1), &pool) < 0 ||
+        xo_registry_actor_uid(id, uid, sizeof(uid), &size) < 0)
+        return NULL;
+    const xo_member_t *member = xo_pools_find(&publish->broker->pools, pool);
+    return member ? xo_directory_get(&publish->broker->directory, member, xo_slice(uid, size))
+                  : NULL;
+}
+
+/* ---- what must be there ---- */
+
+/* A record on its way. */
+typedef struct xo_refresh {
+    xo_publish_t *publish;
+    char id[];
+} xo_refresh_t;
+
+static void refresh_more(xo_publish_t *publish);
+
+/* One that could not be written is tried again at the next heartbeat. */
+static void on_refreshed(int errnum, const char *text, void *arg)
+{
+    xo_refresh_t *refresh = arg;
+    xo_publish_t *publish = refresh->publish;
+    publish->refreshing--;
+    if (errnum != 0 && errnum != ECANCELED) {
+        xo_actor_entry_t *entry = find_actor(publish, refresh->id);
+        if (entry != NULL)
+            xo_directory_set_stale(&publish->broker->directory, entry, true);
+        xo_publish_written(errnum, text, publish);
+    }
+    free(refresh);
+    if (errnum == 0)
+        refresh_more(publish);
+}
+
+static void refresh_one(xo_publish_t *publish, xo_actor_entry_t *entry)
+{
+    char id[XO_RECORD_ID_BYTES];
+    bool has_id = xo_publish_actor_id(entry, id) == 0;
+    size_t size = has_id ? strlen(id) + 1 : 0;
+    xo_refresh_t *refresh = has_id ? malloc(sizeof(*refresh) + size) : NULL;
+    xo_directory_set_stale(&publish->broker->directory, entry, false);
+    if (refresh == NULL) { /* then without looking after it */
+        xo_publish_actor(publish, entry);
+        return;
+    }
+    refresh->publish = publish;
+    memcpy(refresh->id, id, size);
+    publish->refreshing++;
+    xo_publish_put_actor(publish, entry, on_refreshed, refresh);
+}
+
+static void refresh_more(xo_publish_t *publish)
+{
+    while (publish->is_up && publish->broker->directory.stale != NULL &&
+           publish->refreshing < RECORDS_UNDER_WAY)
+        refresh_one(publish, publish->broker->directory.stale);
+}
+
+void xo_publish_refresh(xo_publish_t *publish, xo_broker_t *broker)
+{
+    publish->broker = broker;
+    refresh_more(publish);
+}
+
+/* ---- what must not be there any more ---- */
+
+static bool is_ours(const xo_publish_t *publish, const xo_record_t *record)
+{
+    return xo_slice_eq_str(xo_rec_find(record, "node"), publish->owner);
+}
+
+
+static void on_actors(int errnum, const char *text, const xo_record_t *records, size_t count,
+                      void *arg)
+{
+    xo_publish_t *publish = arg;
+    (void)text;
+    for (size_t i = 0; errnum == 0 && i < count; i++) {
+        if (is_ours(publish, &records[i]) && find_actor(publish, records[i].id) == NULL)
+            xo_registry_del(publish->registry, XO_REG_ACTOR, records[i].id, publish->owner,
+                            xo_publish_written, publish);
+    }
+}
+
+static void on_pools(int errnum, const char *text, const xo_record_t *records, size_t count,
+                     void *arg)
+{
+    xo_publish_t *publish = arg;
+    uint64_t id;
+    (void)text;
+    for (size_t i = 0; errnum == 0 && i < count; i++) {
+        if (is_ours(publish, &records[i]) && xo_id_parse(xo_slice_str(records[i].id), &id) == 0 &&
+            xo_pools_find(&publish->broker->pools, id) == NULL)
+            xo_publish_remove(publish, XO_REG_POOL, id);
+    }
+}
+
+static void on_groups(int errnum, const char *text, const xo_record_t *records, size_t count,
+                      void *arg)
+{
+    xo_publish_t *publish = arg;
+    (void)text;
+    for (size_t i = 0; errnum == 0 && i < count; i++) {
+        if (is_ours(publish, &records[i]) &&
+            xo_group_find(publish->broker, xo_rec_find(&records[i], "name")) == NULL)
+            xo_registry_del(publish->registry, XO_REG_GROUP, records[i].id, publish->owner,
+                            xo_publish_written, publish);
+    }
+}
+
+void xo_publish_reconcile(xo_publish_t *publish, xo_broker_t *broker)
+{
+    if (!publish->was_up) /* nothing of this node can be in it yet */
+        return;
+    publish->broker = broker;
+    xo_registry_list(publish->registry, XO_REG_ACTOR, on_actors, publish);
+    xo_registry_list(publish->registry, XO_REG_POOL, on_pools, publish);
+    xo_registry_list(publish->registry, XO_REG_GROUP, on_groups, publish);
+}
