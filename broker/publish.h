@@ -69,8 +69,8 @@ void xo_publish_event(xo_publish_t *publish, const char *type, const xo_rec_t *r
 /* ---- refresh.c ---- */
 /* Writes the records of the actors that are `stale`, a few at a time, until none is. */
 void xo_publish_refresh(xo_publish_t *publish, xo_broker_t *broker);
-/* After the registry was away: removes the actors, pools and groups of this node that it still has
- * and the broker has not. */
+/* After the registry was away: removes the actors and groups of this node that it still has and the
+ * broker has not. */
 void xo_publish_reconcile(xo_publish_t *publish, xo_broker_t *broker);
 
 #endif

@@ -14,9 +14,9 @@ struct xo_publish {
     bool is_up;
     bool was_up; /* ever */
     xo_error_t why_down;
-    int64_t down_ns;  /* since when it has been */
-    uint64_t dropped; /* events, until it was last told */
-    xo_defer_t lapsed; /* a lease has */
+    int64_t down_ns;           /* since when it has been */
+    uint64_t dropped;          /* events, until it was last told */
+    xo_defer_t lapsed;         /* a lease has */
     xo_broker_t *broker;       /* what refresh.c compares with, and writes */
     size_t refreshing;         /* records on their way */
     xo_directory_t *specs;     /* what xo_publish_specs writes */

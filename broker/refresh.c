@@ -85,13 +85,13 @@ void xo_publish_refresh(xo_publish_t *publish, xo_broker_t *broker)
     refresh_more(publish);
 }
 
-/* ---- what must not be there any more ---- */
+/* ---- what must not be there any more ----
+ * A pool's record is a lease, which lapses. */
 
 static bool is_ours(const xo_publish_t *publish, const xo_record_t *record)
 {
     return xo_slice_eq_str(xo_rec_find(record, "node"), publish->owner);
 }
-
 
 static void on_actors(int errnum, const char *text, const xo_record_t *records, size_t count,
                       void *arg)
@@ -102,19 +102,6 @@ static void on_actors(int errnum, const char *text, const xo_record_t *records, 
         if (is_ours(publish, &records[i]) && find_actor(publish, records[i].id) == NULL)
             xo_registry_del(publish->registry, XO_REG_ACTOR, records[i].id, publish->owner,
                             xo_publish_written, publish);
-    }
-}
-
-static void on_pools(int errnum, const char *text, const xo_record_t *records, size_t count,
-                     void *arg)
-{
-    xo_publish_t *publish = arg;
-    uint64_t id;
-    (void)text;
-    for (size_t i = 0; errnum == 0 && i < count; i++) {
-        if (is_ours(publish, &records[i]) && xo_id_parse(xo_slice_str(records[i].id), &id) == 0 &&
-            xo_pools_find(&publish->broker->pools, id) == NULL)
-            xo_publish_remove(publish, XO_REG_POOL, id);
     }
 }
 
@@ -136,7 +123,6 @@ void xo_publish_reconcile(xo_publish_t *publish, xo_broker_t *broker)
     if (!publish->was_up) /* nothing of this node can be in it yet */
         return;
     publish->broker = broker;
-    xo_registry_list(publish->registry, XO_REG_ACTOR, on_actors, publish);
-    xo_registry_list(publish->registry, XO_REG_POOL, on_pools, publish);
-    xo_registry_list(publish->registry, XO_REG_GROUP, on_groups, publish);
+    xo_registry_list_of(publish->registry, XO_REG_ACTOR, publish->owner, on_actors, publish);
+    xo_registry_list_of(publish->registry, XO_REG_GROUP, publish->owner, on_groups, publish);
 }

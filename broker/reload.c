@@ -183,6 +183,14 @@ static bool is_answered(xo_reload_t *reload, int errnum, const char *text, const
     return true;
 }
 
+static void list_own(const xo_broker_t *broker, xo_reg_kind_t kind, xo_reg_records_f done,
+                     xo_reload_t *reload)
+{
+    char owner[XO_ID_TEXT_BYTES];
+    xo_id_format(broker->options.node_id, owner);
+    xo_registry_list_of(xo_publish_registry(broker->publish), kind, owner, done, reload);
+}
+
 static void on_actors(int errnum, const char *text, const xo_record_t *records, size_t count,
                       void *arg)
 {
@@ -207,7 +215,7 @@ static void on_groups(int errnum, const char *text, const xo_record_t *records, 
     if (!is_answered(reload, errnum, text, "which groups there were"))
         return;
     xo_groups_reload(broker, records, errnum == 0 ? count : 0);
-    xo_registry_list(xo_publish_registry(broker->publish), XO_REG_ACTOR, on_actors, reload);
+    list_own(broker, XO_REG_ACTOR, on_actors, reload);
 }
 
 int xo_broker_reload(xo_broker_t *broker, void (*done)(xo_broker_t *broker), xo_error_t *err)
@@ -216,6 +224,6 @@ int xo_broker_reload(xo_broker_t *broker, void (*done)(xo_broker_t *broker), xo_
     if (reload == NULL)
         return xo_error_set(err, ENOMEM, "out of memory");
     *reload = (xo_reload_t){.broker = broker, .done = done};
-    xo_registry_list(xo_publish_registry(broker->publish), XO_REG_GROUP, on_groups, reload);
+    list_own(broker, XO_REG_GROUP, on_groups, reload);
     return 0;
 }

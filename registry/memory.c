@@ -321,13 +321,14 @@ static void memory_get(xo_registry_t *registry, xo_reg_kind_t kind, const char *
     end_records(memory, done, arg, records, XO_SORTED);
 }
 
-static void memory_list(xo_registry_t *registry, xo_reg_kind_t kind, xo_reg_records_f done,
-                        void *arg)
+static void memory_list(xo_registry_t *registry, xo_reg_kind_t kind, const char *owner,
+                        xo_reg_records_f done, void *arg)
 {
     memory_t *memory = self(registry);
     xo_records_t *records = xoi_records_create();
     for (entry_t *entry = memory->entries[kind]; records && entry; entry = entry->hh.next)
-        add_record(memory, records, entry);
+        if (!owner || (entry->owner && strcmp(entry->owner, owner) == 0))
+            add_record(memory, records, entry);
     end_records(memory, done, arg, records, XO_SORTED);
 }
 

@@ -104,6 +104,8 @@ static void next_page(redis_t *redis, redis_op_t *op, const char *cursor)
     if (next) {
         next->records = op->records;
         op->records = NULL;
+        next->what = op->what;
+        op->what = NULL;
         ask_for_page(redis, next, (xo_reg_kind_t)op->step, cursor);
     }
     op->sink = (xo_sink_t){NULL, NULL, NULL};
@@ -327,22 +329,28 @@ void xoi_redis_get(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
 
 static void ask_for_page(redis_t *redis, redis_op_t *op, xo_reg_kind_t kind, const char *cursor)
 {
+    char index[32];
     op->step = (int)kind;
+    snprintf(index, sizeof(index), "%s%s", kind_index(kind), op->what ? ":" : "");
     xoi_redis_op_number(op, 1);
-    xoi_redis_op_key(redis, op, kind_index(kind), "");
+    xoi_redis_op_key(redis, op, index, op->what ? op->what : "");
     xoi_redis_op_key(redis, op, "", "");
     xoi_redis_op_text(op, kind_name(kind));
     xoi_redis_op_text(op, cursor);
     xoi_redis_submit(redis, op);
 }
 
-void xoi_redis_list(xo_registry_t *registry, xo_reg_kind_t kind, xo_reg_records_f done, void *arg)
+void xoi_redis_list(xo_registry_t *registry, xo_reg_kind_t kind, const char *owner,
+                    xo_reg_records_f done, void *arg)
 {
     redis_t *redis = self(registry);
     redis_op_t *op =
         xoi_redis_op_create(redis, XO_SCRIPT_LIST, on_page, xoi_sink_records(done, arg));
-    if (op)
-        ask_for_page(redis, op, kind, "0");
+    if (!op)
+        return;
+    op->what = owner ? strdup(owner) : NULL;
+    op->args.failed |= owner && !op->what;
+    ask_for_page(redis, op, kind, "0");
 }
 
 void xoi_redis_lookup(xo_registry_t *registry, const char *uid, xo_reg_records_f done, void *arg)

@@ -25,6 +25,12 @@ static const char put[] =
     "  redis.call('PERSIST', KEYS[1])\n"
     "end\n"
     "redis.call('SADD', KEYS[3], ARGV[1])\n"
+    "if held[1] and held[1] ~= ARGV[2] then\n"
+    "  redis.call('SREM', KEYS[3] .. ':' .. held[1], ARGV[1])\n"
+    "end\n"
+    "if ARGV[2] ~= '' and (KEYS[1]:find(':actor:') or KEYS[1]:find(':group:')) then\n"
+    "  redis.call('SADD', KEYS[3] .. ':' .. ARGV[2], ARGV[1])\n"
+    "end\n"
     "if KEYS[4] then\n"
     "  local prefix = KEYS[2]:sub(1, -6)\n"
     "  redis.call('SADD', KEYS[4], ARGV[4])\n"
@@ -58,6 +64,7 @@ static const char del[] =
     "redis.call('DEL', KEYS[1])\n"
     "if KEYS[5] then redis.call('DEL', KEYS[5]) end\n"
     "redis.call('SREM', KEYS[3], ARGV[1])\n"
+    "if owner then redis.call('SREM', KEYS[3] .. ':' .. owner, ARGV[1]) end\n"
     "if KEYS[4] then redis.call('SREM', KEYS[4], ARGV[3]) end\n"
     "return redis.call('GET', KEYS[2]) == ARGV[#ARGV] and 1 or 2\n";
 
@@ -96,14 +103,16 @@ static const char del[] =
 static const char get[] = "-- KEYS thing   ARGV prefix, kind, id\n" READ
                           "return read(ARGV[1], ARGV[2], ARGV[3]) or false\n";
 
-static const char list[] =
-    "-- KEYS index   ARGV prefix, kind, cursor   answers {next cursor, {thing, ...}}\n" READ
-    "local page = redis.call('SSCAN', KEYS[1], ARGV[3], 'COUNT', 100)\n"
-    "local things = {}\n"
-    "for _, id in ipairs(page[2]) do\n"
-    "  things[#things + 1] = read(ARGV[1], ARGV[2], id)\n"
-    "end\n"
-    "return {page[1], things}\n";
+static const char list[] = "-- KEYS index, or that of an owner   ARGV prefix, kind, cursor\n"
+                           "-- answers {next cursor, {thing, ...}}\n" READ
+                           "local page = redis.call('SSCAN', KEYS[1], ARGV[3], 'COUNT', 100)\n"
+                           "local things = {}\n"
+                           "for _, id in ipairs(page[2]) do\n"
+                           "  local thing = read(ARGV[1], ARGV[2], id)\n"
+                           "  if not thing then redis.call('SREM', KEYS[1], id) end\n"
+                           "  things[#things + 1] = thing\n"
+                           "end\n"
+                           "return {page[1], things}\n";
 
 static const char lookup[] =
     "-- KEYS uid's set   ARGV prefix, uid\n" READ "local things = {}\n"
@@ -147,6 +156,7 @@ static const char claim[] =
     "local function leave()\n"
     "  redis.call('DEL', KEYS[1], KEYS[8])\n"
     "  redis.call('SREM', KEYS[3], ARGV[2])\n"
+    "  redis.call('SREM', KEYS[3] .. ':' .. dead, ARGV[2])\n"
     "  redis.call('SREM', KEYS[4], ARGV[3])\n"
     "  redis.call('SREM', ARGV[1] .. 'movable:' .. dead, ARGV[2])\n"
     "end\n"
@@ -167,6 +177,7 @@ static const char claim[] =
     "redis.call('SADD', KEYS[7], ARGV[6])\n"
     "if KEYS[5] == KEYS[1] then\n"
     "  redis.call('DEL', KEYS[5])\n"
+    "  redis.call('SREM', KEYS[3] .. ':' .. dead, ARGV[2])\n"
     "  redis.call('SREM', ARGV[1] .. 'movable:' .. dead, ARGV[2])\n"
     "else\n"
     "  if redis.call('EXISTS', KEYS[8]) == 1 then redis.call('RENAME', KEYS[8], KEYS[9]) end\n"
@@ -174,6 +185,7 @@ static const char claim[] =
     "end\n"
     "redis.call('HSET', KEYS[5], 'owner', ARGV[7], 'epoch', token, unpack(ARGV, 11, last))\n"
     "redis.call('SADD', KEYS[3], ARGV[4])\n"
+    "redis.call('SADD', KEYS[3] .. ':' .. ARGV[7], ARGV[4])\n"
     "redis.call('SADD', KEYS[4], ARGV[5])\n"
     "redis.call('SADD', ARGV[1] .. 'movable:' .. ARGV[7], ARGV[4])\n"
     "redis.call('SADD', KEYS[11], ARGV[7])\n"

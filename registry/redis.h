@@ -52,7 +52,8 @@ struct redis_op {
     xo_buf_t args; /* in Redis' protocol, without the script */
     int64_t due_ns;
     redis_reply_f reply;
-    char *what; /* a record's id, for sentences; NULL: none */
+    char
+        *what; /* a record's id, for sentences; or the owner of those that are listed; NULL: none */
     size_t max; /* events */
     xo_sink_t sink;
     xo_order_t order;
@@ -192,7 +193,8 @@ void xoi_redis_put_spec(xo_registry_t *registry, const char *id, xo_slice_t byte
 void xoi_redis_get_spec(xo_registry_t *registry, const char *id, xo_reg_records_f done, void *arg);
 void xoi_redis_get(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
                    xo_reg_records_f done, void *arg);
-void xoi_redis_list(xo_registry_t *registry, xo_reg_kind_t kind, xo_reg_records_f done, void *arg);
+void xoi_redis_list(xo_registry_t *registry, xo_reg_kind_t kind, const char *owner,
+                    xo_reg_records_f done, void *arg);
 void xoi_redis_lookup(xo_registry_t *registry, const char *uid, xo_reg_records_f done, void *arg);
 void xoi_redis_event(xo_registry_t *registry, const char *type, const xo_field_t *fields,
                      size_t count);

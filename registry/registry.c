@@ -234,7 +234,22 @@ void xo_registry_list(xo_registry_t *registry, xo_reg_kind_t kind, xo_reg_record
     if (why)
         refuse(registry, xoi_sink_records(done, arg), why);
     else
-        registry->ops->list(registry, kind, done, arg);
+        registry->ops->list(registry, kind, NULL, done, arg);
+}
+
+void xo_registry_list_of(xo_registry_t *registry, xo_reg_kind_t kind, const char *owner,
+                         xo_reg_records_f done, void *arg)
+{
+    const char *why = check_id(registry, kind, "any@any");
+    registry->stats.operations++;
+    if (!why && kind != XO_REG_ACTOR && kind != XO_REG_GROUP)
+        why = "only actors and groups are listed by their owner";
+    if (!why && !xoi_is_key(owner))
+        why = "an owner must be text without blanks";
+    if (why)
+        refuse(registry, xoi_sink_records(done, arg), why);
+    else
+        registry->ops->list(registry, kind, owner, done, arg);
 }
 
 void xo_registry_lookup(xo_registry_t *registry, xo_slice_t uid, xo_reg_records_f done, void *arg)

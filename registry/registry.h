@@ -127,6 +127,10 @@ void xo_registry_get(xo_registry_t *registry, xo_reg_kind_t kind, const char *id
                      xo_reg_records_f done, void *arg); /* one record, or ENOENT */
 void xo_registry_list(xo_registry_t *registry, xo_reg_kind_t kind, xo_reg_records_f done,
                       void *arg);
+/* The same of those that `owner` put, actors or groups: for that nobody goes through those of all
+ * others. */
+void xo_registry_list_of(xo_registry_t *registry, xo_reg_kind_t kind, const char *owner,
+                         xo_reg_records_f done, void *arg);
 /* All actors with this uid; those that are lost only if all are. Empty: none. */
 void xo_registry_lookup(xo_registry_t *registry, xo_slice_t uid, xo_reg_records_f done, void *arg);
 /* Actors with a field `placement` whose node's lease has lapsed: some of them, at most `max`, so
@@ -182,7 +186,8 @@ typedef struct xo_registry_ops {
     void (*put_spec)(xo_registry_t *, const char *id, xo_slice_t bytes, xo_reg_done_f, void *);
     void (*get_spec)(xo_registry_t *, const char *id, xo_reg_records_f, void *);
     void (*get)(xo_registry_t *, xo_reg_kind_t, const char *id, xo_reg_records_f, void *);
-    void (*list)(xo_registry_t *, xo_reg_kind_t, xo_reg_records_f, void *);
+    /* owner NULL: whoever */
+    void (*list)(xo_registry_t *, xo_reg_kind_t, const char *owner, xo_reg_records_f, void *);
     void (*lookup)(xo_registry_t *, const char *uid, xo_reg_records_f, void *); /* encoded */
     /* NULL: not shared */
     void (*lapsed)(xo_registry_t *, size_t max, uint64_t epoch, xo_reg_records_f, void *);

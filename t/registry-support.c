@@ -367,6 +367,14 @@ int list(probe_t *probe, xo_reg_kind_t kind, outcome_t *outcome)
     return outcome_wait(probe, outcome);
 }
 
+int list_of(probe_t *probe, xo_reg_kind_t kind, const char *owner, outcome_t *outcome)
+{
+    outcome_free(outcome);
+    xo_registry_list_of(probe->registry, kind, owner, on_records, outcome);
+    assert_false(outcome->done);
+    return outcome_wait(probe, outcome);
+}
+
 int lookup(probe_t *probe, const char *uid, size_t size, outcome_t *outcome)
 {
     outcome_free(outcome);

@@ -152,6 +152,31 @@ static void lists_are_sorted(void **state)
     outcome_free(&found);
 }
 
+static void an_owner_s_own_are_listed(void **state)
+{
+    probe_t *probe = *state;
+    outcome_t found = {0};
+    assert_int_equal(put(probe, XO_REG_ACTOR, "a@p1", "me", 0, FIELDS("n", "1")), 0);
+    assert_int_equal(put(probe, XO_REG_ACTOR, "b@p1", "me", 0, FIELDS("n", "2")), 0);
+    assert_int_equal(put(probe, XO_REG_ACTOR, "c@p1", "me", 0, FIELDS("n", "3")), 0);
+    assert_int_equal(put(probe, XO_REG_ACTOR, "d@p2", "you", 0, FIELDS("n", "4")), 0);
+    assert_int_equal(put(probe, XO_REG_GROUP, "g@me", "me", 0, FIELDS("n", "5")), 0);
+    assert_int_equal(list_of(probe, XO_REG_ACTOR, "me", &found), 0);
+    assert_true(found.count == 3 && !strcmp(found.list[0].id, "a@p1"));
+    assert_int_equal(list_of(probe, XO_REG_GROUP, "me", &found), 0);
+    assert_true(found.count == 1 && !strcmp(found.list[0].id, "g@me"));
+    assert_int_equal(list_of(probe, XO_REG_GROUP, "you", &found), 0);
+    assert_int_equal(found.count, 0);
+    assert_int_equal(del(probe, XO_REG_ACTOR, "a@p1", "me"), 0);
+    assert_int_equal(put(probe, XO_REG_ACTOR, "c@p1", "you", 0, FIELDS("n", "3")), 0);
+    assert_int_equal(list_of(probe, XO_REG_ACTOR, "me", &found), 0);
+    assert_true(found.count == 1 && !strcmp(found.list[0].id, "b@p1"));
+    assert_int_equal(list_of(probe, XO_REG_ACTOR, "you", &found), 0);
+    assert_int_equal(found.count, 2);
+    assert_int_equal(list_of(probe, XO_REG_POOL, "me", &found), EINVAL);
+    outcome_free(&found);
+}
+
 /* ---- specs ---- */
 
 static void a_spec_is_any_bytes(void **state)
@@ -466,6 +491,7 @@ static const check_t checks[] = {
     CHECK(renew_needs_a_lease),
     CHECK(a_lease_lapses),
     CHECK(lists_are_sorted),
+    CHECK(an_owner_s_own_are_listed),
     CHECK(lookup_finds_all_of_a_uid),
     CHECK(a_uid_may_be_any_bytes),
     CHECK(an_actor_without_its_pool_is_lost),

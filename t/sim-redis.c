@@ -155,7 +155,7 @@ static void execute(sim_redis_t *redis, sim_command_t *c)
         ops->get(store, c->kind, c->id, on_records, c);
         break;
     case SIM_LIST:
-        ops->list(store, c->kind, on_records, c);
+        ops->list(store, c->kind, c->owner, on_records, c);
         break;
     case SIM_LOOKUP:
         ops->lookup(store, c->id, on_records, c);
@@ -253,10 +253,12 @@ static void sim_get(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
     submit(command);
 }
 
-static void sim_list(xo_registry_t *registry, xo_reg_kind_t kind, xo_reg_records_f done, void *arg)
+static void sim_list(xo_registry_t *registry, xo_reg_kind_t kind, const char *owner,
+                     xo_reg_records_f done, void *arg)
 {
     sim_command_t *command = create(registry, SIM_LIST, NULL, xoi_sink_records(done, arg));
     command->kind = kind;
+    command->owner = owner ? strdup(owner) : NULL;
     submit(command);
 }
 
@@ -441,7 +443,7 @@ static void on_counted(int errnum, const char *text, const xo_record_t *records,
 size_t sim_redis_count(const sim_redis_t *redis, xo_reg_kind_t kind)
 {
     size_t count = SIZE_MAX;
-    redis->store->ops->list(redis->store, kind, on_counted, &count);
+    redis->store->ops->list(redis->store, kind, NULL, on_counted, &count);
     while (count == SIZE_MAX)
         xo_loop_once(redis->loop, 0);
     return count;
