@@ -9,19 +9,18 @@
 #include "broker/record.h"
 #include "registry/text.h"
 
-#define KNOWN_MAX 1024              /* uids; who uses more asks the registry */
-#define KEEP_NS (60 * 1000 * XO_MS) /* what nobody has asked for since is not kept up to date */
+#define KNOWN_MAX 1024 /* uids; who uses more asks the registry */
+/* Then it is looked up anew: below XO_WATCH_MS, and news may be lost. */
+#define KEEP_NS (60 * 1000 * XO_MS)
 #define LOOK_NS (400 * XO_MS)
-#define EVENTS_MAX 1000 /* at a look; more are not read, and all is dropped */
-#define STREAM_ID_BYTES 64
 
 typedef struct xo_place_of {
-    int64_t used_ns;
+    int64_t since_ns;
     uint32_t count;
     xo_buf_t records;
     UT_hash_handle hh;
     size_t size;
-    char uid[]; /* as events have it */
+    char uid[]; /* as the registry has it */
 } xo_place_of_t;
 
 struct xo_known {
@@ -30,7 +29,6 @@ struct xo_known {
     xo_registry_t *registry;
     xo_place_of_t *places;
     bool watching;
-    char last[STREAM_ID_BYTES]; /* event */
     xo_timer_t look;
 };
 
@@ -96,7 +94,7 @@ void xo_known_put(xo_known_t *known, xo_slice_t uid, xo_slice_t records, uint32_
     if (place == NULL)
         return;
     place->count = count;
-    place->used_ns = xo_loop_now(known->loop);
+    place->since_ns = xo_loop_now(known->loop);
     xo_buf_append(&place->records, records.data, records.size);
     if (xo_buf_ok(&place->records) < 0)
         drop(known, place);
@@ -107,47 +105,25 @@ bool xo_known_find(xo_known_t *known, xo_slice_t uid, xo_slice_t *records, uint3
     xo_place_of_t *place = find(known, uid);
     if (place == NULL)
         return false;
-    place->used_ns = xo_loop_now(known->loop);
     *records = xo_buf_slice(&place->records);
     *count = place->count;
     return true;
 }
 
-/* ---- events ---- */
+/* ---- news ---- */
 
-static bool begins(xo_slice_t text, const char *prefix)
-{
-    size_t size = strlen(prefix);
-    return text.size >= size && memcmp(text.data, prefix, size) == 0;
-}
-
-/* Of a pool's or a node's end the actors that go with it are not all told. */
-static void take_event(xo_known_t *known, const xo_record_t *event)
-{
-    xo_slice_t type = xo_rec_find(event, "type");
-    if (xo_slice_eq_str(xo_rec_find(event, "node"), known->node))
-        return;
-    if (begins(type, "actor.")) {
-        xo_place_of_t *place = find_text(known, xo_rec_find(event, "uid"));
-        if (place != NULL)
-            drop(known, place);
-    } else if (begins(type, "pool.") || begins(type, "node.")) {
-        xo_known_forget_all(known);
-    }
-}
-
-static void drop_unused(xo_known_t *known)
+static void drop_old(xo_known_t *known)
 {
     xo_place_of_t *place, *next;
     int64_t since_ns = xo_loop_now(known->loop) - KEEP_NS;
     HASH_ITER(hh, known->places, place, next)
-    if (place->used_ns < since_ns)
+    if (place->since_ns < since_ns)
         drop(known, place);
 }
 
 static void look_later(xo_known_t *known)
 {
-    drop_unused(known);
+    drop_old(known);
     known->watching = known->places != NULL;
     if (known->watching)
         xo_timer_start(&known->look, LOOK_NS);
@@ -155,19 +131,20 @@ static void look_later(xo_known_t *known)
 
 /* While the registry is away what is known stays; when it is back all of it is dropped
  * (xo_known_forget_all). */
-static void on_events(int errnum, const char *text, const xo_record_t *records, size_t count,
-                      void *arg)
+static void on_news(int errnum, const char *text, const xo_record_t *records, size_t count,
+                    void *arg)
 {
     xo_known_t *known = arg;
     (void)text;
     if (errnum == ECANCELED)
         return;
-    for (size_t i = 0; errnum == 0 && i < count; i++)
-        take_event(known, &records[i]);
-    if (errnum == 0 && count == EVENTS_MAX)
+    for (size_t i = 0; errnum == 0 && i < count; i++) {
+        xo_place_of_t *place = find_text(known, xo_slice_str(records[i].id));
+        if (place != NULL)
+            drop(known, place);
+    }
+    if (errnum == 0 && count >= XO_NEWS_MAX)
         xo_known_forget_all(known);
-    if (errnum == 0 && count > 0)
-        snprintf(known->last, sizeof(known->last), "%s", records[count - 1].id);
     look_later(known);
 }
 
@@ -175,32 +152,17 @@ static void on_look(xo_timer_t *timer, void *arg)
 {
     xo_known_t *known = arg;
     (void)timer;
-    xo_registry_events(known->registry, known->last, EVENTS_MAX, on_events, known);
+    xo_registry_news(known->registry, known->node, on_news, known);
 }
 
-/* Comes before the answer of the lookup that it was asked for. */
-static void on_last(int errnum, const char *text, const xo_record_t *records, size_t count,
-                    void *arg)
+void xo_known_watch(xo_known_t *known, xo_registry_t *registry, xo_slice_t uid)
 {
-    xo_known_t *known = arg;
-    (void)text;
-    if (errnum == ECANCELED)
-        return;
-    if (errnum != 0) {
-        known->watching = false;
-        return;
-    }
-    snprintf(known->last, sizeof(known->last), "%s", count > 0 ? records[count - 1].id : "0");
-    xo_timer_start(&known->look, LOOK_NS);
-}
-
-void xo_known_watch(xo_known_t *known, xo_registry_t *registry)
-{
+    known->registry = registry;
+    xo_registry_watch(registry, uid, known->node);
     if (known->watching)
         return;
     known->watching = true;
-    known->registry = registry;
-    xo_registry_events(registry, "$-1", 1, on_last, known);
+    xo_timer_start(&known->look, LOOK_NS);
 }
 
 /* ---- life ---- */

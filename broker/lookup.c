@@ -176,7 +176,7 @@ static void ask_registry(xo_lookup_t *lookup)
         free_if_idle(lookup);
     } else {
         lookup->asking = true;
-        xo_known_watch(lookup->broker->known, xo_publish_registry(publish));
+        xo_known_watch(lookup->broker->known, xo_publish_registry(publish), uid_of(lookup));
         xo_registry_lookup(xo_publish_registry(publish), uid_of(lookup), on_records, lookup);
     }
 }

@@ -8,6 +8,8 @@ registry_libxo_registry_la_SOURCES = \
 	registry/base.h \
 	registry/blobs.c \
 	registry/blobs.h \
+	registry/fields.c \
+	registry/fields.h \
 	registry/memory.c \
 	registry/private.c \
 	registry/private.h \
@@ -25,6 +27,7 @@ registry_libxo_registry_la_SOURCES = \
 	registry/redis-scripts.c \
 	registry/redis-scripts.h \
 	registry/redis-sentinel.c \
+	registry/redis-watch.c \
 	registry/redis.c \
 	registry/redis.h \
 	registry/registry.c \
@@ -36,4 +39,6 @@ registry_libxo_registry_la_SOURCES = \
 	registry/tree.c \
 	registry/tree.h \
 	registry/url.c \
-	registry/url.h
+	registry/url.h \
+	registry/watches.c \
+	registry/watches.h

@@ -10,7 +10,9 @@
 
 #include "registry/base.h"
 #include "registry/blobs.h"
+#include "registry/fields.h"
 #include "registry/text.h"
+#include "registry/watches.h"
 
 typedef struct memory memory_t;
 typedef struct entry entry_t;
@@ -47,8 +49,9 @@ struct memory {
     entry_t *entries[XO_REG_KINDS];
     name_t *names;
     xo_blobs_t specs; /* what creates the actors again */
-    event_t *ring;    /* XO_EVENTS_MAX, made by the first event */
-    size_t begun;     /* events ever; the oldest still there is begun - XO_EVENTS_MAX */
+    xo_watches_t watches;
+    event_t *ring; /* XO_EVENTS_MAX, made by the first event */
+    size_t begun;  /* events ever; the oldest still there is begun - XO_EVENTS_MAX */
     uint64_t last_ms, last_sequence;
     xo_defer_t greet;
 };
@@ -56,33 +59,6 @@ struct memory {
 static memory_t *self(xo_registry_t *registry)
 {
     return (memory_t *)registry;
-}
-
-/* ---- fields ---- */
-
-static void fields_free(xo_field_t *fields, size_t count)
-{
-    for (size_t i = 0; fields && i < count; i++) {
-        free((char *)fields[i].name);
-        free((char *)fields[i].value.data);
-    }
-    free(fields);
-}
-
-static xo_field_t *fields_copy(const xo_field_t *fields, size_t count)
-{
-    xo_field_t *copy = calloc(count + 1, sizeof(*copy));
-    for (size_t i = 0; copy && i < count; i++) {
-        xo_buf_t value = XO_BUF_INIT;
-        xoi_encode(&value, fields[i].value, false);
-        copy[i].name = strdup(fields[i].name);
-        copy[i].value = xo_buf_slice(&value);
-        if (!copy[i].name || xo_buf_ok(&value) < 0) {
-            fields_free(copy, i + 1);
-            return NULL;
-        }
-    }
-    return copy;
 }
 
 /* ---- entries ---- */
@@ -140,7 +116,7 @@ static void entry_destroy(entry_t *entry)
     if (entry->hh.tbl)
         HASH_DEL(entry->memory->entries[entry->kind], entry);
     leave_name(entry);
-    fields_free(entry->fields, entry->count);
+    xoi_fields_free(entry->fields, entry->count);
     free(entry->id);
     free(entry->owner);
     free(entry);
@@ -163,7 +139,7 @@ static entry_t *entry_create(memory_t *memory, xo_reg_kind_t kind, const xo_reco
     xo_timer_init(&entry->lapse, memory->base.loop, lapse, entry);
     entry->id = strdup(record->id);
     entry->owner = owner ? strdup(owner) : NULL;
-    entry->fields = fields_copy(record->fields, record->count);
+    entry->fields = xoi_fields_copy(record->fields, record->count);
     entry->count = entry->fields ? record->count : 0;
     if (!entry->id || (owner && !entry->owner) || !entry->fields ||
         (kind == XO_REG_ACTOR && join_name(entry) < 0)) {
@@ -209,6 +185,12 @@ static bool is_owner(const entry_t *entry, const char *owner)
 
 /* ---- operations ---- */
 
+static void note(memory_t *memory, xo_reg_kind_t kind, const char *id)
+{
+    if (kind == XO_REG_ACTOR)
+        xoi_watches_note(&memory->watches, id, (size_t)(xoi_actor_pool(id) - id));
+}
+
 static void end_records(memory_t *memory, xo_reg_records_f done, void *arg, xo_records_t *records,
                         xo_order_t order)
 {
@@ -243,6 +225,7 @@ static void memory_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_rec
     entry->lease_ms = ttl_ms;
     if (ttl_ms)
         xo_timer_start(&entry->lapse, ttl_ms * XO_MS);
+    note(memory, kind, entry->id);
     end(memory, sink, 0, "", "");
 }
 
@@ -274,6 +257,7 @@ static void memory_del(xo_registry_t *registry, xo_reg_kind_t kind, const char *
         return;
     }
     entry_destroy(entry);
+    note(memory, kind, id);
     if (kind == XO_REG_ACTOR)
         xoi_blobs_put(&memory->specs, id, xo_slice(NULL, 0));
     end(memory, xoi_sink_done(done, arg), 0, "", "");
@@ -343,6 +327,22 @@ static void memory_lookup(xo_registry_t *registry, const char *uid, xo_reg_recor
     end_records(memory, done, arg, records, XO_FOUND_FIRST);
 }
 
+static void memory_watch(xo_registry_t *registry, const char *uid, const char *reader)
+{
+    if (xoi_watches_add(&self(registry)->watches, uid, reader) < 0)
+        registry->stats.failed++;
+}
+
+static void memory_news(xo_registry_t *registry, const char *reader, xo_reg_records_f done,
+                        void *arg)
+{
+    memory_t *memory = self(registry);
+    xo_records_t *records = xoi_records_create();
+    if (records)
+        xoi_watches_take(&memory->watches, reader, XO_NEWS_MAX, records);
+    end_records(memory, done, arg, records, XO_SORTED);
+}
+
 /* ---- events ---- */
 
 static event_t *event_at(memory_t *memory, size_t number)
@@ -375,13 +375,13 @@ static void memory_event(xo_registry_t *registry, const char *type, const xo_fie
         memcpy(all + 1, fields, count * sizeof(*fields));
     if (!memory->ring)
         memory->ring = calloc(XO_EVENTS_MAX, sizeof(*memory->ring));
-    xo_field_t *copy = memory->ring ? fields_copy(all, count + 1) : NULL;
+    xo_field_t *copy = memory->ring ? xoi_fields_copy(all, count + 1) : NULL;
     if (!copy) {
         registry->stats.dropped_events++;
         return;
     }
     event_t *event = event_at(memory, memory->begun++);
-    fields_free(event->fields, event->count);
+    xoi_fields_free(event->fields, event->count);
     event->fields = copy;
     event->count = count + 1;
     stamp(memory, event);
@@ -460,13 +460,14 @@ static void memory_close(xo_registry_t *registry)
         while (memory->entries[kind])
             entry_destroy(memory->entries[kind]);
     xoi_blobs_free(&memory->specs);
+    xoi_watches_free(&memory->watches);
 }
 
 static void memory_release(xo_registry_t *registry)
 {
     memory_t *memory = self(registry);
     for (size_t i = 0; memory->ring && i < XO_EVENTS_MAX; i++)
-        fields_free(memory->ring[i].fields, memory->ring[i].count);
+        xoi_fields_free(memory->ring[i].fields, memory->ring[i].count);
     free(memory->ring);
     free(memory);
 }
@@ -492,6 +493,8 @@ const xo_registry_ops_t xoi_memory_ops = {
     .get = memory_get,
     .list = memory_list,
     .lookup = memory_lookup,
+    .watch = memory_watch,
+    .news = memory_news,
     .event = memory_event,
     .events = memory_events,
 };

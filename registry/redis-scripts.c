@@ -6,11 +6,27 @@
  * Answers of those that write: 1 done, 0 there is no such lease, a string: the other owner. 2 and
  * -1 are 1 and 0 in another epoch: Redis has been emptied meanwhile. */
 
+/* note: who watches the uid of an actor is told, once. */
+#define NEWS_MAX "1000"
+#define WATCH_MS "120000"
+#define NOTE                                                                                       \
+    "local function note(prefix, id)\n"                                                            \
+    "  local uid = id:match('^(.*)@')\n"                                                           \
+    "  local watchers = redis.call('SMEMBERS', prefix .. 'watch:' .. uid)\n"                       \
+    "  for _, reader in ipairs(watchers) do\n"                                                     \
+    "    local news = prefix .. 'news:' .. reader\n"                                               \
+    "    redis.call('RPUSH', news, uid)\n"                                                         \
+    "    redis.call('LTRIM', news, -" NEWS_MAX ", -1)\n"                                           \
+    "    redis.call('PEXPIRE', news, " WATCH_MS ")\n"                                              \
+    "  end\n"                                                                                      \
+    "  if #watchers > 0 then redis.call('DEL', prefix .. 'watch:' .. uid) end\n"                   \
+    "end\n"
+
 /* HSET comes first: when Redis is full it is refused, and only then has nothing been changed yet.
  */
 static const char put[] =
-    "-- KEYS thing, epoch, index, [uid's set]   ARGV id, owner, ttl_ms, pool, name, value, ...\n"
-    "local held = redis.call('HMGET', KEYS[1], 'owner', 'lease_ms')\n"
+    "-- KEYS thing, epoch, index, [uid's set]   ARGV id, owner, ttl_ms, pool, name, value, "
+    "...\n" NOTE "local held = redis.call('HMGET', KEYS[1], 'owner', 'lease_ms')\n"
     "if held[2] and held[1] ~= ARGV[2] then return held[1] or '' end\n"
     "local stale = redis.call('HKEYS', KEYS[1])\n"
     "redis.call('HSET', KEYS[1], unpack(ARGV, 5, #ARGV - 1))\n"
@@ -34,6 +50,7 @@ static const char put[] =
     "if KEYS[4] then\n"
     "  local prefix = KEYS[2]:sub(1, -6)\n"
     "  redis.call('SADD', KEYS[4], ARGV[4])\n"
+    "  note(prefix, ARGV[1])\n"
     "  if held[1] and held[1] ~= ARGV[2] then\n"
     "    redis.call('SREM', prefix .. 'movable:' .. held[1], ARGV[1])\n"
     "  end\n"
@@ -55,7 +72,7 @@ static const char renew[] =
     "return same and 1 or 2\n";
 
 static const char del[] =
-    "-- KEYS thing, epoch, index, [uid's set, spec]   ARGV id, owner or '', pool\n"
+    "-- KEYS thing, epoch, index, [uid's set, spec]   ARGV id, owner or '', pool\n" NOTE
     "local owner = redis.call('HGET', KEYS[1], 'owner')\n"
     "if ARGV[2] ~= '' and owner and owner ~= ARGV[2] then return owner end\n"
     "if KEYS[5] and owner and redis.call('HEXISTS', KEYS[1], 'placement') == 1 then\n"
@@ -65,7 +82,10 @@ static const char del[] =
     "if KEYS[5] then redis.call('DEL', KEYS[5]) end\n"
     "redis.call('SREM', KEYS[3], ARGV[1])\n"
     "if owner then redis.call('SREM', KEYS[3] .. ':' .. owner, ARGV[1]) end\n"
-    "if KEYS[4] then redis.call('SREM', KEYS[4], ARGV[3]) end\n"
+    "if KEYS[4] then\n"
+    "  redis.call('SREM', KEYS[4], ARGV[3])\n"
+    "  note(KEYS[2]:sub(1, -6), ARGV[1])\n"
+    "end\n"
     "return redis.call('GET', KEYS[2]) == ARGV[#ARGV] and 1 or 2\n";
 
 /* read: a thing as {id, {name, value, ...}}; nil if its lease has lapsed, and then the sets forget
@@ -121,6 +141,15 @@ static const char lookup[] =
     "end\n"
     "return things\n";
 
+static const char watch[] = "-- KEYS uid's watchers   ARGV reader\n"
+                            "redis.call('SADD', KEYS[1], ARGV[1])\n"
+                            "return redis.call('PEXPIRE', KEYS[1], " WATCH_MS ")\n";
+
+static const char news[] = "-- KEYS reader's news\n"
+                           "local uids = redis.call('LRANGE', KEYS[1], 0, -1)\n"
+                           "if #uids > 0 then redis.call('DEL', KEYS[1]) end\n"
+                           "return uids\n";
+
 /* Which nodes have such actors is in a set, and for each node which these are. */
 static const char lapsed[] =
     "-- KEYS nodes, fence   ARGV prefix, max, epoch   answers {thing, ...}\n" READ
@@ -149,7 +178,7 @@ static const char claim[] =
     "-- KEYS actor, epoch, actors, uid's set, new actor, name, names, spec, new spec, fence, "
     "nodes\n"
     "-- ARGV prefix, id, pool, new id, new pool, name's id, owner, ttl_ms, epoch, number of the\n"
-    "--      actor's fields, name, value, ..., those of the name\n"
+    "--      actor's fields, name, value, ..., those of the name\n" NOTE
     "local dead = redis.call('HGET', KEYS[1], 'owner')\n"
     "if not dead then return 0 end\n"
     "if redis.call('EXISTS', ARGV[1] .. 'node:' .. dead) == 1 then return dead end\n"
@@ -187,6 +216,7 @@ static const char claim[] =
     "redis.call('SADD', KEYS[3], ARGV[4])\n"
     "redis.call('SADD', KEYS[3] .. ':' .. ARGV[7], ARGV[4])\n"
     "redis.call('SADD', KEYS[4], ARGV[5])\n"
+    "note(ARGV[1], ARGV[4])\n"
     "redis.call('SADD', ARGV[1] .. 'movable:' .. ARGV[7], ARGV[4])\n"
     "redis.call('SADD', KEYS[11], ARGV[7])\n"
     "return {ARGV[4], {'epoch', token, 'spec', redis.call('GET', KEYS[9]) or ''}}\n";
@@ -200,7 +230,8 @@ static const char wait_for[] =
     "return 1\n";
 
 const char *const xoi_redis_scripts[XO_SCRIPTS] = {
-    [XO_SCRIPT_PUT] = put,       [XO_SCRIPT_RENEW] = renew, [XO_SCRIPT_DEL] = del,
-    [XO_SCRIPT_GET] = get,       [XO_SCRIPT_LIST] = list,   [XO_SCRIPT_LOOKUP] = lookup,
-    [XO_SCRIPT_LAPSED] = lapsed, [XO_SCRIPT_CLAIM] = claim, [XO_SCRIPT_WAIT] = wait_for,
+    [XO_SCRIPT_PUT] = put,     [XO_SCRIPT_RENEW] = renew,   [XO_SCRIPT_DEL] = del,
+    [XO_SCRIPT_GET] = get,     [XO_SCRIPT_LIST] = list,     [XO_SCRIPT_LOOKUP] = lookup,
+    [XO_SCRIPT_WATCH] = watch, [XO_SCRIPT_NEWS] = news,     [XO_SCRIPT_LAPSED] = lapsed,
+    [XO_SCRIPT_CLAIM] = claim, [XO_SCRIPT_WAIT] = wait_for,
 };

@@ -196,6 +196,8 @@ void xoi_redis_get(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
 void xoi_redis_list(xo_registry_t *registry, xo_reg_kind_t kind, const char *owner,
                     xo_reg_records_f done, void *arg);
 void xoi_redis_lookup(xo_registry_t *registry, const char *uid, xo_reg_records_f done, void *arg);
+void xoi_redis_watch(xo_registry_t *registry, const char *uid, const char *reader);
+void xoi_redis_news(xo_registry_t *registry, const char *reader, xo_reg_records_f done, void *arg);
 void xoi_redis_event(xo_registry_t *registry, const char *type, const xo_field_t *fields,
                      size_t count);
 void xoi_redis_events(xo_registry_t *registry, const char *after, size_t max, xo_reg_records_f done,

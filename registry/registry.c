@@ -255,14 +255,30 @@ void xo_registry_list_of(xo_registry_t *registry, xo_reg_kind_t kind, const char
 void xo_registry_lookup(xo_registry_t *registry, xo_slice_t uid, xo_reg_records_f done, void *arg)
 {
     char id[XO_RECORD_ID_BYTES];
-    bool good = xo_registry_actor_id(uid, "any", id, sizeof(id)) == 0;
     registry->stats.operations++;
-    if (!good || registry->closed) {
+    if (encode_id(uid, NULL, id, sizeof(id)) < 0 || registry->closed)
         refuse(registry, xoi_sink_records(done, arg), "a uid is 1 to 255 bytes");
-        return;
-    }
-    id[xoi_actor_pool(id) - id] = 0;
-    registry->ops->lookup(registry, id, done, arg);
+    else
+        registry->ops->lookup(registry, id, done, arg);
+}
+
+void xo_registry_watch(xo_registry_t *registry, xo_slice_t uid, const char *reader)
+{
+    char id[XO_RECORD_ID_BYTES];
+    registry->stats.operations++;
+    if (encode_id(uid, NULL, id, sizeof(id)) == 0 && xoi_is_key(reader) && !registry->closed)
+        registry->ops->watch(registry, id, reader);
+    else
+        registry->stats.failed++;
+}
+
+void xo_registry_news(xo_registry_t *registry, const char *reader, xo_reg_records_f done, void *arg)
+{
+    registry->stats.operations++;
+    if (!xoi_is_key(reader) || registry->closed)
+        refuse(registry, xoi_sink_records(done, arg), "a reader must be text without blanks");
+    else
+        registry->ops->news(registry, reader, done, arg);
 }
 
 static void refuse_alone(xo_registry_t *registry, xo_reg_records_f done, void *arg)

@@ -133,6 +133,15 @@ void xo_registry_list_of(xo_registry_t *registry, xo_reg_kind_t kind, const char
                          xo_reg_records_f done, void *arg);
 /* All actors with this uid; those that are lost only if all are. Empty: none. */
 void xo_registry_lookup(xo_registry_t *registry, xo_slice_t uid, xo_reg_records_f done, void *arg);
+/* From now on `reader` is told by xo_registry_news when an actor with this uid is put or removed:
+ * once, and for XO_WATCH_MS at most. For who keeps what a lookup says; it comes before that. */
+#define XO_WATCH_MS 120000
+void xo_registry_watch(xo_registry_t *registry, xo_slice_t uid, const char *reader);
+/* What `reader` has not been told yet: records without fields, whose ids are the encoded uids. If
+ * they are XO_NEWS_MAX, older ones may be lost. */
+#define XO_NEWS_MAX 1000
+void xo_registry_news(xo_registry_t *registry, const char *reader, xo_reg_records_f done,
+                      void *arg);
 /* Actors with a field `placement` whose node's lease has lapsed: some of them, at most `max`, so
  * that nodes that ask at once hear of different ones. From then on no epoch is given out that is
  * not above `epoch`, the highest that the caller knows of. ENOTSUP: a registry in memory, which
@@ -189,6 +198,8 @@ typedef struct xo_registry_ops {
     /* owner NULL: whoever */
     void (*list)(xo_registry_t *, xo_reg_kind_t, const char *owner, xo_reg_records_f, void *);
     void (*lookup)(xo_registry_t *, const char *uid, xo_reg_records_f, void *); /* encoded */
+    void (*watch)(xo_registry_t *, const char *uid, const char *reader);        /* encoded */
+    void (*news)(xo_registry_t *, const char *reader, xo_reg_records_f, void *);
     /* NULL: not shared */
     void (*lapsed)(xo_registry_t *, size_t max, uint64_t epoch, xo_reg_records_f, void *);
     void (*claim)(xo_registry_t *, const xo_claim_t *, xo_reg_records_f, void *);

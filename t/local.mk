@@ -77,6 +77,7 @@ unit_tests = \
 	t/registry \
 	t/registry-redis \
 	t/registry-refusals \
+	t/registry-shared \
 	t/registry-text \
 	t/progress \
 	t/quota \
@@ -256,6 +257,7 @@ noinst_HEADERS += \
 	t/pool-broker.h \
 	t/pool-two.h \
 	t/pool-world.h \
+	t/registry-checks.h \
 	t/registry-support.h \
 	t/scratch.h \
 	t/sim-command.h \
@@ -316,7 +318,8 @@ t_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--w
 t_oom_killer_LDADD = $(broker_test_libs)
 t_policy_LDADD = $(broker_test_libs)
 t_private_redis_SOURCES = t/private-redis.c t/registry-support.c
-t_registry_SOURCES = t/registry-support.c t/registry.c
+t_registry_SOURCES = t/registry-checks.c t/registry-support.c t/registry.c
+t_registry_shared_SOURCES = t/registry-checks.c t/registry-shared.c t/registry-support.c
 t_registry_redis_SOURCES = t/registry-redis.c t/registry-support.c
 t_registry_refusals_SOURCES = t/registry-refusals.c t/registry-support.c
 t_relay_SOURCES = t/node.c t/relay.c

@@ -375,6 +375,14 @@ int list_of(probe_t *probe, xo_reg_kind_t kind, const char *owner, outcome_t *ou
     return outcome_wait(probe, outcome);
 }
 
+int news(probe_t *probe, const char *reader, outcome_t *outcome)
+{
+    outcome_free(outcome);
+    xo_registry_news(probe->registry, reader, on_records, outcome);
+    assert_false(outcome->done);
+    return outcome_wait(probe, outcome);
+}
+
 int lookup(probe_t *probe, const char *uid, size_t size, outcome_t *outcome)
 {
     outcome_free(outcome);

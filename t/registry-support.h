@@ -83,6 +83,7 @@ int put_spec(probe_t *probe, const char *id, xo_slice_t bytes);
 int get_spec(probe_t *probe, const char *id, outcome_t *outcome);
 int list(probe_t *probe, xo_reg_kind_t kind, outcome_t *outcome);
 int list_of(probe_t *probe, xo_reg_kind_t kind, const char *owner, outcome_t *outcome);
+int news(probe_t *probe, const char *reader, outcome_t *outcome);
 int lookup(probe_t *probe, const char *uid, size_t size, outcome_t *outcome);
 int events(probe_t *probe, const char *after, size_t max, outcome_t *outcome);
 /* Begins a put with one field, "n". */

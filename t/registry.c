@@ -5,26 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "t/registry-support.h"
-#include "t/unit.h"
-
-/* ---- fixtures ---- */
-
-static int open_memory(void **state)
-{
-    probe_t *probe = calloc(1, sizeof(*probe));
-    *state = probe;
-    probe->server.listener = -1;
-    return probe_open(probe, "memory:", "test");
-}
-
-static int open_redis(void **state)
-{
-    if (probe_set_up(state) < 0)
-        return -1;
-    probe_open_on(*state, NULL);
-    return 0;
-}
+#include "t/registry-checks.h"
 
 /* ---- records ---- */
 
@@ -149,31 +130,6 @@ static void lists_are_sorted(void **state)
     assert_string_equal(outcome_field(&found, 0, "n"), "a");
     assert_string_equal(found.list[1].id, "c");
     assert_int_equal(found.list[0].count, 1); /* no owner, no lease */
-    outcome_free(&found);
-}
-
-static void an_owner_s_own_are_listed(void **state)
-{
-    probe_t *probe = *state;
-    outcome_t found = {0};
-    assert_int_equal(put(probe, XO_REG_ACTOR, "a@p1", "me", 0, FIELDS("n", "1")), 0);
-    assert_int_equal(put(probe, XO_REG_ACTOR, "b@p1", "me", 0, FIELDS("n", "2")), 0);
-    assert_int_equal(put(probe, XO_REG_ACTOR, "c@p1", "me", 0, FIELDS("n", "3")), 0);
-    assert_int_equal(put(probe, XO_REG_ACTOR, "d@p2", "you", 0, FIELDS("n", "4")), 0);
-    assert_int_equal(put(probe, XO_REG_GROUP, "g@me", "me", 0, FIELDS("n", "5")), 0);
-    assert_int_equal(list_of(probe, XO_REG_ACTOR, "me", &found), 0);
-    assert_true(found.count == 3 && !strcmp(found.list[0].id, "a@p1"));
-    assert_int_equal(list_of(probe, XO_REG_GROUP, "me", &found), 0);
-    assert_true(found.count == 1 && !strcmp(found.list[0].id, "g@me"));
-    assert_int_equal(list_of(probe, XO_REG_GROUP, "you", &found), 0);
-    assert_int_equal(found.count, 0);
-    assert_int_equal(del(probe, XO_REG_ACTOR, "a@p1", "me"), 0);
-    assert_int_equal(put(probe, XO_REG_ACTOR, "c@p1", "you", 0, FIELDS("n", "3")), 0);
-    assert_int_equal(list_of(probe, XO_REG_ACTOR, "me", &found), 0);
-    assert_true(found.count == 1 && !strcmp(found.list[0].id, "b@p1"));
-    assert_int_equal(list_of(probe, XO_REG_ACTOR, "you", &found), 0);
-    assert_int_equal(found.count, 2);
-    assert_int_equal(list_of(probe, XO_REG_POOL, "me", &found), EINVAL);
     outcome_free(&found);
 }
 
@@ -469,17 +425,6 @@ static void counters(void **state)
     assert_true(stats.connections == 1 && stats.waiting == 0 && stats.waiting_bytes == 0);
 }
 
-/* ---- all of them, twice ---- */
-
-typedef struct check {
-    const char *name;
-    CMUnitTestFunction function;
-} check_t;
-
-#define CHECK(function)                                                                            \
-    {                                                                                              \
-#function, function                                                                        \
-    }
 static const check_t checks[] = {
     CHECK(up_says_empty),
     CHECK(put_and_get),
@@ -491,7 +436,6 @@ static const check_t checks[] = {
     CHECK(renew_needs_a_lease),
     CHECK(a_lease_lapses),
     CHECK(lists_are_sorted),
-    CHECK(an_owner_s_own_are_listed),
     CHECK(lookup_finds_all_of_a_uid),
     CHECK(a_uid_may_be_any_bytes),
     CHECK(an_actor_without_its_pool_is_lost),
@@ -504,23 +448,7 @@ static const check_t checks[] = {
     CHECK(close_within_a_callback),
     CHECK(counters),
 };
-#define CHECKS (sizeof(checks) / sizeof(checks[0]))
-
 int main(void)
 {
-    static char names[2 * CHECKS][80];
-    struct CMUnitTest tests[2 * CHECKS];
-    bool redis = server_installed();
-    for (size_t i = 0; i < 2 * CHECKS; i++) {
-        const check_t *check = &checks[i % CHECKS];
-        snprintf(names[i], sizeof(names[i]), "%s: %s", i < CHECKS ? "memory" : "redis",
-                 check->name);
-        tests[i] =
-            (struct CMUnitTest){names[i], check->function, i < CHECKS ? open_memory : open_redis,
-                                probe_tear_down, NULL};
-    }
-    cmocka_set_message_output(CM_OUTPUT_TAP);
-    if (!redis)
-        printf("# redis-server is not installed: the half that runs against it is left out\n");
-    return _cmocka_run_group_tests("registry", tests, redis ? 2 * CHECKS : CHECKS, NULL, NULL);
+    return registry_run_checks(checks, sizeof(checks) / sizeof(checks[0]));
 }

@@ -37,6 +37,8 @@ size_t sim_command_bytes(const sim_command_t *command)
         bytes += bulk(id) + bulk(owner) + 2 * bulk(KEY_BYTES);
     if (command->what == SIM_PUT || command->what == SIM_RENEW)
         bytes += bulk(owner) + bulk(strlen("5000"));
+    if (command->what == SIM_WATCH || command->what == SIM_NEWS || command->what == SIM_LAPSED)
+        bytes += SCRIPT_BYTES + bulk(owner);
     return bytes + fields_bytes(command->fields, command->count) + command->bytes.size;
 }
 

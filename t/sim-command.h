@@ -16,7 +16,10 @@ typedef enum {
     SIM_LIST,
     SIM_LOOKUP,
     SIM_EVENT,
-    SIM_EVENTS
+    SIM_EVENTS,
+    SIM_WATCH,
+    SIM_NEWS,
+    SIM_LAPSED
 } sim_what_t;
 
 typedef struct sim_client sim_client_t;

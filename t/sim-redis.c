@@ -167,6 +167,16 @@ static void execute(sim_redis_t *redis, sim_command_t *c)
     case SIM_EVENTS:
         ops->events(store, c->id, c->max, on_records, c);
         break;
+    case SIM_WATCH:
+        ops->watch(store, c->id, c->owner);
+        on_done(0, "", c);
+        break;
+    case SIM_NEWS:
+        ops->news(store, c->owner, on_records, c);
+        break;
+    case SIM_LAPSED: /* pools here have nothing that may move */
+        on_records(0, "", NULL, 0, c);
+        break;
     }
 }
 
@@ -267,6 +277,27 @@ static void sim_lookup(xo_registry_t *registry, const char *uid, xo_reg_records_
     submit(create(registry, SIM_LOOKUP, uid, xoi_sink_records(done, arg)));
 }
 
+static void sim_watch(xo_registry_t *registry, const char *uid, const char *reader)
+{
+    sim_command_t *command = create(registry, SIM_WATCH, uid, xoi_sink_done(NULL, NULL));
+    command->owner = strdup(reader);
+    submit(command);
+}
+
+static void sim_news(xo_registry_t *registry, const char *reader, xo_reg_records_f done, void *arg)
+{
+    sim_command_t *command = create(registry, SIM_NEWS, NULL, xoi_sink_records(done, arg));
+    command->owner = strdup(reader);
+    submit(command);
+}
+
+static void sim_lapsed(xo_registry_t *registry, size_t max, uint64_t epoch, xo_reg_records_f done,
+                       void *arg)
+{
+    (void)max, (void)epoch;
+    submit(create(registry, SIM_LAPSED, NULL, xoi_sink_records(done, arg)));
+}
+
 static void sim_event(xo_registry_t *registry, const char *type, const xo_field_t *fields,
                       size_t count)
 {
@@ -334,6 +365,9 @@ static const xo_registry_ops_t ops = {
     .get = sim_get,
     .list = sim_list,
     .lookup = sim_lookup,
+    .watch = sim_watch,
+    .news = sim_news,
+    .lapsed = sim_lapsed,
     .event = sim_event,
     .events = sim_events,
 };

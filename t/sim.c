@@ -205,6 +205,7 @@ static void what_a_node_costs_grows_with_the_logarithm_at_most(void **state)
         check_growth(phase, "heartbeats", few->heartbeats, many->heartbeats);
         check_growth(phase, "commands", few->commands, many->commands);
         check_growth(phase, "bytes to Redis", few->sent, many->sent);
+        check_growth(phase, "bytes from Redis", few->received, many->received);
     }
 }
 
