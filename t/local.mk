@@ -194,6 +194,7 @@ python_tests = \
 	python/tests/test_idempotent.py \
 	python/tests/test_lean.py \
 	python/tests/test_loops.py \
+	python/tests/test_lost_tells.py \
 	python/tests/test_main_module.py \
 	python/tests/test_memory.py \
 	python/tests/test_metrics.py \
