@@ -93,13 +93,23 @@ static bool on_watches(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
     return member != NULL && member->run != NULL;
 }
 
+/* What its progress page says its heartbeats need not. */
+static void on_heartbeat(xo_broker_t *broker, xo_member_t *member, const xo_msg_t *msg)
+{
+    static const xo_rec_t nothing = {0};
+    int before = member->page;
+    xo_supervisor_heartbeat(broker->supervisor, member, xo_msg_body(msg));
+    if (before < 0 && member->page >= 0)
+        xo_broker_send_event(broker, member->link, "watched", &nothing);
+}
+
 static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *msg, void *arg)
 {
     xo_broker_t *broker = arg;
     xo_member_t *member = xo_pools_by_link(&broker->pools, link);
     (void)endpoint;
     if (member != NULL && xo_msg_header(msg)->kind == XO_HEARTBEAT)
-        xo_supervisor_heartbeat(broker->supervisor, member, xo_msg_body(msg));
+        on_heartbeat(broker, member, msg);
 }
 
 static void on_refused(xo_endpoint_t *endpoint, const char *text, void *arg)

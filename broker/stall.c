@@ -72,7 +72,7 @@ void xo_member_check_progress(xo_member_t *member, int64_t now_ns)
 {
     const xo_progress_seen_t *seen = &member->seen;
     bool first = !member->looked;
-    if ((first && member->checks < 2) || xo_member_look(member) < 0)
+    if (xo_member_look(member) < 0)
         return;
     bool moved = !first && seen->count != member->count;
     bool later = seen->inside && seen->since_ns > member->moved_ns && seen->since_ns <= now_ns;

@@ -114,7 +114,7 @@ void xo_supervisor_sweep_all(xo_supervisor_t *supervisor);
 /* ---- stall.c ---- */
 /* A heartbeat has said where its progress page is. */
 void xo_member_watch(xo_member_t *member);
-/* No heartbeat came: has its loop moved all the same? Then moved_ns is set anew. */
+/* Has its loop moved, also without a heartbeat? Then moved_ns is set anew. */
 void xo_member_check_progress(xo_member_t *member, int64_t now_ns);
 /* What the loop is in, for a sentence: `, in method "a" of actor "b"`; "": not known. */
 void xo_member_describe_stall(const xo_member_t *member, char *text, size_t size);

@@ -216,9 +216,8 @@ static void pack_drops(const xo_pool_t *pool, xo_buf_t *out)
         xo_pack_format(out, "s U", xo_drop_name((xo_drop_t)i), drops[i]);
 }
 
-static xo_msg_t *heartbeat_msg(xo_pool_t *pool)
+static xo_slice_t pack_heartbeat(xo_pool_t *pool)
 {
-    xo_header_t header = {.kind = XO_HEARTBEAT};
     xo_buf_t *out = &pool->scratch;
     const xo_pool_stats_t *stats = &pool->stats;
     const char *tcp_only = xo_endpoint_tcp_only(pool->endpoint);
@@ -235,15 +234,33 @@ static xo_msg_t *heartbeat_msg(xo_pool_t *pool)
         xo_pack_format(out, "s s", "tcp_only", tcp_only);
     if (pool->stopping)
         xo_pack_format(out, "s ?", "stopping", 1);
-    return xo_buf_ok(out) < 0 ? NULL : xo_msg_create(&header, xo_buf_slice(out));
+    return xo_buf_slice(out);
+}
+
+/* It counts itself, so what it said is what the next one says if nothing happens until then. */
+static void remember_said(xo_pool_t *pool)
+{
+    xo_slice_t said = pack_heartbeat(pool);
+    xo_buf_clear(&pool->said);
+    xo_buf_append(&pool->said, said.data, said.size);
+}
+
+static bool has_news(xo_pool_t *pool)
+{
+    xo_slice_t body = pack_heartbeat(pool);
+    return xo_buf_ok(&pool->scratch) < 0 || xo_buf_ok(&pool->said) < 0 ||
+           !xo_slice_eq(body, xo_buf_slice(&pool->said));
 }
 
 static void send_heartbeat(xo_pool_t *pool)
 {
-    xo_msg_t *msg = heartbeat_msg(pool);
+    xo_header_t header = {.kind = XO_HEARTBEAT};
+    xo_slice_t body = pack_heartbeat(pool);
+    xo_msg_t *msg = xo_buf_ok(&pool->scratch) < 0 ? NULL : xo_msg_create(&header, body);
     if (msg)
         xo_endpoint_tell(pool->endpoint, pool->broker_link, &msg, 0, NULL, NULL, NULL);
     xo_msg_destroy(&msg);
+    remember_said(pool);
 }
 
 void xoi_announce_stop(xo_pool_t *pool)
@@ -252,13 +269,15 @@ void xoi_announce_stop(xo_pool_t *pool)
         send_heartbeat(pool);
 }
 
+/* That it is alive its broker sees, where it sees the progress page. */
 static void beat(xo_timer_t *timer, void *arg)
 {
     xo_pool_t *pool = arg;
     if (!is_joined(pool))
         return;
     xoi_progress_leave(&pool->progress);
-    send_heartbeat(pool);
+    if (!pool->watched || has_news(pool))
+        send_heartbeat(pool);
     xoi_told_age(pool);
     xo_timer_start(timer, pool->heartbeat_ns);
 }
@@ -325,8 +344,8 @@ void xoi_joined_link(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
     pool->backoff_ns = BACKOFF_FIRST_NS;
     xo_endpoint_set_broker(endpoint, link);
     take_node(endpoint, link);
-    pool->drained = false; /* by the broker before, perhaps */
-    send_heartbeat(pool);  /* before all else: it says what the pool is */
+    pool->drained = pool->watched = false; /* by the broker before, perhaps */
+    send_heartbeat(pool);                  /* before all else: it says what the pool is */
     announce_all(pool);
     answer_barriers(pool);
     xo_timer_start(&pool->heartbeat, pool->heartbeat_ns);

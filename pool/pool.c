@@ -61,6 +61,8 @@ static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *m
             xoi_lease_event(pool, msg);
         else if (xo_slice_eq_str(header->method, "actor.fenced"))
             xoi_fenced_event(pool, msg);
+        else if (xo_slice_eq_str(header->method, "watched"))
+            pool->watched = true;
         else if (xo_slice_eq_str(header->method, XO_EVENT_LOST))
             news_lost(pool, msg);
     }
@@ -216,6 +218,7 @@ void xo_pool_destroy(xo_pool_t *pool)
     xoi_table_free(&pool->links);
     xoi_table_free(&pool->requests);
     xo_buf_free(&pool->scratch);
+    xo_buf_free(&pool->said);
     xoi_progress_close(&pool->progress);
     free(pool->broker);
     free(pool);

@@ -58,6 +58,7 @@ unit_tests = \
 	t/policy \
 	t/pool \
 	t/pool-again \
+	t/pool-heartbeat \
 	t/pool-answers \
 	t/pool-delivery \
 	t/pool-env \
@@ -355,6 +356,7 @@ t_ways_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=bind
 t_limits_SOURCES = t/limits.c $(pool_world)
 t_pool_SOURCES = t/pool.c $(pool_world)
 t_pool_again_SOURCES = t/pool-again.c t/pool-broker.c $(pool_world)
+t_pool_heartbeat_SOURCES = t/pool-heartbeat.c t/pool-broker.c $(pool_world)
 t_pool_answers_SOURCES = t/pool-answers.c $(pool_world)
 t_pool_delivery_SOURCES = t/pool-delivery.c $(pool_world)
 t_pool_group_SOURCES = t/pool-group.c t/pool-broker.c $(pool_world)

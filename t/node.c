@@ -66,8 +66,10 @@ static void on_event(xo_endpoint_t *endpoint, xo_link_t *link, const xo_msg_t *m
 {
     (void)endpoint;
     (void)link;
-    (void)msg;
-    ((node_t *)arg)->events++;
+    node_t *node = arg;
+    xo_slice_t name = xo_msg_header(msg)->method;
+    node->events++;
+    snprintf(node->event, sizeof node->event, "%.*s", (int)name.size, name.data);
 }
 
 static void on_refused(xo_endpoint_t *endpoint, const char *text, void *arg)

@@ -25,9 +25,10 @@ typedef struct node {
     } inbox[NODE_INBOX_MAX];
     size_t count, first;
     int linked, unlinked, events;
-    bool refuse; /* admits nobody */
-    bool yield;  /* answers the oldest request when a cancel comes, at once */
-    bool echo;   /* answers calls at once with their first argument */
+    char event[32]; /* the last one's name */
+    bool refuse;    /* admits nobody */
+    bool yield;     /* answers the oldest request when a cancel comes, at once */
+    bool echo;      /* answers calls at once with their first argument */
     xo_error_t why;
     int refusals; /* how many were to be logged, and the last */
     char refusal[XO_ERROR_TEXT_BYTES];

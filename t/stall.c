@@ -126,6 +126,55 @@ static void a_busy_loop_is_not(void **state)
     assert_int_equal(w->member->state, XO_POOL_SUSPECT);
 }
 
+/* Its heartbeats are not sent, as they would say nothing new: each shows on the page. */
+static void one_that_beats_without_a_message_is_not(void **state)
+{
+    world_t *w = *state;
+    for (int i = 0; i < 20; i++) {
+        pass(w);
+        assert_int_equal(w->member->state, XO_POOL_READY);
+        xoi_progress_leave(&w->progress);
+    }
+}
+
+/* It came between two looks, and the next one comes late. */
+static void nor_one_whose_beat_is_late(void **state)
+{
+    world_t *w = *state;
+    pass(w);
+    xoi_progress_leave(&w->progress);
+    pass(w);
+    pass(w);
+    pass(w);
+    assert_int_equal(w->member->state, XO_POOL_READY);
+}
+
+static void send_heartbeat(world_t *w)
+{
+    xo_buf_t body = XO_BUF_INIT;
+    xo_endpoint_t *pool = w->f->b->endpoint;
+    xo_header_t header = {.kind = XO_HEARTBEAT};
+    xo_pack_format(&body, "{s i}", "progress", w->progress.fd);
+    xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&body));
+    xo_endpoint_tell(pool, xo_endpoint_broker(pool), &msg, 0, NULL, NULL, NULL);
+    xo_buf_free(&body);
+}
+
+/* From then on it need not send what the page shows. */
+static void a_pool_whose_page_is_seen_hears_so_once(void **state)
+{
+    world_t *w = *state;
+    fixture_t *f = w->f;
+    xo_member_unwatch(w->member);
+    send_heartbeat(w);
+    UNTIL(strcmp(f->b->event, "watched") == 0);
+    int before = f->b->events;
+    send_heartbeat(w);
+    while (xo_loop_once(f->loop, 0) > 0)
+        ;
+    assert_int_equal(f->b->events, before);
+}
+
 /* Its heartbeats do not come, but what it does goes on. */
 static void a_suspect_that_moves_is_well_again(void **state)
 {
@@ -197,6 +246,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_loop_that_stands_still_is_suspect),
         TEST(a_busy_loop_is_not),
+        TEST(one_that_beats_without_a_message_is_not),
+        TEST(nor_one_whose_beat_is_late),
+        TEST(a_pool_whose_page_is_seen_hears_so_once),
         TEST(a_suspect_that_moves_is_well_again),
         TEST(the_method_it_is_in_counts_from_its_beginning),
         TEST(a_method_of_the_future_is_not_believed),

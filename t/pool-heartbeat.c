@@ -1,0 +1,70 @@
+/* When a pool's heartbeats are sent, and when only its progress page shows them. */
+#include <string.h>
+
+#include "pool/pool_impl.h"
+#include "t/pool-broker.h"
+
+#define HEARTBEAT_NS (XOI_POOL_HEARTBEAT_MS * XO_MS)
+
+static uint64_t progress_of(const world_t *world)
+{
+    return atomic_load(&world->pool->progress.page->count);
+}
+
+/* How many messages leave with the next heartbeat, which shows on the page in any case. */
+static uint64_t beat(broker_t *broker)
+{
+    world_t *world = broker->world;
+    const xo_lane_stats_t *stats = xo_link_stats(world->pool->broker_link);
+    uint64_t progress = progress_of(world), sent = stats->messages_out;
+    xo_loop_advance(world->loop, HEARTBEAT_NS);
+    assert_true(progress_of(world) > progress);
+    return stats->messages_out - sent;
+}
+
+static bool is_watched(void *arg)
+{
+    return ((world_t *)arg)->pool->watched;
+}
+
+/* The broker says that it sees the page. */
+static void watch(broker_t *broker)
+{
+    xo_header_t header = {.kind = XO_EVENT, .method = xo_slice_str("watched")};
+    xo_msg_t *msg = xo_msg_create(&header, xo_slice("\x80", 1));
+    xo_endpoint_tell(broker->endpoint, broker->link, &msg, 0, NULL, NULL, NULL);
+    run_until(broker->world, is_watched, broker->world);
+}
+
+static void test_all_are_sent_to_who_cannot_see_the_page(void **state)
+{
+    broker_t *broker = *state;
+    xo_loop_freeze(broker->world->loop, xo_loop_now(broker->world->loop));
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(beat(broker), 1);
+}
+
+/* A broker that sees it is not woken for nothing. */
+static void test_none_is_sent_without_news(void **state)
+{
+    broker_t *broker = *state;
+    world_t *world = broker->world;
+    xo_loop_freeze(world->loop, xo_loop_now(world->loop));
+    watch(broker);
+    assert_int_equal(beat(broker), 1); /* a message has come */
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(beat(broker), 0);
+    xo_endpoint_count_drop(xo_pool_endpoint(world->pool), XO_DROP_NO_ACTOR);
+    assert_int_equal(beat(broker), 1);
+    assert_int_equal(beat(broker), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FIRST(test_all_are_sent_to_who_cannot_see_the_page),
+        FIRST(test_none_is_sent_without_news),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
