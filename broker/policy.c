@@ -9,6 +9,8 @@
 
 static const int64_t second_ns = 1000000000;
 static const int64_t ms_ns = 1000000;
+/* So the default five tries begin with 1 ms and end with half a second. */
+static const int64_t backoff_growth = 8;
 
 static const char *const restart_names[] = {"permanent", "transient", "temporary"};
 
@@ -18,7 +20,7 @@ xo_policy_t xo_policy_default(void)
         .restart = XO_RESTART_PERMANENT,
         .intensity = 5,
         .period_ns = 60 * second_ns,
-        .backoff_ns = 10 * ms_ns,
+        .backoff_ns = 1 * ms_ns,
         .backoff_max_ns = 5 * second_ns,
     };
 }
@@ -117,7 +119,7 @@ static int64_t backoff(const xo_policy_t *policy, unsigned streak, uint32_t rand
     if (streak == 0)
         return 0;
     while (--streak > 0 && delay < policy->backoff_max_ns)
-        delay *= 2;
+        delay *= backoff_growth;
     if (delay > policy->backoff_max_ns)
         delay = policy->backoff_max_ns;
     int64_t half = delay / 2;

@@ -1,11 +1,11 @@
 /* policy.h - what to do when a pool's process ended, or an actor with it, or could not be created
  * again: a pure function of settings, history and time.
  *
- * The first restart in a row is at once. The next ones wait for a backoff that doubles with each,
- * with jitter so that many do not come back at the same instant ("Exponential Backoff And Jitter",
- * AWS Architecture Blog, "equal jitter": between half of it and all of it). Intensity and period
- * are those of Erlang's supervisors (OTP Design Principles, "Maximum Restart Intensity"): more
- * restarts than `intensity` within `period_ns` give up.
+ * The first restart in a row is at once. The next ones wait for a backoff that grows eightfold with
+ * each, with jitter so that many do not come back at the same instant ("Exponential Backoff And
+ * Jitter", AWS Architecture Blog, "equal jitter": between half of it and all of it). Intensity and
+ * period are those of Erlang's supervisors (OTP Design Principles, "Maximum Restart Intensity"):
+ * more restarts than `intensity` within `period_ns` give up.
  */
 #ifndef XO_BROKER_POLICY_H
 #define XO_BROKER_POLICY_H
@@ -30,7 +30,7 @@ typedef struct xo_policy {
     unsigned intensity; /* restarts within period_ns that are fine; at most XO_INTENSITY_MAX */
     int64_t period_ns;
     int64_t backoff_ns;     /* before the second restart in a row; the first is at once */
-    int64_t backoff_max_ns; /* where doubling ends */
+    int64_t backoff_max_ns; /* where growing ends */
 } xo_policy_t;
 
 /* What the policy remembers of one pool or actor. Zero-initialise. Who keeps very many may allocate
@@ -60,7 +60,7 @@ typedef struct xo_decision {
     int64_t delay_ns;
 } xo_decision_t;
 
-/* 5 restarts in 60 s, 10 ms doubling to 5 s, permanent. */
+/* 5 restarts in 60 s, 1 ms growing to 5 s, permanent. */
 xo_policy_t xo_policy_default(void);
 /* "permanent", "transient", "temporary"; EINVAL names the text. */
 int xo_restart_parse(const char *text, xo_restart_t *restart, xo_error_t *err);

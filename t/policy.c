@@ -88,20 +88,37 @@ static void greatest_intensity_gives_up_too(void **unused)
 }
 
 /* Without jitter's random part the delay is half of the backoff. */
-static void backoff_doubles_up_to_its_limit(void **unused)
+static void backoff_grows_up_to_its_limit(void **unused)
 {
     xo_policy_t policy = xo_policy_default();
     xo_policy_state_t state = {0};
-    static const int64_t expected_ms[] = {0, 5, 10, 20, 40, 50, 50};
+    static const int64_t expected_ms[] = {0, 5, 40, 320, 500, 500};
     (void)unused;
     policy.intensity = 10;
     policy.backoff_ns = 10 * MS;
-    policy.backoff_max_ns = 100 * MS;
+    policy.backoff_max_ns = 1000 * MS;
     for (size_t i = 0; i < sizeof(expected_ms) / sizeof(*expected_ms); i++) {
         xo_decision_t decision = xo_policy_ended(&policy, &state, XO_END_FAILED, SECOND, 0);
         assert_int_equal(decision.action, XO_DECIDE_RESTART);
         assert_int_equal(decision.delay_ns, expected_ms[i] * MS);
     }
+}
+
+/* A second restart is not felt; the last ones give a cause time to go away. */
+static void default_backoff_begins_low_and_spans_half_a_second(void **unused)
+{
+    xo_policy_t policy = xo_policy_default();
+    xo_policy_state_t state = {0};
+    int64_t delays_ns[5], span_ns = 0;
+    (void)unused;
+    assert_int_equal(policy.intensity, 5);
+    for (size_t i = 0; i < 5; i++) {
+        delays_ns[i] = xo_policy_ended(&policy, &state, XO_END_FAILED, SECOND, UINT32_MAX).delay_ns;
+        span_ns += delays_ns[i];
+    }
+    assert_int_equal(delays_ns[0], 0);
+    assert_in_range(delays_ns[1], 1, MS);
+    assert_in_range(span_ns, SECOND / 2, SECOND);
 }
 
 static void backoff_begins_anew_after_a_quiet_period(void **unused)
@@ -297,7 +314,8 @@ int main(void)
         cmocka_unit_test(restarts_before_the_period_do_not_count),
         cmocka_unit_test(no_intensity_is_no_restart),
         cmocka_unit_test(greatest_intensity_gives_up_too),
-        cmocka_unit_test(backoff_doubles_up_to_its_limit),
+        cmocka_unit_test(backoff_grows_up_to_its_limit),
+        cmocka_unit_test(default_backoff_begins_low_and_spans_half_a_second),
         cmocka_unit_test(backoff_begins_anew_after_a_quiet_period),
         cmocka_unit_test(jitter_is_between_half_and_all),
         cmocka_unit_test(what_was_asked_for_is_not_remembered),

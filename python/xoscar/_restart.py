@@ -35,7 +35,7 @@ class RestartPolicy:
     """When an actor is created again, or a pool started again, and when it is given up.
 
     What is None is as its pool's policy says, for an actor; for a pool 5 restarts in 60 s, and a
-    backoff from 10 ms to 5 s.
+    backoff from 1 ms to 5 s.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ class RestartPolicy:
     period : float, optional
         Seconds.
     backoff : float, optional
-        Seconds before the second restart in a row; the first is at once. It doubles with each.
-        Half of it is random.
+        Seconds before the second restart in a row; the first is at once. It grows
+        eightfold with each. Half of it is random.
     backoff_max : float, optional
         Seconds where that ends.
     placement : {"node", "any"}
