@@ -300,6 +300,7 @@ static int create_supervisor(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err
         .cluster = xo_ctx_cluster(ctx),
         .run_dir = broker->options.run_dir,
         .broker = broker->options.listen,
+        .port = broker->options.port,
         .dir = broker->options.dir,
         .owner = broker->options.owner,
         .heartbeat_ms = broker->options.heartbeat_ms,
@@ -323,7 +324,7 @@ static int create_endpoint(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err)
         .event = on_event,
         .refused = on_refused,
     };
-    xo_endpoint_options_t options = {.relay = true};
+    xo_endpoint_options_t options = {.relay = true, .door = broker->options.port};
     xo_identity_t self = {.role = XO_ROLE_BROKER, .node_id = broker->options.node_id, .index = -1};
     snprintf(self.label, sizeof(self.label), "%.*s", XO_LABEL_BYTES - 1, broker->host);
     broker->endpoint = xo_endpoint_create(ctx, broker->loop, &self, &ops, broker, &options, err);
@@ -351,7 +352,8 @@ static int create_publish(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err)
 
 static int begin(xo_broker_t *broker, xo_error_t *err)
 {
-    if (xo_endpoint_listen_on(broker->endpoint, broker->options.listen, err) < 0)
+    if (xo_endpoint_listen_on(broker->endpoint, broker->options.listen, err) < 0 ||
+        xo_broker_open_port(broker, err) < 0)
         return -1;
     xo_log(broker->options.log, XO_LOG_INFO, COMPONENT, "%016llx listens at %s",
            (unsigned long long)broker->options.node_id, broker->options.listen);
@@ -443,6 +445,7 @@ void xo_broker_destroy(xo_broker_t *broker)
     xo_timer_stop(&broker->stop_groups);
     xo_defer_stop(&broker->stop_defer);
     xo_asks_fail(&broker->asks, "the node has stopped");
+    xo_port_destroy(broker->port);
     xo_supervisor_destroy(broker->supervisor);
     broker->supervisor = NULL;
     xo_publish_destroy(broker->publish);

@@ -19,6 +19,8 @@ typedef void (*xo_broker_ready_f)(xo_broker_t *broker, const xo_error_t *why, vo
 typedef struct xo_broker_options {
     uint64_t node_id;        /* 0: drawn */
     const char *listen;      /* lane endpoint, for example "ipc:///run/.../broker.sock" */
+    const char *port;        /* of the node, "host:port" as others dial it; NULL: none */
+    const char *bind;        /* what is listened on for it; NULL: the same */
     const char *registry;    /* URL */
     bool shared_registry;    /* other nodes may be in it */
     const char *run_dir;     /* $XO_RUN_DIR for the pools: without the cluster's name */

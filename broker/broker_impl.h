@@ -13,6 +13,7 @@
  * barrier.c   waits until what pools have told has arrived
  * names.c     which pool has which name           drain.c    node.drain
  * moves.c     actors that come from other nodes   placement.c  which pool takes one
+ * entrance.c  the node's port
  */
 #ifndef XO_BROKER_BROKER_IMPL_H
 #define XO_BROKER_BROKER_IMPL_H
@@ -26,6 +27,7 @@
 #include "broker/revocations.h"
 #include "broker/slots.h"
 #include "broker/supervisor.h"
+#include "libxo/port.h"
 
 typedef struct xo_event_wait xo_event_wait_t; /* events.c */
 typedef struct xo_pool_wait xo_pool_wait_t;   /* wait.c */
@@ -42,6 +44,7 @@ struct xo_broker {
     xo_broker_stopped_f stopped;
     void *arg;
     xo_endpoint_t *endpoint;
+    xo_port_t *port; /* NULL: the node has none */
     xo_supervisor_t *supervisor;
     xo_publish_t *publish;
     xo_revocations_t *revocations;
@@ -115,6 +118,10 @@ void xo_broker_send_event(xo_broker_t *broker, xo_link_t *link, const char *type
 void xo_broker_node_record(const xo_broker_t *broker, xo_rec_t *rec);
 void xo_broker_publish_node(xo_broker_t *broker);
 void xo_broker_publish_pool(xo_broker_t *broker, xo_member_t *member);
+
+/* ---- entrance.c ---- */
+/* Listens on the node's port, if it has one. */
+int xo_broker_open_port(xo_broker_t *broker, xo_error_t *err);
 
 /* ---- events.c ---- */
 void xo_broker_event_written(xo_broker_t *broker); /* who waits for one looks */

@@ -96,6 +96,8 @@ static void describe(xo_environment_t *environment, const xo_pool_spec_t *spec,
     add(environment, "XO_POOL_ADDRESS=%s", member->address);
     add(environment, "XO_HEARTBEAT_MS=%" PRIu32, options->heartbeat_ms);
     add_siblings(environment, member);
+    if (options->port != NULL)
+        add(environment, "XO_PORT=%s", options->port);
     if (spec->bind[0] != 0)
         add(environment, "XO_POOL_BIND=%s", spec->bind);
     if (spec->recover)

@@ -20,6 +20,7 @@ broker_libxo_broker_la_SOURCES = \
 	broker/directory.h \
 	broker/drain.c \
 	broker/ends.c \
+	broker/entrance.c \
 	broker/events.c \
 	broker/facts.c \
 	broker/gpu.c \

@@ -17,7 +17,7 @@
 enum { EXIT_USAGE = 2 };
 
 typedef struct xo_arguments {
-    const char *config, *cluster, *log;
+    const char *config, *cluster, *log, *port, *bind;
     char *registry; /* a copy */
     int64_t owner;
     uint64_t adopt;
@@ -34,6 +34,9 @@ static void print_help(void)
          "      --registry URL   redis://[user:password@]host[:port][/db], unix:///path,\n"
          "                       memory:\n"
          "                       [$XO_REGISTRY, else a private redis-server]\n"
+         "      --port HOST:PORT the one port by which others reach this node and its\n"
+         "                       pools [$XO_PORT]\n"
+         "      --bind HOST:PORT what to listen on for it [as --port says]\n"
          "      --owner PID      stop when this process is gone, and take the pools along\n"
          "      --adopt ID       take over this node, whose broker was killed\n"
          "      --ready-fd N     write the broker's endpoint to descriptor N when\n"
@@ -72,6 +75,8 @@ enum {
     OPT_CONFIG = 256,
     OPT_CLUSTER,
     OPT_REGISTRY,
+    OPT_PORT,
+    OPT_BIND,
     OPT_OWNER,
     OPT_ADOPT,
     OPT_READY_FD,
@@ -84,6 +89,8 @@ static const struct option long_options[] = {
     {"config", required_argument, NULL, OPT_CONFIG},
     {"cluster", required_argument, NULL, OPT_CLUSTER},
     {"registry", required_argument, NULL, OPT_REGISTRY},
+    {"port", required_argument, NULL, OPT_PORT},
+    {"bind", required_argument, NULL, OPT_BIND},
     {"owner", required_argument, NULL, OPT_OWNER},
     {"adopt", required_argument, NULL, OPT_ADOPT},
     {"ready-fd", required_argument, NULL, OPT_READY_FD},
@@ -124,6 +131,12 @@ static int set_option(xo_arguments_t *arguments, int option)
         return 0;
     case OPT_REGISTRY:
         return set_registry(arguments, optarg);
+    case OPT_PORT:
+        arguments->port = optarg;
+        return 0;
+    case OPT_BIND:
+        arguments->bind = optarg;
+        return 0;
     case OPT_OWNER:
         return read_number("owner", optarg, INT32_MAX, &arguments->owner);
     case OPT_ADOPT:
@@ -191,6 +204,8 @@ static int run(const xo_arguments_t *arguments, const xo_settings_t *settings, x
         .cluster = choose(arguments->cluster, "XO_CLUSTER", settings ? settings->cluster : NULL),
         .registry =
             choose(arguments->registry, "XO_REGISTRY", settings ? settings->registry : NULL),
+        .port = choose(arguments->port, "XO_PORT", settings ? settings->port : NULL),
+        .bind = choose(arguments->bind, "XO_PORT_BIND", settings ? settings->bind : NULL),
         .settings = settings,
         .heartbeat_ms = settings ? (uint32_t)settings->heartbeat_ms : 0,
         .hang_ms = settings ? settings->hang_ms : 0,

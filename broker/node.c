@@ -184,6 +184,8 @@ static int make_broker(xo_node_t *node, xo_error_t *err)
     xo_broker_options_t broker = {
         .node_id = node->id,
         .listen = node->endpoint,
+        .port = options->port,
+        .bind = options->bind,
         .registry = options->registry ? options->registry : xo_own_registry_url(node->own_registry),
         .shared_registry = options->registry && strcmp(options->registry, MEMORY) != 0,
         .run_dir = node->run_dir,

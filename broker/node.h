@@ -12,6 +12,7 @@
 typedef struct xo_node_options {
     const char *cluster;           /* NULL: $XO_CLUSTER, else "default" */
     const char *registry;          /* URL; NULL: one of its own */
+    const char *port, *bind;       /* as in xo_broker_options_t */
     const xo_settings_t *settings; /* whose pools are started; NULL: none */
     uint32_t heartbeat_ms;         /* 0: 1000 */
     int64_t hang_ms;               /* as in a pool's spec, for those that say nothing */

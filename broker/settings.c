@@ -93,6 +93,22 @@ static int set_run_dir(reader_t *reader, const char *value, xo_error_t *err)
     return set_text(&reader->settings->run_dir, value, err);
 }
 
+static int set_port(reader_t *reader, const char *value, xo_error_t *err)
+{
+    xo_address_t port;
+    if (xo_address_parse_door(value, &port, err) < 0)
+        return -1;
+    return set_text(&reader->settings->port, value, err);
+}
+
+static int set_port_bind(reader_t *reader, const char *value, xo_error_t *err)
+{
+    xo_address_t bound;
+    if (xo_address_parse(value, &bound, err) < 0)
+        return -1;
+    return set_text(&reader->settings->bind, value, err);
+}
+
 static int set_heartbeat(reader_t *reader, const char *value, xo_error_t *err)
 {
     return set_number(&reader->settings->heartbeat_ms, value, 10, 60000, err);
@@ -118,6 +134,8 @@ static const xo_key_t node_keys[] = {
     {"cluster", set_cluster, false},
     {"registry", set_registry, false},
     {"run_dir", set_run_dir, false},
+    {"port", set_port, false},
+    {"bind", set_port_bind, false},
     {"heartbeat_ms", set_heartbeat, false},
     {"hang_timeout_ms", set_hang, false},
     {"gpu_free_timeout_ms", set_gpu_free, false},
@@ -465,5 +483,7 @@ void xo_settings_destroy(xo_settings_t *settings)
     free(settings->cluster);
     free(settings->registry);
     free(settings->run_dir);
+    free(settings->port);
+    free(settings->bind);
     free(settings);
 }

@@ -18,6 +18,7 @@ typedef struct xo_pool_settings {
 
 typedef struct xo_settings {
     char *cluster, *registry, *run_dir; /* NULL: not set */
+    char *port, *bind;                  /* the same */
     int64_t heartbeat_ms;               /* 0: not set */
     int64_t hang_ms;                    /* 0: a loop may stand still */
     int64_t gpu_free_ms;                /* -1: not set */

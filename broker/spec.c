@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PORT_MAX 65535
-
 /* ---- lists of strings that end with NULL ---- */
 
 static size_t count_strings(char *const *strings)
@@ -156,8 +154,9 @@ static int shift_port(char text[XO_ADDRESS_BYTES], int by, xo_error_t *err)
         return -1;
     if (parsed.port == 0)
         return 0;
+    bool behind = xo_address_is_behind(&parsed);
     parsed.port += by;
-    if (parsed.port > PORT_MAX)
+    if (xo_address_is_behind(&parsed) != behind)
         return xo_error_set(err, ERANGE, "no port %d for pool %d counted from '%s'", parsed.port,
                             by, text);
     return xo_address_format(&parsed, text, XO_ADDRESS_BYTES);

@@ -44,6 +44,7 @@ typedef struct xo_supervisor_options {
     const char *cluster;
     const char *run_dir; /* $XO_RUN_DIR for the pools */
     const char *broker;  /* the lane endpoint that they dial */
+    const char *port;    /* $XO_PORT for the pools; NULL: none */
     const char *dir;     /* where a next broker finds them; NULL: nowhere */
     pid_t owner;         /* whose end they do not survive; 0: nobody's */
     uint32_t heartbeat_ms;

@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PORT_MAX 65535
-#define PORT_DIGITS_MAX 5
+#define PORT_DIGITS_MAX 9 /* fit into an int */
 
 #define HOST_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_"
 
@@ -27,7 +26,10 @@ static const char *read_port(const char *text, int *port)
     *port = 0;
     for (size_t i = 0; i < digits; i++)
         *port = *port * 10 + (text[i] - '0');
-    return *port > PORT_MAX ? why : NULL;
+    if (*port <= XO_PORT_MAX)
+        return NULL;
+    int shared = *port / XO_PLACES;
+    return shared < XO_SHARED_PORT_MIN || shared > XO_PORT_MAX ? why : NULL;
 }
 
 static const char *copy_host(const char *host, size_t length, xo_address_t *address)
@@ -116,6 +118,45 @@ bool xo_address_is_any(const xo_address_t *address)
     if (inet_pton(AF_INET, address->host, &v4) == 1)
         return v4.s_addr == INADDR_ANY;
     return inet_pton(AF_INET6, address->host, &v6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&v6);
+}
+
+bool xo_address_is_behind(const xo_address_t *address)
+{
+    return address->port > XO_PORT_MAX;
+}
+
+xo_address_t xo_address_door(const xo_address_t *address)
+{
+    xo_address_t door = *address;
+    if (xo_address_is_behind(address))
+        door.port /= XO_PLACES;
+    return door;
+}
+
+int xo_address_parse_door(const char *text, xo_address_t *address, xo_error_t *err)
+{
+    if (xo_address_parse(text, address, err) < 0)
+        return -1;
+    if (address->port < XO_SHARED_PORT_MIN)
+        return xo_error_set(err, EINVAL, "\"%.300s\" is no node's port: HOST:PORT, from %d to %d",
+                            text, XO_SHARED_PORT_MIN, XO_PORT_MAX);
+    if (xo_address_is_any(address))
+        return xo_error_set(err, EINVAL,
+                            "\"%.300s\" is no address that anybody can dial: it may be bound only",
+                            text);
+    return 0;
+}
+
+xo_address_t xo_address_place(const xo_address_t *door, int place)
+{
+    xo_address_t behind = *door;
+    behind.port = door->port * XO_PLACES + place;
+    return behind;
+}
+
+bool xo_address_equal(const xo_address_t *a, const xo_address_t *b)
+{
+    return a->port == b->port && strcmp(a->host, b->host) == 0;
 }
 
 bool xo_address_is_v6(const xo_address_t *address)

@@ -95,6 +95,17 @@ static int take_letter_bytes(xo_ctx_t *ctx, xo_error_t *err)
     return 0;
 }
 
+static int take_port(xo_ctx_t *ctx, xo_error_t *err)
+{
+    const char *text = getenv("XO_PORT");
+
+    if (!text || !*text)
+        return 0;
+    if (xo_address_parse_door(text, &ctx->port, err) < 0)
+        return xo_error_prefix(err, "XO_PORT");
+    return 0;
+}
+
 xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err)
 {
     xo_ctx_t *ctx = calloc(1, sizeof *ctx);
@@ -105,8 +116,8 @@ xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err)
     ctx->io_threads = 1;
     ctx->rundir.fd = -1;
     if (take_cluster(ctx, cluster, err) < 0 || take_lanes(ctx, err) < 0 ||
-        take_letter_bytes(ctx, err) < 0 || xoi_limits_read(&ctx->limits, err) < 0 ||
-        xo_keys_load(ctx->cluster, &ctx->keys, err) < 0 ||
+        take_letter_bytes(ctx, err) < 0 || take_port(ctx, err) < 0 ||
+        xoi_limits_read(&ctx->limits, err) < 0 || xo_keys_load(ctx->cluster, &ctx->keys, err) < 0 ||
         xoi_rundir_open(&ctx->rundir, ctx->cluster, err) < 0) {
         int saved = errno;
         free(ctx);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "libxo/address.h"
 #include "libxo/admission.h"
 #include "libxo/ctx.h"
 #include "libxo/limits.h"
@@ -33,6 +34,7 @@ struct xo_ctx {
     char sync;           /* an address for annotations, see tsan.h */
     unsigned lanes;      /* XOI_LANE_*: what XO_LANES allows */
     size_t letter_bytes; /* of the body of a dead letter: XO_LETTER_BYTES */
+    xo_address_t port;   /* XO_PORT, the node's, perhaps with the first place; port 0: none */
     xoi_limits_t limits;
     atomic_bool warned; /* see xoi_ctx_warn */
 

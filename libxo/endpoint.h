@@ -87,6 +87,7 @@ typedef struct xo_endpoint_options {
     uint32_t window_messages; /* credit that each peer gets; 0: the context's */
     uint64_t window_bytes;    /* 0: the context's. One message above it is let through alone */
     uint32_t handshake_ms;    /* 0: 5000 */
+    const char *door;         /* where it is reached besides its address: a node's port; NULL */
 } xo_endpoint_options_t;
 
 /* The context's, unless the environment says otherwise (ctx.h). */
@@ -115,7 +116,11 @@ xo_loop_t *xo_endpoint_loop(xo_endpoint_t *endpoint);
 /* Listens the way a pool does: on tcp at `bind` (NULL: the advertised host; port 0: any), and on
  * ipc and inproc under the advertised address, which becomes `advertise` with the real port.
  * `advertise` 0.0.0.0 or :: is EINVAL unless it can be replaced: "0.0.0.0:P" binds all and
- * advertises the host name's address, else 127.0.0.1. EADDRINUSE names the address. */
+ * advertises the host name's address, else 127.0.0.1. EADDRINUSE names the address.
+ *
+ * Where $XO_PORT names the node's port, who says neither a port nor `bind`, or that port, listens
+ * on no tcp socket but behind it, at a place of its own that becomes its address (address.h); who
+ * listens on tcp can be reached through that port as well. */
 int xo_endpoint_listen(xo_endpoint_t *endpoint, const char *advertise, const char *bind,
                        xo_error_t *err);
 /* Listens on one more lane endpoint, for example a broker's "ipc:///...", and through shared memory
@@ -260,6 +265,9 @@ typedef enum {
 } xo_drop_t;
 const char *xo_drop_name(xo_drop_t reason); /* "no-actor", ... */
 void xo_endpoint_count_drop(xo_endpoint_t *endpoint, xo_drop_t reason);
+/* Somebody (`who`) was refused before there was a lane: counts it, and has ops->refused told. */
+void xo_endpoint_refused(xo_endpoint_t *endpoint, xo_drop_t reason, const char *who,
+                         const char *why);
 /* A message is dropped: counts it, and keeps its names and size among the last 128 such dead
  * letters; of its body the first $XO_LETTER_BYTES bytes (none by default). It stays the caller's.
  */

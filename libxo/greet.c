@@ -44,7 +44,9 @@ static int check_peer(xo_link_t *link, const xoi_hello_t *hello, xo_error_t *why
                             peer->cluster);
     if (peer->id == self->id)
         return xo_error_set(why, EINVAL, "that is the endpoint itself");
-    if (!link->dialled && hello->expect[0] && !is_for_us(hello->expect, self->address))
+    const char *door = endpoint->options.door ? endpoint->options.door : "";
+    if (!link->dialled && hello->expect[0] && !is_for_us(hello->expect, self->address) &&
+        !is_for_us(hello->expect, door))
         return xo_error_set(why, EADDRNOTAVAIL, "this is %s, not %s",
                             self->address[0] ? self->address : "no pool", hello->expect);
     if (endpoint->ops.admit)

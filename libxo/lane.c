@@ -23,8 +23,8 @@ static const xo_transport_t *find(const char *endpoint, xo_error_t *err)
         if (has_scheme(transports[i], endpoint))
             return transports[i];
     return xo_error_null(err, EINVAL,
-                         "'%s' is no lane: inproc://NAME, shm:///PATH, ipc:///PATH and "
-                         "tcp://HOST:PORT are",
+                         "'%s' is no lane: inproc://NAME, shm:///PATH, ipc:///PATH, "
+                         "tcp://HOST:PORT and port://HOST:PORT/ADDRESS are",
                          endpoint);
 }
 
@@ -125,7 +125,8 @@ const char *xo_lane_scheme(const xo_lane_t *lane)
 /* The transport of tests stands in for tcp. */
 bool xo_lane_is_far(const xo_lane_t *lane)
 {
-    return strcmp(lane->scheme, "tcp") == 0 || strcmp(lane->scheme, "mem") == 0;
+    return strcmp(lane->scheme, "tcp") == 0 || strcmp(lane->scheme, "port") == 0 ||
+           strcmp(lane->scheme, "mem") == 0;
 }
 
 const xo_lane_stats_t *xo_lane_stats(const xo_lane_t *lane)

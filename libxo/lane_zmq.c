@@ -27,8 +27,11 @@
 
 #define BACKLOG 4096 /* of listen(2); a full one refuses unix sockets at once */
 
-static const char *const schemes[] = {
-    [XOI_INPROC] = "inproc", [XOI_IPC] = "ipc", [XOI_TCP] = "tcp", [XOI_SCHEMES] = NULL};
+static const char *const schemes[] = {[XOI_INPROC] = "inproc",
+                                      [XOI_IPC] = "ipc",
+                                      [XOI_TCP] = "tcp",
+                                      [XOI_PORT] = "port",
+                                      [XOI_SCHEMES] = NULL};
 
 xoi_scheme_t xoi_scheme_of(const char *endpoint)
 {
@@ -41,6 +44,11 @@ xoi_scheme_t xoi_scheme_of(const char *endpoint)
 const char *xoi_scheme_name(xoi_scheme_t scheme)
 {
     return schemes[scheme];
+}
+
+bool xoi_scheme_is_far(xoi_scheme_t scheme)
+{
+    return scheme == XOI_TCP || scheme == XOI_PORT;
 }
 
 /* ---- frames ---- */
@@ -289,7 +297,7 @@ static int set_common(void *socket, const char *endpoint)
     return zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof max);
 }
 
-static int set_tcp(void *socket, const xo_keys_t *keys, int type)
+static int set_far(void *socket, const xo_keys_t *keys, int type)
 {
     bool is_server = type != ZMQ_DEALER;
     const char *public_text = is_server ? keys->public_text : keys->own_public;
@@ -323,7 +331,7 @@ void *xoi_lane_socket(xo_ctx_t *ctx, int type, xoi_scheme_t scheme, const char *
         return xo_error_null(err, errno, "cannot make a socket for %s: %s", endpoint,
                              zmq_strerror(errno));
     if (set_common(socket, endpoint) < 0 ||
-        (scheme == XOI_TCP && set_tcp(socket, xo_ctx_keys(ctx), type) < 0)) {
+        (xoi_scheme_is_far(scheme) && set_far(socket, xo_ctx_keys(ctx), type) < 0)) {
         int saved = errno;
         xoi_lane_socket_close(&socket, 0);
         return xo_error_null(err, saved, "cannot set up a socket for %s: %s", endpoint,

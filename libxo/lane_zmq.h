@@ -21,9 +21,10 @@
 /* How long a peer may take to shake hands; also to connect(2), which can take minutes. */
 #define XOI_ZMQ_HANDSHAKE_MS 5000
 
-typedef enum { XOI_INPROC, XOI_IPC, XOI_TCP, XOI_SCHEMES } xoi_scheme_t;
+typedef enum { XOI_INPROC, XOI_IPC, XOI_TCP, XOI_PORT, XOI_SCHEMES } xoi_scheme_t;
 xoi_scheme_t xoi_scheme_of(const char *endpoint);
 const char *xoi_scheme_name(xoi_scheme_t scheme);
+bool xoi_scheme_is_far(xoi_scheme_t scheme); /* comes from other machines: encrypted */
 
 /* A message as it comes in. What it holds is initialised zmq_msg_t's, `count` of them. */
 #define XOI_FRAMES_FIRST 16

@@ -2,13 +2,30 @@
  * keys are revoked while they are there. Only lanes over tcp have keys. */
 #include <errno.h>
 #include <netdb.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "libxo/lane_zmq_listen.h"
 
 #define REVOKED "its key was revoked"
+
+/* Who comes through the node's port is named by the broker, in the name of its socket (port.h). */
+static void name_host(const struct sockaddr *address, socklen_t size, char host[XOI_HOST_BYTES])
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)address;
+
+    host[0] = 0;
+    if (size > offsetof(struct sockaddr_un, sun_path) + 1 && un->sun_family == AF_UNIX)
+        snprintf(host, XOI_HOST_BYTES, "%.*s",
+                 (int)(size - offsetof(struct sockaddr_un, sun_path) - 1), un->sun_path + 1);
+    else if (size > 0 && address->sa_family != AF_UNIX)
+        getnameinfo(address, size, host, XOI_HOST_BYTES, NULL, 0, NI_NUMERICHOST);
+    host[strcspn(host, " ")] = 0;
+}
 
 void xoi_listener_note_from(xoi_listener_t *listener, int fd)
 {
@@ -17,7 +34,7 @@ void xoi_listener_note_from(xoi_listener_t *listener, int fd)
     size_t count = (size_t)fd + 64;
     xoi_from_t *froms;
 
-    if (listener->scheme != XOI_TCP || fd < 0)
+    if (!xoi_scheme_is_far(listener->scheme) || fd < 0)
         return;
     if ((size_t)fd >= listener->from_count) {
         froms = realloc(listener->froms, count * sizeof *froms);
@@ -27,10 +44,9 @@ void xoi_listener_note_from(xoi_listener_t *listener, int fd)
         listener->froms = froms;
         listener->from_count = count;
     }
-    if (getpeername(fd, (struct sockaddr *)&address, &size) < 0 ||
-        getnameinfo((struct sockaddr *)&address, size, listener->froms[fd].host, XOI_HOST_BYTES,
-                    NULL, 0, NI_NUMERICHOST) != 0)
-        listener->froms[fd].host[0] = 0;
+    if (getpeername(fd, (struct sockaddr *)&address, &size) < 0)
+        size = 0;
+    name_host((struct sockaddr *)&address, size, listener->froms[fd].host);
 }
 
 const char *xoi_listener_from(const xoi_listener_t *listener, int fd)
@@ -117,7 +133,7 @@ static void on_look(xo_timer_t *timer, void *arg)
 
 void xoi_listener_admit(xoi_listener_t *listener, xoi_peer_t *peer)
 {
-    if (listener->scheme != XOI_TCP || !is_foreign(peer))
+    if (!xoi_scheme_is_far(listener->scheme) || !is_foreign(peer))
         return;
     xoi_ctx_look_members(listener->ctx);
     if (!is_admitted(peer))

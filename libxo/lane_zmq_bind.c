@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "libxo/address.h"
@@ -11,20 +12,37 @@
 #include "libxo/lane_zmq.h"
 #include "libxo/unix_socket.h"
 
+#define UNIX_BYTES (sizeof(struct sockaddr_un) + sizeof "ipc://")
+
 static const char *rest_of(const char *endpoint)
 {
     return strstr(endpoint, "://") + 3;
 }
 
-/* ---- ipc ---- */
+/* ---- unix sockets: ipc, and the inner side of a node's port ---- */
 
-static int bind_ipc(void *socket, const char *endpoint, xo_error_t *err)
+static bool is_unix(const char *endpoint)
 {
+    xoi_scheme_t scheme = xoi_scheme_of(endpoint);
+
+    return scheme == XOI_IPC || scheme == XOI_PORT;
+}
+
+/* What libzmq calls it. */
+static void name_unix(const char *endpoint, char text[UNIX_BYTES])
+{
+    snprintf(text, UNIX_BYTES, "ipc://%s", rest_of(endpoint));
+}
+
+static int bind_unix(void *socket, const char *endpoint, xo_error_t *err)
+{
+    char text[UNIX_BYTES];
     int fd = xoi_unix_listen(rest_of(endpoint), err);
 
     if (fd < 0)
         return -1;
-    if (xoi_set_int(socket, ZMQ_USE_FD, fd) == 0 && zmq_bind(socket, endpoint) == 0)
+    name_unix(endpoint, text);
+    if (xoi_set_int(socket, ZMQ_USE_FD, fd) == 0 && zmq_bind(socket, text) == 0)
         return 0;
     xo_error_set(err, errno, "cannot listen on %s: %s", endpoint, zmq_strerror(errno));
     unlink(rest_of(endpoint));
@@ -34,7 +52,7 @@ static int bind_ipc(void *socket, const char *endpoint, xo_error_t *err)
 
 uint64_t xoi_socket_inode(const char *endpoint)
 {
-    return xoi_scheme_of(endpoint) == XOI_IPC ? xoi_unix_inode(rest_of(endpoint)) : 0;
+    return is_unix(endpoint) ? xoi_unix_inode(rest_of(endpoint)) : 0;
 }
 
 /* ---- tcp ---- */
@@ -83,7 +101,9 @@ static int bind_any(xo_ctx_t *ctx, void *socket, const char *endpoint, xo_error_
     case XOI_INPROC:
         return xoi_ctx_bind_inproc(ctx, socket, endpoint, err);
     case XOI_IPC:
-        return bind_ipc(socket, endpoint, err);
+        return bind_unix(socket, endpoint, err);
+    case XOI_PORT:
+        return xo_ctx_start_zap(ctx, err) < 0 ? -1 : bind_unix(socket, endpoint, err);
     default:
         return bind_tcp(ctx, socket, endpoint, err);
     }
@@ -106,10 +126,16 @@ int xoi_zmq_bind(xo_ctx_t *ctx, void *socket, const char *endpoint, char *text, 
 
 void xoi_zmq_unbind(xo_ctx_t *ctx, void *socket, const char *endpoint, uint64_t inode)
 {
-    if (xoi_scheme_of(endpoint) == XOI_INPROC)
+    char text[UNIX_BYTES];
+
+    if (xoi_scheme_of(endpoint) == XOI_INPROC) {
         xoi_ctx_unbind_inproc(ctx, socket, endpoint);
-    else
+    } else if (is_unix(endpoint)) {
+        name_unix(endpoint, text);
+        zmq_unbind(socket, text);
+    } else {
         zmq_unbind(socket, endpoint);
+    }
     if (inode != 0 && xoi_socket_inode(endpoint) == inode)
         unlink(rest_of(endpoint));
 }

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "libxo/bridge.h"
 #include "libxo/ctx_internal.h"
 #include "libxo/lane_inbox.h"
 #include "libxo/lane_probe.h"
@@ -39,6 +40,7 @@ typedef struct dialled {
     xo_zmq_t events;
     xo_timer_t no_retry;
     xoi_probe_t probe;
+    xoi_bridge_t bridge; /* of scheme port */
     xoi_silence_t silence;
     xoi_inbox_t inbox;
     xoi_scheme_t scheme;
@@ -63,6 +65,7 @@ static void close_sockets(dialled_t *dialled, int linger_ms)
         xoi_lane_socket_close(&dialled->monitor, 0);
     }
     xoi_lane_socket_close(&dialled->socket, linger_ms);
+    xoi_bridge_finish(&dialled->bridge, linger_ms);
 }
 
 /* Has the connection ended, which the loop has not looked at yet? */
@@ -130,6 +133,8 @@ static void close_unshaken(dialled_t *dialled)
     else if (has_waited(dialled))
         xoi_inbox_close(&dialled->inbox, ETIMEDOUT, "%s did not answer the handshake",
                         dialled->endpoint);
+    else if (dialled->scheme == XOI_PORT) /* who said that it is there is the broker */
+        close_denied(dialled);
     else if (dialled->scheme != XOI_TCP || xoi_probe_start(&dialled->probe, dialled->endpoint) < 0)
         close_reset(dialled);
 }
@@ -237,6 +242,16 @@ static void on_monitor(xo_zmq_t *zmq, int revents, void *arg)
         receive(dialled); /* may free it */
 }
 
+static void on_bridge_failed(xoi_bridge_t *bridge, const xo_error_t *why, void *arg)
+{
+    dialled_t *dialled = arg;
+
+    (void)bridge;
+    close_sockets(dialled, 0);
+    dialled->connected = false;
+    xoi_inbox_close(&dialled->inbox, why->errnum, "%s", why->text);
+}
+
 static void on_no_retry(xo_timer_t *timer, void *arg)
 {
     dialled_t *dialled = arg;
@@ -309,6 +324,7 @@ static dialled_t *new_lane(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,
     xo_timer_init(&dialled->no_retry, loop, on_no_retry, dialled);
     xoi_silence_init(&dialled->silence, loop);
     xoi_probe_init(&dialled->probe, loop, on_probed, dialled);
+    xoi_bridge_init(&dialled->bridge, loop, on_bridge_failed, dialled);
     return dialled;
 }
 
@@ -352,12 +368,18 @@ static int connect_any(dialled_t *dialled, xo_error_t *err)
 
     if (dialled->scheme == XOI_INPROC)
         return connect_inproc(dialled, err);
+    if (dialled->scheme == XOI_PORT) {
+        if (xoi_bridge_start(&dialled->bridge, endpoint, err) < 0)
+            return -1;
+        endpoint = xoi_bridge_endpoint(&dialled->bridge);
+    }
     if (dialled->scheme == XOI_IPC &&
         strlen(endpoint) - strlen("ipc://") >= sizeof((struct sockaddr_un *)0)->sun_path)
         return xo_error_set(err, ENAMETOOLONG, "the socket's path in %s is too long", endpoint);
     if (zmq_connect(dialled->socket, endpoint) < 0 ||
         xoi_send_frame(dialled->socket, XOI_FRAME_NOTHING) < 0)
-        return xo_error_set(err, errno, "cannot dial %s: %s", endpoint, zmq_strerror(errno));
+        return xo_error_set(err, errno, "cannot dial %s: %s", dialled->endpoint,
+                            zmq_strerror(errno));
     return 0;
 }
 

@@ -94,8 +94,8 @@ static void end_failed(xoi_listener_t *listener, int fd)
     listener->failed--;
     atomic_fetch_add_explicit(&listener->ctx->refused, 1, memory_order_relaxed);
     say_refused(listener, xoi_listener_from(listener, fd),
-                listener->scheme == XOI_TCP ? "the encrypted handshake failed"
-                                            : "the handshake failed");
+                xoi_scheme_is_far(listener->scheme) ? "the encrypted handshake failed"
+                                                    : "the handshake failed");
 }
 
 static void note_denied(xoi_listener_t *listener)

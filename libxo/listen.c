@@ -1,4 +1,5 @@
-/* listen.c - where others reach an endpoint: tcp, ipc and inproc under its advertised address. */
+/* listen.c - where others reach an endpoint: tcp (or behind its node's port), ipc and inproc under
+ * its advertised address. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "libxo/ctx_internal.h"
 #include "libxo/endpoint_impl.h"
@@ -154,6 +156,76 @@ static int listen_near(xo_endpoint_t *endpoint, const char *address, xo_error_t 
     return 0;
 }
 
+/* ---- behind the node's port ---- */
+
+/* The inner side of the port: the broker leads to it who asks there for `address`. */
+static void name_inner(const xo_endpoint_t *endpoint, const char *address, char *text, size_t size)
+{
+    snprintf(text, size, "port://%s/%s.port", xo_ctx_run_dir(endpoint->ctx), address);
+}
+
+static int listen_inner(xo_endpoint_t *endpoint, const char *address, xo_error_t *err)
+{
+    char lane_endpoint[XO_PATH_BYTES * 3];
+    name_inner(endpoint, address, lane_endpoint, sizeof lane_endpoint);
+    return open_door(endpoint, lane_endpoint, err) ? 0 : -1;
+}
+
+/* Who says no port of its own, or the node's, or a place there, is behind it. */
+static bool goes_behind(const xo_endpoint_t *endpoint, const xo_address_t *shown, const char *bind)
+{
+    const xo_address_t *port = &endpoint->ctx->port;
+    return xo_address_is_behind(shown) ||
+           (port->port && !bind && (shown->port == 0 || xo_address_equal(shown, port)));
+}
+
+/* What a process that was killed has left there may not be told from what one is about to listen
+ * on, so only a place of which there is no sign is free. */
+static bool is_free(const xo_endpoint_t *endpoint, const char *address)
+{
+    char lane_endpoint[XO_PATH_BYTES * 3];
+    name_inner(endpoint, address, lane_endpoint, sizeof lane_endpoint);
+    return access(strstr(lane_endpoint, "://") + 3, F_OK) < 0 && errno == ENOENT;
+}
+
+static int take_place(xo_endpoint_t *endpoint, xo_error_t *err)
+{
+    const xo_address_t *port = &endpoint->ctx->port;
+    xo_address_t door = xo_address_door(port);
+    bool lent = xo_address_is_behind(port);
+    int first = lent ? port->port % XO_PLACES : 1;
+    int end = lent ? first + XO_PLACES_LENT : XO_PLACES_OWN;
+    for (int place = first; place < end; place++) {
+        xo_address_t shown = xo_address_place(&door, place);
+        char *text = endpoint->self.address;
+        if (xo_address_format(&shown, text, sizeof endpoint->self.address) < 0)
+            return xo_error_set(err, EINVAL, "address %s is too long", shown.host);
+        if (!is_free(endpoint, text))
+            continue;
+        if (listen_inner(endpoint, text, err) == 0)
+            return 0;
+        if (err->errnum != EADDRINUSE)
+            return -1;
+    }
+    return xo_error_set(err, EADDRINUSE, "all places behind port %d of %s are taken", door.port,
+                        door.host);
+}
+
+static int listen_behind(xo_endpoint_t *endpoint, const xo_address_t *shown, xo_error_t *err)
+{
+    xo_error_t why = {0};
+    char *text = endpoint->self.address;
+    int rc;
+    if (shown->port == 0)
+        rc = take_place(endpoint, &why);
+    else if (xo_address_format(shown, text, sizeof endpoint->self.address) < 0)
+        rc = xo_error_set(&why, EINVAL, "address %s is too long", shown->host);
+    else
+        rc = listen_inner(endpoint, text, &why);
+    return rc < 0 ? xo_error_set(err, why.errnum, "%s", why.text)
+                  : listen_near(endpoint, text, err);
+}
+
 int xo_endpoint_listen(xo_endpoint_t *endpoint, const char *advertise, const char *bind,
                        xo_error_t *err)
 {
@@ -162,13 +234,18 @@ int xo_endpoint_listen(xo_endpoint_t *endpoint, const char *advertise, const cha
     int port = 0;
     if (endpoint->local_address[0])
         return xo_error_set(err, EISCONN, "it listens at %s already", endpoint->local_address);
-    if (parse_both(advertise, bind, &shown, &bound, err) < 0 ||
-        listen_tcp(endpoint, &bound, &port, err) < 0)
+    if (parse_both(advertise, bind, &shown, &bound, err) < 0)
+        return -1;
+    if (goes_behind(endpoint, &shown, bind))
+        return listen_behind(endpoint, &shown, err);
+    if (listen_tcp(endpoint, &bound, &port, err) < 0)
         return -1;
     /* Behind a forwarder the advertised port may be another one than the bound. */
     if (shown.port == 0 || !bind)
         shown.port = port;
     if (xo_address_format(&shown, endpoint->self.address, sizeof endpoint->self.address) < 0)
         return xo_error_set(err, EINVAL, "address %s is too long", advertise);
+    if (endpoint->ctx->port.port && listen_inner(endpoint, endpoint->self.address, err) < 0)
+        return -1; /* for those to whom only the node's port is open */
     return listen_near(endpoint, endpoint->self.address, err);
 }

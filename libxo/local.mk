@@ -29,6 +29,8 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/again.c \
 	libxo/borrow.c \
 	libxo/borrow.h \
+	libxo/bridge.c \
+	libxo/bridge.h \
 	libxo/bulk.c \
 	libxo/bulk.h \
 	libxo/bulk_hold.c \
@@ -62,6 +64,8 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/keys_share.c \
 	libxo/keys_text.c \
 	libxo/keys_text.h \
+	libxo/knock.c \
+	libxo/knock.h \
 	libxo/lane.c \
 	libxo/lane_fake.c \
 	libxo/lane_fake.h \
@@ -112,6 +116,8 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/pack_map.c \
 	libxo/pack_read.c \
 	libxo/pack_write.c \
+	libxo/port.c \
+	libxo/port.h \
 	libxo/progress.c \
 	libxo/progress.h \
 	libxo/quota.c \
@@ -126,6 +132,10 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/segment.h \
 	libxo/shelf.c \
 	libxo/shelf.h \
+	libxo/socks.c \
+	libxo/socks.h \
+	libxo/splice.c \
+	libxo/splice.h \
 	libxo/store.c \
 	libxo/store.h \
 	libxo/stream.c \

@@ -60,6 +60,12 @@ void xoi_refused(xo_endpoint_t *endpoint, xo_drop_t reason, const char *who, con
     endpoint->ops.refused(endpoint, text, endpoint->arg);
 }
 
+void xo_endpoint_refused(xo_endpoint_t *endpoint, xo_drop_t reason, const char *who,
+                         const char *why)
+{
+    xoi_refused(endpoint, reason, who, why);
+}
+
 void xoi_link_refused(xo_link_t *link, const xo_identity_t *peer, xo_drop_t reason, const char *why)
 {
     char who[XOI_REFUSAL_WHO_BYTES];

@@ -1,6 +1,6 @@
 /* way.c - which lane leads to an address: inproc within the process, else the nearest of shared
- * memory, ipc and tcp whose socket is there. What is reached at an ipc socket (a broker) may be
- * reached through shared memory beside it. */
+ * memory and ipc whose socket is there, else tcp, or the port of the node that it is behind. What
+ * is reached at an ipc socket (a broker) may be reached through shared memory beside it. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +9,20 @@
 #include "libxo/endpoint_impl.h"
 
 #define IPC "ipc://"
+
+/* The last way: by tcp to the address itself, or through the port that it is behind. */
+static void far_endpoint(const char *address, char *text, size_t size)
+{
+    char door_text[XO_ADDRESS_BYTES];
+    xo_address_t parsed;
+    xo_address_t door;
+    snprintf(text, size, "tcp://%s", address);
+    if (xo_address_parse(address, &parsed, NULL) < 0 || !xo_address_is_behind(&parsed))
+        return;
+    door = xo_address_door(&parsed);
+    if (xo_address_format(&door, door_text, sizeof door_text) == 0)
+        snprintf(text, size, "port://%s/%s", door_text, address);
+}
 
 static bool is_ipc(const char *address)
 {
@@ -25,7 +39,7 @@ void xoi_way_endpoint(const xo_ctx_t *ctx, xoi_way_t way, const char *address, c
     else if (way == XOI_BY_IPC)
         snprintf(text, size, "ipc://%s/%s", xo_ctx_run_dir(ctx), address);
     else
-        snprintf(text, size, "tcp://%s", address);
+        far_endpoint(address, text, size);
 }
 
 /* It is taken without looking. */

@@ -329,9 +329,10 @@ static int shift_address(const char *text, int index, char *out, size_t size, xo
     xo_address_t address;
     if (xo_address_parse(text, &address, err) < 0)
         return -1;
+    bool behind = xo_address_is_behind(&address);
     if (address.port)
         address.port += index;
-    if (address.port > 65535)
+    if (xo_address_is_behind(&address) != behind)
         return xo_error_set(err, EINVAL, "address %s: no port left for pool %d", text, index);
     return xo_address_format(&address, out, size);
 }

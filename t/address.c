@@ -40,11 +40,11 @@ static void parses(void **state)
 static void refuses(void **state)
 {
     static const char *const bad[] = {
-        "",          ":",        ":1",        "h:",         "h:x",    "h:-1",      "h:+1",
-        "h: 1",      "h:1 ",     "h:65536",   "h:99999999", "h:0x10", "a b",       "a/b",
-        "tcp://h:1", "[",        "[]",        "[]:1",       "[::1",   "[::1]1",    "[::1]:",
-        "[::1]:x",   "[host]:1", "1:2:3",     "::g",        "1.2.3",  "1.2.3.4.5", "256.1.1.1",
-        "*",         "*:1",      "[[::1]]:1", "::1]",       "h\n:1",  "h:1\n",
+        "",          ":",        ":1",        "h:",       "h:x",    "h:-1",      "h:+1",
+        "h: 1",      "h:1 ",     "h:65536",   "h:999999", "h:0x10", "a b",       "a/b",
+        "tcp://h:1", "[",        "[]",        "[]:1",     "[::1",   "[::1]1",    "[::1]:",
+        "[::1]:x",   "[host]:1", "1:2:3",     "::g",      "1.2.3",  "1.2.3.4.5", "256.1.1.1",
+        "*",         "*:1",      "[[::1]]:1", "::1]",     "h\n:1",  "h:1\n",     "h:655360000",
     };
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -54,6 +54,27 @@ static void refuses(void **state)
         if (!strchr(bad[i], '\n'))
             assert_non_null(strstr(err.text, bad[i]));
     }
+}
+
+static void knows_places_behind_a_port(void **state)
+{
+    xo_address_t address, door;
+    char text[64];
+    (void)state;
+    assert_int_equal(xo_address_parse("[::1]:70000003", &address, NULL), 0);
+    assert_true(xo_address_is_behind(&address));
+    door = xo_address_door(&address);
+    assert_int_equal(door.port, 7000);
+    assert_false(xo_address_is_behind(&door));
+    address = xo_address_place(&door, 9999);
+    assert_int_equal(xo_address_format(&address, text, sizeof text), 0);
+    assert_string_equal(text, "[::1]:70009999");
+    assert_int_equal(xo_address_parse("h:1000000", &address, NULL), 0); /* the first port, 100 */
+    assert_int_equal(xo_address_parse("h:655359999", &address, NULL), 0);
+    assert_int_equal(xo_address_door(&address).port, XO_PORT_MAX);
+    assert_int_equal(xo_address_parse_door("h:7000", &address, NULL), 0);
+    assert_errno(xo_address_parse_door("h:99", &address, NULL), EINVAL);
+    assert_errno(xo_address_parse_door("[::]:7000", &address, NULL), EINVAL);
 }
 
 static void refuses_null(void **state)
@@ -110,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parses),
         cmocka_unit_test(refuses),
+        cmocka_unit_test(knows_places_behind_a_port),
         cmocka_unit_test(refuses_null),
         cmocka_unit_test(limits_the_host),
         cmocka_unit_test(formats_into_what_fits),

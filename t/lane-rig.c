@@ -43,6 +43,7 @@ void rig_close(rig_t *rig)
          i++) /* after a failure: a lane left would block the context's end */
         xo_lane_destroy(rig->lanes[i]);
     xo_listener_destroy(rig->listener);
+    xo_port_destroy(rig->port);
     xo_timer_stop(&rig->deadline);
     xo_ctx_destroy(rig->ctx);
     xo_loop_destroy(rig->loop);
@@ -54,6 +55,8 @@ void rig_endpoint(rig_t *rig, const char *scheme, char *text, size_t size)
         snprintf(text, size, "tcp://127.0.0.1:0");
     else if (strcmp(scheme, "ipc") == 0 || strcmp(scheme, "shm") == 0)
         snprintf(text, size, "%s://%s/sock", scheme, xo_ctx_run_dir(rig->ctx));
+    else if (strcmp(scheme, "port") == 0)
+        snprintf(text, size, "port://%s/sock", xo_ctx_run_dir(rig->ctx));
     else
         snprintf(text, size, "%s://sock", scheme);
 }
@@ -171,6 +174,62 @@ static void on_refused(xo_listener_t *listener, const char *from, const xo_error
 
 static const xo_listener_events_t listener_events = {on_accepted, on_refused};
 
+/* ---- a port in front of the listener ---- */
+
+static void find_inner(xo_port_t *port, const xo_address_t *address, char path[XO_PATH_BYTES],
+                       void *arg)
+{
+    const rig_t *rig = arg;
+
+    (void)port;
+    assert_int_equal(address->port % XO_PLACES, RIG_PLACE);
+    snprintf(path, XO_PATH_BYTES, "%s/sock", xo_ctx_run_dir(rig->ctx));
+}
+
+static void note_refused(xo_port_t *port, xo_drop_t reason, const char *host, const char *why,
+                         void *arg)
+{
+    rig_t *rig = arg;
+
+    (void)port;
+    assert_true(reason < XO_DROP_REASONS);
+    assert_true(strlen(why) > 0);
+    rig->port_refused++;
+    snprintf(rig->refused_from, sizeof rig->refused_from, "%s", host);
+}
+
+int rig_free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
+/* Where the listener is dialled. */
+const char *rig_outside(rig_t *rig, const char *endpoint)
+{
+    static const xo_port_events_t events = {find_inner, note_refused};
+    char text[64];
+    xo_error_t err = {0};
+
+    if (strncmp(endpoint, "port:///", 8) != 0)
+        return endpoint;
+    while (!rig->port) { /* another process may be faster */
+        rig->port_number = rig_free_port();
+        snprintf(text, sizeof text, "127.0.0.1:%d", rig->port_number);
+        rig->port = xo_port_create(rig->loop, text, NULL, &events, rig, &err);
+    }
+    snprintf(rig->outside, sizeof rig->outside, "port://127.0.0.1:%d/127.0.0.1:%d",
+             rig->port_number, rig->port_number * XO_PLACES + RIG_PLACE);
+    return rig->outside;
+}
+
 void rig_listen(rig_t *rig, const char *endpoint)
 {
     xo_error_t err = {0};
@@ -186,6 +245,7 @@ void rig_dial(rig_t *rig, end_t *end, const char *endpoint)
 
     memset(end, 0, sizeof *end);
     end->rig = rig;
+    endpoint = rig_outside(rig, endpoint);
     end->lane = xo_dial(rig->ctx, rig->loop, endpoint, &end_events, end, &err);
     if (!end->lane)
         fail_msg("%s: %s", endpoint, err.text);

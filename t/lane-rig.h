@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "libxo/lane.h"
+#include "libxo/port.h"
 #include "t/scratch.h"
 #include "t/unit.h"
 
@@ -33,6 +34,7 @@ typedef struct end {
 } end_t;
 
 #define RIG_LANES 512
+#define RIG_PLACE 3 /* of the listener, behind the port */
 
 typedef struct rig {
     xo_ctx_t *ctx;
@@ -51,6 +53,9 @@ typedef struct rig {
     uint64_t destroy_at;   /* for the ends that come */
     bool echo;             /* the same */
     bool bundles;          /* both ends of its lanes understand them */
+    xo_port_t *port;       /* in front of a listener of scheme port; NULL: not yet */
+    int port_number, port_refused;
+    char outside[64]; /* what leads through it */
 } rig_t;
 
 void rig_open(rig_t *rig);
@@ -58,6 +63,10 @@ void rig_close(rig_t *rig);
 void rig_listen(rig_t *rig, const char *endpoint);
 /* An endpoint of this scheme to listen on; ipc: in the context's run directory. */
 void rig_endpoint(rig_t *rig, const char *scheme, char *text, size_t size);
+int rig_free_port(void);
+/* What others dial to reach what listens on `endpoint`: of scheme port, which is opened then, not
+ * the same. */
+const char *rig_outside(rig_t *rig, const char *endpoint);
 void rig_dial(rig_t *rig, end_t *end, const char *endpoint);
 void end_destroy(end_t *end);
 /* Listens there unless the rig does already, dials, and sends a message, which has arrived when

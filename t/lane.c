@@ -372,8 +372,8 @@ static void echoes_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RUN_ALL("inproc"), RUN_ALL("ipc"),     RUN_ALL("shm"),  RUN_ALL("tcp"),
-        RUN_ALL("mem"),    RUN_ALL("+inproc"), RUN_ALL("+ipc"), RUN_ALL("+tcp"),
+        RUN_ALL("inproc"),  RUN_ALL("ipc"),  RUN_ALL("shm"),  RUN_ALL("tcp"),  RUN_ALL("mem"),
+        RUN_ALL("+inproc"), RUN_ALL("+ipc"), RUN_ALL("+tcp"), RUN_ALL("port"), RUN_ALL("+port"),
     };
     scratch_t scratch;
     int rc;

@@ -73,6 +73,7 @@ unit_tests = \
 	t/pool-threads \
 	t/pool-turns \
 	t/pool-watch \
+	t/port \
 	t/private-redis \
 	t/process \
 	t/registry \
@@ -159,6 +160,7 @@ system_tests = \
 	t/0534-systemd.t \
 	t/0535-sentinel.t \
 	t/0536-moves.t \
+	t/0538-port.t \
 	t/0540-doctor.t \
 	t/0541-deploy.t \
 	t/0600-wordcount.t \
@@ -319,6 +321,7 @@ t_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--w
 	-Wl,--wrap=zmq_msg_init_size,--wrap=vasprintf
 t_oom_killer_LDADD = $(broker_test_libs)
 t_policy_LDADD = $(broker_test_libs)
+t_port_SOURCES = t/lane-rig.c t/port.c
 t_private_redis_SOURCES = t/private-redis.c t/registry-support.c
 t_registry_SOURCES = t/registry-checks.c t/registry-support.c t/registry.c
 t_registry_shared_SOURCES = t/registry-checks.c t/registry-shared.c t/registry-support.c
@@ -416,7 +419,8 @@ TESTS += $(unit_tests)
 endif
 TESTS += $(system_tests)
 EXTRA_DIST += $(system_tests) $(python_tests) t/brokers.py $(chaos) t/leftovers.sh t/lib.sh \
-	t/machines.sh t/fake/ssh t/fake/systemctl t/tap/pytest-tap.py
+	t/machines.sh t/fake/ssh t/fake/systemctl \
+	t/netns.py t/port-job.py t/tap/pytest-tap.py
 if PYTHON
 TESTS += $(python_tests)
 endif

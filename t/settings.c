@@ -63,10 +63,13 @@ static void node_settings_are_read(void **unused)
     (void)unused;
     xo_settings_t *settings = load_well("# a comment\n[node]\ncluster = blue\n"
                                         "registry = redis://localhost:6379/1\n"
-                                        "run_dir = /run/xo\nheartbeat_ms = 250\nlog = debug\n");
+                                        "run_dir = /run/xo\nheartbeat_ms = 250\nlog = debug\n"
+                                        "port = gpu1:7000\nbind = 0.0.0.0:7000\n");
     assert_string_equal(settings->cluster, "blue");
     assert_string_equal(settings->registry, "redis://localhost:6379/1");
     assert_string_equal(settings->run_dir, "/run/xo");
+    assert_string_equal(settings->port, "gpu1:7000");
+    assert_string_equal(settings->bind, "0.0.0.0:7000");
     assert_int_equal(settings->heartbeat_ms, 250);
     assert_true(settings->log_is_set);
     assert_int_equal(settings->log, XO_LOG_DEBUG);
@@ -186,6 +189,8 @@ static void mistakes_name_file_and_line(void **unused)
     assert_mistake("[node]\nheartbeat_ms = 5\n", 2, "from 10 to 60000");
     assert_mistake("[node]\nlog = loud\n", 2, "'loud'");
     assert_mistake("[node]\nrun_dir = here\n", 2, "begin with /");
+    assert_mistake("[node]\nport = gpu1\n", 2, "no node's port");
+    assert_mistake("[node]\nbind = gpu1:x\n", 2, "the port must be a number");
     assert_mistake("[node]\ncluster = a\ncluster = b\n", 3, "given twice");
     assert_mistake("cluster = a\n", 1, "in no section");
     assert_mistake("[nodes]\ncluster = a\n", 2, "[nodes]");

@@ -1,0 +1,244 @@
+#!/usr/bin/env python3
+"""One port for a whole node: all that goes between nodes goes through it, and no other is open."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
+import netns  # noqa: E402
+from brokers import BUILD, DEADLINE_S, Node, run, until  # noqa: E402
+
+JOB = os.path.join(os.environ.get("XO_SRCDIR", "."), "t", "port-job.py")
+PYTHON = os.environ.get("PYTHON", "python3")
+MODULE = os.path.join(BUILD, "examples", ".libs", "counter.so")
+JOB_S = 120  # a safety net
+LOOPBACK = "127.0.0.1"
+
+
+def free_port():
+    """One of the loopback's that was free a moment ago, and that nobody else is given."""
+    import socket
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="utf-8") as file:
+        low = int(file.read().split()[0])
+    for port in range(low - 1 - os.getpid() % 2000, 1024, -1):
+        with socket.socket() as probe:
+            try:
+                probe.bind((LOOPBACK, port))
+                return port
+            except OSError:
+                pass
+    raise AssertionError("no port is free")
+
+
+def elsewhere(place, name):
+    """The environment of another machine, as far as a run directory makes one."""
+    path = os.path.join(place.path, name)
+    os.makedirs(path, 0o700, exist_ok=True)
+    return dict(place.env, XO_RUN_DIR=path)
+
+
+def listening(pids):
+    """The tcp ports that these processes listen on."""
+    inodes = {}
+    for table in ("tcp", "tcp6"):
+        with open(f"/proc/net/{table}", encoding="utf-8") as file:
+            for words in map(str.split, list(file)[1:]):
+                if words[3] == "0A":
+                    inodes[f"socket:[{words[9]}]"] = int(words[1].rpartition(":")[2], 16)
+    ports = set()
+    for pid in pids:
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                ports.add(inodes.get(os.readlink(f"/proc/{pid}/fd/{fd}")))
+            except OSError:
+                pass
+    return ports - {None}
+
+
+def pools_config(port):
+    return f"""[node]
+port = {LOOPBACK}:{port}
+heartbeat_ms = 100
+[pool c]
+command = xo-pool
+modules = {MODULE}
+count = 2
+recover = actors
+"""
+
+
+def xo(env, *words):
+    return subprocess.run(["xo", *words], env=env, text=True, capture_output=True, check=False,
+                          timeout=JOB_S)
+
+
+def addresses_of(pools):
+    return sorted(p["address"] for p in pools)
+
+
+def only_one_is_open(place):
+    """with a port, a node listens on no other, and all its pools are reached through it"""
+    port = free_port()
+    node = Node(place, config=pools_config(port))
+    pools = node.wait_pools(2)
+    assert addresses_of(pools) == [f"{LOOPBACK}:{port}0001", f"{LOOPBACK}:{port}0002"], pools
+    assert node.call("status")["address"] == f"{LOOPBACK}:{port}"
+    found = until(lambda: listening(place.processes()), "it to listen")
+    assert found == {port}, found
+    far = elsewhere(place, "far")
+    for where in [f"{LOOPBACK}:{port}", f"localhost:{port}0002", *(p["address"] for p in pools)]:
+        done = xo(far, "pools", "--node", where, "--json")
+        assert done.returncode == 0 and done.stdout.count(f'"{LOOPBACK}:{port}000') == 2, done
+    done = xo(far, "pools", "--node", f"{LOOPBACK}:{port}0003")
+    assert done.returncode != 0 and "no pool of that node is there" in done.stderr, done.stderr
+    done = xo(far, "pools", "--node", f"{LOOPBACK}:{free_port()}0001")
+    assert done.returncode != 0 and "nobody listens" in done.stderr, done.stderr
+    assert node.call("status")["drops"]["no-route"] == 1
+    node.stop()
+
+
+def keeps_its_place(place):
+    """a pool that is started again is at the same place, and so are those of a broker that is"""
+    port = free_port()
+    node = Node(place, config=pools_config(port))
+    pools = node.wait_pools(2)
+    far = elsewhere(place, "far")
+    node.call("pool.kill", pools[0]["address"])
+    assert addresses_of(node.wait_pools(2)) == addresses_of(pools)
+    node.process.kill()
+    node.process.wait()
+    assert xo(far, "pools", "--node", pools[1]["address"]).returncode != 0
+    node = Node(place, config=pools_config(port))
+    again = node.wait_pools(2)
+    assert addresses_of(again) == addresses_of(pools), again
+    assert pools[1]["pid"] in [p["pid"] for p in again], again
+    for pool in again:
+        done = xo(far, "pools", "--node", pool["address"])
+        assert done.returncode == 0, done.stderr
+    node.stop()
+
+
+def taken(place):
+    """a port that is taken, or is none, is an error that names it"""
+    port = free_port()
+    node = Node(place, config=pools_config(port))
+    for wrong, said in ((f"{LOOPBACK}:{port}", f"{LOOPBACK}:{port}: Address already in use"),
+                        ("0.0.0.0:7000", "no address that anybody can dial"),
+                        ("node1", "no node's port"), (f"{LOOPBACK}:70000001", "behind a port")):
+        done = subprocess.run(["xo-broker", "--port", wrong], env=elsewhere(place, "other"),
+                              text=True, capture_output=True, check=False)
+        assert done.returncode == 1 and said in done.stderr, (wrong, done.stderr)
+    node.stop()
+
+
+class Job:
+    """A process of port-job.py."""
+
+    def __init__(self, place, name, port, role, *words, on=()):
+        env = dict(elsewhere(place, name), XO_PORT=port)
+        # pylint: disable=consider-using-with
+        self.errors = open(os.path.join(place.path, f"log-{name}"), "w+", encoding="utf-8")
+        self.process = subprocess.Popen([*on, PYTHON, JOB, role, *words], env=env, text=True,
+                                        stdout=subprocess.PIPE, stderr=self.errors)
+
+    def line(self):
+        return self.process.stdout.readline().split()
+
+    def finish(self):
+        output = self.process.communicate(timeout=JOB_S)[0]
+        self.errors.seek(0)
+        assert self.process.returncode == 0, (output, self.errors.read())
+        return output
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait()
+        self.errors.close()
+
+
+def leaves_nothing(place):
+    until(lambda: not place.processes(), "the nodes to end with their owners")
+
+
+def all_of_it(place):
+    """calls, tells, batches, streams, bulk, cancels, deaths and calls back go through it"""
+    theirs = f"{LOOPBACK}:{free_port()}"
+    server = Job(place, "server", theirs, "serve", LOOPBACK + ":0")
+    addresses = server.line()
+    assert addresses == [f"{theirs}000{i}" for i in (1, 2, 3)], addresses
+    asker = Job(place, "asker", f"{LOOPBACK}:{free_port()}", "ask", LOOPBACK + ":0", *addresses)
+    output = asker.finish()
+    assert output.endswith("ok\n"), output
+    server.end()
+    leaves_nothing(place)
+
+
+def own_address(place):
+    """a program whose main pool is to be at the node's port itself is there"""
+    theirs = f"{LOOPBACK}:{free_port()}"
+    server = Job(place, "server", theirs, "serve", theirs, "1")
+    addresses = server.line()
+    assert addresses == [theirs, f"{theirs}0001"], addresses
+    asker = Job(place, "asker", f"{LOOPBACK}:{free_port()}", "ask", LOOPBACK + ":0", *addresses)
+    assert asker.finish().endswith("ok\n")
+    server.end()
+    leaves_nothing(place)
+
+
+def firewalls(place):
+    """the same between two machines of which only the nodes' ports are open, and no call is late"""
+    reason = netns.why_not()
+    if reason:
+        return reason
+    with netns.wire() as wire:
+        for machine in wire.machines:
+            machine.open_only(7000)
+        a, b = wire.machines
+        server = Job(place, "server", f"{b.address}:7000", "serve", b.address, on=b.run)
+        addresses = server.line()
+        assert addresses == [f"{b.address}:7000000{i}" for i in (1, 2, 3)], addresses
+        asker = Job(place, "asker", f"{a.address}:7000", "ask", a.address, *addresses, on=a.run)
+        output = asker.finish()
+        assert output.endswith("ok\n"), output
+        server.end()
+        leaves_nothing(place)
+    return None
+
+
+def silence(place):
+    """a machine that falls silent ends the calls that wait for it"""
+    reason = netns.why_not()
+    if reason:
+        return reason
+    with netns.wire() as wire:
+        a, b = wire.machines
+        server = Job(place, "server", f"{b.address}:7000", "serve", b.address, "1", on=b.run)
+        waiter = Job(place, "waiter", f"{a.address}:7000", "wait", a.address, *server.line(),
+                     on=a.run)
+        assert waiter.line() == ["waiting"]
+        start = time.monotonic()
+        b.silence()
+        output = waiter.finish()
+        assert output.endswith("ok\n"), output
+        assert time.monotonic() - start < DEADLINE_S
+        server.end()
+        leaves_nothing(place)
+    return None
+
+
+def has_python():
+    done = subprocess.run([PYTHON, "-c", "import xoscar"], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+if not os.path.exists(MODULE):
+    print("1..0 # SKIP counter.so is not built")
+elif not shutil.which("redis-server"):
+    print("1..0 # SKIP redis-server is needed")
+elif not has_python():
+    run(only_one_is_open, keeps_its_place, taken)
+else:
+    run(only_one_is_open, keeps_its_place, taken, all_of_it, own_address, firewalls, silence)
