@@ -4,8 +4,9 @@
  *
  * `count once` does each kind some thousand times, for callgrind --dump-before=getloadavg, and
  * prints how often; `count ROUNDS` does all kinds in turn and prints the nanoseconds that each
- * takes in its best round. One JSON object (out.h). bench/ratios.py runs both. Kinds that begin
- * with "floor_" are what the others are held against. */
+ * takes in its best round, `count ROUNDS KIND` only that one, for a profile of it. One JSON object
+ * (out.h). bench/ratios.py runs both. Kinds that begin with "floor_" are what the others are held
+ * against. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,11 +153,14 @@ static void once(world_t *world)
     }
 }
 
-static void best_of(world_t *world, int rounds)
+/* `only`: NULL: all of them. */
+static void best_of(world_t *world, int rounds, const char *only)
 {
     double best[KINDS] = {0};
     for (int i = 0; i < rounds * KINDS; i++) {
         const kind_t *kind = &kinds[i % KINDS];
+        if (only && strcmp(only, kind->name) != 0)
+            continue;
         int64_t start = xob_now_ns();
         kind->run(world, kind->count);
         double each = (double)(xob_now_ns() - start) / kind->count;
@@ -164,22 +168,23 @@ static void best_of(world_t *world, int rounds)
             best[i % KINDS] = each;
     }
     for (int i = 0; i < KINDS; i++)
-        xob_number(best[i], "%s", kinds[i].name);
+        if (best[i] > 0)
+            xob_number(best[i], "%s", kinds[i].name);
 }
 
 int main(int argc, char **argv)
 {
     static world_t world;
     char folder[sizeof XOB_FOLDER];
-    if (argc != 2)
-        xob_die("usage", "count once, or count ROUNDS");
+    if (argc < 2 || argc > 3)
+        xob_die("usage", "count once, or count ROUNDS [KIND]");
     xob_scratch_enter(folder);
     open_world(&world);
     xob_open();
     if (strcmp(argv[1], "once") == 0)
         once(&world);
     else
-        best_of(&world, atoi(argv[1]));
+        best_of(&world, atoi(argv[1]), argv[2]);
     xob_close();
     xob_scratch_leave(folder);
     return 0;
