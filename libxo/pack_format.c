@@ -180,7 +180,7 @@ int xo_pack_vformat(xo_buf_t *buf, const char *format, va_list list)
 {
     if (!xoi_is_single(format))
         return pack_any(buf, format, list);
-    if (*format == 'i') /* see pack_few */
+    if (*format == 'i') /* see pack_ints */
         xo_pack_int(buf, va_arg(list, int));
     else
         pack_values(buf, format, list);
@@ -201,8 +201,7 @@ static inline unsigned count_few(const char *format)
     return format[count > XOI_FEW ? XOI_FEW : count] ? XOI_FEW + 1 : count;
 }
 
-/* Most calls have a few small arguments, many nothing but small integers. The list is read where it
- * is: copied so soon after it was made, it would be waited for until it is in the cache. */
+/* Most calls have a few small arguments. */
 static inline int pack_few(xo_buf_t *buf, const char *format, unsigned count, va_list list)
 {
     if (!has_room(buf, FEW_BYTES) && xo_buf_reserve(buf, FEW_BYTES) < 0)
@@ -210,15 +209,7 @@ static inline int pack_few(xo_buf_t *buf, const char *format, unsigned count, va
     buf->data[buf->size] = (char)(XOI_LEAD_FIXARRAY | 2);
     buf->data[buf->size + 1] = (char)(XOI_LEAD_FIXARRAY | count);
     buf->size += 2;
-    for (; *format == 'i' && has_room(buf, 1); format++) {
-        int value = va_arg(list, int);
-        if (value < 0 || value > FIXINT_MAX)
-            xo_pack_int(buf, value);
-        else
-            buf->data[buf->size++] = (char)value;
-    }
-    if (*format)
-        pack_values(buf, format, list);
+    pack_values(buf, format, list);
     if (has_room(buf, 1))
         buf->data[buf->size++] = (char)XOI_LEAD_FIXMAP;
     else
@@ -226,7 +217,50 @@ static inline int pack_few(xo_buf_t *buf, const char *format, unsigned count, va
     return xo_buf_ok(buf);
 }
 
-static __attribute__((noinline)) int pack_arguments(xo_buf_t *buf, const char *format, va_list list)
+/* How many, if it is nothing but 'i'; XOI_FEW + 1: more, or something else. */
+static inline unsigned count_ints(const char *format)
+{
+    unsigned count = 0;
+    while (count < XOI_FEW && format[count] == 'i')
+        count++;
+    return format[count] ? XOI_FEW + 1 : count;
+}
+
+/* `value` and what follows. */
+static __attribute__((noinline)) int pack_any_ints(xo_buf_t *buf, int value, unsigned count,
+                                                   va_list list)
+{
+    for (; count > 0; count--) {
+        xo_pack_int(buf, value);
+        if (count > 1)
+            value = va_arg(list, int);
+    }
+    xo_pack_map(buf, 0);
+    return xo_buf_ok(buf);
+}
+
+/* Many have nothing but small integers. The list is read where it is: copied so soon after it was
+ * made, it would be waited for until it is in the cache. Nothing is called but at the end, so there
+ * is nothing to save and restore. */
+static inline int pack_ints(xo_buf_t *buf, unsigned count, va_list list)
+{
+    char *at = buf->data + buf->size;
+    *at++ = (char)(XOI_LEAD_FIXARRAY | 2);
+    *at++ = (char)(XOI_LEAD_FIXARRAY | count);
+    for (; count > 0; count--) {
+        int value = va_arg(list, int);
+        if (value < 0 || value > FIXINT_MAX) {
+            buf->size = (size_t)(at - buf->data);
+            return pack_any_ints(buf, value, count, list);
+        }
+        *at++ = (char)value;
+    }
+    *at++ = (char)XOI_LEAD_FIXMAP;
+    buf->size = (size_t)(at - buf->data);
+    return 0;
+}
+
+static int pack_arguments(xo_buf_t *buf, const char *format, va_list list)
 {
     xoi_shape_t shape;
     if (!xoi_is_format(format, XOI_PACKS, &shape))
@@ -238,12 +272,19 @@ static __attribute__((noinline)) int pack_arguments(xo_buf_t *buf, const char *f
     return xo_buf_ok(buf);
 }
 
-int xoi_pack_arguments(xo_buf_t *buf, const char *format, va_list list)
+static __attribute__((noinline)) int pack_others(xo_buf_t *buf, const char *format, va_list list)
 {
-    format = format ? format : "";
     unsigned count = count_few(format);
     return count <= XOI_FEW ? pack_few(buf, format, count, list)
                             : pack_arguments(buf, format, list);
+}
+
+int xoi_pack_arguments(xo_buf_t *buf, const char *format, va_list list)
+{
+    format = format ? format : "";
+    unsigned count = count_ints(format);
+    return count <= XOI_FEW && has_room(buf, FEW_BYTES) ? pack_ints(buf, count, list)
+                                                        : pack_others(buf, format, list);
 }
 
 int xo_pack_format(xo_buf_t *buf, const char *format, ...)

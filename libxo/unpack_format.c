@@ -307,10 +307,20 @@ static __attribute__((noinline)) int unpack_arguments(xo_slice_t args, xo_error_
     return rc < 0 ? -1 : unpack_end(&u);
 }
 
+static __attribute__((noinline)) int unpack_others(xo_slice_t args, xo_error_t *err,
+                                                   const char *format, va_list list)
+{
+    return unpack_few(args, format, list) ? 0 : unpack_arguments(args, err, format, list);
+}
+
 int xoi_unpack_arguments(xo_slice_t args, xo_error_t *err, const char *format, va_list list)
 {
     format = format ? format : "";
-    return unpack_few(args, format, list) ? 0 : unpack_arguments(args, err, format, list);
+    const uint8_t *head = (const uint8_t *)args.data;
+    if (args.size != 2 || head[0] != (XOI_LEAD_FIXARRAY | 1) || !are_small(head + 1, 1, format))
+        return unpack_others(args, err, format, list);
+    *va_arg(list, int *) = head[1]; /* as many have it */
+    return 0;
 }
 
 int xo_unpack(xo_slice_t bytes, xo_error_t *err, const char *format, ...)
