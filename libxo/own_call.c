@@ -57,6 +57,13 @@ void xoi_own_call_part(xo_call_t *call)
     call->asked = NULL;
 }
 
+void xoi_own_call_move(xo_call_t *call, xo_call_t **place)
+{
+    xoi_own_call_part(call);
+    call->asked = place;
+    *place = call;
+}
+
 xo_call_t *xoi_own_call_take(xo_call_t **place)
 {
     xo_call_t *call = *place;

@@ -16,7 +16,8 @@ xo_future_t *xoi_own_future(xo_endpoint_t *endpoint, size_t extra_bytes);
  * nothing is looked up. */
 xo_call_t *xoi_own_call(xo_future_t *future, int64_t deadline_ns, xo_call_t **place,
                         xoi_own_cancel_f cancel);
-void xoi_own_call_part(xo_call_t *call); /* they forget each other */
+void xoi_own_call_part(xo_call_t *call);                    /* they forget each other */
+void xoi_own_call_move(xo_call_t *call, xo_call_t **place); /* to another request */
 /* The request goes, and the call, if it was not answered meanwhile, is answered before anything
  * else is done. *place becomes NULL. */
 xo_call_t *xoi_own_call_take(xo_call_t **place);

@@ -181,6 +181,12 @@ struct xo_request {
     void (*part_ended)(xo_request_t *part, xo_msg_t **answer);
 };
 
+/* One of xoi_request_own's, as most are: it has nothing but its memory, and its call. */
+static inline bool xoi_is_own(const xo_request_t *request)
+{
+    return request->memory != sizeof *request;
+}
+
 typedef struct xoi_lookup xoi_lookup_t;
 typedef struct xoi_naming xoi_naming_t;
 typedef void (*xoi_joined_f)(xo_pool_t *pool, const xo_error_t *why, void *arg);
@@ -307,6 +313,7 @@ xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **ms
 /* The same for a call or tell of this pool's own; see xoi_post. */
 xo_request_t *xoi_request_own(xo_actor_t *actor, const struct xo_method *method, size_t text_bytes,
                               xo_slice_t body);
+xo_request_t *xoi_request_apart(xo_request_t *own);
 xo_request_t *xoi_request_part(xo_request_t *parent, xo_slice_t args, xo_slice_t kwargs);
 void xoi_request_part_free(xo_request_t *part);
 xo_request_t *xoi_request_find(xo_pool_t *pool, const xo_header_t *header);

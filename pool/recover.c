@@ -49,6 +49,12 @@ static xoi_held_t *need_held(xo_pool_t *pool, xo_slice_t uid)
     return NULL;
 }
 
+static void drop_held(xo_pool_t *pool, xoi_held_t *held)
+{
+    HASH_DEL(pool->held, held);
+    free(held);
+}
+
 static bool may_come(const xo_pool_t *pool, xo_slice_t uid)
 {
     if (xoi_failed_why(pool, uid))
@@ -75,16 +81,15 @@ bool xoi_hold(xo_request_t *request)
     xoi_held_t *held = may_come(pool, uid) ? need_held(pool, uid) : NULL;
     if (!held)
         return false;
+    if (xoi_is_own(request) && !(request = xoi_request_apart(request))) {
+        if (!held->requests)
+            drop_held(pool, held);
+        return false;
+    }
     request->actor = NULL;
     request->held = held;
     DL_APPEND(held->requests, request);
     return true;
-}
-
-static void drop_held(xo_pool_t *pool, xoi_held_t *held)
-{
-    HASH_DEL(pool->held, held);
-    free(held);
 }
 
 /* Those that it holds go where they would have gone. One may be answered at once, and its caller

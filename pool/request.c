@@ -104,6 +104,22 @@ xo_request_t *xoi_request_own(xo_actor_t *actor, const struct xo_method *method,
     return request;
 }
 
+/* One of xoi_request_own's leaves the actor that its message points to. Takes it over. NULL:
+ * ENOMEM, it is as it was. */
+xo_request_t *xoi_request_apart(xo_request_t *own)
+{
+    xo_msg_t *msg = xo_msg_create(&own->msg->header, own->msg->body);
+    xo_request_t *request = msg ? xoi_request_create(own->pool, NULL, &msg) : NULL;
+    xo_msg_destroy(&msg);
+    if (!request)
+        return NULL;
+    request->due_ns = own->due_ns;
+    if (own->call)
+        xoi_own_call_move(own->call, &request->call);
+    xoi_cache_free(own, own->memory);
+    return request;
+}
+
 /* One call of a batch: shares its parent's message. */
 xo_request_t *xoi_request_part(xo_request_t *parent, xo_slice_t args, xo_slice_t kwargs)
 {
@@ -126,12 +142,6 @@ void xoi_request_part_free(xo_request_t *part)
     xoi_cache_free(part, sizeof *part);
 }
 
-/* One of xoi_request_own's, as most are: it has nothing but its memory, and its call. */
-static inline bool is_own(const xo_request_t *request)
-{
-    return request->memory != sizeof *request;
-}
-
 static void free_parts(xo_request_t *request)
 {
     request_unindex(request);
@@ -144,7 +154,7 @@ static void free_parts(xo_request_t *request)
 
 void xoi_request_free(xo_request_t *request)
 {
-    if (!is_own(request))
+    if (!xoi_is_own(request))
         free_parts(request);
     xoi_cache_free(request, request->memory);
 }
@@ -190,7 +200,7 @@ static void close_request(xo_request_t *request, xo_msg_t **answer, xo_drop_t dr
     bool counts = xo_msg_header(request->msg)->kind != XO_DESTROY;
     if (!confirmation && !wants_answer && counts && is_error(*answer))
         xo_endpoint_drop(pool->endpoint, drop, request->msg);
-    if (!is_own(request))
+    if (!xoi_is_own(request))
         settle(request, *answer);
     xoi_request_free(request);
     if (confirmation)

@@ -284,23 +284,27 @@ static void cancel_known(xo_pool_t *pool, xo_request_t *request)
     xoi_actor_unpin(actor);
 }
 
+static void cancel_any(xo_pool_t *pool, xo_request_t *request)
+{
+    if (!xoi_is_own(request) && request->held)
+        xoi_held_cancel(request);
+    else if (request->actor)
+        cancel_known(pool, request);
+}
+
 /* Only over the link on which the answer is waited for. */
 static void cancel(xo_pool_t *pool, const xo_link_t *from, const xo_header_t *header)
 {
     xo_request_t *request = xoi_request_find(pool, header);
-    if (request && request->to.link != from)
-        return;
-    if (request && request->held)
-        xoi_held_cancel(request);
-    else if (request && request->actor)
-        cancel_known(pool, request);
+    if (request && request->to.link == from)
+        cancel_any(pool, request);
 }
 
 void xoi_own_cancel(xo_call_t **place)
 {
     xo_request_t *request = (xo_request_t *)((char *)place - offsetof(xo_request_t, call));
     if (!request->pool->closing)
-        cancel_known(request->pool, request);
+        cancel_any(request->pool, request);
 }
 
 /* No memory for the request object. */

@@ -101,6 +101,7 @@ unit_tests = \
 	t/sweep \
 	t/table \
 	t/target \
+	t/target-again \
 	t/tool \
 	t/vectors \
 	t/ways
@@ -373,6 +374,7 @@ t_pool_recover_SOURCES = t/pool-recover.c t/pool-broker.c $(pool_world)
 t_pool_threads_SOURCES = t/pool-threads.c $(pool_world)
 t_pool_turns_SOURCES = t/pool-turns.c $(pool_world)
 t_pool_watch_SOURCES = t/pool-watch.c $(pool_world)
+t_target_again_SOURCES = t/pool-broker.c t/target-again.c $(pool_world)
 pool_world = t/pool-peer.c t/pool-world.c
 
 # Modules are linked with libxo.so, so what loads them is too.

@@ -69,7 +69,9 @@ static void create_locally(world_t *world, const char *uid)
         xo_endpoint_call(xo_pool_endpoint(world->pool), NULL, &msg, 0, 0, NULL, NULL, NULL));
 }
 
-static int setup_generation(void **state, uint32_t generation, const char *early)
+/* `host_ops`: NULL: the fake host's. */
+static int setup_host(void **state, uint32_t generation, const char *early,
+                      const xo_host_ops_t *host_ops, void *host)
 {
     static const xo_endpoint_ops_t ops = {.request = broker_request, .linked = broker_linked};
     static broker_t broker;
@@ -79,6 +81,8 @@ static int setup_generation(void **state, uint32_t generation, const char *early
     broker = (broker_t){.world = *state};
     world_t *world = broker.world;
     snprintf(broker.where, sizeof broker.where, "ipc://%s/broker.sock", world->dir);
+    world->ops = host_ops;
+    world->ops_arg = host;
     world->options.broker = broker.where;
     world->options.keep_specs = true;
     world->options.self.generation = generation;
@@ -95,6 +99,16 @@ static int setup_generation(void **state, uint32_t generation, const char *early
     run_until(world, has_joined, &broker);
     *state = &broker;
     return 0;
+}
+
+static int setup_generation(void **state, uint32_t generation, const char *early)
+{
+    return setup_host(state, generation, early, NULL, NULL);
+}
+
+int broker_setup_with(void **state, const xo_host_ops_t *ops, void *host)
+{
+    return setup_host(state, 1, NULL, ops, host);
 }
 
 int broker_setup_first(void **state)

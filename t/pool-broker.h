@@ -21,6 +21,7 @@ typedef struct broker {
 } broker_t;
 
 int broker_setup_first(void **state);
+int broker_setup_with(void **state, const xo_host_ops_t *ops, void *host);
 int broker_setup_over_ipc(void **state);
 int broker_setup_over_shm(void **state);
 int broker_setup_early(void **state);
