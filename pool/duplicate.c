@@ -6,7 +6,7 @@
  */
 #include <stdlib.h>
 
-#include "pool/pool_impl.h"
+#include "pool/mailbox.h"
 
 /* Remembered requests, and their answers' bytes altogether: a caller sends again within seconds. */
 #define DUPLICATES_MAX 1024
@@ -47,7 +47,7 @@ static void remember(xo_request_t *request)
     xoi_duplicate_t *duplicate = calloc(1, sizeof *duplicate);
     if (!duplicate)
         return;
-    duplicate->key = request->key;
+    duplicate->key = xoi_request_key(request);
     HASH_ADD(hh, pool->duplicates, key, sizeof duplicate->key, duplicate);
     if (!XOI_HASHED(hh, duplicate)) {
         free(duplicate);
@@ -90,8 +90,9 @@ static void answer_again(const xoi_duplicate_t *duplicate, xo_request_t *request
 bool xoi_duplicate_check(xo_request_t *request)
 {
     xo_pool_t *pool = request->pool;
+    xoi_request_key_t key = xoi_request_key(request);
     xoi_duplicate_t *duplicate = NULL;
-    HASH_FIND(hh, pool->duplicates, &request->key, sizeof request->key, duplicate);
+    HASH_FIND(hh, pool->duplicates, &key, sizeof key, duplicate);
     if (!duplicate) {
         remember(request);
         return false;

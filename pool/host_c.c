@@ -165,7 +165,8 @@ static void host_handle(void *arg, xo_actor_t *actor, xo_request_t *request)
 /* One call, of a batch perhaps. */
 void xoi_method_run(const xo_method_t *method, xo_request_t *request)
 {
-    if (!(method->flags & XO_METHOD_KWARGS) && !xoi_is_empty(xo_request_kwargs(request)))
+    xo_slice_t kwargs = xo_request_kwargs(request);
+    if (kwargs.size && !(method->flags & XO_METHOD_KWARGS) && !xoi_is_empty(kwargs))
         xo_request_fail(request, XO_CODE_REFUSED, "method %s takes no keyword arguments",
                         method->name);
     else

@@ -19,6 +19,7 @@ pool_libxo_pool_la_SOURCES = \
 	pool/lease.c \
 	pool/link.c \
 	pool/lookup.c \
+	pool/mailbox.h \
 	pool/module.c \
 	pool/module_call.c \
 	pool/mute.c \

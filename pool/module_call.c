@@ -67,10 +67,8 @@ static bool has_options(const xo_request_t *request)
            xo_create_options(xo_msg_body(request->msg)).size > 0;
 }
 
-static void parse(xo_request_t *request)
+static __attribute__((noinline)) void parse(xo_request_t *request)
 {
-    if (request->parsed)
-        return;
     request->parsed = true;
     if (has_options(request))
         read_arguments(xo_msg_body(request->msg), 1, &request->args, &request->kwargs);
@@ -80,13 +78,15 @@ static void parse(xo_request_t *request)
 
 xo_slice_t xo_request_args(xo_request_t *request)
 {
-    parse(request);
+    if (!request->parsed)
+        parse(request);
     return request->args;
 }
 
 xo_slice_t xo_request_kwargs(xo_request_t *request)
 {
-    parse(request);
+    if (!request->parsed)
+        parse(request);
     return request->kwargs;
 }
 
@@ -145,8 +145,9 @@ xo_loop_t *xo_request_loop(const xo_request_t *request)
 void xo_request_reply(xo_request_t *request, const char *format, ...)
 {
     xo_buf_t *out = &request->pool->scratch;
+    xo_msg_t *none = NULL;
     if (!request->wants_answer) {
-        xo_request_respond(request, xo_slice(NULL, 0));
+        xoi_request_end(request, &none);
         return;
     }
     va_list values;

@@ -3,6 +3,7 @@
 #include "libxo/future.h"
 #include "libxo/own_call.h"
 #include "pool/host_impl.h"
+#include "pool/mailbox.h"
 
 static void on_answer(xo_future_t *future, void *arg)
 {
@@ -27,7 +28,7 @@ xoi_pending_t *xoi_pending_create(const xo_request_t *request, bool own, xo_futu
         return NULL;
     xoi_pending_t *pending = xoi_future_extra(future);
     pending->actor = request->actor;
-    pending->key = request->parent ? request->parent->key : request->key;
+    pending->key = xoi_request_key(request->parent ? request->parent : request);
     pending->future = future;
     pending->done = done;
     pending->arg = arg;
@@ -49,20 +50,19 @@ void xoi_pending_drop(xoi_pending_t *pending)
 
 /* ---- the ends of requests and actors ---- */
 
-static bool is_behalf(const xoi_pending_t *pending, const xo_request_t *request)
+static bool is_behalf(const xoi_pending_t *pending, const xoi_request_key_t *key)
 {
-    return pending->key.seq == request->key.seq && pending->key.sender_id == request->key.sender_id;
+    return pending->key.seq == key->seq && pending->key.sender_id == key->sender_id;
 }
 
 /* An answer may come within xo_future_cancel and change the list, so each round begins anew. */
 void xoi_pending_cancel(xo_actor_t *actor, const xo_request_t *request)
 {
-    xoi_request_key_t key = request->key; /* the request may end within */
-    xo_request_t named = {.key = key};
+    xoi_request_key_t key = xoi_request_key(request); /* the request may end within */
     xoi_pending_t *pending;
     do {
         DL_FOREACH(xoi_c_actor(actor)->pending, pending)
-        if (!pending->cancelled && is_behalf(pending, &named))
+        if (!pending->cancelled && is_behalf(pending, &key))
             break;
         if (!pending)
             return;

@@ -11,7 +11,7 @@
  * failed.c    actors that could not be created again       guard.c        ends what outlives it
  * group.c     whose turn it is in a group that is restarted
  * told.c      what was told of actors that were just created
- * respond.c   how hosts end requests
+ * respond.c   what hosts see of requests, and how they end them
  * mute.c      what links bring for an actor, and when they shall not
  * name.c      uids that are names: one actor of the cluster has each
  */
@@ -138,7 +138,7 @@ typedef struct xoi_failed xoi_failed_t;
 typedef struct xoi_turn xoi_turn_t;
 typedef struct xoi_told xoi_told_t;
 
-/* What each message needs comes first. */
+/* What each message needs comes first. xoi_request_own's do without the end. */
 struct xo_request {
     xo_request_t *prev, *next; /* in a mailbox or one of the actor's lists */
     xo_pool_t *pool;
@@ -146,8 +146,13 @@ struct xo_request {
     xo_msg_t *msg;
     size_t bytes;
     uint64_t arrival;
-    uint16_t memory; /* size of this; more than the struct: msg lies behind it */
+    const struct xo_method *method; /* host_c's, where it is known already */
+    xo_slice_t args;
+
+    /* From here on xoi_request_own clears it. */
+    uint16_t memory; /* size of this, and of msg that lies in it; 0: msg has its own */
     bool wants_answer;
+    bool no_lock; /* where `method` is known: it bypasses the lock */
     bool express; /* does not take the lock */
     bool running;
     bool kept;   /* counts in the actor's backlog */
@@ -163,29 +168,22 @@ struct xo_request {
     bool once;    /* a create: the actor is not to be created again */
     bool indexed; /* in pool->requests */
     bool parsed;  /* host_c's: args and kwargs are set */
-    xo_slice_t args, kwargs;
-    const struct xo_method *method; /* host_c's, where it is known already */
-    int64_t due_ns;                 /* 0: no deadline */
-    xo_call_t *call;                /* of this pool, that it is; NULL: looked for by `to` */
-
-    xo_link_t *from; /* who gets the credit back; a reference */
-    xo_return_t to;  /* to.link: a reference */
-    xoi_request_key_t key;
+    xo_slice_t kwargs;
+    int64_t due_ns;  /* 0: no deadline */
+    xo_call_t *call; /* of this pool, that it is; NULL: looked for by `to` */
     void *data;
+    xo_request_t *parent; /* host_c's: the batch that this is one call of */
+    xo_link_t *from;      /* who gets the credit back; a reference */
+    xo_return_t to;       /* to.link: a reference */
+
+    /* From here on xoi_request_own's have their message. */
     xo_msg_t *spec; /* of a create: what creates the actor again, unless msg does */
     char *no_spec;  /* why there is none */
     xoi_confirmation_t *confirmation; /* of a create: the broker is asked to confirm it */
     xoi_held_t *held;
     xoi_duplicate_t *duplicate;
-    xo_request_t *parent; /* host_c's: the batch that this is one call of */
     void (*part_ended)(xo_request_t *part, xo_msg_t **answer);
 };
-
-/* One of xoi_request_own's, as most are: it has nothing but its memory, and its call. */
-static inline bool xoi_is_own(const xo_request_t *request)
-{
-    return request->memory != sizeof *request;
-}
 
 typedef struct xoi_lookup xoi_lookup_t;
 typedef struct xoi_naming xoi_naming_t;
@@ -292,7 +290,7 @@ bool xoi_is_lifecycle(const xo_request_t *request);
 bool xoi_request_is_tell(const xo_request_t *request); /* or a batch of them */
 /* Its post_create or pre_destroy does: it handles messages until that has ended. */
 void xoi_hook_waits(xo_actor_t *actor);
-void xoi_actor_wake(xo_actor_t *actor);
+void xoi_actor_wake_up(xo_actor_t *actor); /* see mailbox.h */
 void xoi_actor_unready(xo_actor_t *actor); /* nor parked */
 /* A peer takes its answers again, or is gone. */
 void xoi_parked_wake(xo_pool_t *pool);

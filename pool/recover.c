@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pool/pool_impl.h"
+#include "pool/mailbox.h"
 
 /* What is held for one uid, in the order of arrival. */
 struct xoi_held {

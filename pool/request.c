@@ -11,7 +11,7 @@
 #include "libxo/cache.h"
 #include "libxo/msg_impl.h"
 #include "libxo/own_call.h"
-#include "pool/pool_impl.h"
+#include "pool/mailbox.h"
 
 /* ---- making and freeing ---- */
 
@@ -22,22 +22,23 @@ static uint64_t hash_of(const xoi_request_key_t *key)
 
 static bool has_key(const void *item, const void *key)
 {
-    const xoi_request_key_t *mine = &((const xo_request_t *)item)->key;
+    xoi_request_key_t mine = xoi_request_key(item);
     const xoi_request_key_t *wanted = key;
-    return mine->seq == wanted->seq && mine->sender_id == wanted->sender_id;
+    return mine.seq == wanted->seq && mine.sender_id == wanted->sender_id;
 }
 
 /* So that a cancel finds it. */
 static void request_index(xo_request_t *request)
 {
-    request->indexed =
-        xoi_table_add(&request->pool->requests, hash_of(&request->key), request) == 0;
+    xoi_request_key_t key = xoi_request_key(request);
+    request->indexed = xoi_table_add(&request->pool->requests, hash_of(&key), request) == 0;
 }
 
 static void request_unindex(xo_request_t *request)
 {
+    xoi_request_key_t key = xoi_request_key(request);
     if (request->indexed)
-        xoi_table_remove(&request->pool->requests, hash_of(&request->key), request);
+        xoi_table_remove(&request->pool->requests, hash_of(&key), request);
     request->indexed = false;
 }
 
@@ -66,7 +67,6 @@ static void request_fill(xo_request_t *request, xo_pool_t *pool, xo_link_t *from
     request->due_ns = due(pool, header->deadline_ms);
     request->wants_answer =
         header->seq && header->kind != XO_TELL && !(header->flags & XO_F_NO_ANSWER);
-    request->key = (xoi_request_key_t){header->sender_id, header->seq};
     if (request->wants_answer)
         request_index(request);
 }
@@ -77,7 +77,6 @@ xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **ms
     xo_request_t *request = xoi_cache_calloc(sizeof *request);
     if (!request)
         return NULL;
-    request->memory = sizeof *request;
     request->msg = *msg;
     *msg = NULL;
     request->from = from ? xo_link_incref(from) : NULL;
@@ -87,19 +86,22 @@ xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **ms
     return request;
 }
 
+#define CLEARED_FROM offsetof(xo_request_t, memory)
+#define OWN_BYTES offsetof(xo_request_t, spec)
+
 /* It counts for what it takes: nobody else has to come to the same number. */
 xo_request_t *xoi_request_own(xo_actor_t *actor, const struct xo_method *method, size_t text_bytes,
                               xo_slice_t body)
 {
-    size_t memory = sizeof(xo_request_t) + sizeof(xo_msg_t) + text_bytes + body.size;
+    size_t memory = OWN_BYTES + sizeof(xo_msg_t) + text_bytes + body.size;
     xo_request_t *request = xoi_cache_alloc(memory);
     if (!request)
         return NULL;
-    memset(request, 0, sizeof *request);
+    memset((char *)request + CLEARED_FROM, 0, OWN_BYTES - CLEARED_FROM);
     request->pool = actor->pool;
     request->memory = (uint16_t)memory;
     request->bytes = memory;
-    request->msg = xoi_msg_place(request + 1, body);
+    request->msg = xoi_msg_place((char *)request + OWN_BYTES, body);
     request->method = method;
     return request;
 }
@@ -154,9 +156,12 @@ static void free_parts(xo_request_t *request)
 
 void xoi_request_free(xo_request_t *request)
 {
-    if (!xoi_is_own(request))
-        free_parts(request);
-    xoi_cache_free(request, request->memory);
+    if (xoi_is_own(request)) {
+        xoi_cache_free(request, request->memory);
+        return;
+    }
+    free_parts(request);
+    xoi_cache_free(request, sizeof *request);
 }
 
 /* ---- ending ---- */
@@ -176,8 +181,7 @@ static void send_answer(xo_pool_t *pool, xo_call_t *call, const xo_return_t *to,
         xo_msg_destroy(answer);
 }
 
-/* Of one that is not the pool's own; apart, so that those have little to save and restore. */
-static __attribute__((noinline)) void settle(xo_request_t *request, const xo_msg_t *answer)
+static void settle(xo_request_t *request, const xo_msg_t *answer)
 {
     request->to.link = NULL;
     if (request->kept)
@@ -188,8 +192,9 @@ static __attribute__((noinline)) void settle(xo_request_t *request, const xo_msg
         xo_endpoint_consumed(request->pool->endpoint, request->from, request->bytes);
 }
 
-/* The answer goes last: a caller in this pool hears of it at once, within this function. */
-static void close_request(xo_request_t *request, xo_msg_t **answer, xo_drop_t drop)
+/* Of one that is not the pool's own; apart, so that those have little to save and restore. */
+static __attribute__((noinline)) void close_other(xo_request_t *request, xo_msg_t **answer,
+                                                  xo_drop_t drop)
 {
     xo_pool_t *pool = request->pool;
     xo_return_t to = request->to;
@@ -200,8 +205,7 @@ static void close_request(xo_request_t *request, xo_msg_t **answer, xo_drop_t dr
     bool counts = xo_msg_header(request->msg)->kind != XO_DESTROY;
     if (!confirmation && !wants_answer && counts && is_error(*answer))
         xo_endpoint_drop(pool->endpoint, drop, request->msg);
-    if (!xoi_is_own(request))
-        settle(request, *answer);
+    settle(request, *answer);
     xoi_request_free(request);
     if (confirmation)
         xoi_confirm_first(confirmation, &to, answer);
@@ -210,6 +214,31 @@ static void close_request(xo_request_t *request, xo_msg_t **answer, xo_drop_t dr
     if (*answer)
         xo_msg_destroy(answer);
     xo_link_decref(to.link);
+}
+
+static __attribute__((noinline)) void answer_own(xo_request_t *request, xo_msg_t **answer)
+{
+    xo_pool_t *pool = request->pool;
+    xo_return_t to = request->to;
+    xo_call_t *call = xoi_own_call_take(&request->call);
+    xoi_request_free(request);
+    send_answer(pool, call, &to, answer);
+}
+
+/* The answer goes last: a caller in this pool hears of it at once, within this function. */
+static void close_request(xo_request_t *request, xo_msg_t **answer, xo_drop_t drop)
+{
+    if (!xoi_is_own(request)) {
+        close_other(request, answer, drop);
+    } else if (request->wants_answer) {
+        answer_own(request, answer);
+    } else {
+        if (is_error(*answer))
+            xo_endpoint_drop(request->pool->endpoint, drop, request->msg);
+        xoi_cache_free(request, request->memory);
+        if (*answer)
+            xo_msg_destroy(answer);
+    }
 }
 
 void xoi_request_close(xo_request_t *request, xo_msg_t **answer)
@@ -295,7 +324,7 @@ void xoi_request_force(xo_request_t *request)
     pool->stats.running--;
     request->ended = true;
     request_unindex(request);
-    if (request->duplicate)
+    if (!xoi_is_own(request) && request->duplicate)
         xoi_duplicate_answered(request, NULL);
     if (!request->paid)
         xo_endpoint_consumed(pool->endpoint, request->from, request->bytes);
@@ -421,78 +450,4 @@ xo_slice_t xoi_pack_scratch(xo_pool_t *pool, const char *format, ...)
     xo_pack_vformat(&pool->scratch, format, args);
     va_end(args);
     return xo_buf_slice(&pool->scratch);
-}
-
-/* ---- what hosts see ---- */
-
-const xo_msg_t *xo_request_msg(const xo_request_t *request)
-{
-    return request->msg;
-}
-
-xo_msg_t *xo_request_msg_mut(xo_request_t *request)
-{
-    return request->msg;
-}
-
-xo_actor_t *xo_request_actor(const xo_request_t *request)
-{
-    return request->actor;
-}
-
-xo_link_t *xo_request_link(const xo_request_t *request)
-{
-    return request->parent ? request->parent->from : request->from;
-}
-
-bool xo_request_is_local(const xo_request_t *request)
-{
-    return !xo_request_link(request);
-}
-
-bool xo_request_wants_answer(const xo_request_t *request)
-{
-    return request->wants_answer;
-}
-
-bool xo_request_is_cancelled(const xo_request_t *request)
-{
-    return request->parent ? request->parent->cancelled : request->cancelled;
-}
-
-int64_t xo_request_left(const xo_request_t *request)
-{
-    const xo_request_t *whole = request->parent ? request->parent : request;
-    int64_t left = whole->due_ns - xo_loop_now(whole->pool->loop);
-    return whole->due_ns ? (left > 0 ? left : 1) : 0;
-}
-
-uint16_t xo_request_flags(const xo_request_t *request)
-{
-    return xo_request_is_cancelled(request) ? XO_F_CANCELLED : 0;
-}
-
-void *xo_request_data(const xo_request_t *request)
-{
-    return request->data;
-}
-
-void xo_request_set_data(xo_request_t *request, void *data)
-{
-    request->data = data;
-}
-
-void xo_request_unlock(xo_request_t *request)
-{
-    if (request->parent)
-        request = request->parent;
-    xo_actor_t *actor = request->actor;
-    if (request->ended)
-        return;
-    if (request->locked)
-        actor->locked = false;
-    request->locked = false;
-    if (xoi_is_lifecycle(request))
-        xoi_hook_waits(actor);
-    xoi_actor_wake(actor);
 }

@@ -1,8 +1,84 @@
-/* respond.c - how hosts end requests. */
+/* respond.c - what hosts see of requests, and how they end them. */
 #include <string.h>
 
 #include "libxo/own_call.h"
-#include "pool/pool_impl.h"
+#include "pool/mailbox.h"
+
+/* ---- what hosts see ---- */
+
+const xo_msg_t *xo_request_msg(const xo_request_t *request)
+{
+    return request->msg;
+}
+
+xo_msg_t *xo_request_msg_mut(xo_request_t *request)
+{
+    return request->msg;
+}
+
+xo_actor_t *xo_request_actor(const xo_request_t *request)
+{
+    return request->actor;
+}
+
+xo_link_t *xo_request_link(const xo_request_t *request)
+{
+    return request->parent ? request->parent->from : request->from;
+}
+
+bool xo_request_is_local(const xo_request_t *request)
+{
+    return !xo_request_link(request);
+}
+
+bool xo_request_wants_answer(const xo_request_t *request)
+{
+    return request->wants_answer;
+}
+
+bool xo_request_is_cancelled(const xo_request_t *request)
+{
+    return request->parent ? request->parent->cancelled : request->cancelled;
+}
+
+int64_t xo_request_left(const xo_request_t *request)
+{
+    const xo_request_t *whole = request->parent ? request->parent : request;
+    int64_t left = whole->due_ns - xo_loop_now(whole->pool->loop);
+    return whole->due_ns ? (left > 0 ? left : 1) : 0;
+}
+
+uint16_t xo_request_flags(const xo_request_t *request)
+{
+    return xo_request_is_cancelled(request) ? XO_F_CANCELLED : 0;
+}
+
+void *xo_request_data(const xo_request_t *request)
+{
+    return request->data;
+}
+
+void xo_request_set_data(xo_request_t *request, void *data)
+{
+    request->data = data;
+}
+
+void xo_request_unlock(xo_request_t *request)
+{
+    if (request->parent)
+        request = request->parent;
+    xo_actor_t *actor = request->actor;
+    if (request->ended)
+        return;
+    if (request->locked)
+        actor->locked = false;
+    request->locked = false;
+    if (xoi_is_lifecycle(request))
+        xoi_hook_waits(actor);
+    xoi_actor_wake(actor);
+}
+
+/* ---- ending them ---- */
 
 /* Most results have no flags: for them there is a header that need not be made first. */
 static xo_msg_t *result_msg(uint16_t flags, xo_slice_t result)

@@ -5,7 +5,7 @@
 
 #include "libxo/msg_impl.h"
 #include "libxo/own_call.h"
-#include "pool/pool_impl.h"
+#include "pool/mailbox.h"
 
 static void reject_exists(xo_request_t *request, const xo_actor_t *actor)
 {
@@ -326,8 +326,8 @@ void xoi_post(xo_actor_t *actor, xo_request_t *request)
 {
     xoi_msg_placed(request->msg);
     xo_slice_t body = xo_msg_body(request->msg);
-    request->to.to_id = request->key.sender_id = actor->pool->id;
-    request->to.seq = request->key.seq = request->call ? xo_call_seq(request->call) : 0;
+    request->to.to_id = actor->pool->id;
+    request->to.seq = request->msg->header.seq;
     request->wants_answer = request->call != NULL;
     request->parsed = true;
     request->args = xo_slice(body.data + 1, body.size - 2); /* of an array of two, the last empty */

@@ -14,6 +14,7 @@
 #include "libxo/own_call.h"
 #include "libxo/pack_arguments.h"
 #include "pool/host_impl.h"
+#include "pool/mailbox.h"
 
 struct xo_target {
     xo_pool_t *pool;
@@ -26,7 +27,8 @@ struct xo_target {
     xo_link_t *link;           /* NULL: this pool. A reference, of a target that is kept */
     xo_actor_t *caller;        /* whose it is; NULL: nobody's, it is for one call */
     xo_target_t *prev, *next;
-    char texts[]; /* uid, method and address, each with a NUL */
+    xo_header_t header; /* if `known`: of a tell, but for who sends it and on whose behalf */
+    char texts[];       /* uid, method and address, each with a NUL */
 };
 
 /* ---- looking up ---- */
@@ -45,10 +47,11 @@ static int check_names(const xo_target_t *target, xo_error_t *err)
 static int target_init(xo_target_t *target, xo_pool_t *pool, const char *address, const char *uid,
                        const char *method, xo_error_t *err)
 {
-    *target = (xo_target_t){.pool = pool,
-                            .uid = xo_slice_str(uid),
-                            .method = xo_slice_str(method),
-                            .changes = pool->changes - 1};
+    memset(target, 0, offsetof(xo_target_t, header));
+    target->pool = pool;
+    target->uid = xo_slice_str(uid);
+    target->method = xo_slice_str(method);
+    target->changes = pool->changes - 1;
     if (address && !xo_endpoint_is_self(pool->endpoint, address))
         target->address = address;
     return check_names(target, err);
@@ -69,7 +72,12 @@ static int find_link(xo_target_t *target, xo_error_t *err)
     return 0;
 }
 
-static void find_actor(xo_target_t *target)
+static bool is_known(const xo_target_t *target)
+{
+    return target->known && target->changes == target->pool->changes;
+}
+
+static __attribute__((noinline)) void look_up(xo_target_t *target)
 {
     xo_pool_t *pool = target->pool;
     if (target->changes != pool->changes) {
@@ -80,18 +88,34 @@ static void find_actor(xo_target_t *target)
     bool lacks = target->actor && !target->known && target->actor->object_made;
     if (lacks && !xo_pool_answers(target->method))
         target->known = xoi_method_find(xoi_c_actor(target->actor)->kind, target->method);
+    if (target->known)
+        target->header = (xo_header_t){.kind = XO_TELL,
+                                       .target_uid = xo_actor_uid(target->actor),
+                                       .sender_id = pool->id,
+                                       .method = target->known->name};
+}
+
+static inline void find_actor(xo_target_t *target)
+{
+    if (!is_known(target))
+        look_up(target);
+}
+
+static __attribute__((noinline)) int refuse_full(const xo_target_t *target, xo_error_t *err)
+{
+    if (xo_pool_answers(target->method))
+        return 0;
+    return xo_error_set(err, EAGAIN, "the mailbox of \"%.*s\" is full", (int)target->uid.size,
+                        target->uid.data);
 }
 
 /* In this pool a full mailbox pushes back. */
-static int find(xo_target_t *target, xo_error_t *err)
+static inline int find(xo_target_t *target, xo_error_t *err)
 {
     if (target->address)
         return find_link(target, err);
     find_actor(target);
-    if (target->actor && !xo_actor_has_room(target->actor) && !xo_pool_answers(target->method))
-        return xo_error_set(err, EAGAIN, "the mailbox of \"%.*s\" is full", (int)target->uid.size,
-                            target->uid.data);
-    return 0;
+    return !target->actor || xoi_has_room(target->actor) ? 0 : refuse_full(target, err);
 }
 
 /* ---- targets that are kept ---- */
@@ -173,16 +197,15 @@ static bool is_direct(const xo_target_t *target)
     return target->known && !pool->closing && pool->scratch.size <= XOI_INLINE_BODY_BYTES;
 }
 
-static inline void write_header(xo_header_t *header, xo_kind_t kind, const xo_request_t *request,
-                                xo_slice_t uid, xo_slice_t method)
+static void write_header(xo_header_t *header, xo_kind_t kind, const xo_request_t *request,
+                         const xo_target_t *target)
 {
-    memset(header, 0, sizeof *header);
-    header->kind = kind;
-    header->target_uid = uid;
-    header->sender_id = request->pool->id;
-    header->sender_uid = xo_actor_uid(request->actor);
-    header->method = method;
-    header->trace = xo_msg_header(request->msg)->trace;
+    *header = (xo_header_t){.kind = kind,
+                            .target_uid = target->uid,
+                            .sender_id = request->pool->id,
+                            .sender_uid = xo_actor_uid(request->actor),
+                            .method = target->method,
+                            .trace = xo_msg_header(request->msg)->trace};
 }
 
 /* What the request has left is what its calls get. */
@@ -193,19 +216,24 @@ static xo_call_t *own_call(const xo_request_t *request, xo_future_t *future, xo_
 
 /* The arguments are in the pool's scratch buffer. `future` gets the answer; NULL: a tell. -1:
  * ENOMEM. */
-static int post(const xo_request_t *request, const xo_target_t *target, xo_future_t *future)
+static inline int post(const xo_request_t *request, const xo_target_t *target, xo_future_t *future)
 {
+    const xo_method_t *method = target->known->method;
     xo_slice_t trace = xo_msg_header(request->msg)->trace;
     xo_request_t *own =
-        xoi_request_own(target->actor, target->known->method, request->actor->uid_size + trace.size,
+        xoi_request_own(target->actor, method, request->actor->uid_size + trace.size,
                         xo_buf_slice(&request->pool->scratch));
     if (!own)
         return -1;
+    own->no_lock = method->flags & XO_METHOD_NO_LOCK;
     xo_header_t *header = &own->msg->header;
-    write_header(header, future ? XO_CALL : XO_TELL, request, xo_actor_uid(target->actor),
-                 target->known->name);
-    if (future)
+    *header = target->header;
+    header->sender_uid = xo_actor_uid(request->actor);
+    header->trace = trace;
+    if (future) {
+        header->kind = XO_CALL;
         header->seq = xo_call_seq(own_call(request, future, own));
+    }
     xoi_post(target->actor, own);
     return 0;
 }
@@ -225,7 +253,7 @@ static __attribute__((noinline)) int send_call(const xo_request_t *request,
 {
     xo_pool_t *pool = request->pool;
     xo_header_t header;
-    write_header(&header, XO_CALL, request, target->uid, target->method);
+    write_header(&header, XO_CALL, request, target);
     header.deadline_ms = (uint64_t)(xo_request_left(request) + XO_MS - 1) / XO_MS;
     xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&pool->scratch));
     if (!msg)
@@ -289,7 +317,7 @@ static __attribute__((noinline)) int send_tell(xo_request_t *request, const xo_t
 {
     xo_pool_t *pool = request->pool;
     xo_header_t header;
-    write_header(&header, XO_TELL, request, target->uid, target->method);
+    write_header(&header, XO_TELL, request, target);
     xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&pool->scratch));
     if (!msg)
         return xo_error_set(err, errno, "no message can be made of that: %s", strerror(errno));

@@ -10,27 +10,12 @@
 #include <time.h>
 
 #include "libxo/cache.h"
-#include "pool/pool_impl.h"
+#include "pool/mailbox.h"
 
 /* ---- mailboxes ---- */
 
-/* Messages that wait and that no link has brought. */
-static size_t near_messages(const xo_actor_t *actor)
-{
-    size_t kept = actor->backlog ? xoi_kept_messages(actor->backlog) : 0;
-    return actor->waiting_messages > kept ? actor->waiting_messages - kept : 0;
-}
-
-/* Links are asked by themselves to bring no more: see mute.c. */
-static inline bool is_full(const xo_actor_t *actor, size_t divisor)
-{
-    const xo_pool_t *pool = actor->pool;
-    return actor->waiting_messages * divisor >= pool->mailbox_messages ||
-           actor->waiting_bytes * divisor >= pool->mailbox_bytes ||
-           near_messages(actor) * divisor >= pool->near_messages;
-}
-
-static bool bypasses(const xo_actor_t *actor, const xo_request_t *request)
+static __attribute__((noinline)) bool ask_bypass(const xo_actor_t *actor,
+                                                 const xo_request_t *request)
 {
     const xo_host_ops_t *ops = actor->pool->ops;
     const xo_header_t *header = xo_msg_header(request->msg);
@@ -42,10 +27,19 @@ static bool bypasses(const xo_actor_t *actor, const xo_request_t *request)
         return !request->from && xo_slice_eq(header->sender_uid, xo_actor_uid(actor));
     if (actor->stateless)
         return false;
+    if (request->method)
+        return request->no_lock;
     return ops->bypass && ops->bypass(actor->pool->host, (xo_actor_t *)actor, header->method);
 }
 
-static void mailbox_insert(xo_actor_t *actor, xo_request_t *request)
+static inline bool bypasses(const xo_actor_t *actor, const xo_request_t *request)
+{
+    if (request->method && actor->state == XOI_ACTOR_RUNNING)
+        return request->no_lock && !actor->stateless;
+    return ask_bypass(actor, request);
+}
+
+static inline void mailbox_insert(xo_actor_t *actor, xo_request_t *request)
 {
     request->express = bypasses(actor, request);
     if (request->express)
@@ -75,7 +69,7 @@ void xoi_room_waiters_call(xo_actor_t *actor)
 {
     xoi_turn_waiter_t *waiters = actor->room_waiters;
     actor->room_waiters = NULL; /* who does not find enough room waits anew, behind the others */
-    while (waiters && (actor->state == XOI_ACTOR_GONE || !is_full(actor, 1))) {
+    while (waiters && (actor->state == XOI_ACTOR_GONE || !xoi_is_full(actor, 1))) {
         xoi_turn_waiter_t *waiter = waiters;
         DL_DELETE(waiters, waiter);
         waiter->call(actor, waiter->arg);
@@ -107,7 +101,7 @@ void xoi_mailbox_remove(xo_actor_t *actor, xo_request_t *request)
     actor->waiting_bytes -= request->bytes;
     stats->waiting_messages--;
     stats->waiting_bytes -= request->bytes;
-    if (actor->room_waiters && actor->state != XOI_ACTOR_GONE && !is_full(actor, 2))
+    if (actor->room_waiters && actor->state != XOI_ACTOR_GONE && !xoi_is_full(actor, 2))
         xoi_room_waiters_call(actor);
 }
 
@@ -202,11 +196,9 @@ static void park(xo_actor_t *actor)
     DL_APPEND(actor->pool->parked, actor);
 }
 
-void xoi_actor_wake(xo_actor_t *actor)
+void xoi_actor_wake_up(xo_actor_t *actor)
 {
     xo_pool_t *pool = actor->pool;
-    if (actor->ready || pool->closing)
-        return;
     if (!may_lock(actor) && !pick(actor)) {
         park(actor);
         return;
@@ -377,7 +369,7 @@ void xo_actor_leave(xo_actor_t *actor, bool failed)
 
 bool xo_actor_has_room(const xo_actor_t *actor)
 {
-    return !actor->room_waiters && !is_full(actor, 1);
+    return xoi_has_room(actor);
 }
 
 int xo_actor_on_room(xo_actor_t *actor, void (*room)(xo_actor_t *actor, void *arg), void *arg)
