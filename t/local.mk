@@ -402,7 +402,7 @@ check_PROGRAMS += t/call t/group
 t_call_LDADD = libxo.la
 t_group_LDADD = libxo.la
 
-# t/0700-chaos.t runs it; by hand: ./quickstart exec python3 t/chaos/chaos.py --help
+# --help, or mesh.py
 chaos = \
 	t/chaos/chaos.py \
 	t/chaos/chaos_actors.py \
@@ -410,6 +410,10 @@ chaos = \
 	t/chaos/faults.py \
 	t/chaos/ledger.py \
 	t/chaos/loads.py \
+	t/chaos/machines.py \
+	t/chaos/mesh.py \
+	t/chaos/mesh_faults.py \
+	t/chaos/mesh_world.py \
 	t/chaos/place.py \
 	t/chaos/sabotage.py \
 	t/chaos/tells.py \

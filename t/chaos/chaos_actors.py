@@ -5,6 +5,7 @@ became of the process. t/chaos-actors.c has the same in C, and writes the same l
 """
 import asyncio
 import collections
+import itertools
 import os
 import time
 import zlib
@@ -74,6 +75,31 @@ class Tally(xo.Actor):
 
     def ping(self):
         return "pong"
+
+
+class Walker(xo.Actor):
+    """Sends notes to `others` as long as it lives; what becomes of them nobody asks."""
+
+    def __init__(self, name, others):
+        self.name = f"{name}-{_LIFE}"
+        self.others = others
+        self.walks = None
+
+    async def __post_create__(self):
+        self.walks = asyncio.ensure_future(self._walk())
+
+    async def _walk(self):
+        for number in itertools.count():
+            for i, other in enumerate(self.others):
+                try:
+                    await other.note(f"{self.name}-to{i}", number)
+                except (xo.ServerClosed, xo.ActorNotExist, OSError):
+                    pass
+            await asyncio.sleep(0.02)
+
+    async def __pre_destroy__(self):
+        if self.walks:
+            self.walks.cancel()
 
 
 class Passing(xo.Actor):

@@ -146,23 +146,29 @@ class Ledger:
         """The same with these lines. Returns how many there are."""
         seen = collections.Counter()  # by note
         within = collections.Counter()  # by (note, actor, process)
-        lives = _Lives(self)
         last = {}  # by (actor, sender)
         for line in lines:
-            name, life, token, count, sender, number = line.split()
+            name, life, _, _, sender, number = line.split()
             note = sender, int(number)
             seen[note] += 1
             within[note, name, life] += 1
-            lives.check(name, life, token, int(count), line)
             if not sender.startswith(FREE):
                 before = last.get((name, sender), -1)
                 self.expect(before <= note[1], f"{name} got {note} after number {before}")
                 last[name, sender] = note[1]
         for (note, name, _), times in within.items():
             self.expect(times == 1, f"{note} ran {times} times in {name}")
+        self.check_lives(lines)
         self._check_outcomes(seen)
         self.tells.check(lines)
         return len(lines)
+
+    def check_lives(self, lines):
+        """Whose state there was."""
+        lives = _Lives(self)
+        for line in lines:
+            name, life, token, count, *_ = line.split()
+            lives.check(name, life, token, int(count), line)
 
     def _check_outcomes(self, seen):
         for note, outcome in self.outcomes.items():

@@ -34,16 +34,19 @@ class Sender:
     async def run(self):
         """Until the world is over."""
         actors = self.world.actors
-        both = [self.calls, self.tells, self.batch, self.through, self.tell_through, self.again,
-                self.deadline, self.cancel]
-        python = [self.slow, self.stream, self.large, self.back]
         while not self.world.over:
             # Only the first calls the second: two that wait for each other wait for ever.
             first, second = sorted(self.draw.sample(range(len(actors)), 2))
             ref, other = actors[first], actors[second]
-            kinds = both if ref in self.world.in_c else both + python
-            await self.draw.choice(kinds)(ref, other)
+            await self.draw.choice(self.kinds(ref))(ref, other)
             await asyncio.sleep(self.draw.random() * PAUSE_S)
+
+    def kinds(self, ref):
+        """What it may be sent."""
+        both = [self.calls, self.tells, self.batch, self.through, self.tell_through, self.again,
+                self.deadline, self.cancel]
+        python = [self.slow, self.stream, self.large, self.back]
+        return both if ref in self.world.in_c else both + python
 
     # ---- what all of them understand ----
 

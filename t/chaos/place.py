@@ -47,8 +47,9 @@ class Place:
     namespace of its own: they can be filled, and nobody else notices. `refused`: why there are
     none, or None."""
 
-    def __init__(self):
-        self.path = tempfile.mkdtemp(prefix="xo-chaos-")
+    def __init__(self, path=None):
+        """path: of one that there is already."""
+        self.path = path or tempfile.mkdtemp(prefix="xo-chaos-")
         self.run_dir = os.path.join(self.path, "run")
         self.notes = os.path.join(self.path, "notes")  # not where things get full
         self.small = {}  # directory: KiB
@@ -57,7 +58,7 @@ class Place:
             ("XO_RUN_DIR", self.run_dir),
             ("XO_CONFIG_DIR", os.path.join(self.path, "config")),
         ):
-            os.mkdir(path, 0o700)
+            os.makedirs(path, 0o700, exist_ok=True)
             os.environ[name] = path
         for name in ("XO_CLUSTER", "XO_REGISTRY", "XO_NODE", "XO_LANES", "XO_LOG"):
             os.environ.pop(name, None)

@@ -112,6 +112,10 @@ class OutsideRedis:
         """For $XO_REGISTRY."""
         return f"unix://{self.socket}"
 
+    def options(self):
+        """Where else it listens."""
+        return ["--port", "0"]
+
     def start(self, keeps=False):
         """Empty, or with what it had saved."""
         saved = os.path.join(self.directory, "outside.rdb")
@@ -119,7 +123,7 @@ class OutsideRedis:
             os.unlink(saved)
         # pylint: disable=consider-using-with
         self.process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "",
+            ["redis-server", *self.options(), "--unixsocket", self.socket, "--save", "",
              "--appendonly", "no", "--dir", self.directory, "--dbfilename", "outside.rdb"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         )

@@ -1,0 +1,142 @@
+"""Chaos over several nodes: machines that lose their power, stand still, and are cut off.
+
+    ./quickstart exec python3 t/chaos/mesh.py [--seed N] [--seconds S] [--faults LIST]
+
+Each machine is a network namespace with a node of its own, a hub has the registry and the node of
+this program, which makes the load: calls, batches, streams and large buffers to actors that may be
+anywhere (placement=any), in Python, from here and from each node. Every call must get exactly one
+answer in a bounded time; nothing may run twice or out of order; of an actor that moves, the old one
+must never run again once the new one has; in the end all are up, each in one place, all nodes are
+seen, and nothing is left over. Exit status 0: the ledger is clean, or it may not be done here.
+"""
+import argparse
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+MACHINES = 3
+IN_HUB = "XO_CHAOS_HUB"  # what this program's environment has when it runs there
+
+
+def say(text):
+    """A line for people, between those of TAP."""
+    print(f"# {text}", flush=True)
+
+
+def arguments():
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=None, help="of the order of faults")
+    parser.add_argument("--seconds", type=float, default=60, help="how long faults are made")
+    parser.add_argument("--faults", default=",".join(mesh_faults.NAMES), help="of: %(default)s")
+    options = parser.parse_args()
+    options.faults = options.faults.split(",")
+    if not set(options.faults) <= set(mesh_faults.NAMES):
+        parser.error(f"faults are {', '.join(mesh_faults.NAMES)}")
+    if options.seed is None:
+        options.seed = int.from_bytes(os.urandom(4), "big")
+    return options
+
+
+def outside(options):
+    """Makes the network, and runs this program again in its hub."""
+    network = machines.Network(f"xo-chaos-{os.getpid()}", MACHINES)
+    place = Place()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        network.build()
+    except (OSError, subprocess.CalledProcessError) as error:
+        network.remove()
+        place.remove()
+        print(f"1..0 # SKIP no network of its own: {getattr(error, 'stderr', None) or error}")
+        return 0
+    words = [sys.executable, os.path.abspath(__file__), "--seed", str(options.seed), "--seconds",
+             f"{options.seconds:g}", "--faults", ",".join(options.faults)]
+    try:
+        environment = dict(os.environ, **{IN_HUB: f"{network.prefix} {place.path}"})
+        return subprocess.run(machines.inside(network.hub, *words), env=environment,
+                              check=False).returncode
+    finally:
+        network.remove()
+        place.remove()
+
+
+def notices(lines):
+    """Would the ledger complain of these?"""
+    ledger = MeshLedger(os.devnull, lambda _: None)
+    ledger.check_lives(lines)
+    return bool(ledger.complaints)
+
+
+def in_hub(options, prefix, path):
+    """The load, the faults, and what must be true."""
+    network = machines.Network(prefix, MACHINES)
+    place = Place(path)
+    ledger = MeshLedger(place.notes, say)
+    words = (f"--seed {options.seed} --seconds {options.seconds:g} "
+             f"--faults {','.join(options.faults)}")
+    say(words)
+    plan = faults.schedule(options.seed, options.faults, options.seconds)
+    redis = HubRedis(place.path)
+    redis.start()
+    os.environ["XO_REGISTRY"] = redis.url()
+    world = MeshWorld(network, place, ledger, redis, say)
+    try:
+        asyncio.run(run(world, options.seed, plan))
+    finally:
+        for machine in world.machines:
+            if machine.process:
+                machine.kill()
+        redis.kill()
+    notes = ledger.check_what_ran()
+    for what, count in sorted(ledger.counts.items()):
+        say(f"{count:8} {what}")
+    say(f"{notes} notes; the longest was a {ledger.longest[1]}: {ledger.longest[0]:.2f} s")
+    print(f"{'not ok' if ledger.complaints else 'ok'} 1 - the ledger is clean")
+    say(words)
+    # One actor in two places, and one that went on as if nothing had been.
+    noticed = notices(["a x 1 1 s 0", "a y 2 1 s 1", "a x 1 2 s 2"]) and notices(["a x 1 2 s 0"])
+    print(f"{'ok' if noticed else 'not ok'} 2 - the ledger notices what it is there for")
+    print("1..2")
+    return 0 if noticed and not ledger.complaints else 1
+
+
+async def run(world, seed, plan):
+    """All of it, as long as the node is there."""
+    ticking = asyncio.ensure_future(world.ledger.clock.run())
+    await world.open()
+    keeping = asyncio.ensure_future(world.keep())
+    load = [asyncio.ensure_future(MeshSender(world, seed, f"sender{i}").run())
+            for i in range(loads.SENDERS)]
+    try:
+        await mesh_faults.MeshFaults(world, plan).run()
+    finally:
+        world.over = True
+        await asyncio.wait(load)
+    for one in load:
+        await one
+    await checks.all_up(world)
+    await world.in_one_place()
+    await world.all_nodes_seen()
+    keeping.cancel()
+    ticking.cancel()
+    await asyncio.wait([keeping, ticking])
+    await world.close()
+
+
+if __name__ == "__main__":
+    import checks
+    import faults
+    import loads
+    import machines
+    import mesh_faults
+    from mesh_world import HubRedis, MeshLedger, MeshSender, MeshWorld
+    from place import Place
+
+    chosen = arguments()
+    where = os.environ.get(IN_HUB)
+    sys.exit(in_hub(chosen, *where.split()) if where else outside(chosen))

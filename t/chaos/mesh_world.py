@@ -1,0 +1,163 @@
+"""What t/chaos/mesh.py runs: a node on each machine, its own, and actors that may be anywhere."""
+import asyncio
+import collections
+import os
+import subprocess
+
+import xoscar as xo
+from chaos_actors import Tally, Walker
+from ledger import Ledger
+from loads import Sender
+from machines import HUB_ADDRESS, Machine
+from world import OutsideRedis, ask_redis, module_path
+
+ACTORS = 6
+KEEP_S = 0.1
+START_S, PATIENCE_S = 60, 60
+
+
+class HubRedis(OutsideRedis):
+    """The cluster's registry: by tcp for the machines, by a socket for this program."""
+
+    PORT = 6379
+
+    def url(self):
+        return f"redis://{HUB_ADDRESS}:{self.PORT}/0"
+
+    def options(self):
+        return ["--port", str(self.PORT), "--bind", HUB_ADDRESS, "--protected-mode", "no"]
+
+
+class MeshLedger(Ledger):
+    """Actors move: what counts is that no earlier one runs after a later one."""
+
+    def check_lives(self, lines):
+        """In the order in which they were written, by all machines."""
+        tokens, counts = {}, collections.Counter()
+        for line in lines:
+            name, _, token, count, *_ = line.split()
+            latest = tokens.get(name, 0)
+            self.expect(int(token) >= latest, f"{name}: one that was replaced ran again: {line}")
+            if int(token) > latest:
+                self.counts["lives of actors"] += 1
+                tokens[name] = int(token)
+            counts[name, token] += 1
+            self.expect(int(count) == counts[name, token], f"{name} lost its state: {line}")
+
+
+class MeshSender(Sender):
+    """To actors that may be anywhere."""
+
+    def kinds(self, ref):
+        return [self.calls, self.batch, self.through, self.again, self.deadline, self.cancel,
+                self.slow, self.stream, self.large, self.back]
+
+
+class MeshWorld:
+    """The nodes and their actors."""
+
+    def __init__(self, network, place, ledger, redis, say):
+        self.network = network
+        self.place = place
+        self.ledger = ledger
+        self.redis = redis
+        self.say = say
+        self.machines = [Machine(network, i, place, redis.url(), module_path())
+                         for i in range(len(network.machines))]
+        self.pool = None
+        self.actors = []
+        self.in_c = set()
+        self.cut = set()  # pairs of machines that do not hear each other
+        self.over = False
+
+    def address(self):
+        """Of the main pool."""
+        return self.pool.external_address
+
+    async def open(self):
+        """Starts all and creates the actors."""
+        for machine in self.machines:
+            machine.start()
+        self.pool = await xo.create_actor_pool(f"{HUB_ADDRESS}:0", n_process=0)
+        await self.all_nodes_seen()
+        policy = xo.RestartPolicy(intensity=60, backoff_max=0.5, placement="any")
+        for i in range(ACTORS):
+            machine = self.machines[i % len(self.machines)]
+            address, uid = machine.python_pools()[i % 2], f"xo:tally{i}"
+            self.actors.append(await xo.create_actor(
+                Tally, uid, self.place.notes, uid=uid, address=address, restart_policy=policy))
+        for machine in self.machines:
+            await self.walk(machine)
+
+    async def walk(self, machine):
+        """Has somebody there send notes, too, once its node is up."""
+        uid = f"walker{machine.index}"
+        while not self.over:
+            try:
+                await xo.create_actor(Walker, uid, self.actors, uid=uid,
+                                      address=machine.python_pools()[0])
+                return
+            except xo.ActorAlreadyExist:  # only its broker is another one
+                return
+            except (xo.ServerClosed, xo.ActorNotExist, OSError):
+                await asyncio.sleep(KEEP_S)
+
+    async def keep(self):
+        """What systemd does, for ever."""
+        begun = {machine: machine.process for machine in self.machines}
+        walks = []
+        while True:
+            for machine in self.machines:
+                machine.look()
+                if machine.process is not begun[machine]:
+                    begun[machine] = machine.process
+                    walks.append(asyncio.ensure_future(self.walk(machine)))
+            await asyncio.sleep(KEEP_S)
+
+    async def all_nodes_seen(self):
+        """From here all nodes are, and their pools are ready."""
+        end = self.ledger.clock.now() + START_S
+        wanted = {one for machine in self.machines
+                  for one in [*machine.python_pools(), machine.c_pool()]}
+        lacks = wanted
+        while lacks and self.ledger.clock.now() < end:
+            try:
+                pools = await xo.list_pools(self.address())
+                lacks = wanted - {pool.address for pool in pools if pool.state == "ready"}
+            except (xo.ServerClosed, OSError) as error:
+                self.say(f"the pools: {error}")
+            await asyncio.sleep(0.2)
+        self.ledger.expect(not lacks, f"pools that are not ready: {sorted(lacks)}")
+
+    async def in_one_place(self):
+        """The registry knows each actor once, running."""
+        end = self.ledger.clock.now() + PATIENCE_S
+        while True:
+            states = collections.defaultdict(list)
+            for actor in await xo.list_actors(self.address()):
+                states[actor.uid].append(actor.state)
+            wrong = {ref.uid: states[ref.uid] for ref in self.actors
+                     if states[ref.uid] != ["running"]}
+            if not wrong or self.ledger.clock.now() > end:
+                break
+            await asyncio.sleep(0.2)
+        self.ledger.expect(not wrong, f"not in one place: {wrong}")
+
+    async def close(self):
+        """All nodes stop in order, and nothing is left over."""
+        for machine in self.machines:
+            machine.stop()
+        for machine in self.machines:
+            over = await asyncio.to_thread(machine.wait, PATIENCE_S)
+            self.ledger.expect(over, f"machine {machine.index}: its node has not stopped")
+            left = [name for _, folders, files in os.walk(machine.run_dir)
+                    for name in folders + files]
+            self.ledger.expect(not left, f"machine {machine.index}: left over: {left}")
+        await self.pool.stop()
+        self.no_keys()
+
+    def no_keys(self):
+        """What is left of nodes that stopped is what counts for ever."""
+        left = {key for key in ask_redis(self.redis.socket, "KEYS", "*")
+                if ":node:" in key or ":pool:" in key or ":actor:" in key}
+        self.ledger.expect(not left, f"keys left over: {left}")
