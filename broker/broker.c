@@ -83,6 +83,8 @@ static void on_unlinked(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error
     (void)endpoint;
     if (broker->supervisor != NULL)
         xo_supervisor_unlinked(broker->supervisor, link, why);
+    xo_broker_loan_unlinked(broker, link);
+    xo_outlet_unlinked(broker->outlet, link, why);
 }
 
 static bool on_watches(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
@@ -445,7 +447,7 @@ void xo_broker_destroy(xo_broker_t *broker)
     xo_timer_stop(&broker->stop_groups);
     xo_defer_stop(&broker->stop_defer);
     xo_asks_fail(&broker->asks, "the node has stopped");
-    xo_port_destroy(broker->port);
+    xo_broker_close_port(broker);
     xo_supervisor_destroy(broker->supervisor);
     broker->supervisor = NULL;
     xo_publish_destroy(broker->publish);

@@ -13,7 +13,7 @@
  * barrier.c   waits until what pools have told has arrived
  * names.c     which pool has which name           drain.c    node.drain
  * moves.c     actors that come from other nodes   placement.c  which pool takes one
- * entrance.c  the node's port
+ * entrance.c  the node's port                     outlet.c   a node behind another's
  */
 #ifndef XO_BROKER_BROKER_IMPL_H
 #define XO_BROKER_BROKER_IMPL_H
@@ -34,6 +34,7 @@ typedef struct xo_pool_wait xo_pool_wait_t;   /* wait.c */
 typedef struct xo_creation xo_creation_t;     /* again.c */
 typedef struct xo_name xo_name_t;             /* names.c */
 typedef struct xo_drain_wait xo_drain_wait_t; /* drain.c */
+typedef struct xo_outlet xo_outlet_t;         /* outlet.c */
 typedef struct xo_moves xo_moves_t;           /* moves.c */
 
 typedef enum { XO_DRAIN_NOT, XO_DRAIN_UNDER_WAY, XO_DRAIN_DONE } xo_drain_t;
@@ -44,7 +45,9 @@ struct xo_broker {
     xo_broker_stopped_f stopped;
     void *arg;
     xo_endpoint_t *endpoint;
-    xo_port_t *port; /* NULL: the node has none */
+    xo_port_t *port;       /* NULL: the node has none */
+    struct xo_loan *loans; /* of places behind it */
+    xo_outlet_t *outlet;   /* NULL: the node is not behind another one's port */
     xo_supervisor_t *supervisor;
     xo_publish_t *publish;
     xo_revocations_t *revocations;
@@ -120,8 +123,19 @@ void xo_broker_publish_node(xo_broker_t *broker);
 void xo_broker_publish_pool(xo_broker_t *broker, xo_member_t *member);
 
 /* ---- entrance.c ---- */
-/* Listens on the node's port, if it has one. */
+/* Listens on the node's port, if it has one; or sees to it that another node's leads to it. */
 int xo_broker_open_port(xo_broker_t *broker, xo_error_t *err);
+void xo_broker_close_port(xo_broker_t *broker);
+/* Where the inner socket of a pool of this machine lies; false: nobody has this address. */
+bool xo_broker_find_inner(const xo_broker_t *broker, const char *address, char path[XO_PATH_BYTES]);
+/* What was lent over this link is free again. */
+void xo_broker_loan_unlinked(xo_broker_t *broker, const xo_link_t *link);
+
+/* ---- outlet.c ---- */
+/* `first` of the node's places behind another node's port. */
+xo_outlet_t *xo_outlet_create(xo_broker_t *broker, const xo_address_t *first, xo_error_t *err);
+void xo_outlet_destroy(xo_outlet_t *outlet); /* takes NULL */
+void xo_outlet_unlinked(xo_outlet_t *outlet, const xo_link_t *link, const xo_error_t *why);
 
 /* ---- events.c ---- */
 void xo_broker_event_written(xo_broker_t *broker); /* who waits for one looks */
@@ -249,5 +263,7 @@ void xo_broker_list_groups(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 /* Brings back a root group that has failed, and answers `ask`. */
 void xo_broker_revive_group(xo_ask_t *ask, xo_group_t *group);
 void xo_broker_relay(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_port_lend(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
+void xo_broker_port_fetch(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args);
 
 #endif

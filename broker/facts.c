@@ -46,7 +46,7 @@ void xo_broker_broadcast(xo_broker_t *broker, const char *type, const xo_rec_t *
 
 static const char *node_address(const xo_broker_t *broker)
 {
-    if (broker->options.port != NULL)
+    if (broker->port != NULL)
         return broker->options.port;
     for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
         if (m->endpoint != 0)

@@ -56,6 +56,7 @@ broker_libxo_broker_la_SOURCES = \
 	broker/notify.h \
 	broker/oom_killer.c \
 	broker/oom_killer.h \
+	broker/outlet.c \
 	broker/own_registry.c \
 	broker/own_registry.h \
 	broker/placement.c \

@@ -261,6 +261,8 @@ static const struct xo_broker_method {
     {"node.stop", node_stop, 0, 0, ""},
     {"events", xo_broker_list_events, 0, 3, "[AFTER[, MAX[, WAIT_MS]]]"},
     {"relay", xo_broker_relay, 5, 5, "ADDRESS, KIND, UID, METHOD, BODY"},
+    {"port.lend", xo_broker_port_lend, 1, 1, "FIRST"},
+    {"port.fetch", xo_broker_port_fetch, 2, 2, "NUMBER, TOKEN"},
     {"actor.up", actor_up, 4, 5, "UID, INCARNATION, CLASS, STATELESS[, SPEC]"},
     {"actor.down", actor_down, 3, 3, "UID, INCARNATION, REASON"},
 };

@@ -140,6 +140,12 @@ int xo_address_parse_door(const char *text, xo_address_t *address, xo_error_t *e
     if (address->port < XO_SHARED_PORT_MIN)
         return xo_error_set(err, EINVAL, "\"%.300s\" is no node's port: HOST:PORT, from %d to %d",
                             text, XO_SHARED_PORT_MIN, XO_PORT_MAX);
+    int place = xo_address_is_behind(address) ? address->port % XO_PLACES : XO_PLACES_OWN;
+    if (place < XO_PLACES_OWN || place % XO_PLACES_LENT != 0)
+        return xo_error_set(err, EINVAL,
+                            "\"%.300s\": places behind another node's port begin at a multiple of "
+                            "%d, from %d",
+                            text, XO_PLACES_LENT, XO_PLACES_OWN);
     if (xo_address_is_any(address))
         return xo_error_set(err, EINVAL,
                             "\"%.300s\" is no address that anybody can dial: it may be bound only",

@@ -37,8 +37,9 @@ bool xo_address_is_v6(const xo_address_t *address);
 /* Is it behind a node's port? Then that port is xo_address_door. */
 bool xo_address_is_behind(const xo_address_t *address);
 xo_address_t xo_address_door(const xo_address_t *address);
-/* Parses a node's port, perhaps with the first place that is free behind it: EINVAL for one that
- * nobody could dial, or below XO_SHARED_PORT_MIN. */
+/* Parses a node's port; or, of a node that can only dial out, the first of its XO_PLACES_LENT
+ * places behind another node's. EINVAL for one that nobody could dial, or below XO_SHARED_PORT_MIN.
+ */
 int xo_address_parse_door(const char *text, xo_address_t *address, xo_error_t *err);
 /* What is at a place (0 to XO_PLACES - 1) behind the port of `door`. */
 xo_address_t xo_address_place(const xo_address_t *door, int place);

@@ -51,6 +51,8 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/endpoint_impl.h \
 	libxo/error.c \
 	libxo/failure.c \
+	libxo/fetch.c \
+	libxo/fetch.h \
 	libxo/future.c \
 	libxo/future.h \
 	libxo/greet.c \

@@ -3,17 +3,16 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <utlist.h>
 
 #include "libxo/socks.h"
 #include "libxo/splice.h"
+#include "libxo/unix_socket.h"
 
 #define BACKLOG 4096
 #define ACCEPTS_MAX 64   /* in one turn of the loop */
@@ -28,6 +27,7 @@ typedef struct guest {
     xo_port_t *port;
     int fd; /* -1: the splice's */
     bool greeted;
+    uint64_t token; /* who comes for it will say this; 0: nobody does */
     char host[HOST_BYTES];
     xo_io_t io;
     xo_timer_t limit;
@@ -49,7 +49,6 @@ struct xo_port {
     size_t guest_count;
     guest_t *passing;
     xo_port_stats_t stats;
-    uint64_t serial;
     char buffer[XOI_SPLICE_BYTES];
 };
 
@@ -78,7 +77,11 @@ static void refuse(guest_t *guest, xo_drop_t reason, const char *why)
 static void on_limit(xo_timer_t *timer, void *arg)
 {
     (void)timer;
-    refuse(arg, XO_DROP_REFUSED, "it did not say in time whom it wants");
+    guest_t *guest = arg;
+    if (guest->token)
+        xo_port_give_up(guest->port, guest->token, "nobody came for it in time");
+    else
+        refuse(guest, XO_DROP_REFUSED, "it did not say in time whom it wants");
 }
 
 static int answer(const guest_t *guest, const void *bytes, size_t size)
@@ -106,30 +109,6 @@ static void on_ended(xoi_splice_t *splice, void *arg)
     free(guest);
 }
 
-/* An abstract address, by which the other end knows who came. */
-static int name_own(guest_t *guest, int fd)
-{
-    struct sockaddr_un own = {.sun_family = AF_UNIX};
-    int size = snprintf(own.sun_path + 1, sizeof own.sun_path - 1, "%s xo-port %d %llu",
-                        guest->host, (int)getpid(), (unsigned long long)guest->port->serial++);
-    size_t bytes = offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)size;
-    return bind(fd, (struct sockaddr *)&own, (socklen_t)bytes);
-}
-
-/* -1: nobody listens there. */
-static int connect_inner(guest_t *guest, const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-    if (fd >= 0 && name_own(guest, fd) == 0 &&
-        connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-        return fd;
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
-
 static void join(guest_t *guest, int inner)
 {
     xo_port_t *port = guest->port;
@@ -151,7 +130,72 @@ static int find_inner(guest_t *guest, const xo_address_t *address)
 {
     char path[XO_PATH_BYTES] = "";
     guest->port->events.find(guest->port, address, path, guest->port->arg);
-    return path[0] ? connect_inner(guest, path) : -1;
+    return path[0] ? xoi_unix_connect_as(path, guest->host, NULL) : -1;
+}
+
+static void give_way(guest_t *guest, int code, int other)
+{
+    uint8_t reply[XOI_SOCKS_REPLY_BYTES];
+    xoi_socks_reply(code, reply);
+    if (answer(guest, reply, sizeof reply) == 0) {
+        join(guest, other);
+    } else {
+        close(other);
+        dismiss(guest);
+    }
+}
+
+static guest_t *find_waiting(const xo_port_t *port, uint64_t token)
+{
+    guest_t *guest = NULL;
+    DL_FOREACH(port->guests, guest)
+    if (guest->token == token)
+        break;
+    return guest;
+}
+
+/* "tHEX": it has come for who waits under that token. */
+static void meet(guest_t *guest, const char *name)
+{
+    uint8_t reply[XOI_SOCKS_REPLY_BYTES];
+    char *end;
+    uint64_t token = strtoull(name + 1, &end, 16);
+    guest_t *waiting = token && *end == '\0' ? find_waiting(guest->port, token) : NULL;
+    if (!waiting) {
+        reply_and_refuse(guest, XOI_SOCKS_NOBODY, XO_DROP_NO_ROUTE,
+                         "it came for somebody who does not wait here");
+        return;
+    }
+    xoi_socks_reply(XOI_SOCKS_DONE, reply);
+    if (answer(guest, reply, sizeof reply) < 0) {
+        dismiss(guest);
+        return;
+    }
+    int fd = guest->fd;
+    xo_io_stop(&guest->io);
+    guest->fd = -1; /* the splice's */
+    dismiss(guest);
+    give_way(waiting, XOI_SOCKS_DONE, fd);
+}
+
+void xo_port_give_up(xo_port_t *port, uint64_t token, const char *why)
+{
+    guest_t *guest = find_waiting(port, token);
+    if (guest)
+        reply_and_refuse(guest, XOI_SOCKS_NOBODY, XO_DROP_NO_ROUTE, why);
+}
+
+/* A pool of a node that can only dial out: that has been asked to come for it. */
+static bool waits(guest_t *guest, const xo_address_t *address)
+{
+    xo_port_t *port = guest->port;
+    uint64_t token = xo_random_id();
+    if (!port->events.away || !port->events.away(port, address, token, port->arg))
+        return false;
+    guest->token = token;
+    xo_io_stop(&guest->io); /* it says nothing until it is answered */
+    xo_timer_start(&guest->limit, GREETING_MS * XO_MS);
+    return true;
 }
 
 /* "pN.HOST" */
@@ -159,8 +203,10 @@ static int read_name(const char *name, xo_address_t *address)
 {
     char text[XO_ADDRESS_BYTES];
     char *end;
-    unsigned long number = name[0] == 'p' ? strtoul(name + 1, &end, 10) : 0;
-    if (number == 0 || *end != '.')
+    if (name[0] != 'p')
+        return -1;
+    unsigned long number = strtoul(name + 1, &end, 10);
+    if (end == name + 1 || *end != '.')
         return -1;
     snprintf(text, sizeof text, strchr(end, ':') ? "[%s]:%lu" : "%s:%lu", end + 1, number);
     return xo_address_parse(text, address, NULL);
@@ -168,29 +214,27 @@ static int read_name(const char *name, xo_address_t *address)
 
 static void lead_on(guest_t *guest, const char *name)
 {
-    uint8_t reply[XOI_SOCKS_REPLY_BYTES];
     xo_address_t address;
     char why[XO_ERROR_TEXT_BYTES];
-    int inner;
+    if (name[0] == 't') {
+        meet(guest, name);
+        return;
+    }
     if (read_name(name, &address) < 0) {
         reply_and_refuse(guest, XOI_SOCKS_NO_NAME, XO_DROP_MALFORMED,
                          "it asked for what is no address");
         return;
     }
-    inner = find_inner(guest, &address);
-    if (inner < 0) {
-        snprintf(why, sizeof why, "it asked for %s:%d, and no pool of this node is there",
-                 address.host, address.port);
-        reply_and_refuse(guest, XOI_SOCKS_NOBODY, XO_DROP_NO_ROUTE, why);
+    int inner = find_inner(guest, &address);
+    if (inner >= 0) {
+        give_way(guest, XOI_SOCKS_DONE, inner);
         return;
     }
-    xoi_socks_reply(XOI_SOCKS_DONE, reply);
-    if (answer(guest, reply, sizeof reply) == 0) {
-        join(guest, inner);
-    } else {
-        close(inner);
-        dismiss(guest);
-    }
+    if (waits(guest, &address))
+        return;
+    snprintf(why, sizeof why, "it asked for %s:%d, and no pool of this node is there", address.host,
+             address.port);
+    reply_and_refuse(guest, XOI_SOCKS_NOBODY, XO_DROP_NO_ROUTE, why);
 }
 
 /* ---- what they say ---- */

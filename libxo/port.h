@@ -5,6 +5,9 @@
  * passes bytes on, which it cannot read: CURVE is between the two ends, as are credit, order and
  * all else. Who says nothing of the kind, but ZMTP's first byte, wants who is at the port itself.
  *
+ * The name "p0.HOST", whatever HOST is, is the broker itself. The name "tHEX" is said by who comes
+ * for somebody who waits here under that token.
+ *
  * An inner socket sees who came in the name of ours: an abstract address "HOST ...".
  */
 #ifndef XO_PORT_H
@@ -17,9 +20,15 @@
 
 typedef struct xo_port xo_port_t;
 
+/* As an address behind a port: the broker itself. */
+#define XO_PORT_BROKER "broker:0"
+
 typedef struct xo_port_events {
     /* Where the inner socket of the pool at an address lies; "": there is none. */
     void (*find)(xo_port_t *port, const xo_address_t *address, char path[XO_PATH_BYTES], void *arg);
+    /* Is there a node that can only dial out which has the pool, and was asked to come for it
+     * (fetch.h)? It will name the token. NULL: there is none. */
+    bool (*away)(xo_port_t *port, const xo_address_t *address, uint64_t token, void *arg);
     /* Somebody was turned away: a host, and a sentence. */
     void (*refused)(xo_port_t *port, xo_drop_t reason, const char *host, const char *why,
                     void *arg);
@@ -37,6 +46,8 @@ xo_port_t *xo_port_create(xo_loop_t *loop, const char *advertised, const char *b
                           const xo_port_events_t *events, void *arg, xo_error_t *err);
 /* Ends what goes through. Takes NULL. */
 void xo_port_destroy(xo_port_t *port);
+/* Who waits under the token is told that nobody comes. */
+void xo_port_give_up(xo_port_t *port, uint64_t token, const char *why);
 const xo_port_stats_t *xo_port_stats(const xo_port_t *port);
 
 #endif

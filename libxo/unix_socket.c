@@ -3,11 +3,15 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "libxo/ctx.h"
 
 #define BACKLOG 4096 /* of listen(2); a full one refuses at once */
 
@@ -79,7 +83,23 @@ int xoi_unix_listen(const char *path, xo_error_t *err)
                         saved == EADDRINUSE ? "a process that runs has it" : strerror(saved));
 }
 
+/* Made unique by a number that is drawn. */
+static int bind_as(int fd, const char *who)
+{
+    struct sockaddr_un own = {.sun_family = AF_UNIX};
+    int size = snprintf(own.sun_path + 1, sizeof own.sun_path - 1, "%.64s xo-port %016llx", who,
+                        (unsigned long long)xo_random_id());
+
+    return bind(fd, (struct sockaddr *)&own,
+                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)size));
+}
+
 int xoi_unix_connect(const char *path, xo_error_t *err)
+{
+    return xoi_unix_connect_as(path, NULL, err);
+}
+
+int xoi_unix_connect_as(const char *path, const char *who, xo_error_t *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd;
@@ -87,7 +107,8 @@ int xoi_unix_connect(const char *path, xo_error_t *err)
     if (name(&address, path, err) < 0)
         return -1;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+    if (fd >= 0 && (!who || bind_as(fd, who) == 0) &&
+        connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
         return fd;
     int saved = errno == ENOENT || errno == EAGAIN ? ECONNREFUSED : errno;
     if (fd >= 0)

@@ -70,6 +70,14 @@ recover = actors
 """
 
 
+BORROWER = """[node]
+heartbeat_ms = 100
+[pool c]
+command = xo-pool
+modules = %s
+"""
+
+
 def xo(env, *words):
     return subprocess.run(["xo", *words], env=env, text=True, capture_output=True, check=False,
                           timeout=JOB_S)
@@ -127,7 +135,7 @@ def taken(place):
     node = Node(place, config=pools_config(port))
     for wrong, said in ((f"{LOOPBACK}:{port}", f"{LOOPBACK}:{port}: Address already in use"),
                         ("0.0.0.0:7000", "no address that anybody can dial"),
-                        ("node1", "no node's port"), (f"{LOOPBACK}:70000001", "behind a port")):
+                        ("node1", "no node's port"), (f"{LOOPBACK}:70000001", "a multiple of 100")):
         done = subprocess.run(["xo-broker", "--port", wrong], env=elsewhere(place, "other"),
                               text=True, capture_output=True, check=False)
         assert done.returncode == 1 and said in done.stderr, (wrong, done.stderr)
@@ -208,6 +216,58 @@ def firewalls(place):
     return None
 
 
+def dial_out(place):
+    """a node that can only dial out is reached through the port of another, both ways"""
+    reason = netns.why_not()
+    if reason:
+        return reason
+    with netns.wire() as wire:
+        a, b = wire.machines
+        a.open_only()
+        b.open_only(7000)
+        server = Job(place, "server", f"{b.address}:7000", "serve", b.address, on=b.run)
+        asker = Job(place, "asker", f"{b.address}:70005000", "ask", a.address, *server.line(),
+                    on=a.run)
+        output = asker.finish()
+        assert output.endswith("ok\n"), output
+        server.end()
+        leaves_nothing(place)
+    return None
+
+
+def borrowed(place):
+    """places behind another's port are lent to one node at a time, for as long as it is linked"""
+    port = free_port()
+    lender = Node(place, config=pools_config(port))
+    lender.wait_pools(2)
+
+    def borrower(name):
+        return Node(place, "--port", f"{LOOPBACK}:{port}5000", config=BORROWER % MODULE,
+                    env={"XO_RUN_DIR": elsewhere(place, name)["XO_RUN_DIR"]})
+    first = borrower("first")
+    until(lambda: "is reached through" in first.log(), "it to be lent places")
+    (pool,) = first.wait_pools(1)
+    assert pool["address"] == f"{LOOPBACK}:{port}5000", pool
+    assert listening([first.process.pid, pool["pid"]]) == set()
+    far = elsewhere(place, "far")
+    assert xo(far, "pools", "--node", pool["address"]).returncode == 0
+    done = xo(far, "pools", "--node", f"{LOOPBACK}:{port}5001")
+    assert done.returncode != 0 and "no pool of that node is there" in done.stderr, done.stderr
+    second = borrower("second")
+    until(lambda: "are another node's" in second.log(), "it to be refused")
+    first.stop()
+    until(lambda: "is reached through" in second.log(), "the other to have them")
+    assert xo(far, "pools", "--node", pool["address"]).returncode == 0
+    lender.process.kill()
+    lender.process.wait()
+    assert xo(far, "pools", "--node", pool["address"]).returncode != 0
+    lender = Node(place, config=pools_config(port))
+    until(lambda: xo(far, "pools", "--node", pool["address"]).returncode == 0, "it to link again")
+    second.stop()
+    until(lambda: xo(far, "pools", "--node", pool["address"]).returncode != 0, "it to be gone")
+    lender.stop()
+
+
 def silence(place):
     """a machine that falls silent ends the calls that wait for it"""
     reason = netns.why_not()
@@ -239,6 +299,7 @@ if not os.path.exists(MODULE):
 elif not shutil.which("redis-server"):
     print("1..0 # SKIP redis-server is needed")
 elif not has_python():
-    run(only_one_is_open, keeps_its_place, taken)
+    run(only_one_is_open, keeps_its_place, taken, borrowed)
 else:
-    run(only_one_is_open, keeps_its_place, taken, all_of_it, own_address, firewalls, silence)
+    run(only_one_is_open, keeps_its_place, taken, borrowed, all_of_it, own_address, firewalls,
+        dial_out, silence)

@@ -73,6 +73,10 @@ static void knows_places_behind_a_port(void **state)
     assert_int_equal(xo_address_parse("h:655359999", &address, NULL), 0);
     assert_int_equal(xo_address_door(&address).port, XO_PORT_MAX);
     assert_int_equal(xo_address_parse_door("h:7000", &address, NULL), 0);
+    assert_int_equal(xo_address_parse_door("h:70005000", &address, NULL), 0);
+    assert_int_equal(xo_address_parse_door("h:70009900", &address, NULL), 0);
+    assert_errno(xo_address_parse_door("h:70004900", &address, NULL), EINVAL);
+    assert_errno(xo_address_parse_door("h:70005001", &address, NULL), EINVAL);
     assert_errno(xo_address_parse_door("h:99", &address, NULL), EINVAL);
     assert_errno(xo_address_parse_door("[::]:7000", &address, NULL), EINVAL);
 }

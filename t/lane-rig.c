@@ -214,7 +214,7 @@ int rig_free_port(void)
 /* Where the listener is dialled. */
 const char *rig_outside(rig_t *rig, const char *endpoint)
 {
-    static const xo_port_events_t events = {find_inner, note_refused};
+    static const xo_port_events_t events = {find_inner, NULL, note_refused};
     char text[64];
     xo_error_t err = {0};
 

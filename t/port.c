@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "libxo/fetch.h"
 #include "libxo/knock.h"
 #include "t/lane-rig.h"
 
@@ -31,6 +32,8 @@ typedef struct world {
     int inner; /* listens where the port leads to; -1: not */
     char path[XO_PATH_BYTES];
     xo_address_t asked;
+    bool is_away; /* the pool: somebody comes for who wants it */
+    uint64_t token;
     int refused;
     xo_drop_t reason;
     char why[XO_ERROR_TEXT_BYTES];
@@ -48,6 +51,16 @@ static void on_find(xo_port_t *port, const xo_address_t *address, char path[XO_P
     snprintf(path, XO_PATH_BYTES, "%s", w->path);
 }
 
+static bool on_away(xo_port_t *port, const xo_address_t *address, uint64_t token, void *arg)
+{
+    world_t *w = arg;
+
+    (void)port;
+    (void)address;
+    w->token = token;
+    return w->is_away;
+}
+
 static void on_refused(xo_port_t *port, xo_drop_t reason, const char *host, const char *why,
                        void *arg)
 {
@@ -62,7 +75,7 @@ static void on_refused(xo_port_t *port, xo_drop_t reason, const char *host, cons
 
 static int world_open(void **state)
 {
-    static const xo_port_events_t events = {on_find, on_refused};
+    static const xo_port_events_t events = {on_find, on_away, on_refused};
     world_t *w = calloc(1, sizeof *w);
     char text[64];
     xo_error_t err;
@@ -315,6 +328,60 @@ static void what_comes_goes_on_in_order_and_both_ways(void **state)
     close(outer);
 }
 
+static void who_is_away_comes_for_who_waits(void **state)
+{
+    world_t *w = *state;
+    xoi_knock_t waits;
+    xo_address_t door = {.host = "127.0.0.1", .port = w->number};
+    xo_fetches_t *fetches = xo_fetches_create(w->rig.loop, &door, NULL);
+    int inner = -1;
+
+    listen_inside(w);
+    char path[XO_PATH_BYTES];
+    strcpy(path, w->path);
+    w->path[0] = 0;
+    w->is_away = true;
+    xoi_knock_init(&waits, w->rig.loop, on_led, w);
+    assert_int_equal(xoi_knock_start(&waits, &door, "p7.a", RIG_DEADLINE_MS, NULL), 0);
+    RUN_UNTIL(&w->rig, w->token != 0);
+    assert_int_equal(w->led, 0);
+    assert_int_equal(xo_fetch(fetches, w->token + 1, path, NULL), 0); /* another's */
+    RUN_UNTIL(&w->rig, w->refused == 1);
+    assert_int_equal(xo_fetch(fetches, w->token, path, NULL), 0);
+    RUN_UNTIL(&w->rig, w->led == 1);
+    assert_true(w->led_fd >= 0);
+    SPIN_UNTIL(&w->rig, (inner = accept(w->inner, NULL, NULL)) >= 0);
+    close(inner); /* that of the first */
+    SPIN_UNTIL(&w->rig, (inner = accept(w->inner, NULL, NULL)) >= 0);
+    pump_t there = {w->led_fd, inner, 0, 0, false}, back = {inner, w->led_fd, 0, 0, false};
+    SPIN_UNTIL(&w->rig, pumped(&there) & pumped(&back));
+    assert_false(there.wrong || back.wrong);
+    close(inner);
+    close(w->led_fd);
+    RUN_UNTIL(&w->rig, xo_port_stats(w->port)->passing == 0);
+    xo_fetches_destroy(fetches);
+    strcpy(w->path, path);
+}
+
+static void who_waits_hears_that_nobody_comes(void **state)
+{
+    world_t *w = *state;
+    xoi_knock_t waits;
+    xo_address_t door = {.host = "127.0.0.1", .port = w->number};
+
+    w->is_away = true;
+    xoi_knock_init(&waits, w->rig.loop, on_led, w);
+    assert_int_equal(xoi_knock_start(&waits, &door, "p7.a", RIG_DEADLINE_MS, NULL), 0);
+    RUN_UNTIL(&w->rig, w->token != 0);
+    xo_port_give_up(w->port, w->token + 1, "not for this one");
+    assert_int_equal(w->refused, 0);
+    xo_port_give_up(w->port, w->token, "nobody comes");
+    RUN_UNTIL(&w->rig, w->led == 1);
+    assert_int_equal(w->led_fd, -1);
+    assert_int_equal(w->led_why.errnum, ECONNREFUSED);
+    assert_string_equal(w->why, "nobody comes");
+}
+
 static void who_stands_still_is_not_read_from_without_end(void **state)
 {
     world_t *w = *state;
@@ -341,7 +408,7 @@ static void who_stands_still_is_not_read_from_without_end(void **state)
 
 static void what_cannot_be_a_port_is_refused(void **state)
 {
-    static const xo_port_events_t events = {on_find, on_refused};
+    static const xo_port_events_t events = {on_find, on_away, on_refused};
     static const char *const wrong[] = {"a",          "a:0",     "a:99", "0.0.0.0:7000",
                                         "a:70000001", "a b:7000"};
     world_t *w = *state;
@@ -368,6 +435,8 @@ int main(void)
         T(the_oldest_makes_room),
         T(knocks_say_what_is_the_matter),
         T(what_comes_goes_on_in_order_and_both_ways),
+        T(who_is_away_comes_for_who_waits),
+        T(who_waits_hears_that_nobody_comes),
         T(who_stands_still_is_not_read_from_without_end),
         T(what_cannot_be_a_port_is_refused),
     };
