@@ -5,7 +5,8 @@ dist_completion_DATA += \
 	etc/completion/xo-pool
 dist_xoconf_DATA += \
 	etc/minimal.ini \
-	etc/node.ini
+	etc/node.ini \
+	etc/xo.sbatch
 dist_systemdunit_DATA += \
 	etc/xo-broker-relaxed.service \
 	etc/xo-broker.service

@@ -164,6 +164,7 @@ system_tests = \
 	t/0538-port.t \
 	t/0540-doctor.t \
 	t/0541-deploy.t \
+	t/0542-slurm.t \
 	t/0600-wordcount.t \
 	t/0610-client.t \
 	t/0620-two-nodes.t \
@@ -425,7 +426,7 @@ TESTS += $(unit_tests)
 endif
 TESTS += $(system_tests)
 EXTRA_DIST += $(system_tests) $(python_tests) t/brokers.py $(chaos) t/leftovers.sh t/lib.sh \
-	t/machines.sh t/fake/ssh t/fake/systemctl \
+	t/machines.sh t/fake/ssh t/fake/scontrol t/fake/srun t/fake/systemctl \
 	t/netns.py t/port-job.py t/tap/pytest-tap.py
 if PYTHON
 TESTS += $(python_tests)
