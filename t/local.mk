@@ -165,6 +165,7 @@ system_tests = \
 	t/0540-doctor.t \
 	t/0541-deploy.t \
 	t/0542-slurm.t \
+	t/0543-kubernetes.t \
 	t/0600-wordcount.t \
 	t/0610-client.t \
 	t/0620-two-nodes.t \
