@@ -166,6 +166,7 @@ system_tests = \
 	t/0541-deploy.t \
 	t/0542-slurm.t \
 	t/0543-kubernetes.t \
+	t/0551-garbage.t \
 	t/0600-wordcount.t \
 	t/0610-client.t \
 	t/0620-two-nodes.t \
@@ -472,6 +473,7 @@ full_tests = \
 	t/full-bench-run.t \
 	t/full-distcheck.t \
 	t/full-fuzz.t \
+	t/full-garbage.t \
 	t/full-install.t \
 	t/full-ipc.t \
 	t/full-quickstart.t \
