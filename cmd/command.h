@@ -29,6 +29,7 @@ typedef struct xoi_args {
     const char *pool;
     const char *since;
     const char *registry; /* NULL: $XO_REGISTRY */
+    const char *peer;     /* another node's port; NULL: none */
     int64_t timeout_ms;
     int64_t count; /* -1: not given */
     bool json;

@@ -43,9 +43,9 @@ void xoi_doctor_say(xoi_doctor_t *doctor, xoi_state_t state, const char *check, 
 static int run(const xoi_args_t *args)
 {
     static void (*const checks[])(xoi_doctor_t *) = {
-        xoi_check_name,    xoi_check_addresses, xoi_check_interfaces,
-        xoi_check_run_dir, xoi_check_keys,      xoi_check_registry,
-        xoi_check_shm,     xoi_check_limits,    xoi_check_gpus,
+        xoi_check_name, xoi_check_addresses, xoi_check_interfaces, xoi_check_run_dir,
+        xoi_check_keys, xoi_check_registry,  xoi_check_shm,        xoi_check_limits,
+        xoi_check_gpus, xoi_check_peer,
     };
     xoi_doctor_t doctor = {.args = args, .cluster = xoi_args_cluster(args)};
     doctor.registry = args->registry ? args->registry : getenv("XO_REGISTRY");
@@ -62,14 +62,15 @@ const xoi_command_t xoi_command_doctor = {
     .name = "doctor",
     .operands = "[HOST[:PORT]]...",
     .summary = "Looks whether this machine is fit for a node",
-    .options = "jrc",
+    .options = "jroc",
     .text = "HOST[:PORT] is what pools here advertise, or will. Each line is \"ok\", \"warning\"\n"
             "or \"error\", what was looked at, and what is wrong and to be done. The exit\n"
             "status is 1 if there is an error. Use the node's user and environment.\n"
             "\n"
             "examples:\n"
             "  xo doctor\n"
-            "  sudo -u xo XO_REGISTRY=redis://redis.example xo doctor gpu1.example:7001\n",
+            "  sudo -u xo XO_REGISTRY=redis://redis.example xo doctor gpu1.example:7001\n"
+            "  sudo -u xo xo doctor --peer gpu2.example:7000\n",
     .operands_min = 0,
     .operands_max = 64,
     .run = run,

@@ -33,6 +33,9 @@ void xoi_check_name(xoi_doctor_t *doctor);
 void xoi_check_addresses(xoi_doctor_t *doctor); /* the operands */
 void xoi_check_interfaces(xoi_doctor_t *doctor);
 
+/* doctor-peer.c */
+void xoi_check_peer(xoi_doctor_t *doctor); /* --peer: another node, by its port */
+
 /* doctor-registry.c */
 void xoi_check_registry(xoi_doctor_t *doctor); /* and the clock, by Redis' */
 

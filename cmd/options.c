@@ -39,6 +39,7 @@ static const option_row_t rows[] = {
     {'w', false, "wide", NULL, FLAG, AT(wide), "cut nothing, however wide the lines get"},
     {'N', true, "node", "WHERE", TEXT, AT(node), "\"host:port\" of a pool or a broker's socket"},
     {'r', true, "registry", "URL", TEXT, AT(registry), "its registry (default: $XO_REGISTRY)"},
+    {'o', true, "peer", "HOST:PORT", TEXT, AT(peer), "try to reach another node by its port"},
     {'c', false, "cluster", "NAME", TEXT, AT(cluster), "the cluster's name (default: $XO_CLUSTER)"},
     {'h', false, "help", NULL, FLAG, AT(help), "show this help"},
 };

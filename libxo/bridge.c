@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define NAME "xo-bridge-%016llx"
-#define KNOCK_MS 5000 /* as of lanes over tcp, XOI_ZMQ_HANDSHAKE_MS */
+#define KNOCK_MS 4000 /* less than a handshake may take (5000): its sentence says more */
 
 static void close_fd(int *fd)
 {

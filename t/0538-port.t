@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -20,7 +21,6 @@ LOOPBACK = "127.0.0.1"
 
 def free_port():
     """One of the loopback's that was free a moment ago, and that nobody else is given."""
-    import socket
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="utf-8") as file:
         low = int(file.read().split()[0])
     for port in range(low - 1 - os.getpid() % 2000, 1024, -1):
@@ -268,6 +268,32 @@ def borrowed(place):
     lender.stop()
 
 
+def doctor(place):
+    """xo doctor says what is between this machine and the port of another"""
+    port = free_port()
+    node = Node(place, config=pools_config(port))
+    far = elsewhere(place, "far")
+
+    def says(state, text, peer, env=far):
+        done = xo(env, "doctor", "--peer", peer)
+        (line,) = [line for line in done.stdout.splitlines() if " peer: " in line]
+        assert line.startswith(f"{state} peer: ") and text in line, done
+        assert (done.returncode != 0) == (state == "error"), done
+    says("ok", "knows this machine's key", f"{LOOPBACK}:{port}")
+    says("error", "nobody listens", f"{LOOPBACK}:{free_port()}")
+    says("error", "no node's port", "gpu1")
+    stranger = dict(far, XO_CONFIG_DIR=os.path.join(place.path, "stranger"))
+    says("error", "xo keys import", f"{LOOPBACK}:{port}", stranger)
+    assert xo(stranger, "keys", "generate", "stranger").returncode == 0
+    says("error", "refused the encrypted handshake", f"{LOOPBACK}:{port}", stranger)
+    until(lambda: "refused" in node.log(), "a line of the node's log")
+    with socket.socket() as other:
+        other.bind((LOOPBACK, 0))
+        other.listen()
+        says("error", "is it a node's port?", f"{LOOPBACK}:{other.getsockname()[1]}")
+    node.stop()
+
+
 def silence(place):
     """a machine that falls silent ends the calls that wait for it"""
     reason = netns.why_not()
@@ -299,7 +325,7 @@ if not os.path.exists(MODULE):
 elif not shutil.which("redis-server"):
     print("1..0 # SKIP redis-server is needed")
 elif not has_python():
-    run(only_one_is_open, keeps_its_place, taken, borrowed)
+    run(only_one_is_open, keeps_its_place, taken, borrowed, doctor)
 else:
-    run(only_one_is_open, keeps_its_place, taken, borrowed, all_of_it, own_address, firewalls,
-        dial_out, silence)
+    run(only_one_is_open, keeps_its_place, taken, borrowed, doctor, all_of_it, own_address,
+        firewalls, dial_out, silence)
