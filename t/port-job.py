@@ -35,6 +35,13 @@ class Server(xo.Actor):
     def die(self):
         os._exit(3)
 
+    async def nest(self):
+        """A node within this node's pool."""
+        pool, addresses, refs = await make_node("127.0.0.1:0", 1)
+        assert [await ref.echo(1) for ref in refs] == [1, 1]
+        await pool.stop()
+        return addresses
+
     @xo.no_lock
     async def sleep(self, seconds):
         await asyncio.sleep(seconds)
@@ -129,6 +136,7 @@ async def ask(address, *theirs):
         for ref in refs:
             assert await ref.call_back(own, "there and back") == "there and back"
             assert await refs[0].pass_on(ref, own, BULK) == BULK
+    assert len(await refs[1].nest()) == 2
     await deaths(refs[-1])
     try:
         host, _, number = theirs[0].rpartition(":")

@@ -231,7 +231,9 @@ def _spawn(write_fd, options):
     owner = ["--owner", str(os.getpid()), "--ready-fd", str(write_fd)]
     # Within a pool: that pool's broker kills what has its id here and is left when the pool has
     # died, but a node sees its owner's end by itself, and removes its files.
-    env = {name: value for name, value in os.environ.items() if name != "XO_POOL_ID"}
+    # The port of that pool's node is its broker's already.
+    inherited = ("XO_POOL_ID", "XO_PORT") if "XO_POOL_ID" in os.environ else ()
+    env = {name: value for name, value in os.environ.items() if name not in inherited}
     # A session of its own: Ctrl-C is for this process, which then stops the node in order.
     return subprocess.Popen(
         [find_program("xo-broker"), *owner, *options],
