@@ -123,7 +123,6 @@ static void drop_old(xo_known_t *known)
 
 static void look_later(xo_known_t *known)
 {
-    drop_old(known);
     known->watching = known->places != NULL;
     if (known->watching)
         xo_timer_start(&known->look, LOOK_NS);
@@ -145,6 +144,8 @@ static void on_news(int errnum, const char *text, const xo_record_t *records, si
     }
     if (errnum == 0 && count >= XO_NEWS_MAX)
         xo_known_forget_all(known);
+    if (errnum == 0)
+        drop_old(known);
     look_later(known);
 }
 

@@ -28,6 +28,7 @@ unit_tests = \
 	t/faults \
 	t/format \
 	t/keys \
+	t/known \
 	t/lane \
 	t/lane-fake \
 	t/lane-hostile \
@@ -319,6 +320,7 @@ t_broker_recover_SOURCES = t/broker-recover.c t/broker-rig.c t/node.c
 t_cgroup_LDADD = $(broker_test_libs)
 t_directory_LDADD = $(broker_test_libs)
 t_process_LDADD = $(broker_test_libs)
+t_known_LDADD = $(broker_test_libs)
 t_liveness_LDADD = $(broker_test_libs)
 t_oom_SOURCES = t/node.c t/oom.c
 t_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free \
