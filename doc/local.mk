@@ -10,6 +10,8 @@ dist_doc_DATA += \
 	doc/performance.md \
 	doc/python.md \
 	doc/registry.md \
+	doc/scale.md \
+	doc/scale.svg \
 	doc/wire.md
 
 # Man pages: doc/man/NAME.SECTION

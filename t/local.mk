@@ -341,6 +341,7 @@ t_rogue_SOURCES = t/node.c t/rogue.c
 t_settings_LDADD = $(broker_test_libs)
 # What it checks is that czmq reads our keys.
 t_ctx_LDADD = $(unit_test_libs) $(CZMQ_LIBS)
+EXTRA_DIST += t/sim-plot.py
 t_sim_LDADD = $(broker_test_libs) -lm
 t_sim_SOURCES = t/sim-command.c t/sim-redis.c t/sim-world.c t/sim.c
 t_sim_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getpid,--wrap=gethostname,--wrap=time \
