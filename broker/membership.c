@@ -194,9 +194,12 @@ static void tell_tcp_only(xo_supervisor_t *supervisor, xo_member_t *member, xo_s
 void xo_supervisor_heartbeat(xo_supervisor_t *supervisor, xo_member_t *member, xo_slice_t body)
 {
     bool was_ending = member->ending;
+    int64_t page_before = member->page_at;
     heard(supervisor, member);
     xo_member_heartbeat(member, body);
     xo_member_watch(member);
+    if (member->page_at != page_before && member->state != XO_POOL_STARTING)
+        xo_run_changed(member, false); /* for the next broker; else come_up does it */
     if (member->ending && !was_ending)
         xo_supervisor_tell(supervisor, member, XO_FACT_STATE, "somebody has told it to end");
     if (member->state == XO_POOL_STARTING && member->link != NULL) {
@@ -247,7 +250,7 @@ static void check_liveness(xo_supervisor_t *supervisor, xo_member_t *member)
     int64_t now = xo_loop_now(supervisor->loop), hang_ns = hang_ms(supervisor, member) * XO_MS;
     bool is_up = member->state == XO_POOL_READY || member->state == XO_POOL_RECOVERING ||
                  member->state == XO_POOL_SUSPECT;
-    if (!is_up || member->link == NULL)
+    if (!is_up || (member->link == NULL && member->page < 0))
         return;
     member->checks++;
     xo_member_check_progress(member, now);

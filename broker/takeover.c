@@ -13,7 +13,10 @@ static void go_on(xo_member_t *member)
         xo_timer_start(&member->timer, member->run->spec->ready_ms * XO_MS);
         return;
     }
-    xo_member_set_state(member, XO_POOL_SUSPECT); /* without a limit: it may be busy */
+    /* Without a limit for its link: it may be busy. What it is busy with its page tells. */
+    xo_member_set_state(member, XO_POOL_SUSPECT);
+    member->moved_ns = xo_loop_now(member->supervisor->loop);
+    xo_member_watch(member);
     xo_supervisor_tell(member->supervisor, member, XO_FACT_STATE, "its broker was started again");
 }
 

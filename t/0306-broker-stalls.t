@@ -151,6 +151,30 @@ def on_request(place):
     assert down["reason"].endswith("; its process is stopped"), down
 
 
+def taken_over(place):
+    """the next broker sees what it is in, too, and ends it, before it has linked to that"""
+    config = pool("hang_timeout_ms = 4000\n")
+    node = Node(place, config=config)
+    (before,) = node.wait_pools(1)
+    create(node, before["address"], "hang")
+    with Spin(node, before["address"], "hang") as spin:
+        until(lambda: node.pools()[0].get("busy_method"), "it to be in its method")
+        node.process.kill()
+        node.process.wait()
+        spin.answer()
+        node = Node(place, config=config)
+        words = 'in method "spin" of actor "hang"'
+        (record,) = until(lambda: [p for p in node.pools("suspect") if words in p["reason"]],
+                          "it to be suspect in its method")
+        assert record["busy_method"] == "spin" and record["pid"] == before["pid"], record
+        until(lambda: [p for p in node.pools("ready") if p["generation"] == 2], "a new one")
+        node.wait_registry()
+    (down,) = until(lambda: node.events("pool.down"), "the event")
+    assert down["reason"].startswith("hang: its loop stood still for "), down
+    assert node.stop()[0] == 0
+    place.assert_clean()
+
+
 def orphaned(place):
     """it goes with the owner, although neither its own loop nor its broker can see to it"""
     owner = place.other("sleep", "600")
@@ -182,4 +206,4 @@ def crashing(place):
 
 
 run(crashing, spinning, stopped, hanging, patient, on_request,
-    orphaned)
+    taken_over, orphaned)
