@@ -77,7 +77,7 @@ typedef struct xo_actor_options {
                                "temporary" (never); NULL: permanent */
     int intensity;          /* restarts within period_ms that are fine, 0 to 64; -1: open */
     int64_t period_ms;      /* -1: open, as in the next two; at most INT32_MAX */
-    int64_t backoff_ms;     /* before the second try in a row to create it; doubles with each */
+    int64_t backoff_ms;     /* before the second try in a row to create it; eightfold with each */
     int64_t backoff_max_ms; /* where that ends */
     const char *group;      /* of its node, xo_client_create_group: it becomes the last member, and
                                of the above only `restart` counts; NULL: none */
@@ -117,7 +117,7 @@ xo_future_t *xo_ref_destroy_actor(xo_ref_t *ref, xo_error_t *err);
 
 /* ---- groups ---- */
 /* How a group restarts its members. Begin with XO_GROUP_OPTIONS_INIT; -1 is open: 5 restarts in
- * 60 s, and a backoff from 10 ms to 5 s. */
+ * 60 s, and a backoff from 1 ms to 5 s. */
 typedef struct xo_group_options {
     const char *strategy; /* which are restarted when one fails: "one_for_one", that one;
                              "one_for_all"; "rest_for_one", it and those after it */
