@@ -1,11 +1,14 @@
 # machines.sh - machines out of namespaces, for system tests in bash that need several. Sourced
 # before lib.sh: it runs the test again as the first process of namespaces that end with it.
 #
-# A machine has a network, processes, a host name, /run and changes to /etc, /usr and /var of its
-# own. They reach each other at 192.0.2.N, and by name. $bin holds programs that only they see.
+# A machine has a network, processes, a host name, /run and changes to /etc, /usr, /var and the
+# build tree of its own. They reach each other at 192.0.2.N, and by name. $bin holds programs that
+# only they see.
 if [ -z "${XO_T_MACHINES:-}" ]; then
     machines=(unshare --net --mount --pid --fork --kill-child --mount-proc)
-    probe='mount -t tmpfs tmpfs /run && ip link add probe type veth'
+    probe='mount -t tmpfs tmpfs /run && cd /run && mkdir upper work &&
+        mount -t overlay -o lowerdir=/etc,upperdir=upper,workdir=work overlay /etc &&
+        ip link add probe type veth'
     reason=$("${machines[@]}" sh -c "$probe" 2>&1) || {
         echo "1..0 # SKIP there can be no namespaces: $reason"
         exit 0
@@ -15,16 +18,17 @@ fi
 
 declare -A machine=() # the first process of each
 
-# What a machine's first process does: $0 is the machine's name.
+# What a machine's first process does: $0 is the machine's name, $1 the build tree. That is another
+# one for each, since what is done there (make install) would be in the way of other tests.
 # shellcheck disable=SC2016
 be_machine='
 set -e
 hostname "$0"
 mount -t tmpfs tmpfs /mnt
-for dir in etc usr var; do
-    own=/mnt/$dir
+for dir in /etc /usr /var "$1"; do
+    own=/mnt/$(echo "$dir" | tr / _)
     mkdir -p "$own/upper" "$own/work"
-    mount -t overlay -o "lowerdir=/$dir,upperdir=$own/upper,workdir=$own/work" overlay "/$dir"
+    mount -t overlay -o "lowerdir=$dir,upperdir=$own/upper,workdir=$own/work" overlay "$dir"
 done
 cp /run/hosts /etc/hosts
 mount -t tmpfs tmpfs /run
@@ -53,7 +57,7 @@ lay_cables() {
 power_on() {
     ip netns exec "$1" env -i PATH="$PATH" \
         unshare --mount --uts --ipc --pid --fork --kill-child --mount-proc \
-        bash -c "$be_machine" "$1" 2>"$work/machine-$1" &
+        bash -c "$be_machine" "$1" "$XO_BUILDDIR" 2>"$work/machine-$1" &
     until_true is_on "$1" $! || bail_out "machine $1: $(cat "$work/machine-$1")"
 }
 
