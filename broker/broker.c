@@ -170,9 +170,30 @@ static void on_registry_state(xo_publish_t *publish, bool up, const char *reason
     xo_broker_broadcast(broker, up ? "registry.up" : "registry.down", &rec);
 }
 
+/* Others may take over what can move. */
+static void check_lease(xo_broker_t *broker)
+{
+    static const char why[] = "its lease has lapsed: it cannot reach the registry, so actors that "
+                              "may move to other nodes do nothing, and nothing with a name is "
+                              "created";
+    int64_t until_ns = xo_publish_lease_until(broker->publish);
+    bool isolated =
+        xo_publish_is_shared(broker->publish) && until_ns > 0 && xo_boot_ns() > until_ns;
+    if (isolated == broker->isolated)
+        return;
+    broker->isolated = isolated;
+    if (isolated)
+        xo_log(broker->options.log, XO_LOG_ERROR, COMPONENT, "%s", why);
+    else
+        xo_log(broker->options.log, XO_LOG_INFO, COMPONENT, "it has its lease again");
+    xo_broker_note_node(broker, isolated ? "node.isolated" : "node.rejoined",
+                        isolated ? why : NULL);
+}
+
 static void on_tick(xo_timer_t *timer, void *arg)
 {
     xo_broker_t *broker = arg;
+    check_lease(broker);
     xo_broker_places_tick(broker);
     xo_broker_publish_node(broker);
     xo_publish_refresh(broker->publish, broker);

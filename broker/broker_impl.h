@@ -70,6 +70,7 @@ struct xo_broker {
     char host[XO_HOST_BYTES];
     bool reloading;       /* what the last broker left has been found, and not been taken over */
     xo_timer_t reconcile; /* when all that it left has had time to come back */
+    bool isolated;        /* its lease has lapsed, since it cannot reach the registry */
     xo_drain_t drain;
     size_t drain_ending; /* actors that have been asked to end */
     xo_drain_wait_t *drain_waits;
@@ -211,6 +212,8 @@ void xo_names_review(xo_broker_t *broker, xo_member_t *member);
 /* The registry has given the name to this node, which asked for it at `asked_ns` (xo_boot_ns), with
  * an actor that moves to this pool. -1: ENOMEM. */
 int xo_names_claimed(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid, int64_t asked_ns);
+/* An actor with the placement "any" does nothing from now on. */
+void xo_names_fence(xo_broker_t *broker, const xo_actor_entry_t *entry);
 void xo_names_publish(xo_broker_t *broker); /* renews them */
 void xo_names_destroy(xo_broker_t *broker);
 

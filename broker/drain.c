@@ -1,7 +1,8 @@
 /* drain.c - node.drain: a node that is to leave takes no new actors, and ends those that it has.
  *
  * Groups stop in their order first; then each other actor is destroyed in its turn, when what was
- * sent to it before has been handled. Nothing is killed: who waits for it says for how long.
+ * sent to it before has been handled, and those that may move are other nodes' then. Nothing is
+ * killed: who waits for it says for how long.
  */
 #include <stdlib.h>
 #include <utlist.h>
@@ -82,7 +83,12 @@ static void destroy(xo_broker_t *broker, xo_actor_entry_t *entry)
 /* One that is being created again has its turn when it is there. */
 static void end_actor(xo_broker_t *broker, xo_actor_entry_t *entry)
 {
-    if (entry->state == XO_ACTOR_FAILED)
+    bool moves = xo_actor_spec_is_anywhere(entry->spec) && xo_publish_is_shared(broker->publish);
+    if (moves && !xo_moves_may_leave(broker, entry))
+        return; /* when the registry is back */
+    if (moves && entry->state == XO_ACTOR_FAILED)
+        xo_moves_leave(broker, entry, why_ends);
+    else if (entry->state == XO_ACTOR_FAILED)
         xo_broker_actor_down(broker, entry, why_ends);
     else if (entry->state == XO_ACTOR_RUNNING && !entry->ending && entry->member->link != NULL)
         destroy(broker, entry);

@@ -62,7 +62,9 @@ static const char *node_state(const xo_broker_t *broker)
         [XO_DRAIN_UNDER_WAY] = "draining",
         [XO_DRAIN_DONE] = "drained",
     };
-    return broker->stopping ? "stopping" : states[broker->drain];
+    if (broker->stopping)
+        return "stopping";
+    return broker->isolated && broker->drain == XO_DRAIN_NOT ? "isolated" : states[broker->drain];
 }
 
 void xo_broker_node_record(const xo_broker_t *broker, xo_rec_t *rec)
@@ -185,10 +187,17 @@ void xo_broker_actor_down(xo_broker_t *broker, xo_actor_entry_t *entry, const ch
     xo_directory_remove(&broker->directory, entry);
 }
 
+/* One of a process that the broker did not start, and that has died, goes on elsewhere if it may.
+ */
 static void drop_actors(xo_broker_t *broker, xo_member_t *member, const char *reason)
 {
-    while (member->entries != NULL)
-        xo_broker_actor_down(broker, member->entries, reason);
+    bool died = member->run == NULL && !member->ending && member->state != XO_POOL_STOPPING;
+    while (member->entries != NULL) {
+        if (died && xo_moves_may_leave(broker, member->entries))
+            xo_moves_leave(broker, member->entries, reason);
+        else
+            xo_broker_actor_down(broker, member->entries, reason);
+    }
 }
 
 static void fail_actors(xo_broker_t *broker, xo_member_t *member, const char *reason)

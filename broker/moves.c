@@ -186,6 +186,21 @@ void xo_moves_leave(xo_broker_t *broker, xo_actor_entry_t *entry, const char *re
     xo_directory_remove(&broker->directory, entry);
 }
 
+/* It does nothing more from now on; its process may end whenever it wants. */
+void xo_broker_leave(xo_broker_t *broker)
+{
+    static const char why[] = "the process that owned its node is gone";
+    for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
+        for (xo_actor_entry_t *entry = m->entries, *next; entry != NULL; entry = next) {
+            next = entry->next;
+            if (!xo_moves_may_leave(broker, entry))
+                continue;
+            xo_names_fence(broker, entry);
+            xo_moves_leave(broker, entry, why);
+        }
+    }
+}
+
 void xo_moves_unfit(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason)
 {
     xo_slice_t uid = xo_actor_entry_uid(entry);

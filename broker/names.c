@@ -198,9 +198,11 @@ static void end_actor(xo_broker_t *broker, const xo_actor_entry_t *entry, const 
 }
 
 /* It does nothing more, not even what has come for it already. */
-static void fence(xo_broker_t *broker, const xo_actor_entry_t *entry)
+void xo_names_fence(xo_broker_t *broker, const xo_actor_entry_t *entry)
 {
     xo_rec_t rec = {0};
+    if (entry->member->link == NULL)
+        return;
     xo_rec_bytes(&rec, "uid", xo_actor_entry_uid(entry));
     xo_rec_int(&rec, "incarnation", (int64_t)entry->incarnation);
     xo_broker_send_event(broker, entry->member->link, "actor.fenced", &rec);
@@ -210,8 +212,8 @@ static void lose_actor(xo_broker_t *broker, xo_actor_entry_t *entry)
 {
     static const char *const why = "another actor has got its name";
     xo_slice_t uid = xo_actor_entry_uid(entry);
-    if (entry->member->link != NULL && xo_actor_spec_is_anywhere(entry->spec))
-        fence(broker, entry);
+    if (xo_actor_spec_is_anywhere(entry->spec))
+        xo_names_fence(broker, entry);
     xo_log(broker->options.log, XO_LOG_WARN, COMPONENT, "actor '%.*s' in the pool at %s ends: %s",
            (int)uid.size, uid.data, entry->member->address, why);
     xo_broker_note_actor(broker, "name.lost", entry, why);

@@ -76,6 +76,7 @@ static void on_owner_gone(xo_io_t *io, int revents, void *arg)
     xo_node_t *node = arg;
     (void)revents;
     xo_io_stop(io);
+    xo_broker_leave(node->broker);
     xo_broker_stop(node->broker, "the process that owns this node is gone");
 }
 

@@ -112,6 +112,11 @@ int64_t xo_publish_lease_ms(const xo_publish_t *publish)
     return publish->options.lease_ms;
 }
 
+int64_t xo_publish_lease_until(const xo_publish_t *publish)
+{
+    return publish->until_ns;
+}
+
 const char *xo_publish_owner(const xo_publish_t *publish)
 {
     return publish->owner;
@@ -138,6 +143,26 @@ void xo_publish_written(int errnum, const char *text, void *arg)
     xo_log(publish->options.log, XO_LOG_WARN, COMPONENT, "%s", text);
 }
 
+/* The node's own record. */
+static void on_node_written(int errnum, const char *text, void *arg)
+{
+    xo_publish_t *publish = arg;
+    publish->asking = false;
+    if (errnum == 0)
+        publish->until_ns = publish->asked_ns + publish->options.lease_ms * XO_MS;
+    xo_publish_written(errnum, text, arg);
+}
+
+/* Whom the end of a write is told; of those of the node's record that overlap the first counts. */
+static xo_reg_done_f done_of(xo_publish_t *publish, xo_reg_kind_t kind)
+{
+    if (kind != XO_REG_NODE || publish->asking)
+        return xo_publish_written;
+    publish->asking = true;
+    publish->asked_ns = xo_boot_ns();
+    return on_node_written;
+}
+
 static void on_renewed(int errnum, const char *text, void *arg)
 {
     xo_publish_t *publish = arg;
@@ -153,8 +178,8 @@ static void put(xo_publish_t *publish, xo_reg_kind_t kind, const char *id, const
     xo_field_t fields[XO_RECORD_FIELDS];
     xo_record_t record = {.id = id, .fields = fields};
     record.count = xo_rec_fields(rec, fields);
-    xo_registry_put(publish->registry, kind, &record, publish->owner, ttl_ms, xo_publish_written,
-                    publish);
+    xo_registry_put(publish->registry, kind, &record, publish->owner, ttl_ms,
+                    done_of(publish, kind), publish);
 }
 
 void xo_publish_record(xo_publish_t *publish, xo_reg_kind_t kind, uint64_t id, const xo_rec_t *rec)

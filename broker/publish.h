@@ -40,6 +40,8 @@ void xo_publish_destroy(xo_publish_t *publish); /* sends what is queued, briefly
 
 xo_registry_t *xo_publish_registry(xo_publish_t *publish);
 int64_t xo_publish_lease_ms(const xo_publish_t *publish);
+/* Until when the node's lease lasts at least, by xo_boot_ns; 0: it has never had one. */
+int64_t xo_publish_lease_until(const xo_publish_t *publish);
 const char *xo_publish_owner(const xo_publish_t *publish); /* this node, as leases have it */
 bool xo_publish_is_shared(const xo_publish_t *publish);
 /* Why it is away; NULL: it is up, or has not said yet. */

@@ -11,6 +11,8 @@ struct xo_publish {
     xo_publish_events_t events;
     void *arg;
     char owner[XO_ID_TEXT_BYTES];
+    int64_t asked_ns, until_ns; /* when its lease was last asked for, and how long it lasts */
+    bool asking;
     bool is_up;
     bool was_up; /* ever */
     xo_error_t why_down;

@@ -1,4 +1,5 @@
-/* again.c - idempotent calls whose link ends before their answer are sent again (contract 4).
+/* again.c - idempotent calls whose link ends before their answer are sent again (contract 4), and
+ * calls of names that cannot have run (seek.c).
  *
  * The caller's endpoint keeps the request. When the link ends, or the pool refuses it because it is
  * about to end, it dials the address anew, ever less often, and sends the request under its old
@@ -11,24 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libxo/cache.h"
 #include "libxo/endpoint_impl.h"
 
 /* What a pool's next process needs that nobody has announced: its broker is slow, or unknown. */
 #define XOI_AGAIN_NS (5000 * XO_MS)
-#define BACKOFF_FIRST_NS (10 * XO_MS)
-#define BACKOFF_MAX_NS (500 * XO_MS)
-
-struct xoi_again {
-    xo_call_t *call;
-    xo_msg_t *msg; /* stays here; copies of it are sent */
-    char address[XOI_LINK_ADDRESS_BYTES];
-    int64_t begun_ns;
-    int64_t hope_ns; /* when there was a sign of it last */
-    int64_t backoff_ns;
-    bool waits;    /* the call has no link */
-    bool has_left; /* it was sent: it may have run */
-    xo_timer_t timer;
-};
 
 static void send_again(xo_timer_t *timer, void *arg);
 
@@ -58,25 +46,27 @@ static const char *address_of(const xo_link_t *link)
 bool xoi_again_wants(const xo_link_t *link, const xo_msg_t *msg)
 {
     const xo_header_t *header = xo_msg_header(msg);
-    return (header->flags & XO_F_IDEMPOTENT) && xoi_wants_answer(header) && !header->target_id &&
-           address_of(link)[0];
+    bool wants = (header->flags & XO_F_IDEMPOTENT) || xoi_seek_wants(header);
+    return wants && xoi_wants_answer(header) && !header->target_id && address_of(link)[0];
 }
 
 int xoi_again_keep(xo_call_t *call, const xo_msg_t *msg)
 {
     xo_header_t header = *xo_msg_header(msg);
-    xoi_again_t *again = calloc(1, sizeof *again);
+    xoi_again_t *again = xoi_cache_calloc(sizeof *again);
     if (!again)
         return -1;
     header.incarnation = 0; /* the next one is another */
     again->msg = copy(msg, &header);
     if (!again->msg) {
-        free(again);
+        xoi_cache_free(again, sizeof *again);
         return -1;
     }
     again->call = call;
+    again->idempotent = header.flags & XO_F_IDEMPOTENT;
+    again->named = xoi_seek_wants(&header);
     again->begun_ns = again->hope_ns = xo_loop_now(call->endpoint->loop);
-    again->backoff_ns = BACKOFF_FIRST_NS;
+    again->backoff_ns = XOI_AGAIN_FIRST_NS;
     snprintf(again->address, sizeof again->address, "%s", address_of(call->link));
     xo_timer_init(&again->timer, call->endpoint->loop, send_again, again);
     call->again = again;
@@ -88,8 +78,11 @@ void xoi_again_forget(xo_call_t *call)
     xoi_again_t *again = call->again;
     call->again = NULL;
     xo_timer_stop(&again->timer);
+    if (again->lookup)
+        xo_call_abandon(again->lookup);
     xo_msg_destroy(&again->msg);
-    free(again);
+    xo_msg_destroy(&again->refusal);
+    xoi_cache_free(again, sizeof *again);
 }
 
 bool xoi_again_waits(const xoi_again_t *again)
@@ -132,42 +125,58 @@ static bool may_come_back(xoi_again_t *again, const xo_link_t *link)
     }
 }
 
-static void wait(xoi_again_t *again)
+void xoi_again_wait(xoi_again_t *again)
 {
     xo_timer_start(&again->timer, again->backoff_ns);
     again->backoff_ns *= 2;
-    if (again->backoff_ns > BACKOFF_MAX_NS)
-        again->backoff_ns = BACKOFF_MAX_NS;
+    if (again->backoff_ns > XOI_AGAIN_MAX_NS)
+        again->backoff_ns = XOI_AGAIN_MAX_NS;
+}
+
+static void begin_wait(xoi_again_t *again)
+{
+    xoi_again_wait(again);
+    again->waits = true;
+    xoi_call_move(again->call, NULL);
 }
 
 bool xoi_again_later(xo_call_t *call)
 {
     xo_link_t *link = call->link;
     xoi_again_t *again = call->again;
-    if (!again || !call->answer || call->endpoint->closing || !may_come_back(again, link))
+    if (!again || !call->answer || call->endpoint->closing)
         return false;
-    wait(again);
-    again->has_left = xoi_call_may_have_run(call);
-    again->waits = true;
-    xoi_call_move(call, NULL);
+    bool may_come = may_come_back(again, link);
+    bool may_run = xoi_call_may_have_run(call);
+    bool may_seek = again->named && (again->idempotent || !may_run) && xoi_seek_may(again, link);
+    if (!may_seek && !(again->idempotent && may_come))
+        return false;
+    again->has_left = may_run;
+    again->seeks = may_seek;
+    begin_wait(again);
     return true;
 }
 
 /* It was not begun. Its link may live for a while, and the next one leads to the next process. */
-bool xoi_again_refused(xo_call_t *call, const xo_msg_t *answer)
+bool xoi_again_refused(xo_call_t *call, xo_msg_t **answer)
 {
     xo_failure_t failure;
     xoi_again_t *again = call->again;
     if (!again || !call->answer || call->endpoint->closing ||
-        xo_msg_header(answer)->kind != XO_ERROR ||
-        xo_failure_read(xo_msg_body(answer), &failure) < 0 ||
-        !xo_slice_eq_str(failure.executed, "no") ||
-        !xo_slice_eq_str(failure.reason, XO_WHY_POOL_STOPPING))
+        xo_msg_header(*answer)->kind != XO_ERROR ||
+        xo_failure_read(xo_msg_body(*answer), &failure) < 0 ||
+        !xo_slice_eq_str(failure.executed, "no"))
         return false;
+    bool may_come = again->idempotent && xo_slice_eq_str(failure.reason, XO_WHY_POOL_STOPPING);
+    bool may_seek = again->named && xoi_seek_may_after(again, &failure);
+    if (!may_come && !may_seek)
+        return false;
+    xo_msg_destroy(&again->refusal);
+    again->refusal = *answer;
+    *answer = NULL;
     again->hope_ns = xo_loop_now(call->endpoint->loop);
-    again->waits = true;
-    wait(again);
-    xoi_call_move(call, NULL);
+    again->seeks = may_seek;
+    begin_wait(again);
     return true;
 }
 
@@ -192,17 +201,32 @@ static xo_msg_t *next_copy(const xoi_again_t *again)
     return msg;
 }
 
-static void send_again(xo_timer_t *timer, void *arg)
+static void fail(xo_call_t *call, const char *why)
 {
-    (void)timer;
+    xoi_call_fail(call, XO_CODE_SERVER_CLOSED, call->again->has_left ? "maybe" : "no", "no link",
+                  why);
+}
+
+/* In this endpoint itself. */
+static void send_here(xo_call_t *call, xo_msg_t **msg)
+{
+    call->again->waits = false;
+    xoi_deliver_local(call->endpoint, call, msg);
+}
+
+void xoi_again_send(xoi_again_t *again)
+{
     xo_error_t err = {0};
-    xoi_again_t *again = arg;
     xo_call_t *call = again->call;
     xo_msg_t *msg = next_copy(again);
-    xo_link_t *link = msg ? xo_endpoint_link(call->endpoint, again->address, &err) : NULL;
+    bool here = xo_endpoint_is_self(call->endpoint, again->address);
+    xo_link_t *link = msg && !here ? xo_endpoint_link(call->endpoint, again->address, &err) : NULL;
+    if (msg && here) {
+        send_here(call, &msg);
+        return;
+    }
     if (!link) {
-        xoi_call_fail(call, XO_CODE_SERVER_CLOSED, again->has_left ? "maybe" : "no", "no link",
-                      msg ? err.text : "out of memory for sending a call again");
+        fail(call, msg ? err.text : "out of memory for sending a call again");
         xo_msg_destroy(&msg);
         return;
     }
@@ -211,7 +235,16 @@ static void send_again(xo_timer_t *timer, void *arg)
     if (xoi_submit(link, &msg, XO_SEND_QUEUE, call, NULL, &err) < 0) {
         xo_msg_destroy(&msg);
         if (!xoi_again_later(call))
-            xoi_call_fail(call, XO_CODE_SERVER_CLOSED, again->has_left ? "maybe" : "no", "no link",
-                          err.text);
+            fail(call, err.text);
     }
+}
+
+static void send_again(xo_timer_t *timer, void *arg)
+{
+    xoi_again_t *again = arg;
+    (void)timer;
+    if (again->seeks)
+        xoi_seek(again);
+    else
+        xoi_again_send(again);
 }

@@ -199,7 +199,7 @@ void xoi_answer_arrived(xo_endpoint_t *endpoint, const xo_link_t *from, xo_msg_t
     uint64_t seq = xo_msg_header(*msg)->seq;
     xo_call_t *call = xoi_table_find(&endpoint->calls, hash_of(seq), has_seq, &seq);
     if (call && has_left(call) && call->link == from) {
-        if (xoi_again_refused(call, *msg))
+        if (xoi_again_refused(call, msg))
             xo_msg_destroy(msg);
         else
             xoi_call_answer(call, msg);
@@ -285,7 +285,7 @@ static void call_forget(xo_call_t *call)
 }
 
 /* A request from this endpoint to itself: straight to the handler, no lane, no credit. */
-static void deliver_local(xo_endpoint_t *endpoint, xo_call_t *call, xo_msg_t **msg)
+void xoi_deliver_local(xo_endpoint_t *endpoint, xo_call_t *call, xo_msg_t **msg)
 {
     xoi_own_message(endpoint, xo_msg_bytes(*msg));
     if (call)
@@ -307,7 +307,7 @@ xo_call_t *xo_endpoint_call(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t *
     xo_msg_set_seq(*msg, call->seq);
     xo_msg_set_sender_id(*msg, endpoint->self.id);
     if (!link) {
-        deliver_local(endpoint, call, msg);
+        xoi_deliver_local(endpoint, call, msg);
         return call;
     }
     if (xoi_again_wants(link, *msg) && xoi_again_keep(call, *msg) < 0) {
@@ -383,7 +383,7 @@ static int tell(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t **msg, unsign
     else if (link)
         xoi_send_urgent(link, msg);
     else
-        deliver_local(endpoint, NULL, msg);
+        xoi_deliver_local(endpoint, NULL, msg);
     xoi_notify(endpoint, notice, 0);
     return 0;
 }

@@ -101,6 +101,7 @@ void xo_endpoint_destroy(xo_endpoint_t *endpoint)
     }
     xoi_table_free(&endpoint->calls);
     xoi_letters_free(&endpoint->letters);
+    xoi_moved_free(endpoint);
     if (endpoint->local_address[0])
         xo_ctx_remove_local(endpoint->ctx, endpoint->local_address);
     free(endpoint);
@@ -125,6 +126,17 @@ xo_loop_t *xo_endpoint_loop(xo_endpoint_t *endpoint)
 bool xo_endpoint_is_self(const xo_endpoint_t *endpoint, const char *address)
 {
     return endpoint->self.address[0] && strcmp(endpoint->self.address, address) == 0;
+}
+
+const char *xo_endpoint_where(const xo_endpoint_t *endpoint, const char *address, xo_slice_t uid)
+{
+    return endpoint->moved && xo_uid_is_name(uid) ? xoi_moved_where(endpoint, uid, address)
+                                                  : address;
+}
+
+uint64_t xo_endpoint_moves(const xo_endpoint_t *endpoint)
+{
+    return endpoint->moves;
 }
 
 void xo_endpoint_set_broker(xo_endpoint_t *endpoint, xo_link_t *link)

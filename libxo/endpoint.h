@@ -133,6 +133,10 @@ int xo_endpoint_listen_on(xo_endpoint_t *endpoint, const char *lane_endpoint, xo
  * there is none. Messages may be sent at once. Valid until unlinked; xo_link_incref to keep it
  * longer. */
 xo_link_t *xo_endpoint_link(xo_endpoint_t *endpoint, const char *address, xo_error_t *err);
+/* Where an actor is that has the uid: at `address`, or, if that is a name, and calls have found it
+ * elsewhere, there. Valid until this grows: xo_endpoint_moves. */
+const char *xo_endpoint_where(const xo_endpoint_t *endpoint, const char *address, xo_slice_t uid);
+uint64_t xo_endpoint_moves(const xo_endpoint_t *endpoint);
 /* Is it this endpoint's own advertised address? Then `link` is NULL in the calls below. */
 bool xo_endpoint_is_self(const xo_endpoint_t *endpoint, const char *address);
 xo_link_t *xo_endpoint_link_by_id(xo_endpoint_t *endpoint, uint64_t peer_id); /* or NULL */

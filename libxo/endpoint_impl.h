@@ -238,6 +238,9 @@ struct xo_endpoint {
     xo_link_t *by_id;
     xo_link_t *broker;
 
+    struct xoi_moved *moved; /* moved.c; NULL: none, as it mostly is */
+    uint64_t moves;          /* how often it has changed */
+
     uint64_t next_seq;
     xoi_table_t calls;    /* by seq */
     xo_call_t *own_calls; /* those to this endpoint itself */
@@ -382,14 +385,52 @@ void xoi_notify(xo_endpoint_t *endpoint, xoi_notice_t *notice, int errnum); /* N
 void xoi_run_deferred(xo_defer_t *defer, void *arg);
 void xoi_cancel_send(xo_endpoint_t *endpoint, xo_link_t *link, uint64_t target_id, uint64_t seq);
 
-/* again.c: idempotent calls that outlive a link */
-typedef struct xoi_again xoi_again_t;
+/* seek.c: where an actor with a name is, if it is not where it was */
+bool xoi_seek_wants(const xo_header_t *header);
+/* After its link has ended; after such a failure, which says that it has not run. */
+bool xoi_seek_may(struct xoi_again *again, const xo_link_t *link);
+bool xoi_seek_may_after(struct xoi_again *again, const xo_failure_t *failure);
+void xoi_seek(struct xoi_again *again);
+
+/* moved.c */
+typedef struct xoi_moved xoi_moved_t;
+const char *xoi_moved_where(const xo_endpoint_t *endpoint, xo_slice_t uid, const char *address);
+void xoi_moved_put(xo_endpoint_t *endpoint, xo_slice_t uid, const char *from, const char *to);
+void xoi_moved_free(xo_endpoint_t *endpoint);
+
+/* call.c: a request of ours to ourselves; `call` NULL: a tell */
+void xoi_deliver_local(xo_endpoint_t *endpoint, xo_call_t *call, xo_msg_t **msg);
+
+/* again.c: idempotent calls that outlive a link, and calls of names, which find their actor anew */
+#define XOI_AGAIN_FIRST_NS (10 * XO_MS)
+#define XOI_AGAIN_MAX_NS (500 * XO_MS)
+
+typedef struct xoi_again {
+    xo_call_t *call;
+    xo_msg_t *msg; /* stays here; copies of it are sent */
+    char address[XOI_LINK_ADDRESS_BYTES];
+    int64_t begun_ns;
+    int64_t hope_ns; /* when there was a sign of it last */
+    int64_t backoff_ns;
+    bool idempotent;
+    bool named;    /* its actor has a name, and may be elsewhere */
+    bool seeks;    /* it is looked for before it is sent again */
+    bool waits;    /* the call has no link */
+    bool has_left; /* it was sent: it may have run */
+    xo_timer_t timer;
+    int64_t sought_ns; /* since when it has been looked for; 0: it has not */
+    xo_call_t *lookup; /* of where it is; NULL: none is under way */
+    xo_msg_t *refusal; /* what it was answered with last; NULL: nothing */
+} xoi_again_t;
+
+void xoi_again_wait(xoi_again_t *again);
+void xoi_again_send(xoi_again_t *again);
 bool xoi_again_wants(const xo_link_t *link, const xo_msg_t *msg);
 int xoi_again_keep(xo_call_t *call, const xo_msg_t *msg); /* -1: ENOMEM */
 /* Its link has ended: true if it will be sent again. */
 bool xoi_again_later(xo_call_t *call);
 /* The same, after this answer, which is that of a pool that ends. */
-bool xoi_again_refused(xo_call_t *call, const xo_msg_t *answer);
+bool xoi_again_refused(xo_call_t *call, xo_msg_t **answer);
 bool xoi_again_waits(const xoi_again_t *again);    /* for the next link; takes NULL */
 bool xoi_again_has_left(const xoi_again_t *again); /* over an earlier link; takes NULL */
 const char *xoi_again_address(const xoi_again_t *again);

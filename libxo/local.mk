@@ -103,6 +103,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/loop_zmq.c \
 	libxo/lost.c \
 	libxo/members.c \
+	libxo/moved.c \
 	libxo/msg.c \
 	libxo/msg_frames.c \
 	libxo/msg_impl.h \
@@ -130,6 +131,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/ring.h \
 	libxo/route.c \
 	libxo/rundir.c \
+	libxo/seek.c \
 	libxo/segment.c \
 	libxo/segment.h \
 	libxo/shelf.c \

@@ -107,10 +107,11 @@ static xo_msg_t *make(const xo_ref_t *ref, xo_kind_t kind, const char *method, c
 
 static int link_of(const xo_ref_t *ref, xo_link_t **link, xo_error_t *err)
 {
+    const char *where = xo_endpoint_where(ref->endpoint, ref->address, xo_ref_uid(ref));
     *link = NULL;
-    if (xo_endpoint_is_self(ref->endpoint, ref->address))
+    if (xo_endpoint_is_self(ref->endpoint, where))
         return 0;
-    *link = xo_endpoint_link(ref->endpoint, ref->address, err);
+    *link = xo_endpoint_link(ref->endpoint, where, err);
     return *link ? 0 : -1;
 }
 

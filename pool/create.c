@@ -112,7 +112,7 @@ static int parse_args(const char *json, xo_buf_t *body, const char *text, xo_err
     return xo_buf_ok(body) < 0 ? xo_error_set(err, ENOMEM, "out of memory") : 0;
 }
 
-/* ---- WORD[,KEY=NUMBER]... ---- */
+/* ---- WORD[,KEY=VALUE]... ---- */
 
 #define POLICY_TEXT_BYTES 256
 

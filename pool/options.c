@@ -20,7 +20,7 @@ static const char usage[] =
     "  -c, --create CLASS[:UID[:JSON]]\n"
     "                            create an actor at the start; JSON is the array of its\n"
     "                            arguments (repeatable)\n"
-    "      --restart-policy WORD[,KEY=NUMBER]...\n"
+    "      --restart-policy WORD[,KEY=VALUE]...\n"
     "                            of the actors of each --create that follows: permanent,\n"
     "                            transient or temporary; intensity, period_ms, backoff_ms,\n"
     "                            backoff_max_ms  [permanent, and as the pool's own]\n"

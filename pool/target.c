@@ -25,6 +25,7 @@ struct xo_target {
     uint64_t changes;          /* the pool's when that was found out */
     const xoi_method_t *known; /* the actor's method; NULL: it has none, or is not made yet */
     xo_link_t *link;           /* NULL: this pool. A reference, of a target that is kept */
+    uint64_t moves;            /* the endpoint's when that was found out */
     xo_actor_t *caller;        /* whose it is; NULL: nobody's, it is for one call */
     xo_target_t *prev, *next;
     xo_header_t header; /* if `known`: of a tell, but for who sends it and on whose behalf */
@@ -57,19 +58,30 @@ static int target_init(xo_target_t *target, xo_pool_t *pool, const char *address
     return check_names(target, err);
 }
 
+static void set_link(xo_target_t *target, xo_link_t *link)
+{
+    if (target->caller && link)
+        xo_link_incref(link);
+    if (target->caller)
+        xo_link_decref(target->link);
+    target->link = link;
+}
+
+/* 1: it has moved to this pool. */
 static int find_link(xo_target_t *target, xo_error_t *err)
 {
-    if (target->link && xo_link_up(target->link))
+    xo_endpoint_t *endpoint = target->pool->endpoint;
+    uint64_t moves = xo_endpoint_moves(endpoint);
+    if (target->link && target->moves == moves && xo_link_up(target->link))
         return 0;
-    xo_link_t *link = xo_endpoint_link(target->pool->endpoint, target->address, err);
-    if (!link)
+    const char *where = xo_endpoint_where(endpoint, target->address, target->uid);
+    bool here = xo_endpoint_is_self(endpoint, where);
+    xo_link_t *link = here ? NULL : xo_endpoint_link(endpoint, where, err);
+    if (!link && !here)
         return -1;
-    if (target->caller) {
-        xo_link_incref(link);
-        xo_link_decref(target->link);
-    }
-    target->link = link;
-    return 0;
+    set_link(target, link);
+    target->moves = moves;
+    return here;
 }
 
 static bool is_known(const xo_target_t *target)
@@ -112,8 +124,9 @@ static __attribute__((noinline)) int refuse_full(const xo_target_t *target, xo_e
 /* In this pool a full mailbox pushes back. */
 static inline int find(xo_target_t *target, xo_error_t *err)
 {
-    if (target->address)
-        return find_link(target, err);
+    int rc = target->address ? find_link(target, err) : 1;
+    if (rc <= 0)
+        return rc;
     find_actor(target);
     return !target->actor || xoi_has_room(target->actor) ? 0 : refuse_full(target, err);
 }
@@ -427,10 +440,9 @@ static void mailbox_room(xo_actor_t *actor, void *arg)
 /* -1 with ENOENT: nothing to wait for. */
 static int wait_at(xo_target_t *target, xoi_room_t *room)
 {
-    if (target->address)
-        return find_link(target, NULL) < 0
-                   ? -1
-                   : xo_link_on_room_for(target->link, target->uid, link_room, room);
+    int rc = target->address ? find_link(target, NULL) : 1;
+    if (rc <= 0)
+        return rc < 0 ? -1 : xo_link_on_room_for(target->link, target->uid, link_room, room);
     find_actor(target);
     errno = ENOENT;
     return target->actor ? xo_actor_on_room(target->actor, mailbox_room, room) : -1;

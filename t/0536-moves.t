@@ -20,8 +20,8 @@ command = xo-pool
 modules = {MODULE}
 recover = actors
 """
-EMPTY = CONFIG.replace(f"modules = {MODULE}\n", "")
-CREATE = 10
+OTHER = CONFIG.replace("counter.so", "keeper.so")
+CALL_KIND, CREATE = 3, 10
 ANY = {"restart": "permanent", "placement": "any"}
 
 
@@ -42,10 +42,14 @@ class Machine(Node):
     def create(self, uid, *args, options=None):
         """None, or the error."""
         body = [list(args), {}, ANY if options is None else options]
-        words = ["relay", self.own_pool()["address"], CREATE, uid, "Counter", body]
+        return self.ask(uid, "Counter", body, CREATE)
+
+    def ask(self, uid, method, body, kind=CALL_KIND):
+        """Of the actor in the node's own pool: what it answers, or the error."""
+        words = ["relay", self.own_pool()["address"], kind, uid, method, body]
         done = subprocess.run([CALL, self.endpoint, words[0], *map(json.dumps, words[1:])],
                               env=self.place.env, stdout=subprocess.PIPE, check=False)
-        return json.loads(done.stdout) if done.returncode else None
+        return json.loads(done.stdout) if kind != CREATE or done.returncode else None
 
     def where(self, uid):
         return [record["address"] for record in self.call("lookup", uid)
@@ -123,9 +127,138 @@ def node_dies(place):
         assert not two.where("xo:stays")
 
 
+def stopped(place):
+    """a node that stood still comes back after its actors have moved: its own say nothing, and end"""
+    with nodes(place, CONFIG, CONFIG) as (server, one, two):
+        assert one.create("xo:job") is None and one.add("xo:job") == 1
+        old = one.own_pool()["address"]
+        pids = one.pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        moves(two, "xo:job", old)
+        assert two.add("xo:job") == 1
+        # What came while it stood still, and what comes before its broker knows.
+        words = ["relay", old, CALL_KIND, "xo:job", "add", [[1], {}]]
+        # pylint: disable=consider-using-with
+        waits = subprocess.Popen([CALL, two.endpoint, words[0], *map(json.dumps, words[1:])],
+                                 env=place.env, stdout=subprocess.PIPE)
+        for pid in reversed(pids):
+            os.kill(pid, signal.SIGCONT)
+        error = json.loads(waits.communicate()[0])
+        assert error["code"] in ("ServerClosed", "ActorNotExist") and error["executed"] == "no", error
+        until(lambda: two.events("name.lost"), "the old one to be found out")
+        (event,) = two.events("name.lost")
+        assert event["uid"] == "xo:job" and event["node"] == one.id, event
+        until(lambda: one.where("xo:job") == [two.own_pool()["address"]], "it to end")
+        until(lambda: record(server, "node", one.id).get("actors") == "0", "it to be gone")
+        assert one.add("xo:job") == 2 and two.add("xo:job") == 3
+
+
+def cut_off(place):
+    """a node that cannot reach the registry lets none of them work once its lease is over"""
+    server = Server(place).start()
+    for user in ("one", "two"):
+        redis(server.socket, "acl", "setuser", user, "on", ">secret", "~*", "&*", "+@all")
+    one, two = [Machine(place, f"unix://{user}:secret@{server.socket}", user)
+                for user in ("one", "two")]
+    assert one.create("xo:job") is None and one.create("xo:stays", options={}) is None
+    redis(server.socket, "acl", "setuser", "one", "off")
+    redis(server.socket, "client", "kill", "user", "one")
+    until(lambda: "lease has lapsed" in str(one.ask("xo:job", "add", [[1], {}])),
+          "its lease to be over")
+    error = one.ask("xo:job", "add", [[1], {}])
+    assert error["code"] == "ServerClosed" and error["executed"] == "no", error
+    assert one.ask("xo:stays", "add", [[1], {}]) == 1
+    until(lambda: one.call("status")["state"] == "isolated", "it to say so")
+    assert "lease has lapsed" in one.log()
+    error = one.create("xo:other")
+    assert error["code"] == "Unavailable", error
+    moves(two, "xo:job", one.own_pool()["address"])
+    assert two.add("xo:job") == 1
+    redis(server.socket, "acl", "setuser", "one", "on")
+    until(lambda: two.events("name.lost"), "it to be noticed")
+    until(lambda: one.call("status")["state"] == "ready", "it to be well again")
+    until(lambda: one.where("xo:job") == [two.own_pool()["address"]], "the old one to end")
+    assert one.create("xo:other") is None and one.add("xo:other") == 1
+    for node in (one, two):
+        node.stop()
+    server.stop()
+
+
+def nobody_can(place):
+    """one that no other node can create waits, says so, and moves when one can"""
+    with nodes(place, CONFIG, OTHER) as (server, one, two):
+        assert one.create("xo:job") is None
+        until(lambda: redis(server.socket, "exists", f"xo:{{default}}:movable:{one.id}") == ["1"],
+              "the registry to know it")
+        one.kill()
+        until(lambda: two.events("actor.waiting"), "that to be said")
+        (found,) = two.call("lookup", "xo:job")
+        assert found["state"] == "waiting" and "Counter" in found["reason"], found
+        assert "xo:job" in two.log() and "Counter" in two.log()
+        three = Machine(place, f"unix://{server.socket}", "three")
+        until(lambda: three.where("xo:job"), "it to move")
+        assert two.add("xo:job") == 1
+        three.stop()
+
+
+def drained(place):
+    """a node that is drained leaves them to others, and those that called them find them there"""
+    with nodes(place, CONFIG, CONFIG) as (server, one, two):
+        assert one.create("xo:job", 5) is None and one.create("xo:ends", options={}) is None
+        assert one.add("xo:job") == 6
+        old = one.own_pool()["address"]
+        subprocess.run(["xo", "drain", "--node", one.endpoint], env=dict(place.env, **one.env),
+                       check=True, stdout=subprocess.DEVNULL)
+        assert one.call("status")["state"] == "drained"
+        moves(two, "xo:job", old)
+        assert two.add("xo:job") == 6 and one.add("xo:job") == 7
+        assert not two.where("xo:ends")
+        assert [e["uid"] for e in two.events("actor.waiting")] == ["xo:job"]
+
+
+def broker_restarts(place):
+    """the next broker of a node goes on with one that has moved there, under its epoch"""
+    with nodes(place, CONFIG, CONFIG) as (server, one, two):
+        assert one.create("xo:job") is None
+        old = one.own_pool()["address"]
+        until(lambda: two.where("xo:job"), "the registry to know it")
+        one.kill()
+        moves(two, "xo:job", old)
+        (before,) = two.call("lookup", "xo:job")
+        two.process.kill()
+        two.process.wait()
+        again = Machine(place, f"unix://{server.socket}", "two")
+        assert again.id == two.id and again.add("xo:job") == 1
+        (found,) = again.call("lookup", "xo:job")
+        assert found["epoch"] == before["epoch"], (before, found)
+        os.kill(again.own_pool()["pid"], signal.SIGKILL)
+        until(lambda: again.own_pool().get("generation") == 2 and again.where("xo:job"), "its pool")
+        (found,) = again.call("lookup", "xo:job")
+        assert found["epoch"] == before["epoch"] and found["incarnation"] > before["incarnation"]
+        assert again.add("xo:job") == 1
+        name = record(server, "name", "xo:job")
+        assert int(name["epoch"]) == found["epoch"], name
+        again.stop()
+
+
+def refused(place):
+    """what cannot move is refused, by its pool and by who sends it"""
+    with nodes(place, CONFIG) as (_, one):
+        error = one.create("job")
+        assert error["code"] == "Refused" and "needs a name" in error["message"], error
+        for options in (dict(ANY, restart="transient"), dict(ANY, group="g")):
+            error = one.create("xo:job", options=options)
+            assert error["code"] == "Refused", (options, error)
+        done = subprocess.run(["xo-pool", "--module", MODULE, "--restart-policy",
+                               "permanent,placement=there", "--create", "Counter:xo:job"],
+                              env=place.env, capture_output=True, text=True, check=False)
+        assert done.returncode != 0 and "node, any" in done.stderr, done.stderr
+
+
 if not os.path.exists(MODULE):
     print("1..0 # SKIP counter.so is not built")
 elif shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(node_dies)
+    run(node_dies, stopped, cut_off, nobody_can, drained, broker_restarts, refused)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")

@@ -207,6 +207,7 @@ python_tests = \
 	python/tests/test_memory.py \
 	python/tests/test_metrics.py \
 	python/tests/test_monitor.py \
+	python/tests/test_moves.py \
 	python/tests/test_names.py \
 	python/tests/test_on_receive.py \
 	python/tests/test_out_of_memory.py \

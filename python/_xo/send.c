@@ -65,8 +65,8 @@ static int link_to_broker(xopy_pool_t *pool, xopy_target_t *target)
     return -1;
 }
 
-static int find_target(xopy_runtime_t *runtime, PyObject *address, xo_slice_t uid,
-                       xopy_target_t *target)
+static int find_at(xopy_runtime_t *runtime, PyObject *address, xo_slice_t uid,
+                   xopy_target_t *target)
 {
     xopy_pool_t *pool = xopy_runtime_local(runtime, address);
     if (!pool)
@@ -77,6 +77,22 @@ static int find_target(xopy_runtime_t *runtime, PyObject *address, xo_slice_t ui
     target->link = NULL;
     target->actor = xo_pool_find(pool->xo, uid);
     return 0;
+}
+
+/* An actor with a name may have moved since the reference was made. */
+static int find_target(xopy_runtime_t *runtime, PyObject *address, xo_slice_t uid,
+                       xopy_target_t *target)
+{
+    const xo_endpoint_t *endpoint = xo_uid_is_name(uid) ? xopy_runtime_sender(runtime) : NULL;
+    const char *text = endpoint && xo_endpoint_moves(endpoint) ? PyUnicode_AsUTF8(address) : NULL;
+    const char *where = text ? xo_endpoint_where(endpoint, text, uid) : NULL;
+    PyErr_Clear(); /* there is no endpoint, or the address is none: said below */
+    if (where == text)
+        return find_at(runtime, address, uid, target);
+    PyObject *moved = PyUnicode_FromString(where);
+    int failed = moved ? find_at(runtime, moved, uid, target) : -1;
+    Py_XDECREF(moved);
+    return failed;
 }
 
 /* ---- what ---- */

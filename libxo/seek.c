@@ -1,0 +1,160 @@
+/* seek.c - a call of an actor with a name (XO_NAME_PREFIX) that was not where it was looked for:
+ * the broker says where it is now. While it is being moved, and until the lease of a node that is
+ * gone has lapsed, that is asked again, ever less often, and within the call's deadline.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "libxo/endpoint_impl.h"
+#include "libxo/msg_impl.h"
+
+/* Leases last 5 heartbeats, then it is created; without a deadline nobody waits for longer. */
+#define SEEK_NS (30000 * XO_MS)
+#define LOOKUP_NS (6000 * XO_MS) /* the registry may take 5 s to say that it is away */
+
+typedef enum { HERE, MOVING, NOWHERE } xoi_found_t;
+
+bool xoi_seek_wants(const xo_header_t *header)
+{
+    static const char prefix[] = XO_METHOD_PREFIX;
+    bool own = header->method.size >= sizeof prefix - 1 &&
+               memcmp(header->method.data, prefix, sizeof prefix - 1) == 0;
+    return (header->kind == XO_CALL || header->kind == XO_BATCH) && !own && !header->incarnation &&
+           xo_uid_is_name(header->target_uid);
+}
+
+/* Somebody can be asked, and it is not too late. */
+static bool may_ask(xoi_again_t *again, const xo_link_t *link)
+{
+    const xo_endpoint_t *endpoint = again->call->endpoint;
+    int64_t now = xo_loop_now(endpoint->loop);
+    if (!again->sought_ns)
+        again->sought_ns = now;
+    return endpoint->broker && endpoint->broker != link && xo_link_up(endpoint->broker) &&
+           now - again->sought_ns < SEEK_NS;
+}
+
+bool xoi_seek_may(xoi_again_t *again, const xo_link_t *link)
+{
+    switch (link->why.errnum) {
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case EPIPE:
+    case ESHUTDOWN:
+    case ETIMEDOUT:
+        return may_ask(again, link);
+    default:
+        return false;
+    }
+}
+
+bool xoi_seek_may_after(xoi_again_t *again, const xo_failure_t *failure)
+{
+    return (xo_slice_eq_str(failure->code, XO_CODE_ACTOR_NOT_EXIST) ||
+            xo_slice_eq_str(failure->code, XO_CODE_SERVER_CLOSED)) &&
+           may_ask(again, again->call->link);
+}
+
+/* ---- the answer ---- */
+
+static void give_up(xoi_again_t *again)
+{
+    xo_call_t *call = again->call;
+    xo_msg_t *refusal = again->refusal;
+    again->refusal = NULL;
+    if (refusal)
+        xoi_call_finish(call, &refusal);
+    else
+        xoi_call_fail(call, XO_CODE_SERVER_CLOSED, again->has_left ? "maybe" : "no", "nobody there",
+                      "the actor's pool is gone, and it is nowhere else");
+}
+
+static void wait_or_give_up(xoi_again_t *again)
+{
+    if (may_ask(again, NULL))
+        xoi_again_wait(again);
+    else
+        give_up(again);
+}
+
+static bool has_text(xo_slice_t record, const char *key, const char *text)
+{
+    char value[32];
+    return xo_map_get_str(record, key, value, sizeof value) == 0 && !strcmp(value, text);
+}
+
+/* What one record says; `address`: where it is. */
+static xoi_found_t judge(const xoi_again_t *again, xo_slice_t record,
+                         char address[XO_ADDRESS_BYTES])
+{
+    bool moves = has_text(record, "placement", "any");
+    bool is_there = has_text(record, "state", "running") || has_text(record, "state", "recovering");
+    if (xo_map_get_str(record, "address", address, XO_ADDRESS_BYTES) < 0)
+        return NOWHERE;
+    if (is_there && strcmp(address, again->address) != 0)
+        return HERE;
+    if (is_there && again->idempotent) /* its pool may be about to come back */
+        return HERE;
+    return moves && !has_text(record, "state", "failed") ? MOVING : NOWHERE;
+}
+
+static xoi_found_t read_found(const xoi_again_t *again, const xo_msg_t *answer,
+                              char address[XO_ADDRESS_BYTES])
+{
+    uint32_t count;
+    xo_slice_t record;
+    xo_reader_t reader = xo_reader(xo_msg_body(answer));
+    if (xo_read_array(&reader, &count) < 0 || count != 1 || xo_read_raw(&reader, &record) < 0)
+        return NOWHERE;
+    return judge(again, record, address);
+}
+
+static void go_to(xoi_again_t *again, const char *address)
+{
+    xo_endpoint_t *endpoint = again->call->endpoint;
+    xoi_moved_put(endpoint, xo_msg_header(again->msg)->target_uid, again->address, address);
+    snprintf(again->address, sizeof again->address, "%s", address);
+    xoi_again_send(again);
+}
+
+static void on_found(xo_call_t *call, xo_msg_t **answer, void *arg)
+{
+    (void)call;
+    xoi_again_t *again = arg;
+    char address[XO_ADDRESS_BYTES];
+    again->lookup = NULL;
+    if (!*answer || xo_msg_header(*answer)->kind != XO_RESULT) { /* the registry is away */
+        wait_or_give_up(again);
+        return;
+    }
+    switch (read_found(again, *answer, address)) {
+    case HERE:
+        go_to(again, address);
+        break;
+    case MOVING:
+        wait_or_give_up(again);
+        break;
+    case NOWHERE:
+        give_up(again);
+        break;
+    }
+}
+
+void xoi_seek(xoi_again_t *again)
+{
+    xo_buf_t body = XO_BUF_INIT;
+    xo_endpoint_t *endpoint = again->call->endpoint;
+    xo_header_t header = {.kind = XO_CALL,
+                          .target_uid = xo_slice_str(XO_BROKER_UID),
+                          .method = xo_slice_str("lookup")};
+    xo_pack_format(&body, "[[B ?] {}]", xo_msg_header(again->msg)->target_uid, true);
+    xo_msg_t *msg = endpoint->broker ? xoi_msg_of(&header, &body) : NULL;
+    xo_buf_free(&body);
+    again->lookup = msg ? xo_endpoint_call(endpoint, endpoint->broker, &msg, XO_SEND_QUEUE,
+                                           LOOKUP_NS, on_found, again, NULL)
+                        : NULL;
+    xo_msg_destroy(&msg);
+    if (!again->lookup)
+        wait_or_give_up(again);
+}

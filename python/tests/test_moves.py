@@ -1,0 +1,117 @@
+"""Actors with the placement "any": callers find them where they are, when their node is gone."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+import xoscar as xo
+from actors import until
+
+pytestmark = pytest.mark.skipif(not shutil.which("redis-server"), reason="no redis-server")
+ANY = xo.RestartPolicy(placement="any")
+
+
+class Counter(xo.Actor):
+    value = 0
+
+    def add(self, by):
+        self.value += by
+        return self.value
+
+    def where(self):
+        return os.getpid()
+
+    async def wait(self):
+        await asyncio.sleep(1000)
+
+
+async def serve():
+    """Another node, in a process of its own."""
+    node = await xo.create_actor_pool("127.0.0.1", n_process=1)
+    print(*node.sub_processes, flush=True)
+    await asyncio.sleep(1000)
+
+
+@pytest.fixture
+def redis(tmp_path, monkeypatch):
+    socket = tmp_path / "r.sock"
+    command = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", ""]
+    with subprocess.Popen([*command, "--dir", str(tmp_path)], stdout=subprocess.DEVNULL) as server:
+        monkeypatch.setenv("XO_REGISTRY", f"unix://{socket}")
+        yield server
+        server.terminate()
+
+
+@pytest.fixture
+def other(redis):
+    """A process with a node; and the address of its sub pool."""
+    script = "import asyncio, test_moves; asyncio.run(test_moves.serve())"
+    path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    ) as process:
+        yield process, process.stdout.readline().strip()
+        process.kill()
+
+
+async def known(uid, address):
+    def is_there(actors):
+        return (uid, address) in [(actor.uid, actor.address) for actor in actors]
+
+    await until(xo.list_actors, is_there)
+
+
+async def test_references_follow(other):
+    process, there = other
+    node = await xo.create_actor_pool("127.0.0.1", n_process=1)
+    ref = await xo.create_actor(Counter, uid="xo:job", address=there, restart_policy=ANY)
+    again = await xo.create_actor(Counter, uid="xo:again", address=there, restart_policy=ANY)
+    assert await ref.add(1) == 1 and await again.add(1) == 1
+    await known(b"xo:job", there)
+    await known(b"xo:again", there)
+    under_way = asyncio.ensure_future(ref.wait())
+    sent_again = asyncio.ensure_future(again.where.options(idempotent=True)())
+    before = await sent_again
+    process.kill()
+    with pytest.raises(xo.ServerClosed):
+        await under_way
+    assert await ref.add(1) == 1  # it waits until the actor is there
+    assert await again.where.options(idempotent=True)() != before
+    assert await ref.add(1) == 2
+    await ref.add.tell(1)
+    assert await ref.add(1) == 4
+    assert (await xo.actor_ref("xo:job")).address == list(node.sub_processes)[0]
+    await node.stop()
+
+
+async def test_destroyed_is_gone(other):
+    _, there = other
+    node = await xo.create_actor_pool("127.0.0.1", n_process=1)
+    ref = await xo.create_actor(Counter, uid="xo:job", address=there, restart_policy=ANY)
+    await xo.destroy_actor(ref)
+    with pytest.raises(xo.ActorNotExist, match="xo:job"):
+        await ref.add(1)
+    await node.stop()
+
+
+async def test_what_cannot_be(other):
+    _, there = other
+    node = await xo.create_actor_pool("127.0.0.1", n_process=1)
+    with pytest.raises(ValueError, match="xo:"):
+        await xo.create_actor(Counter, uid="job", address=there, restart_policy=ANY)
+    with pytest.raises(ValueError, match="permanent"):
+        xo.RestartPolicy("transient", placement="any")
+    with pytest.raises(ValueError, match="placement"):
+        xo.RestartPolicy(placement="here")
+    with pytest.raises(ValueError, match="a group"):
+        await xo.create_group("g", restart_policy=ANY, address=there)
+    with pytest.raises(ValueError, match="a pool"):
+        await xo.create_actor_pool("127.0.0.1", n_process=1, restart_policy=ANY)
+    await node.stop()
