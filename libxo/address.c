@@ -9,18 +9,30 @@
 
 #define PORT_DIGITS_MAX 9 /* fit into an int */
 
-#define HOST_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_"
-
 static int refuse(const char *text, xo_error_t *err, const char *why)
 {
     return xo_error_set(err, EINVAL, "\"%.300s\" is no address: %s", text, why);
+}
+
+/* In any locale; strspn(3) makes a table of what it is given, at each call. */
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_of_name(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
+           c == '-' || c == '_';
 }
 
 /* `why` is NULL, or set to what is wrong. */
 static const char *read_port(const char *text, int *port)
 {
     static const char why[] = "the port must be a number from 0 to 65535";
-    size_t digits = strspn(text, "0123456789");
+    size_t digits = 0;
+    while (is_digit(text[digits]))
+        digits++;
     if (digits == 0 || digits > PORT_DIGITS_MAX || text[digits] != '\0')
         return why;
     *port = 0;
@@ -58,10 +70,13 @@ static const char *read_name(const char *host, size_t length, xo_address_t *addr
     const char *why = copy_host(host, length, address);
     if (why)
         return why;
-    if (strspn(address->host, HOST_CHARS) != length)
-        return "the host may hold letters, digits, dots and hyphens";
-    if (strspn(address->host, "0123456789.") == length &&
-        inet_pton(AF_INET, address->host, &v4) != 1)
+    bool numeric = true;
+    for (size_t i = 0; i < length; i++) {
+        if (!is_of_name(host[i]))
+            return "the host may hold letters, digits, dots and hyphens";
+        numeric = numeric && (is_digit(host[i]) || host[i] == '.');
+    }
+    if (numeric && inet_pton(AF_INET, address->host, &v4) != 1)
         return "this is no IPv4 address";
     return NULL;
 }

@@ -7,6 +7,7 @@
 #include "_xo/runtime.h"
 #include "_xo/send.h"
 #include "_xo/values.h"
+#include "_xo/watch.h"
 
 static xopy_call_t *new_call(xopy_state_t *state)
 {
@@ -105,8 +106,10 @@ void xopy_call_fail(xopy_call_t *call, PyObject *exception)
 
 /* ---- answers ---- */
 
-static PyObject *ref_of(PyObject *value)
+/* To an actor in a pool of this loop, a LocalActorRef. */
+static PyObject *ref_of(xopy_runtime_t *runtime, PyObject *value)
 {
+    xopy_state_t *state = xopy_state();
     PyObject *address, *uid, *incarnation;
     if (!PyList_CheckExact(value) || PyList_GET_SIZE(value) != 3) {
         PyErr_SetString(PyExc_ValueError, "malformed value: reference");
@@ -119,7 +122,8 @@ static PyObject *ref_of(PyObject *value)
         PyErr_SetString(PyExc_ValueError, "malformed value: reference");
         return NULL;
     }
-    return xopy_ref_create(xopy_state()->ref_type, address, uid);
+    bool local = xopy_runtime_local(runtime, address) != NULL;
+    return xopy_ref_create(local ? xopy_own_ref_type(state) : state->ref_type, address, uid);
 }
 
 /* Steals value. */
@@ -127,7 +131,8 @@ static PyObject *convert(xopy_call_t *call, PyObject *value)
 {
     if (!value || call->convert == XOPY_AS_IS)
         return value;
-    PyObject *converted = call->convert == XOPY_AS_REF ? ref_of(value) : Py_NewRef(Py_None);
+    PyObject *converted =
+        call->convert == XOPY_AS_REF ? ref_of(call->runtime, value) : Py_NewRef(Py_None);
     Py_DECREF(value);
     return converted;
 }

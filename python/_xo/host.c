@@ -307,6 +307,17 @@ static void run_hook(xopy_pool_t *pool, xo_actor_t *actor, xo_request_t *request
         xopy_respond(pool, request, purpose, result);
 }
 
+/* Is __post_create__ Actor's own, which does nothing? */
+static bool is_created(xopy_hosted_t *hosted)
+{
+    xopy_state_t *state = xopy_state();
+    if (!state->no_post_create) /* the traits have imported it */
+        state->no_post_create = PyObject_GetAttrString(state->glue, "no_post_create");
+    PyErr_Clear();
+    return state->no_post_create &&
+           _PyType_Lookup(Py_TYPE(hosted->self), state->str_post_create) == state->no_post_create;
+}
+
 static void create(xopy_pool_t *host, xo_actor_t *actor, xo_request_t *request)
 {
     xopy_hosted_t *hosted = calloc(1, sizeof *hosted);
@@ -316,6 +327,8 @@ static void create(xopy_pool_t *host, xo_actor_t *actor, xo_request_t *request)
     Py_XDECREF(what);
     if (failed)
         xopy_respond(host, request, XOPY_FOR_CREATE, NULL);
+    else if (is_created(hosted))
+        xopy_respond(host, request, XOPY_FOR_CREATE, Py_NewRef(Py_None));
     else
         run_hook(host, actor, request, "__post_create__", XOPY_FOR_CREATE);
 }

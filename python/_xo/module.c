@@ -269,6 +269,12 @@ static PyObject *module_parse_address(PyObject *module, PyObject *text)
     return Py_BuildValue("(si)", address.host, address.port);
 }
 
+static PyObject *module_check_address(PyObject *module, PyObject *address)
+{
+    (void)module;
+    return xopy_check_address(address) < 0 ? NULL : Py_NewRef(address);
+}
+
 static PyObject *module_run_dir(PyObject *module, PyObject *unused)
 {
     xo_ctx_t *ctx = xopy_ctx(PyModule_GetState(module));
@@ -385,6 +391,8 @@ static PyMethodDef functions[] = {
     {"parse_address", module_parse_address, METH_O,
      "parse_address(text)\n--\n\n(host, port) of \"host\", \"host:port\", \"[v6]:port\"; port 0: "
      "any, or none is said. ValueError."},
+    {"check_address", module_check_address, METH_O,
+     "check_address(address)\n--\n\nThe address, if it is one of a pool; else ValueError."},
     {"run_dir", module_run_dir, METH_NOARGS, "The directory of the ipc sockets of pools here."},
     {"encode", module_encode, METH_O,
      "encode(value)\n--\n\nThe value as it goes over the wire: (bytes, list of buffers)."},
@@ -403,6 +411,7 @@ static int make_names(xopy_state_t *state)
         {offsetof(xopy_state_t, str_throw), "throw"},
         {offsetof(xopy_state_t, str_call_soon), "call_soon"},
         {offsetof(xopy_state_t, str_cancel), "cancel"},
+        {offsetof(xopy_state_t, str_post_create), "__post_create__"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         PyObject **slot = (PyObject **)((char *)state + names[i].offset);

@@ -56,16 +56,21 @@ PyObject *xopy_uid_bytes(PyObject *uid)
     return NULL;
 }
 
-/* "host:port", or a lane's endpoint. */
-static int check_address(PyObject *address)
+int xopy_check_address(PyObject *address)
 {
+    xo_error_t err;
     xo_address_t parsed;
-    const char *text = PyUnicode_AsUTF8(address);
-    if (!text)
-        return -1;
-    if (strstr(text, "://") || (xo_address_parse(text, &parsed, NULL) == 0 && parsed.port > 0))
+    const char *text = PyUnicode_Check(address) ? PyUnicode_AsUTF8(address) : NULL;
+    if (text && strstr(text, "://"))
         return 0;
-    PyErr_Format(PyExc_ValueError, "an address is a str, \"host:port\", not %.200R", address);
+    if (text && xo_address_parse(text, &parsed, &err) < 0) {
+        xopy_raise(&err);
+        return -1;
+    }
+    if (text && parsed.port > 0)
+        return 0;
+    if (!PyErr_Occurred())
+        PyErr_Format(PyExc_ValueError, "an address is a str, \"host:port\", not %.200R", address);
     return -1;
 }
 
@@ -75,7 +80,7 @@ static PyObject *ref_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     PyObject *address, *uid;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "UO:ActorRef", names, &address, &uid))
         return NULL;
-    PyObject *bytes = check_address(address) < 0 ? NULL : xopy_uid_bytes(uid);
+    PyObject *bytes = xopy_check_address(address) < 0 ? NULL : xopy_uid_bytes(uid);
     PyObject *self = bytes ? xopy_ref_create(type, address, bytes) : NULL;
     Py_XDECREF(bytes);
     return self;

@@ -34,6 +34,8 @@ bool xopy_ref_check(PyObject *object);
 /* Steals nothing. */
 PyObject *xopy_ref_create(PyTypeObject *type, PyObject *address, PyObject *uid);
 PyObject *xopy_ref_from_slices(xopy_state_t *state, xo_slice_t address, xo_slice_t uid);
+/* "host:port", or a lane's endpoint. 0, or -1 with ValueError. */
+int xopy_check_address(PyObject *address);
 /* A str or bytes as bytes of 1 to 255; ValueError for anything else. */
 PyObject *xopy_uid_bytes(PyObject *uid);
 PyObject *xopy_method_create(xopy_state_t *state, xopy_ref_t *ref, PyObject *name);

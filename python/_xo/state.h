@@ -33,7 +33,9 @@ typedef struct xopy_state {
     PyObject *invalid_state_error;
     PyObject *task_type;
 
-    PyObject *str_throw, *str_call_soon, *str_cancel;
+    PyObject *no_post_create; /* Actor.__post_create__, found when first needed */
+
+    PyObject *str_throw, *str_call_soon, *str_cancel, *str_post_create;
     PyObject *context_kwnames; /* ("context",) */
     PyObject *task_kwnames;    /* ("loop",) or ("loop", "eager_start") */
 

@@ -319,3 +319,27 @@ async def recover_worker():
 def test_hooks_of_actors_that_are_created_again_may_be_called_back_by_whom_they_call():
     """Others wait until the actor is there."""
     asyncio.run(asyncio.wait_for(recover_worker(), DEADLINE_S))
+
+
+class Late(xo.Actor):
+    def __init__(self):
+        self.hooked = False
+
+    def get(self):
+        return self.hooked
+
+
+async def get_a_hook_late(monkeypatch):
+    async def hook(self):
+        self.hooked = True
+
+    pool = await xo.create_actor_pool("127.0.0.1", n_process=0)
+    async with pool:
+        first = await xo.create_actor(Late, address=pool.external_address)
+        monkeypatch.setattr(Late, "__post_create__", hook, raising=False)
+        second = await xo.create_actor(Late, address=pool.external_address)
+        assert (await first.get(), await second.get()) == (False, True)
+
+
+def test_a_class_may_get_its_hook_after_its_first_actor(monkeypatch):
+    asyncio.run(asyncio.wait_for(get_a_hook_late(monkeypatch), DEADLINE_S))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import weakref
 
-from ._shown import check_address
+import _xo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -291,7 +291,7 @@ def buffer_ref(address: str, buf: Any) -> BufferRef:
     ValueError
         It is not contiguous; or address is none.
     """
-    check_address(address)
+    _xo.check_address(address)
     target(buf)
     return BufferRef.create(buf, address)
 
@@ -320,7 +320,7 @@ def file_object_ref(address: str, fileobj: AioFileObject) -> FileObjectRef:
     """
     from .aio import AioFileObject
 
-    check_address(address)
+    _xo.check_address(address)
     if not isinstance(fileobj, AioFileObject):
         raise TypeError(f"not an AioFileObject: {fileobj!r}; make one: AioFileObject(file)")
     return FileObjectRef.create(fileobj, address)

@@ -5,7 +5,7 @@ from ._failure import describe, dress_local, failure, local_error, no_broker, no
 from ._pickle import dumps, loads, portable_create
 from ._settle import holds_lock, settle, settle_rest
 from ._shown import shown
-from .core import ActorRef, actor_traits, hook
+from .core import Actor, ActorRef, actor_traits, hook
 
 __all__ = [
     "actor_traits",
@@ -19,12 +19,16 @@ __all__ = [
     "loads",
     "local_error",
     "no_broker",
+    "no_post_create",
     "not_accepted",
     "peer_gone",
     "portable_create",
     "settle",
     "settle_rest",
 ]
+
+
+no_post_create = Actor.__post_create__  # does nothing
 
 
 # ---- values ----

@@ -11,7 +11,7 @@ from ._generator import IteratorWrapper, generator
 from ._group import Group, create_group, shutdown_ms
 from ._monitor import link, monitor, unlink
 from ._restart import RestartPolicy
-from ._shown import check_address, shown
+from ._shown import shown
 from ._views import list_actors, list_nodes, list_pools
 from .backends.config import own_address
 from .backends.recovery import kill_actor, wait_actor_pool_recovered
@@ -86,12 +86,13 @@ def _class_name(actor_cls):
         name = f"{actor_cls.__module__}:{actor_cls.__qualname__}"
     else:
         raise TypeError(f"{shown(actor_cls)} is no subclass of xoscar.Actor")
+    if len(name) <= _NAME_BYTES // 4:  # of UTF-8, at most 4 each
+        return name
     return name.encode()[:_NAME_BYTES].decode(errors="ignore")
 
 
 def _take_options(kwargs):
-    """The options of a create request. What is no policy, and no group, is the actor's own
-    argument."""
+    """The options of a create request, or None. What is none is the actor's own argument."""
     options = {}
     if isinstance(kwargs.get("restart_policy"), RestartPolicy):
         options.update(kwargs.pop("restart_policy").options())
@@ -104,7 +105,7 @@ def _take_options(kwargs):
 
 def _check_placement(options, uid):
     """Others find an actor that has moved by its name."""
-    if not options or options.get("placement") != "any":
+    if options.get("placement") != "any":
         return
     if not uid.startswith(_NAME):
         raise ValueError(f'with the placement any a uid begins with "xo:", unlike {uid!r}')
@@ -165,18 +166,18 @@ async def create_actor(
     actor_cls = _plain_class(actor_cls)
     name = _class_name(actor_cls)
     uid = b"" if uid is None else _new_uid(uid)
-    address = _own_address() if address is None else check_address(address)
-    options = _take_options(kwargs)
-    _check_placement(options, uid)
+    address = _own_address() if address is None else _xo.check_address(address)
+    options = _take_options(kwargs) if kwargs else None
     what = (actor_cls, args, kwargs or None)
     if options is not None:
+        _check_placement(options, uid)
         what = (*what, options)
     if allocate_strategy is not None:
-        return _localize(await _create_by(allocate_strategy, address, uid, name, what))
+        return await _create_by(allocate_strategy, address, uid, name, what)
     try:
-        return _localize(await _xo.create(address, uid, name, what))
+        return await _xo.create(address, uid, name, what)
     except errors.ServerClosed as e:
-        return _localize(await _xo.create(own_address(e), uid, name, what))
+        return await _xo.create(own_address(e), uid, name, what)
 
 
 async def _create_by(strategy, address, uid, name, what):
@@ -289,12 +290,12 @@ async def actor_ref(
     address, uid = _ref_arguments(args, address, uid)
     uid = _uid_bytes(uid)
     if address is None:
-        return _localize(await _find(uid))
-    address = check_address(address)
+        return await _find(uid)
+    address = _xo.check_address(address)
     try:
-        return _localize(await _xo.ref(address, uid))
+        return await _xo.ref(address, uid)
     except errors.ServerClosed as e:
-        return _localize(await _xo.ref(own_address(e), uid))
+        return await _xo.ref(own_address(e), uid)
 
 
 def _check_ref(ref):

@@ -3,8 +3,10 @@ from __future__ import annotations
 
 import os
 
+import _xo
+
 from .. import errors
-from .._shown import check_address, shown
+from .._shown import shown
 from ..core import TYPE_CHECKING, ActorRef
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ class AddressSpecified(AllocateStrategy):
     """
 
     def __init__(self, address: str) -> None:
-        self.address = check_address(address)
+        self.address = _xo.check_address(address)
 
     async def get_allocated_address(self, address: str) -> str:
         return self.address

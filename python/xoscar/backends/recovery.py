@@ -10,7 +10,7 @@ import _xo
 
 from .. import errors
 from .._restart import RestartPolicy, check_placement
-from .._shown import check_address, shown
+from .._shown import shown
 from ..core import TYPE_CHECKING, ActorRef
 
 if TYPE_CHECKING:
@@ -215,11 +215,11 @@ async def wait_actor_pool_recovered(address: str, main_pool_address: str | None 
     ValueError
         An address that is none.
     """
-    check_address(address)
+    _xo.check_address(address)
     if main_pool_address is None:
         await _wait_anywhere(address)
     else:
-        await _wait(address, check_address(main_pool_address))
+        await _wait(address, _xo.check_address(main_pool_address))
 
 
 async def kill_actor(ref: ActorRef) -> None:
