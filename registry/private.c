@@ -30,7 +30,7 @@ struct xo_private_redis {
     int pidfd;
     bool stopping;
     bool told;
-    bool was_killed; /* by somebody else: what it has written is whole */
+    bool keeps; /* somebody else has ended it: what it has written is whole */
     xo_io_t gone;
     xo_timer_t kill;
     xo_defer_t tell;
@@ -166,9 +166,10 @@ static void reap(xo_private_redis_t *redis, int options)
     xo_io_stop(&redis->gone);
     unlink(redis->socket);
     unlink(redis->pid_file);
-    /* Of another's child nobody says how it ended. One that exits may be unable to read its file.
+    /* Of another's child nobody says how it ended. One that fails may be unable to read its file.
      */
-    redis->was_killed = !redis->stopping && info.si_code != CLD_EXITED;
+    bool failed = info.si_code == CLD_EXITED && info.si_status != 0;
+    redis->keeps = !redis->stopping && !failed;
     describe_exit(redis, pid, &info);
 }
 
@@ -362,7 +363,7 @@ void xo_private_redis_destroy(xo_private_redis_t *redis)
         unlink(redis->log);
     if (redis->pid_file[0])
         unlink(redis->pid_file);
-    if (redis->data[0] && !redis->was_killed)
+    if (redis->data[0] && !redis->keeps)
         xo_remove_tree(redis->data);
     free(redis);
     errno = saved;

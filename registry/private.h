@@ -1,7 +1,7 @@
 /* private.h - a redis-server of one's own, on a unix socket in a run directory: what a broker uses
  * when no registry is configured.
  *
- * What it holds it keeps in a file there, too, for the next one if it is killed; nothing is kept
+ * What it holds it keeps in a file there, too, for the next one if it ends unasked; nothing is kept
  * beyond the run directory. The server outlives the process that started it, which another one can
  * then replace, but not the node's owner (registry/private_guard.h). It is in a process group of
  * its own, so that a terminal's ^C does not reach it first.
@@ -48,7 +48,7 @@ pid_t xo_private_redis_pid(const xo_private_redis_t *redis);       /* 0: gone */
 /* SIGTERM, and SIGKILL a second later; on_exit tells the end, also if it had come before (then in
  * the loop's next pass). */
 void xo_private_redis_stop(xo_private_redis_t *redis);
-/* Kills it if it is still there, waits for that, removes its files; but if somebody else had killed
+/* Kills it if it is still there, waits for that, removes its files; but if somebody else had ended
  * it, what it kept is left to the next one. Takes NULL. */
 void xo_private_redis_destroy(xo_private_redis_t *redis);
 

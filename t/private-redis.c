@@ -128,19 +128,23 @@ static void what_it_held_outlives_it(void **state)
 {
     fixture_t *fixture = *state;
     probe_t *probe = &fixture->probe;
-    outcome_t found = {0};
+    static const int ends[] = {SIGKILL, SIGTERM};
     start(fixture, probe->server.dir);
     assert_int_equal(probe_open(probe, xo_private_redis_url(fixture->redis), "test"), 0);
     assert_int_equal(put_spec(probe, "a@1", xo_slice_str("what creates it")), 0);
-    kill(-xo_private_redis_pid(fixture->redis), SIGKILL);
-    wait_exit(fixture);
-    xo_private_redis_destroy(fixture->redis);
-    start(fixture, probe->server.dir);
-    probe_wait_up(probe, 2);
-    assert_int_equal(probe->empties, 1);
-    assert_int_equal(get_spec(probe, "a@1", &found), 0);
-    assert_string_equal(outcome_field(&found, 0, "spec"), "what creates it");
-    outcome_free(&found);
+    for (unsigned i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+        outcome_t found = {0};
+        fixture->exits = 0;
+        kill(-xo_private_redis_pid(fixture->redis), ends[i]);
+        wait_exit(fixture);
+        xo_private_redis_destroy(fixture->redis);
+        start(fixture, probe->server.dir);
+        probe_wait_up(probe, 2 + i);
+        assert_int_equal(probe->empties, 1);
+        assert_int_equal(get_spec(probe, "a@1", &found), 0);
+        assert_string_equal(outcome_field(&found, 0, "spec"), "what creates it");
+        outcome_free(&found);
+    }
 }
 
 /* Writes nonsense over the beginning of what it holds. */

@@ -184,14 +184,14 @@ class Faults:
             yield not lacks
 
     async def kill_redis(self, fault):
-        """It is gone, and comes back empty."""
+        """It is gone, and comes back empty; a node's own with what it had."""
         async with self._turn(fault) as has_turn:
             if not has_turn or self.world.redis:
                 return has_turn and await self._start_redis_again(fault, keeps=False)
             return self._kill(fault, ["redis-server"])
 
     async def restart_redis(self, fault):
-        """It is gone, and comes back with what it had written down. A node's own has nothing."""
+        """It is gone, and comes back with what it had written down. A node's own always does."""
         if self.world.redis is None:
             return True
         async with self._turn(fault) as has_turn:
