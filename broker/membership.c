@@ -152,11 +152,16 @@ void xo_supervisor_recovered(xo_supervisor_t *supervisor, xo_member_t *member)
     xo_member_wake(member, false, NULL);
 }
 
-void xo_supervisor_unlinked(xo_supervisor_t *supervisor, xo_link_t *link, const xo_error_t *why)
+void xo_supervisor_unlinked(xo_supervisor_t *supervisor, xo_link_t *link, xo_link_t *other,
+                            const xo_error_t *why)
 {
     xo_member_t *member = xo_pools_by_link(supervisor->pools, link);
-    if (member == NULL)
+    if (member == NULL || member->link != link)
         return;
+    if (other != NULL) {
+        xo_member_set_link(member, other);
+        return;
+    }
     if (member->run == NULL) {
         xo_supervisor_mark_down(supervisor, member, why->text);
         xo_member_wake(member, true, NULL);

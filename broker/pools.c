@@ -82,7 +82,8 @@ xo_member_t *xo_pools_find(const xo_pools_t *pools, uint64_t id)
 xo_member_t *xo_pools_by_link(const xo_pools_t *pools, const xo_link_t *link)
 {
     xo_member_t *member = xo_pools_find(pools, xo_link_peer(link)->pool_id);
-    return member != NULL && member->link == link ? member : NULL;
+    bool is_its = member != NULL && member->link != NULL;
+    return is_its && member->endpoint == xo_link_peer(link)->id ? member : NULL;
 }
 
 xo_member_t *xo_pools_by_index(const xo_pools_t *pools, int index)

@@ -109,6 +109,7 @@ xo_member_t *xo_pools_previous(const xo_member_t *member);
 size_t xo_pools_count(const xo_pools_t *pools);
 
 xo_member_t *xo_pools_find(const xo_pools_t *pools, uint64_t id);
+/* By any of its links: who links again may do so before the end of the first one is seen. */
 xo_member_t *xo_pools_by_link(const xo_pools_t *pools, const xo_link_t *link);
 xo_member_t *xo_pools_by_index(const xo_pools_t *pools, int index);
 /* By address or by id in hex. */

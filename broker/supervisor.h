@@ -99,7 +99,9 @@ void xo_supervisor_stop(xo_supervisor_t *supervisor, int64_t limit_ms);
 /* May this pool join? -1 with the sentence that it is told. */
 int xo_supervisor_admit(xo_supervisor_t *supervisor, const xo_identity_t *peer, xo_error_t *why);
 void xo_supervisor_linked(xo_supervisor_t *supervisor, xo_link_t *link);
-void xo_supervisor_unlinked(xo_supervisor_t *supervisor, xo_link_t *link, const xo_error_t *why);
+/* `other`: another one to the same pool; NULL: there is none. */
+void xo_supervisor_unlinked(xo_supervisor_t *supervisor, xo_link_t *link, xo_link_t *other,
+                            const xo_error_t *why);
 void xo_supervisor_heartbeat(xo_supervisor_t *supervisor, xo_member_t *member, xo_slice_t body);
 
 #endif

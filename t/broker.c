@@ -189,6 +189,28 @@ static void lookup_sees_an_end_that_is_being_told(void **state)
     expect(w, &answer, XO_RESULT, "\"address\": \"127.0.0.1:12\"");
 }
 
+/* While the broker stands still, a pool that has lost its link links again, and loses that too:
+ * which of them it then looks at first is chance. */
+static void a_pool_with_two_links_has_one_when_the_other_ends(void **state)
+{
+    static const xo_endpoint_ops_t no_ops = {0};
+    world_t *w = *state;
+    fixture_t *f = w->f;
+    f->b = join(w, 11, 1);
+    xo_endpoint_t *twin = xo_endpoint_create(f->ctx, f->loop, xo_endpoint_self(f->b->endpoint),
+                                             &no_ops, NULL, NULL, NULL);
+    const xo_link_t *link = xo_endpoint_link(twin, RIG_DOOR, NULL);
+    UNTIL(xo_link_up(link));
+    up_and_known(w, f->b, "alice");
+    xo_endpoint_destroy(twin);
+    up_and_known(w, f->b, "bob");
+    assert_true(shows(w, "actors", "alice"));
+    node_destroy(f->b);
+    f->b = NULL;
+    while (shows(w, "actors", "bob")) {
+    }
+}
+
 static void lookup_of_a_busy_pool_s_actor_does_not_wait_for_long(void **state)
 {
     world_t *w = *state;
@@ -462,6 +484,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(lookup_of_a_known_actor_asks_its_pool_alone),
         TEST(lookup_sees_an_end_that_is_being_told),
+        TEST(a_pool_with_two_links_has_one_when_the_other_ends),
         TEST(lookup_of_a_busy_pool_s_actor_does_not_wait_for_long),
         TEST(lookup_waits_for_what_pools_are_telling),
         TEST(lookup_of_nobody_is_empty),

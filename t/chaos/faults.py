@@ -14,7 +14,7 @@ from world import POOLS
 GAP_S = 0.4  # between the beginnings of two, on average
 STOP_S = 2.0  # what stands still, is full or away, is so for at most so long
 PROMISED, PERIOD_S = 2, 60  # of each kind there are so many in each period
-WAIT_S = 60  # so long one of these waits until it can be made
+WAIT_S = 90  # so long one of these waits until it can be made
 RETRY_S = 0.1
 STARVED_S = 20  # so long after it was full a pool may still find out that it could not start
 # A process that is killed more often is given up: the broker by the program that embeds it (5
