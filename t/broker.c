@@ -72,10 +72,7 @@ static xo_call_t *send_body(world_t *w, xo_kind_t kind, const char *uid, const c
 static xo_call_t *call(world_t *w, const char *method, const char *arg, answer_t *answer)
 {
     xo_buf_t body = XO_BUF_INIT;
-    if (arg != NULL)
-        xo_pack_format(&body, "[[s] {}]", arg);
-    else
-        xo_pack_format(&body, "[[] {}]");
+    xo_pack_format(&body, arg ? "[[s] {}]" : "[[] {}]", arg);
     xo_call_t *made = send_body(w, XO_CALL, "xo.broker", method, xo_buf_slice(&body), answer);
     xo_buf_free(&body);
     return made;
@@ -125,10 +122,9 @@ static node_t *join(world_t *w, uint64_t pool_id, uint32_t generation)
 static void tell_actor(node_t *pool, const char *event, const char *uid)
 {
     xo_buf_t body = XO_BUF_INIT;
-    if (strcmp(event, "actor.up") == 0)
-        xo_pack_format(&body, "[[B U s ?] {}]", xo_slice_str(uid), (uint64_t)7, "Class", 0);
-    else
-        xo_pack_format(&body, "[[B U s] {}]", xo_slice_str(uid), (uint64_t)7, "it ended");
+    bool up = strcmp(event, "actor.up") == 0;
+    xo_pack_format(&body, up ? "[[B U s ?] {}]" : "[[B U s] {}]", xo_slice_str(uid), (uint64_t)7,
+                   up ? "Class" : "it ended", 0);
     xo_msg_t *msg = make(XO_TELL, "xo.broker", event, xo_buf_slice(&body));
     xo_buf_free(&body);
     xo_endpoint_tell(pool->endpoint, xo_endpoint_broker(pool->endpoint), &msg, 0, NULL, NULL, NULL);
@@ -193,12 +189,11 @@ static void lookup_sees_an_end_that_is_being_told(void **state)
  * which of them it then looks at first is chance. */
 static void a_pool_with_two_links_has_one_when_the_other_ends(void **state)
 {
-    static const xo_endpoint_ops_t no_ops = {0};
     world_t *w = *state;
     fixture_t *f = w->f;
     f->b = join(w, 11, 1);
     xo_endpoint_t *twin = xo_endpoint_create(f->ctx, f->loop, xo_endpoint_self(f->b->endpoint),
-                                             &no_ops, NULL, NULL, NULL);
+                                             &(xo_endpoint_ops_t){0}, NULL, NULL, NULL);
     const xo_link_t *link = xo_endpoint_link(twin, RIG_DOOR, NULL);
     UNTIL(xo_link_up(link));
     up_and_known(w, f->b, "alice");
@@ -207,8 +202,7 @@ static void a_pool_with_two_links_has_one_when_the_other_ends(void **state)
     assert_true(shows(w, "actors", "alice"));
     node_destroy(f->b);
     f->b = NULL;
-    while (shows(w, "actors", "bob")) {
-    }
+    UNTIL(!shows(w, "actors", "bob"));
 }
 
 static void lookup_of_a_busy_pool_s_actor_does_not_wait_for_long(void **state)
@@ -394,8 +388,7 @@ static void silence_makes_a_pool_suspect(void **state)
     xo_loop_advance(f->loop, 250 * XO_MS);
     assert_true(shows(w, "pools", "\"suspect\""));
     node_beat(f->b);
-    while (!shows(w, "pools", "\"ready\"")) {
-    }
+    UNTIL(shows(w, "pools", "\"ready\""));
 }
 
 /* ---- what it refuses ---- */
