@@ -9,9 +9,9 @@
 
 #define COMPONENT "registry"
 /* Before the server is started again, doubled each time it ends, until one has been well for long.
- */
+ * What kept it from starting may be over at any moment, a full disk for instance. */
 #define RESTART_MS 100
-#define RESTART_MAX_MS 60000
+#define RESTART_MAX_MS 3000
 #define WELL_MS 10000
 #define URL_BYTES 256
 
@@ -34,8 +34,9 @@ static void restart_later(xo_own_registry_t *own)
     if (xo_loop_now(own->loop) - own->started_ns > WELL_MS * XO_MS)
         own->restart_ms = RESTART_MS;
     xo_timer_start(&own->restart, own->restart_ms * XO_MS);
-    if (own->restart_ms < RESTART_MAX_MS)
-        own->restart_ms *= 2;
+    own->restart_ms *= 2;
+    if (own->restart_ms > RESTART_MAX_MS)
+        own->restart_ms = RESTART_MAX_MS;
 }
 
 static void on_exit_of_server(xo_private_redis_t *redis, const xo_error_t *why, void *arg)

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
 from brokers import FAKE_POOL, Node, Server, redis, refusal  # noqa: E402
@@ -172,6 +173,27 @@ def private_server_dies(place):
     place.assert_clean()
 
 
+def private_server_cannot_start(place):
+    """... and soon after it can be, however often it could not"""
+    broken, program = place.write("broken", ""), place.write("redis", "")
+    with open(program, "w", encoding="utf-8") as file:
+        file.write(f'#!/bin/sh\n[ ! -e {broken} ] || exit 1\nexec redis-server "$@"\n')
+    os.chmod(program, 0o700)
+    os.rename(broken, f"{broken}-not-yet")
+    node = Node(place, config=POOL, env={"XO_REDIS_SERVER": program})
+    node.wait_registry()
+    os.rename(f"{broken}-not-yet", broken)
+    server = next(pid for pid, line in place.processes().items() if "redis-server" in line)
+    os.kill(server, 9)
+    until(lambda: node.log().count("exited with status 1") == 7, "it not to start many times")
+    os.unlink(broken)
+    began_s = time.monotonic()
+    node.wait_registry()
+    assert time.monotonic() - began_s < 2 * WHOLE_S, node.log()
+    assert node.stop()[0] == 0
+    place.assert_clean()
+
+
 def wrong_password(place):
     """a wrong password is told, without the password"""
     server = Server(place, "--requirepass", "right").start()
@@ -246,7 +268,7 @@ def password_file(place):
 
 if shutil.which("redis-server") and shutil.which("redis-cli"):
     run(keys, long_types, leases_renewed, two_nodes, comes_and_goes, emptied, specs,
-        private_server_dies, wrong_password, hidden_password, password_file,
-        bad_url, no_redis)
+        private_server_dies, private_server_cannot_start, wrong_password, hidden_password,
+        password_file, bad_url, no_redis)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
