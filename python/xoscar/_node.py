@@ -15,7 +15,7 @@ _EXIT_S = 3  # the same while the interpreter exits
 # A broker that is killed more often is not started again: the limits of a pool (broker/policy.h).
 _INTENSITY = 5
 _PERIOD_S = 60
-_BACKOFF_S = 0.02
+_BACKOFF_S, _GROWTH = 0.001, 8
 
 pools = set()  # the MainActorPools that have not been stopped
 
@@ -171,7 +171,7 @@ class Broker:
         if count >= _INTENSITY:
             return None
         self._restarts.append(now)
-        return 0 if count == 0 else _BACKOFF_S * 2 ** (count - 1)
+        return 0 if count == 0 else _BACKOFF_S * _GROWTH ** (count - 1)
 
     async def _take_over(self):
         node = os.path.basename(os.path.dirname(self.endpoint))
