@@ -16,6 +16,7 @@ STOP_S = 2.0  # what stands still, is full or away, is so for at most so long
 PROMISED, PERIOD_S = 2, 60  # of each kind there are so many in each period
 WAIT_S = 90  # so long one of these waits until it can be made
 RETRY_S = 0.1
+JOIN_S = 10  # so long after its start a process may not have joined
 STARVED_S = 20  # so long after it was full a pool may still find out that it could not start
 # A process that is killed more often is given up: the broker by the program that embeds it (5
 # restarts within 60 s), a pool by the policy that it has here.
@@ -165,7 +166,17 @@ class Faults:
     async def kill_broker(self, fault):
         """The program that embeds the node starts another one."""
         async with self._turn(fault) as has_turn:
+            if has_turn:
+                self._spare_who_joins()
             return has_turn and self._kill(fault, ["xo-broker"])
+
+    def _spare_who_joins(self):
+        """A pool's process that has not joined yet ends when it cannot; the next broker starts one
+        again."""
+        for process in self.world.processes():
+            with process:
+                if process.label in POOLS and process.age_s() < JOIN_S:
+                    self.world.doomed.add(process.pid)
 
     async def stop_broker(self, fault):
         """The broker stands still for a while."""

@@ -5,6 +5,7 @@ import glob
 import os
 import signal
 import subprocess
+import time
 
 import xoscar as xo
 from chaos_actors import Tally
@@ -67,6 +68,15 @@ class Process:
         except ProcessLookupError:
             return False
         return True
+
+    def age_s(self):
+        """Since it began."""
+        try:
+            began = int(_text(self.pid, "stat").rpartition(")")[2].split()[19])
+        except OSError:  # it is gone
+            return float("inf")
+        ticks = os.sysconf("SC_CLK_TCK")
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - began / ticks
 
     def __enter__(self):
         return self
