@@ -36,6 +36,7 @@ typedef struct xo_name xo_name_t;             /* names.c */
 typedef struct xo_drain_wait xo_drain_wait_t; /* drain.c */
 typedef struct xo_outlet xo_outlet_t;         /* outlet.c */
 typedef struct xo_moves xo_moves_t;           /* moves.c */
+typedef struct xo_astray xo_astray_t;         /* astray.c */
 
 typedef enum { XO_DRAIN_NOT, XO_DRAIN_UNDER_WAY, XO_DRAIN_DONE } xo_drain_t;
 
@@ -61,6 +62,7 @@ struct xo_broker {
     xo_name_t *names;
     unsigned names_asked; /* answers of the registry about them that will come */
     xo_moves_t *moves;
+    xo_astray_t *astray;
     xo_known_t *known;
     xo_group_t *groups; /* in the order in which they came */
     uint64_t steps;     /* how many they have taken */
@@ -227,6 +229,18 @@ bool xo_moves_may_leave(const xo_broker_t *broker, const xo_actor_entry_t *entry
 void xo_moves_leave(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason);
 /* The same for one that its pool's process cannot create. */
 void xo_moves_unfit(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason);
+/* That of an actor that the registry says is this node's, though it is not here: it is to be had.
+ * Not if it is here. */
+void xo_moves_put_back(xo_broker_t *broker, const xo_record_t *record);
+
+/* ---- astray.c ---- */
+/* Whether the registry goes on saying that the actor with this record ("UID@POOL") is here is
+ * looked after. Without memory it is not. */
+void xo_astray_add(xo_broker_t *broker, const char *id);
+bool xo_astray_has(const xo_broker_t *broker, const char *id); /* then nobody has ended it */
+void xo_astray_forget(xo_broker_t *broker, const char *id);    /* it is made anew */
+void xo_astray_tick(xo_broker_t *broker);    /* each heartbeat, while there is a registry */
+void xo_astray_destroy(xo_broker_t *broker); /* after the registry */
 
 /* ---- wait.c ---- */
 /* Answers when the pool is up with its actors, or will not be. */

@@ -8,6 +8,7 @@ broker_libxo_broker_la_SOURCES = \
 	broker/again.c \
 	broker/ask.c \
 	broker/ask.h \
+	broker/astray.c \
 	broker/barrier.c \
 	broker/broker.c \
 	broker/broker.h \

@@ -213,6 +213,34 @@ void xo_moves_unfit(xo_broker_t *broker, xo_actor_entry_t *entry, const char *re
     xo_moves_leave(broker, entry, reason);
 }
 
+static const char *text_in(const xo_record_t *record, const char *name)
+{
+    xo_slice_t value = xo_rec_find(record, name);
+    return value.size > 0 ? value.data : "";
+}
+
+void xo_moves_put_back(xo_broker_t *broker, const xo_record_t *record)
+{
+    static const char why[] = "the registry says that it is on a node that does not have it";
+    char uid[XO_UID_BYTES_MAX];
+    xo_leaving_t leaving = {.uid = xo_slice(uid, 0),
+                            .address = text_in(record, "address"),
+                            .class_name = text_in(record, "class"),
+                            .language = text_in(record, "language")};
+    if (xo_registry_actor_uid(record->id, uid, sizeof(uid), &leaving.uid.size) < 0 ||
+        xo_rec_find(record, "placement").size == 0 ||
+        xo_id_parse(xo_rec_find(record, "pool"), &leaving.pool) < 0)
+        return;
+    const xo_member_t *member = xo_pools_find(&broker->pools, leaving.pool);
+    if (member != NULL && xo_directory_get(&broker->directory, member, leaving.uid) != NULL)
+        return;
+    xo_rec_number(record, "incarnation", &leaving.incarnation);
+    xo_rec_number(record, "epoch", &leaving.epoch);
+    xo_log(broker->options.log, XO_LOG_WARN, COMPONENT, "actor \"%.*s\" is to be had: %s",
+           (int)leaving.uid.size, uid, why);
+    put_back(broker, &leaving, why);
+}
+
 /* ---- claims ---- */
 
 /* Its pool has gone meanwhile. */
@@ -237,8 +265,10 @@ static void on_claimed(int errnum, const char *text, const xo_record_t *records,
     xo_move_t *move = arg;
     xo_broker_t *broker = move->moves->broker;
     xo_member_t *member = xo_pools_find(&broker->pools, move->pool);
-    if (errnum != 0 && errnum != ECANCELED && errnum != EPERM && errnum != ENOENT)
+    if (errnum != 0 && errnum != ECANCELED && errnum != EPERM && errnum != ENOENT) {
         xo_log(broker->options.log, XO_LOG_WARN, COMPONENT, "%s", text);
+        xo_astray_add(broker, move->id); /* it may be ours all the same */
+    }
     if (errnum == 0 && count == 1 && member != NULL)
         create(move, member, &records[0]);
     else if (errnum == 0 && count == 1)
@@ -410,13 +440,23 @@ static void on_lapsed(int errnum, const char *text, const xo_record_t *records, 
         consider(moves, &records[i]);
 }
 
+/* A registry that was away says that all leases have lapsed, or has lost them: those who live renew
+ * theirs first. */
+static bool has_just_come_up(const xo_broker_t *broker)
+{
+    return xo_loop_now(broker->loop) - xo_publish_up_since(broker->publish) <
+           xo_publish_lease_ms(broker->publish) * XO_MS;
+}
+
 void xo_moves_tick(xo_broker_t *broker)
 {
     xo_moves_t *moves = broker->moves;
-    if (!xo_publish_is_shared(broker->publish) || broker->drain != XO_DRAIN_NOT ||
-        broker->stopping || broker->reloading || moves->asking ||
-        moves->under_way >= UNDER_WAY_MAX ||
+    if (!xo_publish_is_shared(broker->publish) ||
         !xo_registry_is_up(xo_publish_registry(broker->publish)))
+        return;
+    xo_astray_tick(broker);
+    if (broker->drain != XO_DRAIN_NOT || broker->stopping || broker->reloading || moves->asking ||
+        moves->under_way >= UNDER_WAY_MAX || has_just_come_up(broker))
         return;
     moves->asking = true;
     xo_registry_lapsed(xo_publish_registry(broker->publish), UNDER_WAY_MAX - moves->under_way,
@@ -435,5 +475,7 @@ xo_moves_t *xo_moves_create(xo_broker_t *broker)
 
 void xo_moves_destroy(xo_moves_t *moves)
 {
+    if (moves != NULL)
+        xo_astray_destroy(moves->broker);
     free(moves); /* its claims have ended with the registry */
 }

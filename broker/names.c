@@ -48,10 +48,21 @@ static xo_actor_entry_t *entry_of(const xo_name_t *name)
     return member ? xo_directory_get(&name->broker->directory, member, uid_of(name)) : NULL;
 }
 
+/* Of the actor's record. */
+static int record_id(const xo_member_t *member, xo_slice_t uid, char id[XO_RECORD_ID_BYTES])
+{
+    char pool[XO_ID_TEXT_BYTES];
+    xo_id_format(member->id, pool);
+    return xo_registry_actor_id(uid, pool, id, XO_RECORD_ID_BYTES);
+}
+
 /* What is remembered of where it was is over. */
 static xo_name_t *add(xo_broker_t *broker, const xo_member_t *member, xo_slice_t uid)
 {
+    char id[XO_RECORD_ID_BYTES];
     xo_known_forget(broker->known, uid);
+    if (broker->astray != NULL && record_id(member, uid, id) == 0)
+        xo_astray_forget(broker, id);
     xo_name_t *name = calloc(1, sizeof(*name) + uid.size);
     if (name == NULL)
         return NULL;
@@ -211,9 +222,13 @@ void xo_names_fence(xo_broker_t *broker, const xo_actor_entry_t *entry)
 static void lose_actor(xo_broker_t *broker, xo_actor_entry_t *entry)
 {
     static const char *const why = "another actor has got its name";
+    char id[XO_RECORD_ID_BYTES];
     xo_slice_t uid = xo_actor_entry_uid(entry);
-    if (xo_actor_spec_is_anywhere(entry->spec))
+    if (xo_actor_spec_is_anywhere(entry->spec)) {
         xo_names_fence(broker, entry);
+        if (record_id(entry->member, uid, id) == 0)
+            xo_astray_add(broker, id);
+    }
     xo_log(broker->options.log, XO_LOG_WARN, COMPONENT, "actor '%.*s' in the pool at %s ends: %s",
            (int)uid.size, uid.data, entry->member->address, why);
     xo_broker_note_actor(broker, "name.lost", entry, why);

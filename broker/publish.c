@@ -42,6 +42,7 @@ static void on_up(xo_registry_t *registry, bool empty, void *arg)
     if (publish->was_up)
         describe_absence(publish, was_down, empty, reason, sizeof(reason));
     publish->is_up = true;
+    publish->up_ns = xo_loop_now(publish->loop);
     publish->why_down.errnum = 0;
     publish->events.again(publish, publish->arg);
     if (was_down)
@@ -125,6 +126,11 @@ const char *xo_publish_owner(const xo_publish_t *publish)
 bool xo_publish_is_shared(const xo_publish_t *publish)
 {
     return publish->options.shared;
+}
+
+int64_t xo_publish_up_since(const xo_publish_t *publish)
+{
+    return publish->up_ns;
 }
 
 const xo_error_t *xo_publish_why_down(const xo_publish_t *publish)

@@ -44,6 +44,8 @@ int64_t xo_publish_lease_ms(const xo_publish_t *publish);
 int64_t xo_publish_lease_until(const xo_publish_t *publish);
 const char *xo_publish_owner(const xo_publish_t *publish); /* this node, as leases have it */
 bool xo_publish_is_shared(const xo_publish_t *publish);
+/* When it was last reached anew, by the loop's clock. */
+int64_t xo_publish_up_since(const xo_publish_t *publish);
 /* Why it is away; NULL: it is up, or has not said yet. */
 const xo_error_t *xo_publish_why_down(const xo_publish_t *publish);
 

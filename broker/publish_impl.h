@@ -16,7 +16,7 @@ struct xo_publish {
     bool is_up;
     bool was_up; /* ever */
     xo_error_t why_down;
-    int64_t down_ns;           /* since when it has been */
+    int64_t up_ns, down_ns;    /* since when it has been */
     uint64_t dropped;          /* events, until it was last told */
     xo_defer_t lapsed;         /* a lease has */
     xo_broker_t *broker;       /* what refresh.c compares with, and writes */

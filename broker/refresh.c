@@ -99,7 +99,8 @@ static void on_actors(int errnum, const char *text, const xo_record_t *records, 
     xo_publish_t *publish = arg;
     (void)text;
     for (size_t i = 0; errnum == 0 && i < count; i++) {
-        if (is_ours(publish, &records[i]) && find_actor(publish, records[i].id) == NULL)
+        if (is_ours(publish, &records[i]) && find_actor(publish, records[i].id) == NULL &&
+            !xo_astray_has(publish->broker, records[i].id))
             xo_registry_del(publish->registry, XO_REG_ACTOR, records[i].id, publish->owner,
                             xo_publish_written, publish);
     }

@@ -4,22 +4,27 @@
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
 from brokers import BUILD, CALL, Node, Server, redis, run, until  # noqa: E402
 
 MODULE = os.path.join(BUILD, "examples", ".libs", "counter.so")
+# Leases last 2 s: a busy machine may hold up a node that lives for a second.
 CONFIG = f"""[node]
-heartbeat_ms = 100
+heartbeat_ms = 400
 [pool c]
 command = xo-pool
 modules = {MODULE}
 recover = actors
 """
+SLOW = CONFIG.replace("400", "2000")
 OTHER = CONFIG.replace("counter.so", "keeper.so")
 CALL_KIND, CREATE = 3, 10
 ANY = {"restart": "permanent", "placement": "any"}
@@ -82,6 +87,40 @@ def nodes(place, *configs):
         if node.process.poll() is None:
             node.stop()
     server.stop()
+
+
+class Forgetful:
+    """Between a node and Redis: it loses the answer to a claim, with the connection, when told."""
+
+    def __init__(self, place, server):
+        self.server = server
+        self.path = os.path.join(place.path, "between.sock")
+        self.loses = threading.Event()
+        self.lost = threading.Event()
+        self.door = socket.socket(socket.AF_UNIX)
+        self.door.bind(self.path)
+        self.door.listen()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            here, there = self.door.accept()[0], socket.socket(socket.AF_UNIX)
+            there.connect(self.server.socket)
+            threading.Thread(target=self.relay, args=(here, there), daemon=True).start()
+
+    def relay(self, here, there):
+        with here, there:
+            while True:
+                for side in select.select([here, there], [], [])[0]:
+                    data = side.recv(1 << 20)
+                    if not data:
+                        return
+                    (there if side is here else here).sendall(data)
+                    if self.loses.is_set() and b":fence" in data and b":spec:" in data:
+                        there.recv(1 << 20)
+                        self.loses.clear()
+                        self.lost.set()
+                        return
 
 
 def record(server, kind, id_):
@@ -185,6 +224,83 @@ def cut_off(place):
     server.stop()
 
 
+def registry_comes_back(place):
+    """when the registry comes back, and leases have lapsed meanwhile, those who live keep theirs"""
+    server = Server(place).start()
+    for user in ("one", "two"):
+        redis(server.socket, "acl", "setuser", user, "on", ">secret", "~*", "&*", "+@all")
+    one, two = [Machine(place, f"unix://{user}:secret@{server.socket}", user, SLOW)
+                for user in ("one", "two")]
+    assert one.create("xo:job") is None
+    until(lambda: record(server, "name", "xo:job"), "the registry to know it")
+    redis(server.socket, "acl", "setuser", "one", "off")
+    for user in ("one", "two"):
+        redis(server.socket, "client", "kill", "user", user)
+    until(lambda: "user=two" in " ".join(redis(server.socket, "client", "list")),
+          "the other one to be back first")
+    lapses = [f"xo:{{default}}:{key}" for key in (f"node:{one.id}", "name:xo:job")]
+    assert redis(server.socket, "del", *lapses) == ["2"]
+    beat = f"xo:{{default}}:node:{two.id}"
+    until(lambda: int(redis(server.socket, "pttl", beat)[0]) < 9000, "its heartbeat")
+    until(lambda: int(redis(server.socket, "pttl", beat)[0]) > 9000, "its next one")
+    redis(server.socket, "acl", "setuser", "one", "on")
+    until(lambda: record(server, "name", "xo:job"), "the name to be somebody's")
+    assert record(server, "name", "xo:job")["node"] == one.id
+    assert one.add("xo:job") == 1 and two.add("xo:job") == 2
+    assert not two.events("actor.moved") and not two.events("name.lost")
+    for node in (one, two):
+        node.stop()
+    server.stop()
+
+
+def claim_is_lost(place):
+    """one that the registry has given to a node that did not hear of it goes on all the same"""
+    server = Server(place).start()
+    between = Forgetful(place, server)
+    one = Machine(place, f"unix://{server.socket}", "one")
+    two = Machine(place, f"unix://{between.path}", "two")
+    assert one.create("xo:job", 5) is None
+    until(lambda: two.where("xo:job"), "the registry to know it")
+    between.loses.set()
+    old = one.own_pool()["address"]
+    one.kill()
+    assert between.lost.wait(20)
+    moves(two, "xo:job", old)
+    assert two.add("xo:job") == 6
+    two.stop()
+    server.stop()
+
+
+def claim_is_forgotten(place):
+    """one that ended since it had moved goes on if the registry forgets that, and nobody has it"""
+    with nodes(place, CONFIG, CONFIG) as (server, one, two):
+        assert one.create("xo:job") is None
+        until(lambda: two.where("xo:job"), "the registry to know it")
+        pids = one.pids()
+        old = one.own_pool()
+        here, there = [f"xo:{{default}}:{kind}:xo:job@{old['id']}" for kind in ("actor", "spec")]
+        for key in (here, there):
+            assert redis(server.socket, "copy", key, f"{key}-kept") == ["1"]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        moves(two, "xo:job", old["address"])
+        for pid in reversed(pids):
+            os.kill(pid, signal.SIGCONT)
+        until(lambda: two.events("name.lost"), "the old one to be found out")
+        until(lambda: record(server, "node", one.id).get("actors") == "0", "it to be gone")
+        two.kill()
+        new = record(server, "name", "xo:job")["pool"]
+        for key in (f"actor:xo:job@{new}", f"spec:xo:job@{new}", "name:xo:job"):
+            redis(server.socket, "del", f"xo:{{default}}:{key}")
+        for key in (here, there):
+            redis(server.socket, "rename", f"{key}-kept", key)
+        for name, value in (("actors", f"xo:job@{old['id']}"), ("uid:xo:job", old["id"]),
+                            ("movable", one.id), (f"movable:{one.id}", f"xo:job@{old['id']}")):
+            redis(server.socket, "sadd", f"xo:{{default}}:{name}", value)
+        until(lambda: one.where("xo:job"), "it to come back")
+        assert one.add("xo:job") == 1
+
+
 def nobody_can(place):
     """one that no other node can create waits, says so, and moves when one can"""
     with nodes(place, CONFIG, OTHER) as (server, one, two):
@@ -259,6 +375,7 @@ def refused(place):
 if not os.path.exists(MODULE):
     print("1..0 # SKIP counter.so is not built")
 elif shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(node_dies, stopped, cut_off, nobody_can, drained, broker_restarts, refused)
+    run(node_dies, stopped, cut_off, registry_comes_back, claim_is_lost,
+        claim_is_forgotten, nobody_can, drained, broker_restarts, refused)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
