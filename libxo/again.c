@@ -85,6 +85,15 @@ void xoi_again_forget(xo_call_t *call)
     xoi_cache_free(again, sizeof *again);
 }
 
+/* That of a name's call is still needed, in case it arrives where its actor is not any more. */
+void xoi_again_cancel(xo_call_t *call)
+{
+    if (call->again->named)
+        call->again->cancelled = true;
+    else
+        xoi_again_forget(call);
+}
+
 bool xoi_again_waits(const xoi_again_t *again)
 {
     return again && again->waits;
@@ -144,7 +153,7 @@ bool xoi_again_later(xo_call_t *call)
 {
     xo_link_t *link = call->link;
     xoi_again_t *again = call->again;
-    if (!again || !call->answer || call->endpoint->closing)
+    if (!again || again->cancelled || !call->answer || call->endpoint->closing)
         return false;
     bool may_come = may_come_back(again, link);
     bool may_run = xoi_call_may_have_run(call);
@@ -154,6 +163,16 @@ bool xoi_again_later(xo_call_t *call)
     again->has_left = may_run;
     again->seeks = may_seek;
     begin_wait(again);
+    return true;
+}
+
+/* Nobody looks for its actor any more. */
+static bool end_cancelled(xo_call_t *call, const xo_failure_t *failure)
+{
+    if (!xo_slice_eq_str(failure->code, XO_CODE_ACTOR_NOT_EXIST))
+        return false;
+    xoi_call_fail(call, XO_CODE_CANCELLED, "no", "cancelled",
+                  "cancelled before its actor was found");
     return true;
 }
 
@@ -167,6 +186,8 @@ bool xoi_again_refused(xo_call_t *call, xo_msg_t **answer)
         xo_failure_read(xo_msg_body(*answer), &failure) < 0 ||
         !xo_slice_eq_str(failure.executed, "no"))
         return false;
+    if (again->cancelled)
+        return end_cancelled(call, &failure);
     bool may_come = again->idempotent && xo_slice_eq_str(failure.reason, XO_WHY_POOL_STOPPING);
     bool may_seek = again->named && xoi_seek_may_after(again, &failure);
     if (!may_come && !may_seek)

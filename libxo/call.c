@@ -349,7 +349,7 @@ void xoi_cancel_send(xo_endpoint_t *endpoint, xo_link_t *link, uint64_t target_i
 static void cancel_sent(xo_call_t *call)
 {
     if (call->again)
-        xoi_again_forget(call);
+        xoi_again_cancel(call);
     call->in_flight_local = true;
     send_cancel(call, call->asked);
     call->in_flight_local = false;

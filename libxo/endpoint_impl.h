@@ -413,10 +413,11 @@ typedef struct xoi_again {
     int64_t hope_ns; /* when there was a sign of it last */
     int64_t backoff_ns;
     bool idempotent;
-    bool named;    /* its actor has a name, and may be elsewhere */
-    bool seeks;    /* it is looked for before it is sent again */
-    bool waits;    /* the call has no link */
-    bool has_left; /* it was sent: it may have run */
+    bool named;     /* its actor has a name, and may be elsewhere */
+    bool seeks;     /* it is looked for before it is sent again */
+    bool waits;     /* the call has no link */
+    bool has_left;  /* it was sent: it may have run */
+    bool cancelled; /* it is not sent again: its answer is waited for */
     xo_timer_t timer;
     int64_t sought_ns; /* since when it has been looked for; 0: it has not */
     xo_call_t *lookup; /* of where it is; NULL: none is under way */
@@ -431,6 +432,7 @@ int xoi_again_keep(xo_call_t *call, const xo_msg_t *msg); /* -1: ENOMEM */
 bool xoi_again_later(xo_call_t *call);
 /* The same, after this answer, which is that of a pool that ends. */
 bool xoi_again_refused(xo_call_t *call, xo_msg_t **answer);
+void xoi_again_cancel(xo_call_t *call);            /* it has left */
 bool xoi_again_waits(const xoi_again_t *again);    /* for the next link; takes NULL */
 bool xoi_again_has_left(const xoi_again_t *again); /* over an earlier link; takes NULL */
 const char *xoi_again_address(const xoi_again_t *again);

@@ -94,7 +94,8 @@ static xoi_found_t judge(const xoi_again_t *again, xo_slice_t record,
         return NOWHERE;
     if (is_there && strcmp(address, again->address) != 0)
         return HERE;
-    if (is_there && again->idempotent) /* its pool may be about to come back */
+    /* Its pool may be about to come back, or its node to have its lease again. */
+    if (is_there && (moves || again->idempotent))
         return HERE;
     return moves && !has_text(record, "state", "failed") ? MOVING : NOWHERE;
 }
