@@ -182,7 +182,8 @@ def garbage(place):
     print(f"# {caller.calls} calls meanwhile")
     wait_for(settled, counts)
     grown = [resident_kib(pid) - kib for pid, kib in zip(pids, resident)]
-    assert max(grown) < GROWN_KIB, grown
+    # AddressSanitizer keeps what has been freed; it knows of leaks by itself.
+    assert max(grown) < GROWN_KIB or "ASAN_OPTIONS" in os.environ, grown
     caller.call()
     wait_for(lambda: refused(node.pools()) > CONNECTIONS // 2, node.pools)
     pools = node.pools("ready")
