@@ -6,10 +6,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import xoscar as xo
-from actors import until
+from actors import DEADLINE_S, node_files, until
 
 pytestmark = pytest.mark.skipif(not shutil.which("redis-server"), reason="no redis-server")
 ANY = xo.RestartPolicy(placement="any")
@@ -59,6 +60,9 @@ def other(redis):
     ) as process:
         yield process, process.stdout.readline().strip()
         process.kill()
+        end = time.monotonic() + DEADLINE_S
+        while node_files() and time.monotonic() < end:  # what it leaves others remove
+            time.sleep(0.01)
 
 
 async def known(uid, address):
@@ -88,6 +92,24 @@ async def test_references_follow(other):
     await ref.add.tell(1)
     assert await ref.add(1) == 4
     assert (await xo.actor_ref("xo:job")).address == list(node.sub_processes)[0]
+    await node.stop()
+
+
+async def test_a_lease_that_is_had_again(redis):
+    node = await xo.create_actor_pool("127.0.0.1", n_process=1)
+    there = list(node.sub_processes)[0]
+    ref = await xo.create_actor(Counter, uid="xo:job", address=there, restart_policy=ANY)
+    assert await ref.add(1) == 1
+    await known(b"xo:job", there)
+    redis.send_signal(signal.SIGSTOP)
+    try:
+        while True:
+            call = asyncio.ensure_future(ref.add(0))
+            if not (await asyncio.wait([call], timeout=1))[0]:
+                break  # the lease has lapsed
+    finally:
+        redis.send_signal(signal.SIGCONT)
+    assert await call == 1
     await node.stop()
 
 

@@ -93,6 +93,8 @@ def in_hub(options, prefix, path):
                 machine.kill()
         redis.kill()
     notes = ledger.check_what_ran()
+    if ledger.complaints:
+        world.show_logs()
     for what, count in sorted(ledger.counts.items()):
         say(f"{count:8} {what}")
     say(f"{notes} notes; the longest was a {ledger.longest[1]}: {ledger.longest[0]:.2f} s")

@@ -143,6 +143,13 @@ class MeshWorld:
             await asyncio.sleep(0.2)
         self.ledger.expect(not wrong, f"not in one place: {wrong}")
 
+    def show_logs(self):
+        """What all nodes have said."""
+        for machine in self.machines:
+            with open(machine.log, encoding="utf-8", errors="replace") as file:
+                for line in file:
+                    self.say(f"machine {machine.index}: {line.rstrip()}")
+
     async def close(self):
         """All nodes stop in order, and nothing is left over."""
         for machine in self.machines:
@@ -157,7 +164,8 @@ class MeshWorld:
         self.no_keys()
 
     def no_keys(self):
-        """What is left of nodes that stopped is what counts for ever."""
+        """What is left of nodes that stopped is what counts for ever; and of those whose machine
+        had no power any more, that actors which stay where they are were lost."""
         left = {key for key in ask_redis(self.redis.socket, "KEYS", "*")
-                if ":node:" in key or ":pool:" in key or ":actor:" in key}
+                if ":node:" in key or ":pool:" in key or ":actor:xo:" in key}
         self.ledger.expect(not left, f"keys left over: {left}")
