@@ -40,7 +40,8 @@ static bool is_own(const xo_broker_t *broker, const xo_record_t *record)
 {
     char own[XO_ID_TEXT_BYTES];
     xo_id_format(broker->options.node_id, own);
-    return xo_slice_eq_str(xo_rec_find(record, "node"), own);
+    return xo_slice_eq_str(xo_rec_find(record, "node"), own) &&
+           !xo_astray_has(broker, record->id); /* nobody knows better of that one */
 }
 
 static xo_actor_entry_t *find_own(const xo_lookup_t *lookup)
