@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
-from brokers import Node, run  # noqa: E402
+from brokers import Node, run, until  # noqa: E402
 
 FILES = 64  # more than a node has
 COUNTER = os.path.join(os.environ.get("XO_BUILDDIR", "."), "examples/.libs/counter.so")
@@ -60,6 +60,7 @@ def by_tcp(place):
         files = fill(place)
         pool = node.call("pool.start", {"argv": [*POOL, "--create", "Counter:c:[3]"]})
         assert pool["state"] == "ready" and not sockets(place, pool)
+        until(lambda: node.call("actors"), "the actor, which comes after its pool")
         assert call(place, pool, "c", "add", "1") == "4"
         (event,) = node.events("pool.tcp_only")
         assert event["address"] == pool["address"]
