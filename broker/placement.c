@@ -42,12 +42,6 @@ xo_member_t *xo_placement_choose(const xo_pools_t *pools, const xo_unfits_t *unf
     return best;
 }
 
-static bool begins(xo_slice_t text, const char *prefix)
-{
-    size_t size = strlen(prefix);
-    return text.size >= size && memcmp(text.data, prefix, size) == 0;
-}
-
 /* What pickle.find_class raises. */
 bool xo_placement_is_unfit(xo_slice_t code, xo_slice_t type, xo_slice_t message)
 {
@@ -55,5 +49,5 @@ bool xo_placement_is_unfit(xo_slice_t code, xo_slice_t type, xo_slice_t message)
            xo_slice_eq_str(type, "builtins.ModuleNotFoundError") ||
            xo_slice_eq_str(type, "builtins.ImportError") ||
            (xo_slice_eq_str(type, "builtins.AttributeError") &&
-            begins(message, "Can't get attribute"));
+            xo_slice_starts(message, "Can't get attribute"));
 }

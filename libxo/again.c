@@ -116,22 +116,27 @@ static bool is_sign(const xo_link_t *link)
            link->pool_state == XOI_POOL_COMES_BACK;
 }
 
-/* Is it the end of a link after which a new one may do better? */
-static bool may_come_back(xoi_again_t *again, const xo_link_t *link)
+bool xoi_again_may_do_better(const xo_link_t *link)
 {
-    int64_t now = xo_loop_now(link->endpoint->loop);
-    if (is_sign(link))
-        again->hope_ns = now;
     switch (link->why.errnum) {
     case ECONNREFUSED:
     case ECONNRESET:
     case EPIPE:
     case ESHUTDOWN:
     case ETIMEDOUT:
-        return link->pool_state != XOI_POOL_FAILED && now - again->hope_ns < XOI_AGAIN_NS;
+        return true;
     default:
         return false;
     }
+}
+
+static bool may_come_back(xoi_again_t *again, const xo_link_t *link)
+{
+    int64_t now = xo_loop_now(link->endpoint->loop);
+    if (is_sign(link))
+        again->hope_ns = now;
+    return xoi_again_may_do_better(link) && link->pool_state != XOI_POOL_FAILED &&
+           now - again->hope_ns < XOI_AGAIN_NS;
 }
 
 void xoi_again_wait(xoi_again_t *again)

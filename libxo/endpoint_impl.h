@@ -424,6 +424,7 @@ typedef struct xoi_again {
     xo_msg_t *refusal; /* what it was answered with last; NULL: nothing */
 } xoi_again_t;
 
+bool xoi_again_may_do_better(const xo_link_t *link); /* has it ended so that a new one may? */
 void xoi_again_wait(xoi_again_t *again);
 void xoi_again_send(xoi_again_t *again);
 bool xoi_again_wants(const xo_link_t *link, const xo_msg_t *msg);

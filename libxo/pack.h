@@ -28,6 +28,7 @@ static inline xo_slice_t xo_slice(const void *data, size_t size)
 xo_slice_t xo_slice_str(const char *text); /* NULL gives an empty slice */
 bool xo_slice_eq(xo_slice_t a, xo_slice_t b);
 bool xo_slice_eq_str(xo_slice_t a, const char *text);
+bool xo_slice_starts(xo_slice_t a, const char *prefix);
 
 /* What msgpack has no word for, as ext types. doc/wire.md describes the payload of each. */
 typedef enum {

@@ -35,6 +35,12 @@ bool xo_slice_eq_str(xo_slice_t a, const char *text)
     return xo_slice_eq(a, xo_slice_str(text));
 }
 
+bool xo_slice_starts(xo_slice_t a, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    return a.size >= size && memcmp(a.data, prefix, size) == 0;
+}
+
 /* ---- the buffer ---- */
 
 void xo_buf_free(xo_buf_t *buf)

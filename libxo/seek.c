@@ -17,9 +17,7 @@ typedef enum { HERE, MOVING, NOWHERE } xoi_found_t;
 
 bool xoi_seek_wants(const xo_header_t *header)
 {
-    static const char prefix[] = XO_METHOD_PREFIX;
-    bool own = header->method.size >= sizeof prefix - 1 &&
-               memcmp(header->method.data, prefix, sizeof prefix - 1) == 0;
+    bool own = xo_slice_starts(header->method, XO_METHOD_PREFIX);
     return (header->kind == XO_CALL || header->kind == XO_BATCH) && !own && !header->incarnation &&
            xo_uid_is_name(header->target_uid);
 }
@@ -37,16 +35,7 @@ static bool may_ask(xoi_again_t *again, const xo_link_t *link)
 
 bool xoi_seek_may(xoi_again_t *again, const xo_link_t *link)
 {
-    switch (link->why.errnum) {
-    case ECONNREFUSED:
-    case ECONNRESET:
-    case EPIPE:
-    case ESHUTDOWN:
-    case ETIMEDOUT:
-        return may_ask(again, link);
-    default:
-        return false;
-    }
+    return xoi_again_may_do_better(link) && may_ask(again, link);
 }
 
 bool xoi_seek_may_after(xoi_again_t *again, const xo_failure_t *failure)

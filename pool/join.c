@@ -130,9 +130,7 @@ static bool tell_for_sure(xo_request_t *request, xo_slice_t body)
  * one again makes it. */
 static bool is_system(const xo_actor_t *actor)
 {
-    static const char prefix[] = "xo.";
-    xo_slice_t uid = xo_actor_uid(actor);
-    return uid.size >= sizeof prefix - 1 && memcmp(uid.data, prefix, sizeof prefix - 1) == 0;
+    return xo_slice_starts(xo_actor_uid(actor), "xo.");
 }
 
 static void keep_told(const xo_actor_t *actor, xo_slice_t body, xo_msg_t *with)

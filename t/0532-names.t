@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
-from brokers import BUILD, CALL, Node, Server, redis, run, until  # noqa: E402
+from brokers import BUILD, CALL, Machine, Node, Server, redis, run, until  # noqa: E402
 
 MODULE = os.path.join(BUILD, "examples", ".libs", "counter.so")
 CONFIG = f"""[node]
@@ -23,19 +23,11 @@ CREATE, DESTROY = 10, 11
 PAIRS = 20  # of creations at the same time
 
 
-class Machine(Node):
-    """A node that shares nothing with the others but Redis."""
+class Namer(Machine):
+    """Its actors have names."""
 
     def __init__(self, place, url, name):
-        self.env = {"XO_RUN_DIR": os.path.join(place.path, name)}
-        os.makedirs(self.env["XO_RUN_DIR"], 0o700, exist_ok=True)
-        super().__init__(place, "--registry", url, config=CONFIG, env=self.env)
-        self.wait_registry()
-        self.id = self.call("status")["id"]
-        until(lambda: self.own_pool()["state"] == "ready", "its pool")
-
-    def own_pool(self):
-        return next((p for p in self.pools() if p["node"] == self.id), {"state": ""})
+        super().__init__(place, url, name, CONFIG)
 
     def begin(self, kind, uid, method="", body=None):
         """Asks the node's own pool for something; finish() gives what came of it."""
@@ -68,7 +60,7 @@ def finish(process):
 def two(place):
     server = Server(place).start()
     url = f"unix://{server.socket}"
-    return server, Machine(place, url, "one"), Machine(place, url, "two")
+    return server, Namer(place, url, "one"), Namer(place, url, "two")
 
 
 def end(server, *nodes):
@@ -147,7 +139,7 @@ def outlives_its_process(place):
     one.add("xo:job", 1)
     one.process.kill()
     one.process.wait()
-    again = Machine(place, f"unix://{server.socket}", "one")
+    again = Namer(place, f"unix://{server.socket}", "one")
     assert again.id == one.id
     assert other.create("xo:job")["code"] == "ActorAlreadyExist"
     again.add("xo:job", 2)
@@ -197,7 +189,7 @@ def cut_off(place):
     for user in ("one", "two"):
         redis(server.socket, "acl", "setuser", user, "on", ">secret", "~*", "&*", "+@all")
     urls = [f"unix://{user}:secret@{server.socket}" for user in ("one", "two")]
-    one, other = Machine(place, urls[0], "one"), Machine(place, urls[1], "two")
+    one, other = Namer(place, urls[0], "one"), Namer(place, urls[1], "two")
     assert one.create("xo:job") is None and one.create("xo:mine") is None
     redis(server.socket, "acl", "setuser", "one", "off")
     redis(server.socket, "client", "kill", "user", "one")

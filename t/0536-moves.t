@@ -13,7 +13,7 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
-from brokers import BUILD, CALL, Node, Server, redis, run, until  # noqa: E402
+from brokers import BUILD, CALL, Machine, Node, Server, redis, run, until  # noqa: E402
 
 MODULE = os.path.join(BUILD, "examples", ".libs", "counter.so")
 # Leases last 2 s: a busy machine may hold up a node that lives for a second.
@@ -30,19 +30,11 @@ CALL_KIND, CREATE = 3, 10
 ANY = {"restart": "permanent", "placement": "any"}
 
 
-class Machine(Node):
-    """A node that shares nothing with the others but Redis."""
+class Mover(Machine):
+    """Its actors may move."""
 
     def __init__(self, place, url, name, config=CONFIG):
-        self.env = {"XO_RUN_DIR": os.path.join(place.path, name)}
-        os.makedirs(self.env["XO_RUN_DIR"], 0o700, exist_ok=True)
-        super().__init__(place, "--registry", url, config=config, env=self.env)
-        self.wait_registry()
-        self.id = self.call("status")["id"]
-        until(lambda: self.own_pool()["state"] == "ready", "its pool")
-
-    def own_pool(self):
-        return next((p for p in self.pools() if p["node"] == self.id), {"state": ""})
+        super().__init__(place, url, name, config)
 
     def create(self, uid, *args, options=None):
         """None, or the error."""
@@ -81,7 +73,7 @@ def nodes(place, *configs):
     server = Server(place).start()
     url = f"unix://{server.socket}"
     names = ["one", "two", "three"]
-    made = [Machine(place, url, name, config) for name, config in zip(names, configs)]
+    made = [Mover(place, url, name, config) for name, config in zip(names, configs)]
     yield server, *made
     for node in made:
         if node.process.poll() is None:
@@ -198,7 +190,7 @@ def cut_off(place):
     server = Server(place).start()
     for user in ("one", "two"):
         redis(server.socket, "acl", "setuser", user, "on", ">secret", "~*", "&*", "+@all")
-    one, two = [Machine(place, f"unix://{user}:secret@{server.socket}", user)
+    one, two = [Mover(place, f"unix://{user}:secret@{server.socket}", user)
                 for user in ("one", "two")]
     assert one.create("xo:job") is None and one.create("xo:stays", options={}) is None
     redis(server.socket, "acl", "setuser", "one", "off")
@@ -229,7 +221,7 @@ def registry_comes_back(place):
     server = Server(place).start()
     for user in ("one", "two"):
         redis(server.socket, "acl", "setuser", user, "on", ">secret", "~*", "&*", "+@all")
-    one, two = [Machine(place, f"unix://{user}:secret@{server.socket}", user, SLOW)
+    one, two = [Mover(place, f"unix://{user}:secret@{server.socket}", user, SLOW)
                 for user in ("one", "two")]
     assert one.create("xo:job") is None
     until(lambda: record(server, "name", "xo:job"), "the registry to know it")
@@ -257,8 +249,8 @@ def claim_is_lost(place):
     """one that the registry has given to a node that did not hear of it goes on all the same"""
     server = Server(place).start()
     between = Forgetful(place, server)
-    one = Machine(place, f"unix://{server.socket}", "one")
-    two = Machine(place, f"unix://{between.path}", "two")
+    one = Mover(place, f"unix://{server.socket}", "one")
+    two = Mover(place, f"unix://{between.path}", "two")
     assert one.create("xo:job", 5) is None
     until(lambda: two.where("xo:job"), "the registry to know it")
     between.loses.set()
@@ -311,7 +303,7 @@ def nobody_can(place):
         (found,) = two.call("lookup", "xo:job")
         assert found["state"] == "waiting" and "Counter" in found["reason"], found
         assert "xo:job" in two.log() and "Counter" in two.log()
-        three = Machine(place, f"unix://{server.socket}", "three")
+        three = Mover(place, f"unix://{server.socket}", "three")
         until(lambda: three.where("xo:job"), "it to move")
         assert two.add("xo:job") == 1
         three.stop()
@@ -343,7 +335,7 @@ def broker_restarts(place):
         (before,) = two.call("lookup", "xo:job")
         two.process.kill()
         two.process.wait()
-        again = Machine(place, f"unix://{server.socket}", "two")
+        again = Mover(place, f"unix://{server.socket}", "two")
         assert again.id == two.id and again.add("xo:job") == 1
         (found,) = again.call("lookup", "xo:job")
         assert found["epoch"] == before["epoch"], (before, found)

@@ -82,12 +82,12 @@ class Place:
 
     def processes(self):
         """Those that were started in this place: pid -> command line. Zombies are gone."""
-        mine = f"XO_RUN_DIR={self.run_dir}".encode()
+        mine = f"XO_RUN_DIR={self.path}/".encode()
         found = {}
         for pid in filter(str.isdigit, os.listdir("/proc")):
             with contextlib.suppress(OSError):
                 with open(f"/proc/{pid}/environ", "rb") as file:
-                    is_ours = mine in file.read().split(b"\0")
+                    is_ours = any(one.startswith(mine) for one in file.read().split(b"\0"))
                 with open(f"/proc/{pid}/cmdline", "rb") as file:
                     line = file.read().replace(b"\0", b" ").decode(errors="replace")
                 # redis-server writes its title over its environment.
@@ -176,6 +176,21 @@ class Node:
         self.process.send_signal(signum)
         seconds = seconds_until(lambda: self.process.poll() is not None, "the node to end")
         return self.process.returncode, seconds
+
+
+class Machine(Node):
+    """A node that shares nothing with the others but Redis; with one pool of its own."""
+
+    def __init__(self, place, url, name, config):
+        self.env = {"XO_RUN_DIR": os.path.join(place.path, name)}
+        os.makedirs(self.env["XO_RUN_DIR"], 0o700, exist_ok=True)
+        super().__init__(place, "--registry", url, config=config, env=self.env)
+        self.wait_registry()
+        self.id = self.call("status")["id"]
+        until(lambda: self.own_pool()["state"] == "ready", "its pool")
+
+    def own_pool(self):
+        return next((p for p in self.pools() if p["node"] == self.id), {"state": ""})
 
 
 class Server:

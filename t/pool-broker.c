@@ -180,6 +180,18 @@ void create_again(broker_t *broker, const char *uid)
                                      on_created, broker, NULL));
 }
 
+void stop_by_group(broker_t *broker, const char *uid)
+{
+    xo_header_t header = {.kind = XO_DESTROY,
+                          .flags = XO_F_AGAIN,
+                          .target_uid = xo_slice_str(uid),
+                          .method = xo_slice_str("stopped by its group")};
+    xo_msg_t *msg = xo_msg_create(&header, xo_slice(NULL, 0));
+    assert_non_null(
+        xo_endpoint_call(broker->endpoint, broker->link, &msg, XO_SEND_QUEUE, 0, NULL, NULL, NULL));
+    settle(broker);
+}
+
 void say_all(broker_t *broker)
 {
     xo_msg_t *msg = xo_msg_create(&(xo_header_t){.kind = XO_HAS}, xo_slice(NULL, 0));

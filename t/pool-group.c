@@ -79,14 +79,7 @@ static void test_what_is_stopped_to_come_again_is_waited_for(void **state)
     xo_future_t *watch = start(world, "a", XO_METHOD_WATCH, 0);
     xo_future_t *hold = start(world, "a", "hold", 1);
     run_until_held(world, 1);
-    xo_header_t header = {.kind = XO_DESTROY,
-                          .flags = XO_F_AGAIN,
-                          .target_uid = xo_slice_str("a"),
-                          .method = xo_slice_str("stopped by its group")};
-    xo_msg_t *msg = xo_msg_create(&header, xo_slice(NULL, 0));
-    assert_non_null(
-        xo_endpoint_call(broker->endpoint, broker->link, &msg, XO_SEND_QUEUE, 0, NULL, NULL, NULL));
-    settle(broker);
+    stop_by_group(broker, "a");
     xo_future_t *behind = start(world, "a", "echo", 2);
     settle(broker);
     host_release_one(world, 0);

@@ -103,14 +103,7 @@ static xo_future_t *stop_with_a_call(broker_t *broker)
         xo_create_actor(world->client, NULL, xo_pool_address(world->pool), "Class", "a", NULL));
     xo_future_t *running = start(world, "a", "hold", 1);
     run_until(world, is_held, broker);
-    xo_header_t header = {.kind = XO_DESTROY,
-                          .flags = XO_F_AGAIN,
-                          .target_uid = xo_slice_str("a"),
-                          .method = xo_slice_str("stopped by its group")};
-    xo_msg_t *msg = xo_msg_create(&header, xo_slice(NULL, 0));
-    assert_non_null(
-        xo_endpoint_call(broker->endpoint, broker->link, &msg, XO_SEND_QUEUE, 0, NULL, NULL, NULL));
-    settle(broker);
+    stop_by_group(broker, "a");
     xo_future_t *waiting = start(world, "b", "pass_on", 2);
     settle(broker);
     xo_request_reply(held, "i", 1);

@@ -9,6 +9,8 @@ import functools
 import inspect
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -32,6 +34,18 @@ def use_uvloop():
 
 if os.environ.get("XO_TEST_LOOP") == "uvloop":
     use_uvloop()
+
+
+@pytest.fixture
+def redis(tmp_path, monkeypatch):
+    """A redis-server that nodes share; its process."""
+    socket = tmp_path / "r.sock"
+    command = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", ""]
+    with subprocess.Popen([*command, "--dir", str(tmp_path)], stdout=subprocess.DEVNULL) as server:
+        monkeypatch.setenv("XO_REGISTRY", f"unix://{socket}")
+        yield server
+        server.send_signal(signal.SIGCONT)
+        server.terminate()
 
 
 @pytest.fixture(scope="module")

@@ -27,24 +27,14 @@ class Counter(xo.Actor):
         return os.getpid()
 
     async def wait(self):
-        await asyncio.sleep(1000)
+        await asyncio.Event().wait()
 
 
 async def serve():
     """Another node, in a process of its own."""
     node = await xo.create_actor_pool("127.0.0.1", n_process=1)
     print(*node.sub_processes, flush=True)
-    await asyncio.sleep(1000)
-
-
-@pytest.fixture
-def redis(tmp_path, monkeypatch):
-    socket = tmp_path / "r.sock"
-    command = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", ""]
-    with subprocess.Popen([*command, "--dir", str(tmp_path)], stdout=subprocess.DEVNULL) as server:
-        monkeypatch.setenv("XO_REGISTRY", f"unix://{socket}")
-        yield server
-        server.terminate()
+    await asyncio.Event().wait()  # until it is killed
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import signal
-import subprocess
 
 import pytest
 import xoscar as xo
@@ -18,17 +17,6 @@ class Counter(xo.Actor):
     def add(self, by):
         self.value += by
         return self.value
-
-
-@pytest.fixture
-def redis(tmp_path, monkeypatch):
-    socket = tmp_path / "r.sock"
-    command = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", ""]
-    with subprocess.Popen([*command, "--dir", str(tmp_path)], stdout=subprocess.DEVNULL) as server:
-        monkeypatch.setenv("XO_REGISTRY", f"unix://{socket}")
-        yield server
-        server.send_signal(signal.SIGCONT)
-        server.terminate()
 
 
 async def two_nodes():

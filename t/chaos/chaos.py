@@ -45,14 +45,7 @@ async def run(world, seed, plan):
     before = checks.count_descriptors(world)
     watching = asyncio.ensure_future(world.watch())
     reading = asyncio.ensure_future(world.ledger.tells.watch(world.broker()))
-    load = [asyncio.ensure_future(one) for one in loads.all_of(world, seed)]
-    try:
-        await faults.Faults(world, plan).run()
-    finally:
-        world.over = True
-        await asyncio.wait(load)
-    for one in load:
-        await one
+    await loads.during(world, loads.all_of(world, seed), faults.Faults(world, plan).run())
     await checks.all_up(world)
     await checks.in_registry(world)
     await checks.no_call_is_open(world)

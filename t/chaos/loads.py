@@ -188,6 +188,18 @@ async def create_in_c(world, seed, name):
         await asyncio.sleep(draw.random() * PAUSE_S * 5)
 
 
+async def during(world, load, faults):
+    """Runs the coroutines of `load` until `faults` has ended."""
+    load = [asyncio.ensure_future(one) for one in load]
+    try:
+        await faults
+    finally:
+        world.over = True
+        await asyncio.wait(load)
+    for one in load:
+        await one
+
+
 def all_of(world, seed):
     """The coroutines."""
     senders = [Sender(world, seed, f"sender{i}").run() for i in range(SENDERS)]

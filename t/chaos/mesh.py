@@ -112,15 +112,8 @@ async def run(world, seed, plan):
     ticking = asyncio.ensure_future(world.ledger.clock.run())
     await world.open()
     keeping = asyncio.ensure_future(world.keep())
-    load = [asyncio.ensure_future(MeshSender(world, seed, f"sender{i}").run())
-            for i in range(loads.SENDERS)]
-    try:
-        await mesh_faults.MeshFaults(world, plan).run()
-    finally:
-        world.over = True
-        await asyncio.wait(load)
-    for one in load:
-        await one
+    load = [MeshSender(world, seed, f"sender{i}").run() for i in range(loads.SENDERS)]
+    await loads.during(world, load, mesh_faults.MeshFaults(world, plan).run())
     await checks.all_up(world)
     await world.in_one_place()
     await world.all_nodes_seen()
