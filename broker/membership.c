@@ -10,6 +10,7 @@
 
 #define COMPONENT "supervisor"
 #define STALL_BYTES 384 /* a sentence with two names in it */
+#define SILENT "lost heartbeats"
 #define NS_PER_S 1e9
 
 /* The process itself, or one that it started (a shell script that runs the pool, for example). */
@@ -214,14 +215,20 @@ void xo_supervisor_heartbeat(xo_supervisor_t *supervisor, xo_member_t *member, x
     trust_again(supervisor, member, "its heartbeats came again");
 }
 
+/* It may be suspect for another reason: its link is gone, or its broker was started again. */
+static bool is_silent(const xo_member_t *member)
+{
+    return member->state == XO_POOL_SUSPECT && strncmp(member->reason, SILENT, strlen(SILENT)) == 0;
+}
+
 static void suspect(xo_supervisor_t *supervisor, xo_member_t *member)
 {
     char reason[XO_ERROR_TEXT_BYTES], stall[STALL_BYTES];
     xo_member_describe_stall(member, stall, sizeof(stall));
-    snprintf(reason, sizeof(reason), "lost heartbeats%s", stall);
-    if (member->state == XO_POOL_SUSPECT && strcmp(member->reason, reason) == 0)
+    snprintf(reason, sizeof(reason), SILENT "%s", stall);
+    if (is_silent(member) && strcmp(member->reason, reason) == 0)
         return;
-    if (member->state == XO_POOL_SUSPECT) { /* stopped meanwhile, for example */
+    if (is_silent(member)) { /* stopped meanwhile, for example */
         strcpy(member->reason, reason);
         member->changed = true;
         return;

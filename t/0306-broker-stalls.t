@@ -151,6 +151,13 @@ def on_request(place):
     assert down["reason"].endswith("; its process is stopped"), down
 
 
+def suspected_since(node, kind):
+    """The events that say so, after the last one of this kind."""
+    events = node.call("events", "0", 1000)
+    last = max(i for i, event in enumerate(events) if event["type"] == kind)
+    return [event for event in events[last:] if event["type"] == "pool.suspect"]
+
+
 def taken_over(place):
     """the next broker sees what it is in, too, and ends it, before it has linked to that"""
     config = pool("hang_timeout_ms = 4000\n")
@@ -167,8 +174,9 @@ def taken_over(place):
         (record,) = until(lambda: [p for p in node.pools("suspect") if words in p["reason"]],
                           "it to be suspect in its method")
         assert record["busy_method"] == "spin" and record["pid"] == before["pid"], record
-        until(lambda: [p for p in node.pools("ready") if p["generation"] == 2], "a new one")
         node.wait_registry()
+        until(lambda: words in str(suspected_since(node, "broker.restarted")), "the event")
+        until(lambda: [p for p in node.pools("ready") if p["generation"] == 2], "a new one")
     (down,) = until(lambda: node.events("pool.down"), "the event")
     assert down["reason"].startswith("hang: its loop stood still for "), down
     assert node.stop()[0] == 0
