@@ -30,7 +30,9 @@ struct xo_private_redis {
     int pidfd;
     bool stopping;
     bool told;
-    bool keeps; /* somebody else has ended it: what it has written is whole */
+    bool found; /* what another one had kept */
+    bool keeps; /* none has been started, or somebody else has ended it: what there is is whole */
+    bool lost;
     xo_io_t gone;
     xo_timer_t kill;
     xo_defer_t tell;
@@ -40,7 +42,7 @@ struct xo_private_redis {
     char log[FILE_BYTES];
     char pid_file[FILE_BYTES];
     char data[FILE_BYTES];
-    char url[3 * FILE_BYTES + 8];
+    char url[XO_PRIVATE_REDIS_URL_BYTES];
 };
 
 /* ---- the program ---- */
@@ -170,6 +172,7 @@ static void reap(xo_private_redis_t *redis, int options)
      */
     bool failed = info.si_code == CLD_EXITED && info.si_status != 0;
     redis->keeps = !redis->stopping && !failed;
+    redis->lost = !redis->stopping && failed && redis->found;
     describe_exit(redis, pid, &info);
 }
 
@@ -262,8 +265,10 @@ static int spawn_new(xo_private_redis_t *redis, const xo_private_redis_options_t
     if (mkdir(redis->data, 0700) < 0 && errno != EEXIST)
         return xo_error_set(err, errno, "cannot make %s: %s", redis->data, strerror(errno));
     redis->pid = spawn_server(redis, program, options, err);
-    if (redis->pid > 0)
+    if (redis->pid > 0) {
+        redis->keeps = false;
         return 0;
+    }
     redis->pid = 0;
     return -1;
 }
@@ -274,10 +279,28 @@ static int start(xo_private_redis_t *redis, const xo_private_redis_options_t *op
     if (name_files(redis, options->run_dir, err) < 0)
         return -1;
     make_url(redis);
+    redis->found = redis->keeps = access(redis->data, F_OK) == 0;
     redis->pid = xo_proc_read(redis->pid_file);
     if (redis->pid == 0 && spawn_new(redis, options, err) < 0)
         return -1;
     return watch(redis, err);
+}
+
+int xo_private_redis_locate(const char *run_dir, char url[XO_PRIVATE_REDIS_URL_BYTES],
+                            xo_error_t *err)
+{
+    xo_private_redis_t redis;
+    if (name_files(&redis, run_dir, err) < 0)
+        return -1;
+    make_url(&redis);
+    memcpy(url, redis.url, XO_PRIVATE_REDIS_URL_BYTES);
+    return 0;
+}
+
+bool xo_private_redis_has_kept(const char *run_dir)
+{
+    xo_private_redis_t redis;
+    return name_files(&redis, run_dir, NULL) == 0 && access(redis.data, F_OK) == 0;
 }
 
 xo_private_redis_t *xo_private_redis_start(xo_loop_t *loop,
@@ -305,6 +328,11 @@ xo_private_redis_t *xo_private_redis_start(xo_loop_t *loop,
 const char *xo_private_redis_url(const xo_private_redis_t *redis)
 {
     return redis->url;
+}
+
+bool xo_private_redis_lost(const xo_private_redis_t *redis)
+{
+    return redis->lost;
 }
 
 pid_t xo_private_redis_pid(const xo_private_redis_t *redis)

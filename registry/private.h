@@ -21,6 +21,7 @@ typedef void (*xo_private_redis_exit_f)(xo_private_redis_t *redis, const xo_erro
                                         void *arg);
 
 #define XO_PRIVATE_REDIS_PID "redis.pid" /* a file in run_dir: registry/proc.h */
+#define XO_PRIVATE_REDIS_URL_BYTES 336
 
 typedef struct xo_private_redis_options {
     const char *run_dir;
@@ -33,6 +34,12 @@ typedef struct xo_private_redis_options {
 /* The redis-server that would be started into path[size]. ENOENT: there is none. */
 int xo_private_redis_program(char *path, size_t size, xo_error_t *err);
 
+/* Where the server of `run_dir` listens, or will: "unix:///...". ENOTDIR, ENAMETOOLONG: run_dir. */
+int xo_private_redis_locate(const char *run_dir, char url[XO_PRIVATE_REDIS_URL_BYTES],
+                            xo_error_t *err);
+/* Has a server of `run_dir` kept something there? */
+bool xo_private_redis_has_kept(const char *run_dir);
+
 /* Starts redis-server ($XO_REDIS_SERVER, else the one in PATH) with its socket and log in
  * `run_dir`, which is the caller's and must be 0700, or takes over the one that another process has
  * started there, which has all that it had. Returns at once; xo_registry_open on the URL
@@ -42,8 +49,11 @@ xo_private_redis_t *xo_private_redis_start(xo_loop_t *loop,
                                            const xo_private_redis_options_t *options,
                                            xo_private_redis_exit_f on_exit, void *arg,
                                            xo_error_t *err);
-const char *xo_private_redis_url(const xo_private_redis_t *redis); /* "unix:///..." */
+const char *xo_private_redis_url(const xo_private_redis_t *redis); /* as xo_private_redis_locate */
 pid_t xo_private_redis_pid(const xo_private_redis_t *redis);       /* 0: gone */
+/* It has failed, on what another one had kept, which goes with it: it may be unable to read that.
+ */
+bool xo_private_redis_lost(const xo_private_redis_t *redis);
 
 /* SIGTERM, and SIGKILL a second later; on_exit tells the end, also if it had come before (then in
  * the loop's next pass). */

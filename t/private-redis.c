@@ -147,6 +147,29 @@ static void what_it_held_outlives_it(void **state)
     }
 }
 
+static void what_it_held_outlives_one_that_cannot_start(void **state)
+{
+    fixture_t *fixture = *state;
+    probe_t *probe = &fixture->probe;
+    outcome_t found = {0};
+    xo_private_redis_options_t options = {.run_dir = probe->server.dir};
+    start(fixture, probe->server.dir);
+    assert_int_equal(probe_open(probe, xo_private_redis_url(fixture->redis), "test"), 0);
+    assert_int_equal(put_spec(probe, "a@1", xo_slice_str("what creates it")), 0);
+    kill(-xo_private_redis_pid(fixture->redis), SIGKILL);
+    wait_exit(fixture);
+    xo_private_redis_destroy(fixture->redis);
+    setenv("XO_REDIS_SERVER", "/nonexistent", 1);
+    fixture->redis = xo_private_redis_start(probe->loop, &options, on_exit_, fixture, NULL);
+    unsetenv("XO_REDIS_SERVER");
+    assert_null(fixture->redis);
+    assert_true(xo_private_redis_has_kept(probe->server.dir));
+    start(fixture, probe->server.dir);
+    probe_wait_up(probe, 2);
+    assert_int_equal(get_spec(probe, "a@1", &found), 0);
+    outcome_free(&found);
+}
+
 /* Writes nonsense over the beginning of what it holds. */
 static int spoil(const char *path, const struct stat *info, int type, struct FTW *where)
 {
@@ -176,7 +199,9 @@ static void what_it_cannot_read_is_gone(void **state)
     start(fixture, probe->server.dir);
     wait_exit(fixture);
     assert_non_null(strstr(fixture->why.text, "exited with status"));
+    assert_true(xo_private_redis_lost(fixture->redis));
     xo_private_redis_destroy(fixture->redis);
+    assert_false(xo_private_redis_has_kept(probe->server.dir));
     start(fixture, probe->server.dir);
     probe_wait_up(probe, 2);
     assert_int_equal(probe->empties, 2);
@@ -387,6 +412,7 @@ static int run_all(void)
         TEST(serves_and_stops),
         TEST(its_death_is_told),
         TEST(what_it_held_outlives_it),
+        TEST(what_it_held_outlives_one_that_cannot_start),
         TEST(what_it_cannot_read_is_gone),
         TEST(who_does_not_stop_is_killed),
         TEST(may_be_destroyed_when_told),
