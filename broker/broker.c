@@ -126,7 +126,7 @@ static void on_refused(xo_endpoint_t *endpoint, const char *text, void *arg)
 static void publish_again(xo_broker_t *broker, xo_actor_entry_t *entry)
 {
     xo_directory_set_stale(&broker->directory, entry, true);
-    if (entry->member->recovers || entry->spec != NULL)
+    if ((entry->member->recovers && !broker->lacks_specs) || entry->spec != NULL)
         xo_directory_set_unsaved(&broker->directory, entry, true);
 }
 
@@ -156,18 +156,8 @@ static void on_registry_again(xo_publish_t *publish, void *arg)
     xo_publish_refresh(publish, broker);
     xo_broker_save_specs(broker);
     xo_publish_reconcile(publish, broker);
+    xo_broker_reload_specs(broker);
     xo_revocations_publish(broker->revocations);
-}
-
-static void on_registry_state(xo_publish_t *publish, bool up, const char *reason, void *arg)
-{
-    xo_broker_t *broker = arg;
-    xo_rec_t rec = {0};
-    xo_rec_id(&rec, "node", broker->options.node_id);
-    xo_rec_text(&rec, "registry", xo_registry_url(xo_publish_registry(publish)));
-    if (reason != NULL)
-        xo_rec_text(&rec, "reason", reason);
-    xo_broker_broadcast(broker, up ? "registry.up" : "registry.down", &rec);
 }
 
 /* Others may take over what can move. */
@@ -360,7 +350,7 @@ static int create_endpoint(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err)
 static int create_publish(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err)
 {
     static const xo_publish_events_t events = {on_registry_again, on_lease_lapsed,
-                                               on_registry_state};
+                                               xo_broker_on_registry};
     xo_publish_options_t options = {
         .cluster = xo_ctx_cluster(ctx),
         .node_id = broker->options.node_id,

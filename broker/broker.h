@@ -49,6 +49,11 @@ void xo_broker_destroy(xo_broker_t *broker);
 /* Starts a pool of the configuration, which is restarted as its policy says from the first start
  * on. */
 int xo_broker_start_pool(xo_broker_t *broker, const xo_pool_spec_t *spec, xo_error_t *err);
+/* What is the matter with a registry that is the node's own, for a sentence, until it is reached:
+ * it cannot be started. */
+void xo_broker_registry_away(xo_broker_t *broker, const char *why);
+/* The same: it begins empty, though it had held something. */
+void xo_broker_registry_lost(xo_broker_t *broker, const char *why);
 /* Leaves the actors that may move to other nodes, since this one is to go, as if it died. */
 void xo_broker_leave(xo_broker_t *broker);
 /* Stops the pools in the reverse order of their start, takes the node out of the registry and calls

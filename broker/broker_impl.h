@@ -70,7 +70,11 @@ struct xo_broker {
     xo_defer_t stop_defer;
     int64_t started; /* Unix seconds */
     char host[XO_HOST_BYTES];
-    bool reloading;       /* what the last broker left has been found, and not been taken over */
+    char registry_lost[XO_ERROR_TEXT_BYTES]; /* to be told when it is there; "": nothing */
+    bool reloading; /* what the last broker left has been found, and not been taken over */
+    void (*reloaded)(xo_broker_t *broker);
+    bool lacks_specs;     /* the registry was away: what creates actors again is to be asked for */
+    bool asks_specs;      /* that is under way */
     xo_timer_t reconcile; /* when all that it left has had time to come back */
     bool isolated;        /* its lease has lapsed, since it cannot reach the registry */
     xo_drain_t drain;
@@ -123,6 +127,8 @@ void xo_broker_send_event(xo_broker_t *broker, xo_link_t *link, const char *type
 /* The node's record. */
 void xo_broker_node_record(const xo_broker_t *broker, xo_rec_t *rec);
 void xo_broker_publish_node(xo_broker_t *broker);
+/* The registry came, or went (an xo_publish_events_t). */
+void xo_broker_on_registry(xo_publish_t *publish, bool up, const char *reason, void *arg);
 void xo_broker_publish_pool(xo_broker_t *broker, xo_member_t *member);
 
 /* ---- entrance.c ---- */
@@ -155,6 +161,8 @@ void xo_broker_recovery_detach(xo_member_t *member);
 bool xo_broker_recovery_is_current(const xo_recovery_t *recovery);
 /* An actor of it was created, or will not be in the course of it. It may be gone afterwards. */
 void xo_broker_recovery_one_less(xo_recovery_t *recovery, bool made);
+/* Says so if nothing is known of what creates it. */
+void xo_broker_check_spec(xo_broker_t *broker, xo_actor_entry_t *entry);
 /* Keeps what "actor.up" told in its fifth argument. -1: it is malformed. */
 int xo_broker_take_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t told,
                         const xo_msg_t *from, xo_error_t *err);
@@ -189,6 +197,8 @@ void xo_broker_creations_end(xo_broker_t *broker);
 /* Adds the actors of all pools to the directory, with their specs, as the registry knows them.
  * Calls `done` once, unless the broker ends before. -1: ENOMEM. */
 int xo_broker_reload(xo_broker_t *broker, void (*done)(xo_broker_t *broker), xo_error_t *err);
+/* The registry is there (again): asks for the specs that it could not give before. */
+void xo_broker_reload_specs(xo_broker_t *broker);
 
 /* ---- barrier.c ---- */
 /* What a pool tells is under way for a moment: a pool that does not answer for longer than this is

@@ -79,6 +79,8 @@ void xo_broker_node_record(const xo_broker_t *broker, xo_rec_t *rec)
     xo_rec_int(rec, "started", broker->started);
     xo_rec_text(rec, "version", broker->options.version);
     xo_rec_text(rec, "registry", xo_registry_url(xo_publish_registry(broker->publish)));
+    if (xo_publish_why_down(broker->publish) != NULL)
+        xo_rec_text(rec, "reason", xo_publish_why_down(broker->publish)->text);
 }
 
 void xo_broker_publish_node(xo_broker_t *broker)
@@ -98,6 +100,39 @@ void xo_broker_publish_pool(xo_broker_t *broker, xo_member_t *member)
     xo_member_record(member, &rec);
     xo_publish_record(broker->publish, XO_REG_POOL, member->id, &rec);
     member->changed = false;
+}
+
+/* ---- the registry ---- */
+
+static void tell_registry(xo_broker_t *broker, xo_publish_t *publish, const char *event,
+                          const char *reason)
+{
+    xo_rec_t rec = {0};
+    xo_rec_id(&rec, "node", broker->options.node_id);
+    xo_rec_text(&rec, "registry", xo_registry_url(xo_publish_registry(publish)));
+    if (reason != NULL)
+        xo_rec_text(&rec, "reason", reason);
+    xo_broker_broadcast(broker, event, &rec);
+}
+
+void xo_broker_on_registry(xo_publish_t *publish, bool up, const char *reason, void *arg)
+{
+    xo_broker_t *broker = arg;
+    tell_registry(broker, publish, up ? "registry.up" : "registry.down", reason);
+    if (!up || broker->registry_lost[0] == 0)
+        return;
+    tell_registry(broker, publish, "registry.lost", broker->registry_lost);
+    broker->registry_lost[0] = 0;
+}
+
+void xo_broker_registry_away(xo_broker_t *broker, const char *why)
+{
+    xo_publish_explain(broker->publish, why);
+}
+
+void xo_broker_registry_lost(xo_broker_t *broker, const char *why)
+{
+    snprintf(broker->registry_lost, sizeof(broker->registry_lost), "%s", why);
 }
 
 /* ---- actors ---- */

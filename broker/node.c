@@ -136,19 +136,38 @@ static int name_places(xo_node_t *node, xo_error_t *err)
     return 0;
 }
 
+static void on_registry_away(const char *why, void *arg)
+{
+    const xo_node_t *node = arg;
+    xo_broker_registry_away(node->broker, why);
+}
+
+static void on_registry_lost(const char *why, void *arg)
+{
+    const xo_node_t *node = arg;
+    xo_broker_registry_lost(node->broker, why);
+}
+
 static int make_registry(xo_node_t *node, xo_error_t *err)
 {
+    xo_own_registry_options_t options = {
+        .directory = xo_node_dir_path(node->dir),
+        .owner = node->options->owner,
+        .takes_over = node->takes_over,
+        .log = node->options->log,
+        .events = {on_registry_away, on_registry_lost},
+        .arg = node,
+    };
     if (node->options->registry != NULL)
         return 0;
-    node->own_registry = xo_own_registry_create(node->loop, xo_node_dir_path(node->dir),
-                                                node->options->owner, node->options->log, err);
+    node->own_registry = xo_own_registry_create(node->loop, &options, err);
     return node->own_registry ? 0 : -1;
 }
 
 /* So that nothing outlives the owner, whatever becomes of this process. */
 static int make_guard(xo_node_t *node, xo_error_t *err)
 {
-    bool has_server = node->own_registry && strcmp(xo_own_registry_url(node->own_registry), MEMORY);
+    bool has_server = node->own_registry && xo_own_registry_has_server(node->own_registry);
     if (node->options->owner == 0 || has_server)
         return 0;
     node->guard = xo_node_guard_start(xo_node_dir_path(node->dir), node->options->owner, err);

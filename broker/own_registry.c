@@ -13,18 +13,15 @@
 #define RESTART_MS 100
 #define RESTART_MAX_MS 3000
 #define WELL_MS 10000
-#define URL_BYTES 256
 
 struct xo_own_registry {
     xo_loop_t *loop;
-    const char *directory;
-    const xo_log_t *log;
+    xo_own_registry_options_t options;
     xo_private_redis_t *redis; /* NULL: memory, or between two servers */
     xo_timer_t restart;
     int64_t restart_ms;
     int64_t started_ns;
-    pid_t owner;
-    char url[URL_BYTES];
+    char url[XO_PRIVATE_REDIS_URL_BYTES];
 };
 
 static int start(xo_own_registry_t *own, xo_error_t *err);
@@ -42,10 +39,26 @@ static void restart_later(xo_own_registry_t *own)
 static void on_exit_of_server(xo_private_redis_t *redis, const xo_error_t *why, void *arg)
 {
     xo_own_registry_t *own = arg;
-    xo_log(own->log, XO_LOG_ERROR, COMPONENT,
+    xo_error_t lost;
+    xo_log(own->options.log, XO_LOG_ERROR, COMPONENT,
            "the private redis-server ended and is started again: %s", why->text);
+    if (xo_private_redis_lost(redis)) {
+        xo_error_set(&lost, 0, "what the registry held cannot be read and is lost: %s", why->text);
+        xo_log(own->options.log, XO_LOG_ERROR, COMPONENT, "%s", lost.text);
+        own->options.events.lost(lost.text, own->options.arg);
+    }
     xo_private_redis_destroy(redis);
     own->redis = NULL;
+    restart_later(own);
+}
+
+static void cannot_start(xo_own_registry_t *own, const xo_error_t *why)
+{
+    xo_error_t text;
+    xo_error_set(&text, why->errnum,
+                 "the private redis-server cannot be started, and is tried again: %s", why->text);
+    xo_log(own->options.log, XO_LOG_ERROR, COMPONENT, "%s", text.text);
+    own->options.events.away(text.text, own->options.arg);
     restart_later(own);
 }
 
@@ -54,45 +67,58 @@ static void on_restart(xo_timer_t *timer, void *arg)
     xo_own_registry_t *own = arg;
     xo_error_t err;
     (void)timer;
-    if (start(own, &err) == 0)
-        return;
-    xo_log(own->log, XO_LOG_ERROR, COMPONENT, "%s", err.text);
-    restart_later(own);
+    if (start(own, &err) < 0)
+        cannot_start(own, &err);
 }
 
 static int start(xo_own_registry_t *own, xo_error_t *err)
 {
-    xo_private_redis_options_t options = {
-        .run_dir = own->directory, .owner = own->owner, .orphaned = xo_node_dir_abandon};
+    xo_private_redis_options_t options = {.run_dir = own->options.directory,
+                                          .owner = own->options.owner,
+                                          .orphaned = xo_node_dir_abandon};
     own->started_ns = xo_loop_now(own->loop);
     own->redis = xo_private_redis_start(own->loop, &options, on_exit_of_server, own, err);
-    if (own->redis == NULL)
+    return own->redis != NULL ? 0 : -1;
+}
+
+/* Pools and actors live, so the node must not fail: what is wrong is said once there is who hears
+ * it. Had the last broker no server, nor has this one. */
+static bool can_wait(const xo_own_registry_t *own)
+{
+    return own->options.takes_over && xo_private_redis_has_kept(own->options.directory);
+}
+
+static int begin(xo_own_registry_t *own, xo_error_t *err)
+{
+    if (xo_private_redis_locate(own->options.directory, own->url, err) < 0)
         return -1;
-    snprintf(own->url, sizeof(own->url), "%s", xo_private_redis_url(own->redis));
+    if (start(own, err) == 0)
+        return 0;
+    if (can_wait(own)) {
+        restart_later(own);
+        return 0;
+    }
+    if (err->errnum != ENOENT)
+        return -1;
+    snprintf(own->url, sizeof(own->url), "memory:");
+    xo_log(own->options.log, XO_LOG_WARN, COMPONENT,
+           "there is no redis-server here, so this node keeps its registry in memory: "
+           "redis-cli will not show it, and no other node can join");
     return 0;
 }
 
-xo_own_registry_t *xo_own_registry_create(xo_loop_t *loop, const char *directory, pid_t owner,
-                                          const xo_log_t *log, xo_error_t *err)
+xo_own_registry_t *xo_own_registry_create(xo_loop_t *loop, const xo_own_registry_options_t *options,
+                                          xo_error_t *err)
 {
     xo_own_registry_t *own = calloc(1, sizeof(*own));
     if (own == NULL)
         return xo_error_null(err, ENOMEM, "out of memory");
     own->loop = loop;
-    own->directory = directory;
-    own->log = log;
-    own->owner = owner;
+    own->options = *options;
     own->restart_ms = RESTART_MS;
     xo_timer_init(&own->restart, loop, on_restart, own);
-    if (start(own, err) == 0)
+    if (begin(own, err) == 0)
         return own;
-    if (errno == ENOENT) {
-        snprintf(own->url, sizeof(own->url), "memory:");
-        xo_log(log, XO_LOG_WARN, COMPONENT,
-               "there is no redis-server here, so this node keeps its registry in memory: "
-               "redis-cli will not show it, and no other node can join");
-        return own;
-    }
     free(own);
     return NULL;
 }
@@ -100,6 +126,11 @@ xo_own_registry_t *xo_own_registry_create(xo_loop_t *loop, const char *directory
 const char *xo_own_registry_url(const xo_own_registry_t *own)
 {
     return own->url;
+}
+
+bool xo_own_registry_has_server(const xo_own_registry_t *own)
+{
+    return own->redis != NULL;
 }
 
 void xo_own_registry_destroy(xo_own_registry_t *own)

@@ -38,17 +38,19 @@ static void on_up(xo_registry_t *registry, bool empty, void *arg)
 {
     xo_publish_t *publish = arg;
     bool was_down = !publish->is_up;
+    bool missed = publish->was_up || publish->why_down.errnum != 0;
     char reason[XO_ERROR_TEXT_BYTES + 128];
-    if (publish->was_up)
+    if (missed)
         describe_absence(publish, was_down, empty, reason, sizeof(reason));
     publish->is_up = true;
     publish->up_ns = xo_loop_now(publish->loop);
     publish->why_down.errnum = 0;
+    publish->explained = false;
     publish->events.again(publish, publish->arg);
     if (was_down)
         xo_log(publish->options.log, XO_LOG_INFO, COMPONENT, "up at %s", xo_registry_url(registry));
     if (was_down || empty)
-        publish->events.state(publish, true, publish->was_up ? reason : NULL, publish->arg);
+        publish->events.state(publish, true, missed ? reason : NULL, publish->arg);
     publish->was_up = true;
 }
 
@@ -59,9 +61,19 @@ static void on_down(xo_registry_t *registry, const xo_error_t *why, void *arg)
     if (publish->is_up)
         publish->down_ns = xo_loop_now(publish->loop);
     publish->is_up = false;
-    publish->why_down = *why;
+    if (!publish->explained)
+        publish->why_down = *why;
     xo_log(publish->options.log, XO_LOG_ERROR, COMPONENT, "%s", why->text);
     publish->events.state(publish, false, why->text, publish->arg);
+}
+
+void xo_publish_explain(xo_publish_t *publish, const char *why)
+{
+    if (publish->is_up || (publish->explained && strcmp(publish->why_down.text, why) == 0))
+        return;
+    publish->explained = true;
+    xo_error_set(&publish->why_down, ENOTCONN, "%s", why);
+    publish->events.state(publish, false, why, publish->arg);
 }
 
 static void on_lapsed(xo_defer_t *defer, void *arg)
@@ -84,6 +96,7 @@ xo_publish_t *xo_publish_create(xo_loop_t *loop, const char *url,
     publish->events = *events;
     publish->arg = arg;
     xo_id_format(options->node_id, publish->owner);
+    publish->down_ns = xo_loop_now(loop);
     xo_defer_init(&publish->lapsed, loop, on_lapsed, publish);
     publish->registry =
         xo_registry_open(loop, url, options->cluster, &registry_events, publish, err);

@@ -48,6 +48,8 @@ bool xo_publish_is_shared(const xo_publish_t *publish);
 int64_t xo_publish_up_since(const xo_publish_t *publish);
 /* Why it is away; NULL: it is up, or has not said yet. */
 const xo_error_t *xo_publish_why_down(const xo_publish_t *publish);
+/* Somebody knows better why, as long as it is away. */
+void xo_publish_explain(xo_publish_t *publish, const char *why);
 
 /* Writes the node's or a pool's record as a lease, or only renews the lease. */
 void xo_publish_record(xo_publish_t *publish, xo_reg_kind_t kind, uint64_t id, const xo_rec_t *rec);

@@ -14,7 +14,8 @@ struct xo_publish {
     int64_t asked_ns, until_ns; /* when its lease was last asked for, and how long it lasts */
     bool asking;
     bool is_up;
-    bool was_up; /* ever */
+    bool was_up;    /* ever */
+    bool explained; /* the cause is known, not only what it looks like from here */
     xo_error_t why_down;
     int64_t up_ns, down_ns;    /* since when it has been */
     uint64_t dropped;          /* events, until it was last told */

@@ -267,6 +267,13 @@ static void do_without(xo_broker_t *broker, xo_actor_entry_t *entry, const char 
     xo_broker_note_actor(broker, "actor.nospec", entry, why);
 }
 
+void xo_broker_check_spec(xo_broker_t *broker, xo_actor_entry_t *entry)
+{
+    if (entry->spec == NULL && entry->member->recovers && broker->options.take_over &&
+        !broker->lacks_specs)
+        do_without(broker, entry, "what creates it was lost with its node's last broker");
+}
+
 /* What it wants takes a spec: to be in a group, or on any node. */
 static bool needs_spec(xo_slice_t body)
 {
@@ -311,8 +318,7 @@ int xo_broker_take_spec(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t
     if (!entry->member->recovers && type != XO_T_ARRAY)
         return 0;
     if (type == XO_T_NIL) {
-        if (entry->spec == NULL && broker->options.take_over)
-            do_without(broker, entry, "what creates it was lost with its node's last broker");
+        xo_broker_check_spec(broker, entry);
         return 0;
     }
     if (type == XO_T_STR) {

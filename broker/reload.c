@@ -2,7 +2,8 @@
  * that was killed: which there are, and what creates them again.
  *
  * It is read before anybody is let in. Then the pools name their actors, as after each lost link,
- * and what they do not name is dropped as ever.
+ * and what they do not name is dropped as ever. Where the registry was away, what creates those
+ * that live is read when it is there.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,12 +17,19 @@
 
 typedef struct xo_reload {
     xo_broker_t *broker;
-    void (*done)(xo_broker_t *broker);
-    xo_member_t *member; /* the next spec to ask for is of its entry `entry` */
-    xo_actor_entry_t *entry;
+    void (*done)(xo_broker_t *broker, bool failed);
+    xo_buf_t ids; /* of the actors whose specs are to be asked for, each ends with a 0 */
+    size_t at;    /* the next one */
     size_t asked;
     size_t specs;
+    bool failed; /* the registry has not answered all */
 } xo_reload_t;
+
+static void destroy(xo_reload_t *reload)
+{
+    xo_buf_free(&reload->ids);
+    free(reload);
+}
 
 /* ---- records ---- */
 
@@ -107,10 +115,10 @@ static void finish(xo_reload_t *reload)
     xo_log(broker->options.log, XO_LOG_INFO, COMPONENT,
            "the registry knows %zu actors of this node's pools, %zu can be created again",
            broker->directory.count, reload->specs);
-    void (*done)(xo_broker_t * broker) = reload->done;
-    free(reload);
-    xo_groups_reloaded(broker);
-    done(broker);
+    void (*done)(xo_broker_t *, bool) = reload->done;
+    bool failed = reload->failed;
+    destroy(reload);
+    done(broker, failed);
 }
 
 static void on_spec(int errnum, const char *text, const xo_record_t *records, size_t count,
@@ -119,18 +127,20 @@ static void on_spec(int errnum, const char *text, const xo_record_t *records, si
     xo_reload_t *reload = arg;
     if (errnum == ECANCELED) { /* the broker ends */
         if (--reload->asked == 0)
-            free(reload);
+            destroy(reload);
         return;
     }
     xo_broker_t *broker = reload->broker;
     xo_actor_entry_t *entry = count == 1 ? find_entry(broker, records[0].id) : NULL;
-    xo_actor_spec_t *spec =
-        entry != NULL ? xo_actor_spec_unpack(xo_rec_find(&records[0], "spec")) : NULL;
+    xo_actor_spec_t *spec = entry != NULL && entry->spec == NULL
+                                ? xo_actor_spec_unpack(xo_rec_find(&records[0], "spec"))
+                                : NULL;
     if (spec != NULL) {
         xo_broker_set_spec(broker, entry, spec);
         xo_group_rejoin(broker, entry);
         reload->specs++;
-    } else if (errnum != ENOENT) {
+    } else if (errnum != 0 && errnum != ENOENT) {
+        reload->failed = true;
         xo_log(broker->options.log, XO_LOG_ERROR, COMPONENT,
                "what creates an actor again could not be read: %s", text);
     }
@@ -138,35 +148,37 @@ static void on_spec(int errnum, const char *text, const xo_record_t *records, si
     ask_more(reload);
 }
 
-/* The next actor that may have a spec. NULL: there is none. */
-static xo_actor_entry_t *next_entry(xo_reload_t *reload)
+static bool keeps_specs(const xo_member_t *member)
 {
-    while (reload->entry == NULL && reload->member != NULL) {
-        bool keeps = reload->member->recovers || reload->member->run == NULL;
-        reload->entry = keeps ? reload->member->entries : NULL;
-        reload->member = xo_pools_next(reload->member);
-    }
-    xo_actor_entry_t *entry = reload->entry;
-    if (entry != NULL)
-        reload->entry = entry->next;
-    return entry;
+    return member->recovers || member->run == NULL;
 }
 
-static void ask(xo_reload_t *reload, const xo_actor_entry_t *entry)
+/* They may be gone by the time that they are asked for. */
+static void collect(xo_reload_t *reload)
 {
     char id[XO_RECORD_ID_BYTES], pool[XO_ID_TEXT_BYTES];
-    xo_id_format(entry->member->id, pool);
-    if (xo_registry_actor_id(xo_actor_entry_uid(entry), pool, id, sizeof(id)) < 0)
-        return;
-    reload->asked++;
-    xo_registry_get_spec(xo_publish_registry(reload->broker->publish), id, on_spec, reload);
+    const xo_pools_t *pools = &reload->broker->pools;
+    for (xo_member_t *m = xo_pools_first(pools); m != NULL; m = xo_pools_next(m)) {
+        xo_id_format(m->id, pool);
+        for (xo_actor_entry_t *e = keeps_specs(m) ? m->entries : NULL; e != NULL; e = e->next) {
+            if (e->spec == NULL &&
+                xo_registry_actor_id(xo_actor_entry_uid(e), pool, id, sizeof(id)) == 0)
+                xo_buf_append(&reload->ids, id, strlen(id) + 1);
+        }
+    }
+    if (xo_buf_ok(&reload->ids) < 0)
+        reload->failed = true;
 }
 
 static void ask_more(xo_reload_t *reload)
 {
-    const xo_actor_entry_t *entry = NULL;
-    while (reload->asked < ASKED_MAX && (entry = next_entry(reload)) != NULL)
-        ask(reload, entry);
+    xo_registry_t *registry = xo_publish_registry(reload->broker->publish);
+    while (reload->asked < ASKED_MAX && reload->at < reload->ids.size) {
+        const char *id = (const char *)reload->ids.data + reload->at;
+        reload->at += strlen(id) + 1;
+        reload->asked++;
+        xo_registry_get_spec(registry, id, on_spec, reload);
+    }
     if (reload->asked == 0)
         finish(reload);
 }
@@ -175,9 +187,10 @@ static void ask_more(xo_reload_t *reload)
 static bool is_answered(xo_reload_t *reload, int errnum, const char *text, const char *trouble)
 {
     if (errnum == ECANCELED) {
-        free(reload);
+        destroy(reload);
         return false;
     }
+    reload->failed |= errnum != 0;
     if (errnum != 0)
         xo_log(reload->broker->options.log, XO_LOG_ERROR, COMPONENT, "%s: %s", trouble, text);
     return true;
@@ -196,14 +209,13 @@ static void on_actors(int errnum, const char *text, const xo_record_t *records, 
 {
     xo_reload_t *reload = arg;
     xo_broker_t *broker = reload->broker;
-    if (!is_answered(reload, errnum, text,
-                     "which actors there were is not known, so they will not be created again"))
+    if (!is_answered(reload, errnum, text, "which actors there were is not known yet"))
         return;
     for (size_t i = 0; errnum == 0 && i < count; i++)
         expect_pool_of_member(broker, &records[i]);
     for (size_t i = 0; errnum == 0 && i < count; i++)
         add_actor(broker, &records[i]);
-    reload->member = xo_pools_first(&broker->pools);
+    collect(reload);
     ask_more(reload);
 }
 
@@ -212,10 +224,21 @@ static void on_groups(int errnum, const char *text, const xo_record_t *records, 
 {
     xo_reload_t *reload = arg;
     xo_broker_t *broker = reload->broker;
-    if (!is_answered(reload, errnum, text, "which groups there were"))
+    if (!is_answered(reload, errnum, text, "which groups there were is not known"))
         return;
-    xo_groups_reload(broker, records, errnum == 0 ? count : 0);
+    if (errnum != 0) { /* it has been waited for long enough */
+        on_actors(errnum, text, NULL, 0, reload);
+        return;
+    }
+    xo_groups_reload(broker, records, count);
     list_own(broker, XO_REG_ACTOR, on_actors, reload);
+}
+
+static void on_first(xo_broker_t *broker, bool failed)
+{
+    broker->lacks_specs = failed;
+    xo_groups_reloaded(broker);
+    broker->reloaded(broker);
 }
 
 int xo_broker_reload(xo_broker_t *broker, void (*done)(xo_broker_t *broker), xo_error_t *err)
@@ -223,7 +246,36 @@ int xo_broker_reload(xo_broker_t *broker, void (*done)(xo_broker_t *broker), xo_
     xo_reload_t *reload = calloc(1, sizeof(*reload));
     if (reload == NULL)
         return xo_error_set(err, ENOMEM, "out of memory");
-    *reload = (xo_reload_t){.broker = broker, .done = done};
+    *reload = (xo_reload_t){.broker = broker, .done = on_first, .ids = XO_BUF_INIT};
+    broker->reloaded = done;
     list_own(broker, XO_REG_GROUP, on_groups, reload);
     return 0;
+}
+
+/* ---- later ---- */
+
+static void on_later(xo_broker_t *broker, bool failed)
+{
+    broker->asks_specs = false;
+    broker->lacks_specs = failed;
+    if (failed)
+        return; /* until it is there again */
+    for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
+        for (xo_actor_entry_t *entry = m->entries; entry != NULL; entry = entry->next)
+            xo_broker_check_spec(broker, entry);
+    }
+    xo_publish_reconcile(broker->publish, broker);
+}
+
+void xo_broker_reload_specs(xo_broker_t *broker)
+{
+    if (!broker->lacks_specs || broker->asks_specs)
+        return;
+    xo_reload_t *reload = calloc(1, sizeof(*reload));
+    if (reload == NULL)
+        return; /* when it is there again */
+    *reload = (xo_reload_t){.broker = broker, .done = on_later, .ids = XO_BUF_INIT};
+    broker->asks_specs = true;
+    collect(reload);
+    ask_more(reload);
 }

@@ -45,7 +45,7 @@ static int run(const xoi_args_t *args)
     static void (*const checks[])(xoi_doctor_t *) = {
         xoi_check_name, xoi_check_addresses, xoi_check_interfaces, xoi_check_run_dir,
         xoi_check_keys, xoi_check_registry,  xoi_check_shm,        xoi_check_limits,
-        xoi_check_gpus, xoi_check_peer,
+        xoi_check_gpus, xoi_check_node,      xoi_check_peer,
     };
     xoi_doctor_t doctor = {.args = args, .cluster = xoi_args_cluster(args)};
     doctor.registry = args->registry ? args->registry : getenv("XO_REGISTRY");

@@ -33,6 +33,9 @@ void xoi_check_name(xoi_doctor_t *doctor);
 void xoi_check_addresses(xoi_doctor_t *doctor); /* the operands */
 void xoi_check_interfaces(xoi_doctor_t *doctor);
 
+/* doctor-node.c */
+void xoi_check_node(xoi_doctor_t *doctor); /* the one that runs here, if one does */
+
 /* doctor-peer.c */
 void xoi_check_peer(xoi_doctor_t *doctor); /* --peer: another node, by its port */
 

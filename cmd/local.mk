@@ -11,6 +11,7 @@ cmd_libxo_tool_la_SOURCES = \
 	cmd/dead-letters.c \
 	cmd/doctor-machine.c \
 	cmd/doctor-net.c \
+	cmd/doctor-node.c \
 	cmd/doctor-peer.c \
 	cmd/doctor-registry.c \
 	cmd/doctor.c \

@@ -11,6 +11,7 @@ static const xoi_column_t columns[] = {
     {.title = "ACTORS", .key = "actors", .cell = xoi_cell_count, .right = true},
     {.title = "UP", .key = "started", .cell = xoi_cell_age, .right = true},
     {.title = "VERSION", .key = "version"},
+    {.title = "REASON", .key = "reason", .usual = "", .spare = true},
 };
 
 static int run(const xoi_args_t *args)

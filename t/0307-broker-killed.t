@@ -2,7 +2,10 @@
 """A broker that is killed takes nothing with it, and the next one takes over (contract 14)."""
 
 import os
+import re
+import shutil
 import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
@@ -10,6 +13,7 @@ from brokers import FAKE_POOL, STOP_S, Node, run, seconds_until, until  # noqa: 
 
 POOLS = (f"[pool work]\ncommand = {FAKE_POOL} faithful child actor=alice\n"
          "count = 2\nrecover = actors\nlabel = work\n")
+TOLD_ONCE = POOLS.replace("faithful", "faithful once")
 SAME = ("id", "index", "address", "label", "pid", "generation", "restarts", "started")
 
 
@@ -136,27 +140,90 @@ def died_meanwhile(place):
     place.assert_clean()
 
 
-def with_its_registry(place):
-    """what it knew is not lost if its private Redis is killed with it"""
-    node = Node(place, config=POOLS)
-    pools = node.wait_pools(2)
+def kill_with_its_registry(node, pools):
+    """Once the registry has what creates the pools' actors."""
     specs = [f"xo:{{default}}:spec:alice@{pool['id']}" for pool in pools]
     until(lambda: all(node.redis("exists", spec) == ["1"] for spec in specs), "the specs")
-    old = node.events("node.up")
     kill(node)
-    server = [pid for pid, line in place.processes().items() if "redis" in line]
+    server = [pid for pid, line in node.place.processes().items() if "redis" in line]
     for pid in server:
         os.kill(pid, signal.SIGKILL)
-    until(lambda: not set(server) & set(place.processes()), "its Redis to be gone")
-    node = Node(place, config=POOLS)
-    node.wait_pools(2)
-    node.wait_registry()
-    assert node.events("node.up") == old, "the stream of events was lost"
-    os.kill(pools[0]["pid"], signal.SIGKILL)
+    until(lambda: not set(server) & set(node.place.processes()), "its Redis to be gone")
+
+
+def comes_back(node, pool):
+    """The pool dies, and is there again with its actor."""
+    os.kill(pool["pid"], signal.SIGKILL)
     until(lambda: [p for p in node.pools("ready") if p["generation"] == 2], "generation 2")
     until(lambda: len(actors(node)) == 2 and {a[3] for a in actors(node)} == {"running"},
           "its actor to be there again")
+
+
+def with_its_registry(place):
+    """what it knew is not lost if its private Redis is killed with it"""
+    node = Node(place, config=TOLD_ONCE)
+    pools = node.wait_pools(2)
+    old = until(lambda: node.events("node.up"), "the event")
+    kill_with_its_registry(node, pools)
+    node = Node(place, config=TOLD_ONCE)
+    node.wait_pools(2)
+    node.wait_registry()
+    assert node.events("node.up") == old, "the stream of events was lost"
+    comes_back(node, pools[0])
+    assert not node.events("actor.nospec") and not node.events("registry.lost")
+    assert node.stop()[0] == 0
+    place.assert_clean()
+
+
+def xo(node, *words):
+    done = subprocess.run(["xo", *words], env=dict(node.place.env, COLUMNS="500"), text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    return done.stdout
+
+
+def no_registry_for_now(place):
+    """the next one starts, and takes over, though it cannot start a Redis, and does when it can"""
+    node = Node(place, config=TOLD_ONCE)
+    before = node.wait_pools(2)
+    old = until(lambda: node.events("node.up"), "the event")
+    kill_with_its_registry(node, before)
+    program = os.path.join(place.path, "program")
+    node = Node(place, config=TOLD_ONCE, env={"XO_REDIS_SERVER": program})
+    assert same(node.wait_pools(2)) == same(before)
+    words = "the private redis-server cannot be started, and is tried again: XO_REDIS_SERVER is"
+    until(lambda: words in node.call("status")["registry_state"], words)
+    assert words in xo(node, "nodes"), xo(node, "nodes")
+    assert re.search(f"^error node: .*{words}", xo(node, "doctor"), re.M), xo(node, "doctor")
+    until(lambda: len(actors(node)) == 2, "the actors")
+    os.symlink(shutil.which("redis-server"), program)
+    node.wait_registry()
+    assert "REASON" not in xo(node, "nodes"), xo(node, "nodes")
+    assert re.search("^ok node: ", xo(node, "doctor"), re.M), xo(node, "doctor")
+    assert node.events("node.up") == old, "the stream of events was lost"
+    assert words in node.events("registry.up")[-1]["reason"], node.events("registry.up")
+    until(lambda: {actor["restart"] for actor in node.call("actors")} == {"permanent"},
+          "what creates them")
+    comes_back(node, before[0])
     assert not node.events("actor.nospec")
+    assert node.stop()[0] == 0
+    place.assert_clean()
+
+
+def spoilt(place):
+    """that what its Redis had kept cannot be read is an event, and that its actors are not safe"""
+    node = Node(place, config=TOLD_ONCE)
+    pools = node.wait_pools(2)
+    kill_with_its_registry(node, pools)
+    for folder, _, files in os.walk(os.path.join(node.directory, "redis")):
+        for name in files:
+            with open(os.path.join(folder, name), "r+b") as file:
+                file.write(b"nonsense")
+    node = Node(place, config=TOLD_ONCE)
+    node.wait_pools(2)
+    node.wait_registry()
+    (lost,) = until(lambda: node.events("registry.lost"), "the event")
+    assert lost["reason"].startswith("what the registry held cannot be read and is lost: "), lost
+    until(lambda: len(node.events("actor.nospec")) == 2, "the actors' events")
     assert node.stop()[0] == 0
     place.assert_clean()
 
@@ -298,4 +365,4 @@ def not_there(place):
 
 
 run(taken_over, supervised, stopped_meanwhile, no_room, died_meanwhile, with_its_registry,
-    restarts_count_on, died_with_a_daemon, all_died, another_configuration, many_times, owned, nobody_is_left, stopped_at_once, not_there)
+    no_registry_for_now, spoilt, restarts_count_on, died_with_a_daemon, all_died, another_configuration, many_times, owned, nobody_is_left, stopped_at_once, not_there)

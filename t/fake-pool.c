@@ -7,6 +7,7 @@
  *   child      leaves a child in its process group that sleeps on
  *   daemon     leaves one in a session of its own, whose parent is gone
  *   faithful   links again when its link to the broker ends, instead of ending
+ *   once       tells each broker but the first one nothing of what creates the actor
  *   actor=UID  tells the broker of an actor, once it has joined; creates it when it is told to
  */
 #include <signal.h>
@@ -24,6 +25,8 @@ typedef struct {
     const char *actor;
     bool mute;
     bool faithful;
+    bool once;
+    bool told;
     xo_loop_t *loop;
     xo_endpoint_t *endpoint;
     xo_timer_t heartbeat, relink;
@@ -45,8 +48,13 @@ static void tell_actor(fake_t *fake, xo_link_t *link)
     xo_header_t header = {.kind = XO_TELL,
                           .target_uid = xo_slice_str(XO_BROKER_UID),
                           .method = xo_slice_str("actor.up")};
-    xo_pack_format(&body, "[[B U s ? [B]] {}]", xo_slice_str(fake->actor), (uint64_t)1, "Fake", 0,
-                   xo_slice("\x92\x90\x80", 3));
+    if (fake->once && fake->told)
+        xo_pack_format(&body, "[[B U s ? n] {}]", xo_slice_str(fake->actor), (uint64_t)1, "Fake",
+                       0);
+    else
+        xo_pack_format(&body, "[[B U s ? [B]] {}]", xo_slice_str(fake->actor), (uint64_t)1, "Fake",
+                       0, xo_slice("\x92\x90\x80", 3));
+    fake->told = true;
     xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&body));
     xo_buf_free(&body);
     xo_endpoint_tell(fake->endpoint, link, &msg, XO_SEND_QUEUE, NULL, NULL, NULL);
@@ -161,6 +169,8 @@ static void take_word(fake_t *fake, const char *word)
         fake->mute = true;
     } else if (strcmp(word, "faithful") == 0) {
         fake->faithful = true;
+    } else if (strcmp(word, "once") == 0) {
+        fake->once = true;
     } else if (strcmp(word, "stubborn") == 0) {
         signal(SIGTERM, SIG_IGN);
     } else if (strcmp(word, "child") == 0) {
