@@ -1,7 +1,13 @@
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/broker_impl.h"
+
+/* While the registry is refilling, what it does not have is asked for again, for less than those
+ * who ask wait for an answer (pool/lookup.c). */
+#define REFILL_LOOK_NS (200 * XO_MS)
+#define REFILL_LOOKS 10
 
 /* One lookup: a hit is confirmed by a barrier with the pools that hold the actor, a miss by one
  * with all pools of the node (design.md, "A lookup waits for a barrier"); then the registry is
@@ -10,7 +16,9 @@ typedef struct xo_lookup {
     xo_broker_t *broker;
     xo_ask_t *ask; /* NULL: ended before */
     bool waiting;  /* for a barrier */
-    bool asking;   /* the registry */
+    bool asking;   /* the registry, or about to do it again */
+    unsigned looks;
+    xo_timer_t again;
     size_t size;
     char uid[XO_UID_BYTES_MAX];
 } xo_lookup_t;
@@ -31,6 +39,10 @@ static void let_go(xo_ask_t *ask, void *arg)
     xo_lookup_t *lookup = arg;
     (void)ask;
     lookup->ask = NULL;
+    if (xo_timer_active(&lookup->again)) {
+        xo_timer_stop(&lookup->again);
+        lookup->asking = false;
+    }
     free_if_idle(lookup);
 }
 
@@ -49,38 +61,52 @@ static xo_actor_entry_t *find_own(const xo_lookup_t *lookup)
     return xo_directory_find(&lookup->broker->directory, uid_of(lookup));
 }
 
+/* Which of two that have had a name has it now. */
+typedef struct xo_rank {
+    uint64_t epoch, incarnation;
+} xo_rank_t;
+
+static const xo_rank_t anyone = {0};
+
+static xo_rank_t rank_of(const xo_record_t *record)
+{
+    xo_rank_t rank = {0};
+    xo_rec_number(record, "epoch", &rank.epoch);
+    xo_rec_number(record, "incarnation", &rank.incarnation);
+    return rank;
+}
+
+static bool is_below(xo_rank_t rank, xo_rank_t other)
+{
+    if (rank.epoch > 0 && other.epoch > 0 && rank.epoch != other.epoch)
+        return rank.epoch < other.epoch;
+    return rank.incarnation < other.incarnation;
+}
+
 /* Of a name there is one actor. If there are two records, its node was taken for dead, and has not
- * heard yet that it has moved: where it is, its incarnation is larger. 0: any will do. */
-static uint64_t least_incarnation(const xo_lookup_t *lookup, const xo_record_t *records,
-                                  size_t count)
+ * heard yet that it has moved: where it is, its epoch is larger, and its incarnation unless the
+ * registry had forgotten one that moved. */
+static xo_rank_t least_rank(const xo_lookup_t *lookup, const xo_record_t *records, size_t count)
 {
     const xo_actor_entry_t *own = find_own(lookup);
-    uint64_t largest = own != NULL ? own->incarnation : 0;
+    xo_rank_t largest =
+        own != NULL ? (xo_rank_t){.epoch = own->epoch, .incarnation = own->incarnation} : anyone;
     for (size_t i = 0; i < count; i++) {
-        uint64_t incarnation = 0;
-        if (!is_own(lookup->broker, &records[i])) /* the directory knows better */
-            xo_rec_number(&records[i], "incarnation", &incarnation);
-        if (incarnation > largest)
-            largest = incarnation;
+        if (!is_own(lookup->broker, &records[i]) && /* the directory knows better */
+            is_below(largest, rank_of(&records[i])))
+            largest = rank_of(&records[i]);
     }
-    return xo_uid_is_name(uid_of(lookup)) ? largest : 0;
+    return xo_uid_is_name(uid_of(lookup)) ? largest : anyone;
 }
 
-static bool is_outdated(const xo_record_t *record, uint64_t least)
-{
-    uint64_t incarnation = 0;
-    xo_rec_number(record, "incarnation", &incarnation);
-    return incarnation < least;
-}
-
-/* With `count` packed records of other nodes, and those of ours of at least this incarnation. */
-static void answer(xo_lookup_t *lookup, xo_slice_t others, uint32_t count, uint64_t least)
+/* With `count` packed records of other nodes, and those of ours of at least this rank. */
+static void answer(xo_lookup_t *lookup, xo_slice_t others, uint32_t count, xo_rank_t least)
 {
     const xo_broker_t *broker = lookup->broker;
     xo_buf_t own = XO_BUF_INIT, out = XO_BUF_INIT;
     for (xo_actor_entry_t *entry = find_own(lookup); entry; entry = entry->next_in_name) {
         xo_rec_t rec = {0};
-        if (entry->incarnation < least)
+        if (is_below((xo_rank_t){.epoch = entry->epoch, .incarnation = entry->incarnation}, least))
             continue;
         xo_actor_record(entry, broker->options.node_id, &rec);
         xo_rec_pack(&rec, 0, &own);
@@ -96,7 +122,7 @@ static void answer(xo_lookup_t *lookup, xo_slice_t others, uint32_t count, uint6
 
 static void answer_own(xo_lookup_t *lookup)
 {
-    answer(lookup, xo_slice(NULL, 0), 0, 0);
+    answer(lookup, xo_slice(NULL, 0), 0, anyone);
 }
 
 /* The directory knows our own better than the registry does. Only what runs is worth keeping. */
@@ -105,9 +131,9 @@ static void answer_records(xo_lookup_t *lookup, const xo_record_t *records, size
     const xo_broker_t *broker = lookup->broker;
     xo_buf_t others = XO_BUF_INIT;
     uint32_t found = 0, running = 0;
-    uint64_t least = least_incarnation(lookup, records, count);
+    xo_rank_t least = least_rank(lookup, records, count);
     for (size_t i = 0; i < count; i++) {
-        if (is_own(broker, &records[i]) || is_outdated(&records[i], least))
+        if (is_own(broker, &records[i]) || is_below(rank_of(&records[i]), least))
             continue;
         xo_rec_pack_registry(&records[i], false, &others);
         found++;
@@ -122,32 +148,41 @@ static void answer_records(xo_lookup_t *lookup, const xo_record_t *records, size
 
 /* ---- other nodes ---- */
 
-static void fail(xo_lookup_t *lookup, const char *why)
+static void fail(xo_lookup_t *lookup, const char *state, const char *why)
 {
     xo_ask_fail(xo_ask_take(&lookup->ask), XO_CODE_UNAVAILABLE,
                 "this node has no actor '%.*s', and the registry, which knows those of the others, "
-                "is away: %s",
-                (int)lookup->size, lookup->uid, why);
+                "%s: %s",
+                (int)lookup->size, lookup->uid, state, why);
 }
 
-/* The registry is away: what we have ourselves must do. */
-static void answer_alone(xo_lookup_t *lookup, const char *why)
+/* The registry does not say: what we have ourselves must do. */
+static void answer_alone(xo_lookup_t *lookup, const char *state, const char *why)
 {
     if (find_own(lookup) != NULL)
         answer_own(lookup);
     else
-        fail(lookup, why);
+        fail(lookup, state, why);
+}
+
+static void on_again(xo_timer_t *timer, void *arg);
+
+static bool waits(const xo_lookup_t *lookup, int errnum)
+{
+    return errnum == EAGAIN && find_own(lookup) == NULL && lookup->looks < REFILL_LOOKS;
 }
 
 static void on_records(int errnum, const char *text, const xo_record_t *records, size_t count,
                        void *arg)
 {
     xo_lookup_t *lookup = arg;
-    lookup->asking = false;
-    if (lookup->ask != NULL && errnum == 0)
+    lookup->asking = lookup->ask != NULL && waits(lookup, errnum);
+    if (lookup->asking)
+        xo_timer_start(&lookup->again, REFILL_LOOK_NS);
+    else if (lookup->ask != NULL && errnum == 0)
         answer_records(lookup, records, count);
     else if (lookup->ask != NULL)
-        answer_alone(lookup, text);
+        answer_alone(lookup, errnum == EAGAIN ? "is being refilled" : "is away", text);
     free_if_idle(lookup);
 }
 
@@ -158,7 +193,7 @@ static bool answer_known(xo_lookup_t *lookup)
     uint32_t count;
     if (!xo_known_find(lookup->broker->known, uid_of(lookup), &others, &count))
         return false;
-    answer(lookup, others, count, 0);
+    answer(lookup, others, count, anyone);
     free_if_idle(lookup);
     return true;
 }
@@ -173,13 +208,22 @@ static void ask_registry(xo_lookup_t *lookup)
         answer_own(lookup);
         free_if_idle(lookup);
     } else if (why != NULL && !xo_registry_is_up(xo_publish_registry(publish))) {
-        answer_alone(lookup, why->text);
+        answer_alone(lookup, "is away", why->text);
         free_if_idle(lookup);
     } else {
         lookup->asking = true;
         xo_known_watch(lookup->broker->known, xo_publish_registry(publish), uid_of(lookup));
         xo_registry_lookup(xo_publish_registry(publish), uid_of(lookup), on_records, lookup);
     }
+}
+
+static void on_again(xo_timer_t *timer, void *arg)
+{
+    xo_lookup_t *lookup = arg;
+    (void)timer;
+    lookup->asking = false;
+    lookup->looks++;
+    ask_registry(lookup);
 }
 
 /* ---- the barriers ---- */
@@ -241,6 +285,7 @@ void xo_broker_lookup(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
     }
     *lookup = (xo_lookup_t){.broker = broker, .ask = ask, .size = uid.size};
     memcpy(lookup->uid, uid.data, uid.size);
+    xo_timer_init(&lookup->again, broker->loop, on_again, lookup);
     xo_ask_on_stop(ask, let_go, lookup);
     begin(lookup, refused);
 }

@@ -15,6 +15,9 @@
 #include "broker/broker_impl.h"
 
 #define COMPONENT "names"
+/* For how long who wants one waits while the registry is refilling; pools wait for the answer a
+ * second longer (pool/name.c). */
+#define REFILL_WAIT_NS (5000 * XO_MS)
 
 struct xo_name {
     xo_broker_t *broker;
@@ -23,6 +26,7 @@ struct xo_name {
     unsigned asking;  /* answers of the registry that will come */
     int64_t asked_ns; /* when its lease was last asked for, by xo_boot_ns */
     int64_t until_ns; /* it lasts until then; 0: it has not been had */
+    int64_t since_ns; /* somebody waits, by the loop's clock */
     bool held;        /* the registry has said so, or an actor has it */
     bool dropped;     /* out of the table: the last answer frees it */
     UT_hash_handle hh;
@@ -154,7 +158,7 @@ static void put(xo_name_t *name)
     name->asking++;
     name->broker->names_asked++;
     name->asked_ns = xo_boot_ns();
-    xo_publish_name(broker->publish, uid_of(name), &rec, on_put, name);
+    xo_publish_name(broker->publish, uid_of(name), &rec, !name->held, on_put, name);
 }
 
 static void forget(xo_name_t *name)
@@ -263,10 +267,18 @@ static void answer_put(xo_name_t *name, int errnum, const char *text)
     }
     if (ask != NULL)
         xo_ask_fail(ask, XO_CODE_UNAVAILABLE,
-                    "who has the name \"%.*s\" only the registry knows, which is away: %s",
-                    (int)name->size, name->uid, text);
+                    "who has the name \"%.*s\" only the registry knows, which %s: %s",
+                    (int)name->size, name->uid, errnum == EAGAIN ? "is being refilled" : "is away",
+                    text);
     if (!name->held) /* else the next tick tries again */
         drop(name);
+}
+
+/* The next tick asks once more. */
+static bool waits(const xo_name_t *name, int errnum)
+{
+    return errnum == EAGAIN && name->ask != NULL &&
+           xo_loop_now(name->broker->loop) - name->since_ns < REFILL_WAIT_NS;
 }
 
 static void take_put(xo_name_t *name, int errnum, const char *text)
@@ -278,7 +290,7 @@ static void take_put(xo_name_t *name, int errnum, const char *text)
         lose(name);
     } else if (errnum == EPERM) {
         ask_who(name);
-    } else {
+    } else if (!waits(name, errnum)) {
         answer_put(name, errnum, text);
     }
 }
@@ -320,6 +332,7 @@ void xo_broker_name_take(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
         return;
     }
     name->ask = ask;
+    name->since_ns = xo_loop_now(broker->loop);
     xo_ask_on_stop(ask, let_go, name);
     put(name);
 }
@@ -393,7 +406,7 @@ void xo_names_publish(xo_broker_t *broker)
     xo_name_t *name, *next;
     tell_pools(broker);
     HASH_ITER(hh, broker->names, name, next)
-    if (name->held && name->asking == 0)
+    if ((name->held || name->ask != NULL) && name->asking == 0)
         put(name);
 }
 

@@ -87,7 +87,11 @@ xo_publish_t *xo_publish_create(xo_loop_t *loop, const char *url,
                                 const xo_publish_options_t *options,
                                 const xo_publish_events_t *events, void *arg, xo_error_t *err)
 {
-    static const xo_registry_events_t registry_events = {on_up, on_down};
+    const xo_registry_events_t registry_events = {
+        .up = on_up,
+        .down = on_down,
+        .refill_ms = options->shared ? options->lease_ms : 0, /* else nobody else tells it */
+    };
     xo_publish_t *publish = calloc(1, sizeof(*publish));
     if (publish == NULL)
         return xo_error_null(err, ENOMEM, "out of memory");
@@ -315,8 +319,8 @@ void xo_publish_key(xo_publish_t *publish, const char *digits, const xo_rec_t *r
 
 /* ---- names ---- */
 
-void xo_publish_name(xo_publish_t *publish, xo_slice_t uid, xo_rec_t *rec, xo_reg_done_f done,
-                     void *arg)
+void xo_publish_name(xo_publish_t *publish, xo_slice_t uid, xo_rec_t *rec, bool is_new,
+                     xo_reg_done_f done, void *arg)
 {
     char id[XO_RECORD_ID_BYTES] = "";
     xo_field_t fields[XO_RECORD_FIELDS];
@@ -324,8 +328,12 @@ void xo_publish_name(xo_publish_t *publish, xo_slice_t uid, xo_rec_t *rec, xo_re
     xo_registry_name_id(uid, id, sizeof(id)); /* without, `done` hears EINVAL */
     encode_uid(rec, id);
     record.count = xo_rec_fields(rec, fields);
-    xo_registry_put(publish->registry, XO_REG_NAME, &record, publish->owner,
-                    publish->options.lease_ms, done, arg);
+    if (is_new)
+        xo_registry_take(publish->registry, &record, publish->owner, publish->options.lease_ms,
+                         done, arg);
+    else
+        xo_registry_put(publish->registry, XO_REG_NAME, &record, publish->owner,
+                        publish->options.lease_ms, done, arg);
 }
 
 void xo_publish_find_name(xo_publish_t *publish, xo_slice_t uid, xo_reg_records_f done, void *arg)

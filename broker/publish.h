@@ -65,9 +65,10 @@ void xo_publish_specs(xo_publish_t *publish, xo_directory_t *directory);
 void xo_publish_spec(xo_publish_t *publish, xo_directory_t *directory, xo_actor_entry_t *entry);
 /* A key that was revoked, by its digits. */
 void xo_publish_key(xo_publish_t *publish, const char *digits, const xo_rec_t *rec);
-/* A name as a lease of this node; EPERM: another has it. `done` is called as the registry's is. */
-void xo_publish_name(xo_publish_t *publish, xo_slice_t uid, xo_rec_t *rec, xo_reg_done_f done,
-                     void *arg);
+/* A name as a lease of this node; EPERM: another has it. `is_new`: as xo_registry_take does it.
+ * `done` is called as the registry's is. */
+void xo_publish_name(xo_publish_t *publish, xo_slice_t uid, xo_rec_t *rec, bool is_new,
+                     xo_reg_done_f done, void *arg);
 void xo_publish_find_name(xo_publish_t *publish, xo_slice_t uid, xo_reg_records_f done, void *arg);
 void xo_publish_remove_name(xo_publish_t *publish, xo_slice_t uid);
 void xo_publish_event(xo_publish_t *publish, const char *type, const xo_rec_t *rec);

@@ -79,9 +79,17 @@ static void refresh_more(xo_publish_t *publish)
         refresh_one(publish, publish->broker->directory.stale);
 }
 
+static bool is_behind(const xo_publish_t *publish)
+{
+    return publish->refreshing > 0 || publish->saving > 0 ||
+           publish->broker->directory.stale != NULL || publish->broker->directory.unsaved != NULL;
+}
+
 void xo_publish_refresh(xo_publish_t *publish, xo_broker_t *broker)
 {
     publish->broker = broker;
+    if (publish->options.shared && publish->is_up && is_behind(publish))
+        xo_registry_refill(publish->registry);
     refresh_more(publish);
 }
 

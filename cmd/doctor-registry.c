@@ -48,7 +48,7 @@ static void on_late(xo_timer_t *timer, void *arg)
 /* As a broker does it: connects, and sees whether it may read and write. */
 static int try_registry(const xoi_doctor_t *doctor, xo_error_t *err)
 {
-    static const xo_registry_events_t events = {on_up, on_down};
+    static const xo_registry_events_t events = {.up = on_up, .down = on_down};
     probe_t probe = {0};
     xo_timer_t late;
     xo_loop_t *loop = xo_loop_create(err);

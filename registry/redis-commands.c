@@ -208,9 +208,9 @@ void xoi_redis_op_encoded(redis_op_t *op, xo_slice_t value)
     xo_buf_free(&text);
 }
 
-static void add_pool(redis_op_t *op, xo_reg_kind_t kind, const char *id)
+static const char *pool_of(xo_reg_kind_t kind, const char *id)
 {
-    xoi_redis_op_text(op, kind == XO_REG_ACTOR ? xoi_actor_pool(id) + 1 : "");
+    return kind == XO_REG_ACTOR ? xoi_actor_pool(id) + 1 : "";
 }
 
 static redis_op_t *create_write(redis_t *redis, int script, const char *id, xo_reg_done_f done,
@@ -224,18 +224,18 @@ static redis_op_t *create_write(redis_t *redis, int script, const char *id, xo_r
     return op;
 }
 
-void xoi_redis_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_record_t *record,
-                   const char *owner, int64_t ttl_ms, xo_reg_done_f done, void *arg)
+/* `how`: its pool, or "take". */
+static void put(redis_t *redis, xo_reg_kind_t kind, const xo_record_t *record, const char *owner,
+                int64_t ttl_ms, const char *how, xo_sink_t sink)
 {
-    redis_t *redis = self(registry);
-    redis_op_t *op = create_write(redis, XO_SCRIPT_PUT, record->id, done, arg);
+    redis_op_t *op = create_write(redis, XO_SCRIPT_PUT, record->id, sink.done, sink.arg);
     if (!op)
         return;
     add_keys(redis, op, kind, record->id, 0);
     xoi_redis_op_text(op, record->id);
     xoi_redis_op_text(op, owner ? owner : "");
     xoi_redis_op_number(op, ttl_ms);
-    add_pool(op, kind, record->id);
+    xoi_redis_op_text(op, how);
     for (size_t i = 0; i < record->count; i++) {
         xoi_redis_op_text(op, record->fields[i].name);
         xoi_redis_op_encoded(op, record->fields[i].value);
@@ -248,6 +248,32 @@ void xoi_redis_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_record_
         xoi_redis_op_text(op, "lease_ms");
         xoi_redis_op_number(op, ttl_ms);
     }
+    xoi_redis_submit(redis, op);
+}
+
+void xoi_redis_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_record_t *record,
+                   const char *owner, int64_t ttl_ms, xo_reg_done_f done, void *arg)
+{
+    put(self(registry), kind, record, owner, ttl_ms, pool_of(kind, record->id),
+        xoi_sink_done(done, arg));
+}
+
+void xoi_redis_take_name(xo_registry_t *registry, const xo_record_t *name, const char *owner,
+                         int64_t ttl_ms, xo_reg_done_f done, void *arg)
+{
+    put(self(registry), XO_REG_NAME, name, owner, ttl_ms, "take", xoi_sink_done(done, arg));
+}
+
+void xoi_redis_refill(xo_registry_t *registry)
+{
+    redis_t *redis = self(registry);
+    redis_op_t *op = xoi_redis_op_create(redis, -1, on_ignored, xoi_sink_done(NULL, NULL));
+    if (!op)
+        return;
+    op->write = true;
+    xoi_redis_op_text(op, "PEXPIRE");
+    xoi_redis_op_key(redis, op, "refill", "");
+    xoi_redis_op_number(op, registry->events.refill_ms);
     xoi_redis_submit(redis, op);
 }
 
@@ -278,7 +304,7 @@ void xoi_redis_del(xo_registry_t *registry, xo_reg_kind_t kind, const char *id, 
         xoi_redis_op_key(redis, op, "spec:", id);
     xoi_redis_op_text(op, id);
     xoi_redis_op_text(op, owner ? owner : "");
-    add_pool(op, kind, id);
+    xoi_redis_op_text(op, pool_of(kind, id));
     xoi_redis_submit(redis, op);
 }
 

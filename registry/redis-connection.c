@@ -183,14 +183,22 @@ static void on_step(redis_t *redis, redis_op_t *op, const redisReply *reply)
 /* Stand for the keys of these names, by their addresses. */
 static const char schema_key[] = "schema", epoch_key[] = "epoch";
 
+static redis_op_t *create_step(redis_t *redis, int script, int step)
+{
+    redis_op_t *op = xoi_redis_op_create(redis, script, on_step, (xo_sink_t){NULL, NULL, NULL});
+    if (!op)
+        return NULL;
+    op->raw = op->eval = true; /* its digest is not known yet */
+    op->step = step;
+    return op;
+}
+
 /* NULL is at the end of the words. */
 static void say(redis_t *redis, int step, const char *const *words)
 {
-    redis_op_t *op = xoi_redis_op_create(redis, -1, on_step, (xo_sink_t){NULL, NULL, NULL});
+    redis_op_t *op = create_step(redis, -1, step);
     if (!op)
         return;
-    op->raw = true;
-    op->step = step;
     for (; *words; words++) {
         if (*words == schema_key || *words == epoch_key)
             xoi_redis_op_key(redis, op, *words, "");
@@ -200,20 +208,33 @@ static void say(redis_t *redis, int step, const char *const *words)
     xoi_redis_send(redis, op);
 }
 
+static void begin(redis_t *redis)
+{
+    char random[20];
+    redis_op_t *op = create_step(redis, XO_SCRIPT_BEGIN, STEP_BEGIN);
+    if (!op)
+        return;
+    snprintf(random, sizeof(random), "%08x%08x", random_number(), random_number());
+    xoi_redis_op_number(op, 3);
+    xoi_redis_op_key(redis, op, epoch_key, "");
+    xoi_redis_op_key(redis, op, "lineage", "");
+    xoi_redis_op_key(redis, op, "refill", "");
+    xoi_redis_op_text(op, random);
+    xoi_redis_op_number(op, redis->base.events.refill_ms);
+    xoi_redis_send(redis, op);
+}
+
 void xoi_redis_probe(redis_t *redis)
 {
     static const char *const claim[] = {"SET", schema_key, REDIS_SCHEMA, "NX", NULL};
     static const char *const schema[] = {"GET", schema_key, NULL};
     static const char *const epoch[] = {"GET", epoch_key, NULL};
-    char random[20];
-    const char *const begin[] = {"SET", epoch_key, random, "NX", NULL};
     if (redis->greeting.under_way)
         return;
     memset(&redis->greeting, 0, sizeof(redis->greeting));
     redis->greeting.under_way = true;
-    snprintf(random, sizeof(random), "%08x%08x", random_number(), random_number());
     say(redis, STEP_CLAIM, claim);
-    say(redis, STEP_BEGIN, begin);
+    begin(redis);
     say(redis, STEP_SCHEMA, schema);
     say(redis, STEP_EPOCH, epoch);
 }

@@ -27,6 +27,7 @@ static const meaning_t meanings[] = {
     {"CLUSTERDOWN", EIO, "mend the Redis Cluster"},
     {"MOVED", EINVAL, "it belongs to a Redis Cluster: name the node that the answer names"},
     {"ASK", EINVAL, "it belongs to a Redis Cluster: name the node that the answer names"},
+    {"REFILLING", EAGAIN, "the nodes write that again: try later"},
     {"LOADING", EBUSY, "it is still reading its data; xo waits"},
     {"BUSY", EBUSY, "a script keeps it busy (SCRIPT KILL ends it)"},
     {"ERR max number of clients", EBUSY, "raise its maxclients"},

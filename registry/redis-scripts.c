@@ -22,16 +22,46 @@
     "  if #watchers > 0 then redis.call('DEL', prefix .. 'watch:' .. uid) end\n"                   \
     "end\n"
 
+/* Redis does not hold all that it should, and who lives is writing it again. */
+#define REFILLING                                                                                  \
+    "local function is_refilling(prefix)\n"                                                        \
+    "  return redis.call('EXISTS', prefix .. 'refill') == 1\n"                                     \
+    "end\n"                                                                                        \
+    "local refilling = redis.error_reply('REFILLING it has come back with less than it held')\n"
+
+/* Once for each connection, and again when Redis was emptied. A master has a replication id of its
+ * own, and another one since it was started anew or took over: then what it acknowledged last may
+ * be missing. */
+static const char begin[] =
+    "-- KEYS epoch, lineage, refill   ARGV random, refill_ms\n"
+    "redis.call('SET', KEYS[1], ARGV[1], 'NX')\n"
+    "local ms, known = tonumber(ARGV[2]), ARGV[#ARGV]\n"
+    "if ms == 0 then return redis.status_reply('OK') end\n"
+    "local info = redis.pcall('INFO', 'replication')\n"
+    "local id = type(info) == 'string' and info:match('master_replid:(%x+)') or ''\n"
+    "local was = redis.call('GET', KEYS[2])\n"
+    "if was ~= id then redis.call('SET', KEYS[2], id) end\n"
+    "local emptied = known ~= '' and known ~= redis.call('GET', KEYS[1])\n"
+    "if (emptied or (was and was ~= id)) and redis.call('PTTL', KEYS[3]) < ms then\n"
+    "  redis.call('SET', KEYS[3], '1', 'PX', ms)\n"
+    "end\n"
+    "return redis.status_reply('OK')\n";
+
 /* HSET comes first: when Redis is full it is refused, and only then has nothing been changed yet.
  */
 static const char put[] =
-    "-- KEYS thing, epoch, index, [uid's set]   ARGV id, owner, ttl_ms, pool, name, value, "
-    "...\n" NOTE "local held = redis.call('HMGET', KEYS[1], 'owner', 'lease_ms')\n"
+    "-- KEYS thing, epoch, index, [uid's set]   ARGV id, owner, ttl_ms, pool or 'take', name, "
+    "value, ...\n" NOTE REFILLING "local prefix = KEYS[2]:sub(1, -6)\n"
+    "local held = redis.call('HMGET', KEYS[1], 'owner', 'lease_ms')\n"
     "if held[2] and held[1] ~= ARGV[2] then return held[1] or '' end\n"
+    "if ARGV[4] == 'take' and not held[2] and\n"
+    "  (is_refilling(prefix) or redis.call('GET', KEYS[2]) ~= ARGV[#ARGV]) then\n"
+    "  return refilling\n"
+    "end\n"
     "local stale = redis.call('HKEYS', KEYS[1])\n"
     "redis.call('HSET', KEYS[1], unpack(ARGV, 5, #ARGV - 1))\n"
     "local fresh = {}\n"
-    "for i = 5, #ARGV - 1, 2 do fresh[ARGV[i]] = true end\n"
+    "for i = 5, #ARGV - 1, 2 do fresh[ARGV[i]] = ARGV[i + 1] end\n"
     "for _, name in ipairs(stale) do\n"
     "  if not fresh[name] then redis.call('HDEL', KEYS[1], name) end\n"
     "end\n"
@@ -48,7 +78,6 @@ static const char put[] =
     "  redis.call('SADD', KEYS[3] .. ':' .. ARGV[2], ARGV[1])\n"
     "end\n"
     "if KEYS[4] then\n"
-    "  local prefix = KEYS[2]:sub(1, -6)\n"
     "  redis.call('SADD', KEYS[4], ARGV[4])\n"
     "  note(prefix, ARGV[1])\n"
     "  if held[1] and held[1] ~= ARGV[2] then\n"
@@ -58,6 +87,11 @@ static const char put[] =
     "    redis.call('SADD', prefix .. 'movable:' .. ARGV[2], ARGV[1])\n"
     "    redis.call('SADD', prefix .. 'movable', ARGV[2])\n"
     "  end\n"
+    "end\n"
+    "if fresh.epoch then\n" /* it may have been lost here */
+    "  local fence = tonumber(redis.call('GET', prefix .. 'fence')) or 0\n"
+    "  if tonumber(fresh.epoch) > fence then redis.call('SET', prefix .. 'fence', fresh.epoch) "
+    "end\n"
     "end\n"
     "return redis.call('GET', KEYS[2]) == ARGV[#ARGV] and 1 or 2\n";
 
@@ -135,10 +169,13 @@ static const char list[] = "-- KEYS index, or that of an owner   ARGV prefix, ki
                            "return {page[1], things}\n";
 
 static const char lookup[] =
-    "-- KEYS uid's set   ARGV prefix, uid\n" READ "local things = {}\n"
+    "-- KEYS uid's set   ARGV prefix, uid\n" READ REFILLING "local things, found = {}, false\n"
     "for _, pool in ipairs(redis.call('SMEMBERS', KEYS[1])) do\n"
-    "  things[#things + 1] = read(ARGV[1], 'actor', ARGV[2] .. '@' .. pool)\n"
+    "  local thing = read(ARGV[1], 'actor', ARGV[2] .. '@' .. pool)\n"
+    "  things[#things + 1] = thing\n"
+    "  found = found or (thing and is_live(ARGV[1] .. 'pool:' .. pool))\n"
     "end\n"
+    "if not found and is_refilling(ARGV[1]) then return refilling end\n"
     "return things\n";
 
 static const char watch[] = "-- KEYS uid's watchers   ARGV reader\n"
@@ -152,11 +189,12 @@ static const char news[] = "-- KEYS reader's news\n"
 
 /* Which nodes have such actors is in a set, and for each node which these are. */
 static const char lapsed[] =
-    "-- KEYS nodes, fence   ARGV prefix, max, epoch   answers {thing, ...}\n" READ
+    "-- KEYS nodes, fence   ARGV prefix, max, epoch   answers {thing, ...}\n" READ REFILLING
     "if (tonumber(redis.call('GET', KEYS[2])) or 0) < tonumber(ARGV[3]) then\n"
     "  redis.call('SET', KEYS[2], ARGV[3])\n"
     "end\n"
     "local things = {}\n"
+    "if is_refilling(ARGV[1]) then return things end\n"
     "for _, node in ipairs(redis.call('SRANDMEMBER', KEYS[1], 32)) do\n"
     "  local left = tonumber(ARGV[2]) - #things\n"
     "  if left > 0 and not is_live(ARGV[1] .. 'node:' .. node) then\n"
@@ -178,9 +216,10 @@ static const char claim[] =
     "-- KEYS actor, epoch, actors, uid's set, new actor, name, names, spec, new spec, fence, "
     "nodes\n"
     "-- ARGV prefix, id, pool, new id, new pool, name's id, owner, ttl_ms, epoch, number of the\n"
-    "--      actor's fields, name, value, ..., those of the name\n" NOTE
+    "--      actor's fields, name, value, ..., those of the name\n" NOTE REFILLING
     "local dead = redis.call('HGET', KEYS[1], 'owner')\n"
     "if not dead then return 0 end\n"
+    "if is_refilling(ARGV[1]) then return refilling end\n"
     "if redis.call('EXISTS', ARGV[1] .. 'node:' .. dead) == 1 then return dead end\n"
     "local function leave()\n"
     "  redis.call('DEL', KEYS[1], KEYS[8])\n"
@@ -197,6 +236,7 @@ static const char claim[] =
     "local time = redis.call('TIME')\n"
     "local token = string.format('%.0f', math.max(\n"
     "  (tonumber(redis.call('GET', KEYS[10])) or 0) + 1, tonumber(ARGV[9]) + 1,\n"
+    "  (tonumber(redis.call('HGET', KEYS[1], 'epoch')) or 0) + 1,\n"
     "  time[1] * 1000 + math.floor(time[2] / 1000)))\n"
     "redis.call('SET', KEYS[10], token)\n"
     "local last = 10 + tonumber(ARGV[10])\n"
@@ -233,5 +273,5 @@ const char *const xoi_redis_scripts[XO_SCRIPTS] = {
     [XO_SCRIPT_PUT] = put,     [XO_SCRIPT_RENEW] = renew,   [XO_SCRIPT_DEL] = del,
     [XO_SCRIPT_GET] = get,     [XO_SCRIPT_LIST] = list,     [XO_SCRIPT_LOOKUP] = lookup,
     [XO_SCRIPT_WATCH] = watch, [XO_SCRIPT_NEWS] = news,     [XO_SCRIPT_LAPSED] = lapsed,
-    [XO_SCRIPT_CLAIM] = claim, [XO_SCRIPT_WAIT] = wait_for,
+    [XO_SCRIPT_CLAIM] = claim, [XO_SCRIPT_WAIT] = wait_for, [XO_SCRIPT_BEGIN] = begin,
 };

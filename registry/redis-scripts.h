@@ -15,6 +15,7 @@ typedef enum {
     XO_SCRIPT_LAPSED,
     XO_SCRIPT_CLAIM,
     XO_SCRIPT_WAIT,
+    XO_SCRIPT_BEGIN,
     XO_SCRIPTS
 } xo_script_t;
 

@@ -184,6 +184,9 @@ void xoi_redis_op_encoded(redis_op_t *op, xo_slice_t value); /* what is no text 
 /* Entries of the table of operations. */
 void xoi_redis_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_record_t *record,
                    const char *owner, int64_t ttl_ms, xo_reg_done_f done, void *arg);
+void xoi_redis_take_name(xo_registry_t *registry, const xo_record_t *name, const char *owner,
+                         int64_t ttl_ms, xo_reg_done_f done, void *arg);
+void xoi_redis_refill(xo_registry_t *registry);
 void xoi_redis_renew(xo_registry_t *registry, xo_reg_kind_t kind, const char *id, const char *owner,
                      int64_t ttl_ms, xo_reg_done_f done, void *arg);
 void xoi_redis_del(xo_registry_t *registry, xo_reg_kind_t kind, const char *id, const char *owner,

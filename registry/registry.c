@@ -169,6 +169,31 @@ void xo_registry_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_recor
         registry->ops->put(registry, kind, record, owner, ttl_ms, done, arg);
 }
 
+void xo_registry_take(xo_registry_t *registry, const xo_record_t *name, const char *owner,
+                      int64_t ttl_ms, xo_reg_done_f done, void *arg)
+{
+    const char *why = check_id(registry, XO_REG_NAME, name->id);
+    if (!registry->ops->take) {
+        xo_registry_put(registry, XO_REG_NAME, name, owner, ttl_ms, done, arg);
+        return;
+    }
+    registry->stats.operations++;
+    if (!why)
+        why = ttl_ms == 0 ? "a lease needs a time" : check_lease(owner, ttl_ms);
+    if (!why)
+        why = check_fields(name);
+    if (why)
+        refuse(registry, xoi_sink_done(done, arg), why);
+    else
+        registry->ops->take(registry, name, owner, ttl_ms, done, arg);
+}
+
+void xo_registry_refill(xo_registry_t *registry)
+{
+    if (registry->ops->refill && !registry->closed)
+        registry->ops->refill(registry);
+}
+
 void xo_registry_renew(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
                        const char *owner, int64_t ttl_ms, xo_reg_done_f done, void *arg)
 {

@@ -50,6 +50,10 @@ typedef struct xo_registry_events {
      * change of the reason, and for refusals while connected: wrong password (EACCES), read-only
      * (EROFS), full (ENOSPC), another schema (EPROTO). */
     void (*down)(xo_registry_t *registry, const xo_error_t *why, void *arg);
+    /* How long the registry is *refilling* once this caller finds that it was emptied, was started
+     * anew or has failed over, so that what it acknowledged last may be missing: as long as leases
+     * last. By then who lives has published again. 0: this caller publishes nothing. */
+    int64_t refill_ms;
 } xo_registry_events_t;
 
 /* 0, or an errno and a sentence. */
@@ -107,6 +111,13 @@ int xo_registry_actor_uid(const char *id, char *uid, size_t size, size_t *uid_si
  * or above 1000, a bad id. */
 void xo_registry_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_record_t *record,
                      const char *owner, int64_t ttl_ms, xo_reg_done_f done, void *arg);
+/* The same for a name that `owner` does not have yet. EAGAIN: the registry is refilling, so it may
+ * be another's. */
+void xo_registry_take(xo_registry_t *registry, const xo_record_t *name, const char *owner,
+                      int64_t ttl_ms, xo_reg_done_f done, void *arg);
+/* It goes on refilling, if it does so, for `refill_ms` from now on: the caller has not written all
+ * of its own yet. */
+void xo_registry_refill(xo_registry_t *registry);
 /* Extends a lease that `owner` holds: ENOENT lapsed, EPERM another's. */
 void xo_registry_renew(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
                        const char *owner, int64_t ttl_ms, xo_reg_done_f done, void *arg);
@@ -131,7 +142,8 @@ void xo_registry_list(xo_registry_t *registry, xo_reg_kind_t kind, xo_reg_record
  * others. */
 void xo_registry_list_of(xo_registry_t *registry, xo_reg_kind_t kind, const char *owner,
                          xo_reg_records_f done, void *arg);
-/* All actors with this uid; those that are lost only if all are. Empty: none. */
+/* All actors with this uid; those that are lost only if all are. Empty: none. EAGAIN: none that is
+ * not lost, but the registry is refilling, so there may be one. */
 void xo_registry_lookup(xo_registry_t *registry, xo_slice_t uid, xo_reg_records_f done, void *arg);
 /* From now on `reader` is told by xo_registry_news when an actor with this uid is put or removed:
  * once, and for XO_WATCH_MS at most. For who keeps what a lookup says; it comes before that. */
@@ -158,9 +170,9 @@ typedef struct xo_claim {
     uint64_t epoch; /* as above */
 } xo_claim_t;
 /* All of that, or none: ENOENT there is no such actor any more; EPERM its node lives, or another
- * has its name. `done` gets one record, with the new id, `spec` as it was put (empty: none),
- * and `epoch`, its fencing token: a number above all that have been given out, which both records
- * have, too. */
+ * has its name; EAGAIN the registry is refilling, and xo_registry_lapsed tells of none. `done` gets
+ * one record, with the new id, `spec` as it was put (empty: none), and `epoch`, its fencing token:
+ * a number above all that have been given out, which both records have, too. */
 void xo_registry_claim(xo_registry_t *registry, const xo_claim_t *claim, xo_reg_records_f done,
                        void *arg);
 /* One of them that nobody can take is *waiting*, as its record says from now on with `reason`.
@@ -188,6 +200,9 @@ typedef struct xo_registry_ops {
     bool (*is_up)(const xo_registry_t *);
     void (*put)(xo_registry_t *, xo_reg_kind_t, const xo_record_t *, const char *owner,
                 int64_t ttl_ms, xo_reg_done_f, void *);
+    void (*take)(xo_registry_t *, const xo_record_t *, const char *owner, int64_t ttl_ms,
+                 xo_reg_done_f, void *);
+    void (*refill)(xo_registry_t *); /* NULL: it cannot lose anything */
     void (*renew)(xo_registry_t *, xo_reg_kind_t, const char *id, const char *owner, int64_t ttl_ms,
                   xo_reg_done_f, void *);
     void (*del)(xo_registry_t *, xo_reg_kind_t, const char *id, const char *owner, xo_reg_done_f,

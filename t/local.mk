@@ -162,6 +162,7 @@ system_tests = \
 	t/0534-systemd.t \
 	t/0535-sentinel.t \
 	t/0536-moves.t \
+	t/0537-failover.t \
 	t/0538-port.t \
 	t/0540-doctor.t \
 	t/0541-deploy.t \
@@ -433,7 +434,7 @@ endif
 TESTS += $(system_tests)
 EXTRA_DIST += $(system_tests) $(python_tests) t/brokers.py $(chaos) t/leftovers.sh t/lib.sh \
 	t/machines.sh t/fake/ssh t/fake/scontrol t/fake/srun t/fake/systemctl \
-	t/netns.py t/port-job.py t/tap/pytest-tap.py
+	t/movers.py t/netns.py t/port-job.py t/tap/pytest-tap.py
 if PYTHON
 TESTS += $(python_tests)
 endif

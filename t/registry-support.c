@@ -160,7 +160,7 @@ static void on_down(xo_registry_t *registry, const xo_error_t *why, void *arg)
 
 int probe_open(probe_t *probe, const char *url, const char *cluster)
 {
-    static const xo_registry_events_t events = {on_up, on_down};
+    static const xo_registry_events_t events = {.up = on_up, .down = on_down, .refill_ms = 1000};
     xo_error_t err;
     if (!probe->loop)
         probe->loop = xo_loop_create(&err);

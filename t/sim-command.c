@@ -51,6 +51,14 @@ size_t sim_records_bytes(const xo_record_t *records, size_t count)
     return bytes;
 }
 
+bool sim_is_found(const xo_record_t *records, size_t count)
+{
+    for (size_t i = 0; count > 0 && i < records[0].count; i++)
+        if (strcmp(records[0].fields[i].name, "state") == 0)
+            return !xo_slice_eq_str(records[0].fields[i].value, XO_STATE_LOST);
+    return count > 0;
+}
+
 /* ---- commands ---- */
 
 void sim_command_free(sim_command_t *command)

@@ -8,6 +8,7 @@
 
 typedef enum {
     SIM_PUT,
+    SIM_REFILL,
     SIM_RENEW,
     SIM_DEL,
     SIM_PUT_SPEC,
@@ -45,6 +46,8 @@ void sim_command_free(sim_command_t *command);
 xo_slice_t sim_copy_slice(xo_slice_t slice);
 void sim_copy_fields(sim_command_t *command, const xo_field_t *fields, size_t count);
 size_t sim_command_bytes(const sim_command_t *command);
+/* What a lookup has found is no mere memory of an actor. */
+bool sim_is_found(const xo_record_t *records, size_t count);
 size_t sim_records_bytes(const xo_record_t *records, size_t count);
 
 #endif

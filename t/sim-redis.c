@@ -39,17 +39,13 @@ struct sim_redis {
     bool free, begun;
     int64_t command_ns, busy_ns, debt_ns;
     size_t counts[XO_REG_KINDS];
+    int64_t refill_ns; /* until when it is refilling */
     xo_timer_t tick;
 };
 
 static sim_redis_t *the_redis; /* --wrap leaves no other way */
 
-xo_registry_t *__real_xo_registry_open(xo_loop_t *loop, const char *url, const char *cluster,
-                                       const xo_registry_events_t *events, void *arg,
-                                       xo_error_t *err);
-xo_registry_t *__wrap_xo_registry_open(xo_loop_t *loop, const char *url, const char *cluster,
-                                       const xo_registry_events_t *events, void *arg,
-                                       xo_error_t *err);
+__typeof__(xo_registry_open) __real_xo_registry_open, __wrap_xo_registry_open;
 
 static sim_command_t *create(xo_registry_t *registry, sim_what_t what, const char *id,
                              xo_sink_t sink)
@@ -115,6 +111,9 @@ static void on_records(int errnum, const char *text, const xo_record_t *records,
 {
     sim_command_t *command = arg;
     sim_redis_t *redis = the_redis;
+    if (errnum == 0 && command->what == SIM_LOOKUP && !sim_is_found(records, count) &&
+        xo_loop_now(redis->loop) < redis->refill_ns)
+        errnum = EAGAIN;
     if (!redis->free) {
         redis->debt_ns += (int64_t)count * RECORD_NS;
         redis->busy_ns += (int64_t)count * RECORD_NS;
@@ -130,6 +129,11 @@ static void on_records(int errnum, const char *text, const xo_record_t *records,
     end(command, errnum, text, records, count);
 }
 
+static void refill(sim_redis_t *redis, const sim_client_t *client)
+{
+    redis->refill_ns = xo_loop_now(redis->loop) + client->base.events.refill_ms * XO_MS;
+}
+
 static void execute(sim_redis_t *redis, sim_command_t *c)
 {
     xo_registry_t *store = redis->store;
@@ -138,6 +142,11 @@ static void execute(sim_redis_t *redis, sim_command_t *c)
     switch (c->what) {
     case SIM_PUT:
         ops->put(store, c->kind, &record, c->owner, c->ttl_ms, on_done, c);
+        break;
+    case SIM_REFILL:
+        if (redis->refill_ns > xo_loop_now(redis->loop) && c->client)
+            refill(redis, c->client);
+        on_done(0, "", c);
         break;
     case SIM_RENEW:
         ops->renew(store, c->kind, c->id, c->owner, c->ttl_ms, on_done, c);
@@ -221,6 +230,11 @@ static void sim_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_record
     command->ttl_ms = ttl_ms;
     sim_copy_fields(command, record->fields, record->count);
     submit(command);
+}
+
+static void sim_refill(xo_registry_t *registry)
+{
+    submit(create(registry, SIM_REFILL, NULL, xoi_sink_done(NULL, NULL)));
 }
 
 static void sim_renew(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
@@ -358,6 +372,7 @@ static const xo_registry_ops_t ops = {
     .release = sim_release,
     .is_up = sim_is_up,
     .put = sim_put,
+    .refill = sim_refill,
     .renew = sim_renew,
     .del = sim_del,
     .put_spec = sim_put_spec,
@@ -438,6 +453,7 @@ void sim_redis_flush(sim_redis_t *redis)
     DL_FOREACH(redis->clients, client)
     {
         client->empty = true;
+        refill(redis, client);
         xo_defer_start(&client->greet);
     }
 }

@@ -1,0 +1,70 @@
+"""Nodes whose actors may move to others."""
+
+import json
+import os
+import signal
+import subprocess
+
+from brokers import BUILD, CALL, Machine, redis, until
+
+MODULE = os.path.join(BUILD, "examples", ".libs", "counter.so")
+# Leases last 2 s: a busy machine may hold up a node that lives for a second.
+CONFIG = f"""[node]
+heartbeat_ms = 400
+[pool c]
+command = xo-pool
+modules = {MODULE}
+recover = actors
+"""
+SLOW = CONFIG.replace("400", "2000")
+CALL_KIND, CREATE = 3, 10
+ANY = {"restart": "permanent", "placement": "any"}
+
+
+class Mover(Machine):
+    """Its actors may move."""
+
+    def __init__(self, place, url, name, config=CONFIG):
+        super().__init__(place, url, name, config)
+
+    def create(self, uid, *args, options=None):
+        """None, or the error."""
+        body = [list(args), {}, ANY if options is None else options]
+        return self.ask(uid, "Counter", body, CREATE)
+
+    def ask(self, uid, method, body, kind=CALL_KIND):
+        """Of the actor in the node's own pool: what it answers, or the error."""
+        words = ["relay", self.own_pool()["address"], kind, uid, method, body]
+        done = subprocess.run([CALL, self.endpoint, words[0], *map(json.dumps, words[1:])],
+                              env=self.place.env, stdout=subprocess.PIPE, check=False)
+        return json.loads(done.stdout) if kind != CREATE or done.returncode else None
+
+    def where(self, uid):
+        return [record["address"] for record in self.call("lookup", uid)
+                if record["state"] == "running"]
+
+    def add(self, uid):
+        """What it counts then; or the error."""
+        done = subprocess.run(["xo", "call", "--node", self.endpoint, uid, "add", "1"], text=True,
+                              env=dict(self.place.env, **self.env), capture_output=True,
+                              check=False)
+        return int(done.stdout) if done.returncode == 0 else done.stderr
+
+    def pids(self):
+        return [self.process.pid] + [p["pid"] for p in self.pools() if p["node"] == self.id]
+
+    def kill(self):
+        """All of its processes at once, as when its machine loses power."""
+        for pid in self.pids():
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def record(server, kind, id_):
+    fields = redis(server.socket, "hgetall", f"xo:{{default}}:{kind}:{id_}")
+    return dict(zip(fields[::2], fields[1::2]))
+
+
+def moves(node, uid, old):
+    """Waits until it runs elsewhere than at the address `old`."""
+    until(lambda: [a for a in node.where(uid) if a != old], f"{uid} to move")
