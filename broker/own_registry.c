@@ -1,8 +1,11 @@
 #include "broker/own_registry.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "broker/node_dir.h"
 #include "registry/private.h"
@@ -14,6 +17,12 @@
 #define RESTART_MAX_MS 3000
 #define WELL_MS 10000
 
+/* A server that fails for want of room has nothing against what the last one kept; one that fails
+ * so often in a row though there is room cannot read it. */
+#define FAILURES_MAX 3
+#define ROOM_FILES 8
+#define ROOM_BYTES 4096
+
 struct xo_own_registry {
     xo_loop_t *loop;
     xo_own_registry_options_t options;
@@ -21,6 +30,7 @@ struct xo_own_registry {
     xo_timer_t restart;
     int64_t restart_ms;
     int64_t started_ns;
+    unsigned failures;
     char url[XO_PRIVATE_REDIS_URL_BYTES];
 };
 
@@ -36,17 +46,56 @@ static void restart_later(xo_own_registry_t *own)
         own->restart_ms = RESTART_MAX_MS;
 }
 
+static bool try_file(const char *path)
+{
+    static const char zeros[ROOM_BYTES];
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    bool written = fd >= 0 && write(fd, zeros, sizeof(zeros)) == (ssize_t)sizeof(zeros);
+    if (fd >= 0)
+        close(fd);
+    return written;
+}
+
+/* For the files that a server makes. */
+static bool has_room(const char *directory)
+{
+    char path[PATH_MAX];
+    bool has = true;
+    for (int i = 0; has && i < ROOM_FILES; i++) {
+        snprintf(path, sizeof(path), "%.4000s/room-%d", directory, i);
+        has = try_file(path);
+    }
+    for (int i = 0; i < ROOM_FILES; i++) {
+        snprintf(path, sizeof(path), "%.4000s/room-%d", directory, i);
+        unlink(path);
+    }
+    return has;
+}
+
+static void count_failure(xo_own_registry_t *own, xo_private_redis_t *redis, const xo_error_t *why)
+{
+    xo_error_t lost;
+    if (!xo_private_redis_has_failed(redis)) {
+        own->failures = 0;
+        return;
+    }
+    own->failures += has_room(own->options.directory);
+    if (own->failures < FAILURES_MAX)
+        return;
+    xo_error_set(&lost, 0, "what the registry held cannot be read and is lost: %s", why->text);
+    xo_log(own->options.log, XO_LOG_ERROR, COMPONENT, "%s", lost.text);
+    own->options.events.lost(lost.text, own->options.arg);
+    xo_private_redis_forget(redis);
+    own->failures = 0;
+    own->restart_ms = RESTART_MS;
+}
+
 static void on_exit_of_server(xo_private_redis_t *redis, const xo_error_t *why, void *arg)
 {
     xo_own_registry_t *own = arg;
-    xo_error_t lost;
     xo_log(own->options.log, XO_LOG_ERROR, COMPONENT,
            "the private redis-server ended and is started again: %s", why->text);
-    if (xo_private_redis_lost(redis)) {
-        xo_error_set(&lost, 0, "what the registry held cannot be read and is lost: %s", why->text);
-        xo_log(own->options.log, XO_LOG_ERROR, COMPONENT, "%s", lost.text);
-        own->options.events.lost(lost.text, own->options.arg);
-    }
+    count_failure(own, redis, why);
     xo_private_redis_destroy(redis);
     own->redis = NULL;
     restart_later(own);

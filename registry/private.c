@@ -31,8 +31,8 @@ struct xo_private_redis {
     bool stopping;
     bool told;
     bool found; /* what another one had kept */
-    bool keeps; /* none has been started, or somebody else has ended it: what there is is whole */
-    bool lost;
+    bool keeps; /* what there is: we have not ended it */
+    bool failed;
     xo_io_t gone;
     xo_timer_t kill;
     xo_defer_t tell;
@@ -168,11 +168,9 @@ static void reap(xo_private_redis_t *redis, int options)
     xo_io_stop(&redis->gone);
     unlink(redis->socket);
     unlink(redis->pid_file);
-    /* Of another's child nobody says how it ended. One that fails may be unable to read its file.
-     */
-    bool failed = info.si_code == CLD_EXITED && info.si_status != 0;
-    redis->keeps = !redis->stopping && !failed;
-    redis->lost = !redis->stopping && failed && redis->found;
+    redis->keeps = !redis->stopping;
+    /* Of another's child nobody says how it ended. */
+    redis->failed = redis->found && info.si_code == CLD_EXITED && info.si_status != 0;
     describe_exit(redis, pid, &info);
 }
 
@@ -262,6 +260,7 @@ static int spawn_new(xo_private_redis_t *redis, const xo_private_redis_options_t
     if (xo_private_redis_program(program, sizeof(program), err) < 0)
         return -1;
     unlink(redis->socket);
+    redis->found = rmdir(redis->data) < 0 && errno == ENOTEMPTY;
     if (mkdir(redis->data, 0700) < 0 && errno != EEXIST)
         return xo_error_set(err, errno, "cannot make %s: %s", redis->data, strerror(errno));
     redis->pid = spawn_server(redis, program, options, err);
@@ -279,7 +278,7 @@ static int start(xo_private_redis_t *redis, const xo_private_redis_options_t *op
     if (name_files(redis, options->run_dir, err) < 0)
         return -1;
     make_url(redis);
-    redis->found = redis->keeps = access(redis->data, F_OK) == 0;
+    redis->keeps = access(redis->data, F_OK) == 0;
     redis->pid = xo_proc_read(redis->pid_file);
     if (redis->pid == 0 && spawn_new(redis, options, err) < 0)
         return -1;
@@ -330,9 +329,14 @@ const char *xo_private_redis_url(const xo_private_redis_t *redis)
     return redis->url;
 }
 
-bool xo_private_redis_lost(const xo_private_redis_t *redis)
+bool xo_private_redis_has_failed(const xo_private_redis_t *redis)
 {
-    return redis->lost;
+    return redis->failed;
+}
+
+void xo_private_redis_forget(xo_private_redis_t *redis)
+{
+    redis->keeps = false;
 }
 
 pid_t xo_private_redis_pid(const xo_private_redis_t *redis)

@@ -51,15 +51,17 @@ xo_private_redis_t *xo_private_redis_start(xo_loop_t *loop,
                                            xo_error_t *err);
 const char *xo_private_redis_url(const xo_private_redis_t *redis); /* as xo_private_redis_locate */
 pid_t xo_private_redis_pid(const xo_private_redis_t *redis);       /* 0: gone */
-/* It has failed, on what another one had kept, which goes with it: it may be unable to read that.
- */
-bool xo_private_redis_lost(const xo_private_redis_t *redis);
+/* It has ended by itself, with a failure, and had found what another one kept: it may have been
+ * unable to read that, or something else was in its way. */
+bool xo_private_redis_has_failed(const xo_private_redis_t *redis);
+/* What was kept is not for the next one: it goes with this one. */
+void xo_private_redis_forget(xo_private_redis_t *redis);
 
 /* SIGTERM, and SIGKILL a second later; on_exit tells the end, also if it had come before (then in
  * the loop's next pass). */
 void xo_private_redis_stop(xo_private_redis_t *redis);
-/* Kills it if it is still there, waits for that, removes its files; but if somebody else had ended
- * it, what it kept is left to the next one. Takes NULL. */
+/* Kills it if it is still there, waits for that, removes its files; but if it had ended before,
+ * what it kept is left to the next one. Takes NULL. */
 void xo_private_redis_destroy(xo_private_redis_t *redis);
 
 #endif

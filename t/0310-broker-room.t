@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 
@@ -50,6 +51,30 @@ def call(place, pool, *words):
     return done.stdout.strip()
 
 
+def registry_is_kept(place):
+    """a Redis that cannot start for want of room leaves to the next one what the last one had kept"""
+    broken = os.path.join(place.path, "broken")
+    program = place.write("redis", f"#!/bin/sh\n[ ! -e {broken} ] || exit 1\nexec redis-server \"$@\"\n")
+    os.chmod(program, 0o700)
+    with small(place):
+        node = Node(place, env={"XO_REDIS_SERVER": program})
+        node.wait_registry()
+        old = until(lambda: node.events("node.up"), "the event")
+        files = fill(place)
+        place.write("broken", "")
+        for pid, line in place.processes().items():
+            if line.startswith("redis-server"):
+                os.kill(pid, signal.SIGKILL)
+        until(lambda: node.log().count("exited with status 1") >= 4, "it to have failed often")
+        os.remove(broken)
+        for file in files:
+            os.remove(file)
+        node.wait_registry()
+        assert node.events("node.up") == old, "it was lost"
+        assert not node.events("registry.lost")
+        assert node.stop()[0] == 0
+
+
 def by_tcp(place):
     """a pool for whose sockets there is no room is reached by tcp, and an event says so"""
     with small(place):
@@ -81,4 +106,4 @@ if os.environ.get("XO_TEST_ROOM") is None:
         sys.exit()
     os.environ["XO_TEST_ROOM"] = "1"
     os.execvp(OURS[0], [*OURS, sys.executable, *sys.argv])
-run(by_tcp)
+run(by_tcp, registry_is_kept)

@@ -199,7 +199,8 @@ static void what_it_cannot_read_is_gone(void **state)
     start(fixture, probe->server.dir);
     wait_exit(fixture);
     assert_non_null(strstr(fixture->why.text, "exited with status"));
-    assert_true(xo_private_redis_lost(fixture->redis));
+    assert_true(xo_private_redis_has_failed(fixture->redis));
+    xo_private_redis_forget(fixture->redis);
     xo_private_redis_destroy(fixture->redis);
     assert_false(xo_private_redis_has_kept(probe->server.dir));
     start(fixture, probe->server.dir);
