@@ -238,3 +238,27 @@ def test_waiting_for_a_pool_that_hangs(node):
 
     run(use())
 
+
+
+@pytest.mark.parametrize("end", [signal.SIGCONT, signal.SIGKILL])
+def test_cancelling_while_the_pool_stands_still(node, end):
+    run, addresses = node
+
+    async def use():
+        gate, other = await make(Waits, addresses[1]), await make(Echo, addresses[2])
+        pid = await gate.pid()
+        task = asyncio.ensure_future(gate.hold("a"))
+        await until(gate.log, lambda log: log == ["a in"])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            task.cancel()
+            assert await other.echo("others go on") == "others go on"
+            assert not task.done()
+        finally:
+            os.kill(pid, end)
+        with pytest.raises(asyncio.CancelledError if end == signal.SIGCONT else xo.ServerClosed):
+            await task
+        if end == signal.SIGCONT:
+            assert (await gate.log())[-1] == "a cancelled"
+
+    run(use())
