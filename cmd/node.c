@@ -110,7 +110,8 @@ const char *xoi_node_cluster(const xoi_node_t *node)
 int64_t xoi_node_pid(const xoi_node_t *node)
 {
     const xo_identity_t *peer = xo_link_peer(node->link);
-    bool here = strcmp(xo_link_scheme(node->link), "ipc") == 0;
+    const char *scheme = xo_link_scheme(node->link);
+    bool here = strcmp(scheme, "ipc") == 0 || strcmp(scheme, "shm") == 0;
     return here && peer->role == XO_ROLE_BROKER ? peer->pid : 0;
 }
 

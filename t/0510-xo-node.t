@@ -165,7 +165,9 @@ is "$(grep -vc '^{.*}$' "$work/followed")" 0 "--follow --json is one object a li
 # ---- stop --------------------------------------------------------------------------------------
 
 run xo stop
+left=$(find "$XO_RUN_DIR" -mindepth 2)
 is "$status" 0 "stop succeeds"
+is "$left" "" "when the node's files are gone"
 wait "$node"
 is "$?" 0 "the node ends with status 0"
 wait "$follower"
