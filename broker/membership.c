@@ -109,7 +109,7 @@ static void come_up(xo_supervisor_t *supervisor, xo_member_t *member)
 static void heard(const xo_supervisor_t *supervisor, xo_member_t *member)
 {
     member->moved_ns = xo_loop_now(supervisor->loop);
-    member->checks = 0;
+    member->checks = member->rested = 0;
     member->looked = false;
 }
 

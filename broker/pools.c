@@ -29,7 +29,7 @@ xo_member_t *xo_pools_add(xo_pools_t *pools, uint64_t id)
     member->generation = 1;
     member->index = -1;
     member->numa = -1;
-    member->page = -1;
+    member->page = member->state_fd = -1;
     member->page_at = member->page_of = -1;
     HASH_ADD(hh, pools->table, id, sizeof(member->id), member);
     return member;

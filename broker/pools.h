@@ -49,6 +49,7 @@ typedef struct xo_member {
     xo_link_t *link;  /* a reference; NULL: none */
     int64_t moved_ns; /* when its loop was last known to move, by the broker's clock */
     unsigned checks;  /* of its liveness since then */
+    unsigned rested;  /* of those that found it asleep since it was last awake */
     bool changed;     /* since it was last published */
     bool ending;      /* it has said that it ends, which the broker need not have asked for */
 
@@ -64,6 +65,7 @@ typedef struct xo_member {
     /* stall.c's: what its loop does, as far as its progress page tells. */
     int page;           /* a descriptor; -1: none */
     int64_t page_of;    /* the page_at that it was opened for, or could not be; -1: none */
+    int state_fd;       /* with it, for xo_proc_state; -1: none */
     bool looked;        /* since it was last heard, and then it had... */
     uint64_t count;     /* ...so much progress */
     uint64_t lost;      /* tells that were in its last process' mailboxes when it died */

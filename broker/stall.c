@@ -21,27 +21,37 @@ static int64_t monotonic_ns(void)
 
 /* ---- the page ---- */
 
-void xo_member_unwatch(xo_member_t *member)
+static void close_page(xo_member_t *member)
 {
     if (member->page >= 0)
         close(member->page);
-    member->page = -1;
+    if (member->state_fd >= 0)
+        close(member->state_fd);
+    member->page = member->state_fd = -1;
+}
+
+void xo_member_unwatch(xo_member_t *member)
+{
+    close_page(member);
     member->page_at = member->page_of = -1;
     xo_member_look_away(member);
 }
 
 void xo_member_watch(xo_member_t *member)
 {
-    xo_error_t err;
+    xo_error_t err = {.text = "no /proc/PID/stat"};
     if (member->page_at == member->page_of || member->page_at < 0 || member->page_at > INT32_MAX)
         return;
-    if (member->page >= 0)
-        close(member->page);
+    close_page(member);
     member->page_of = member->page_at;
     member->page = xo_progress_watch((pid_t)member->pid, (int)member->page_at, &err);
-    if (member->page < 0)
-        xo_log(member->supervisor->options.log, XO_LOG_DEBUG, COMPONENT,
-               "pool %d: what its loop does cannot be seen: %s", member->index, err.text);
+    if (member->page >= 0)
+        member->state_fd = xo_proc_open((pid_t)member->pid);
+    if (member->state_fd >= 0)
+        return;
+    close_page(member); /* who sees a part only needs all heartbeats */
+    xo_log(member->supervisor->options.log, XO_LOG_DEBUG, COMPONENT,
+           "pool %d: what its loop does cannot be seen: %s", member->index, err.text);
 }
 
 void xo_member_look_away(xo_member_t *member)
@@ -68,10 +78,32 @@ uint64_t xo_member_lost(xo_member_t *member)
     return member->seen.boxed <= BOXED_MAX ? member->seen.boxed : 0;
 }
 
+/* It can run, as far as the kernel tells. */
+static bool goes_on(const xo_member_t *member)
+{
+    char state = xo_proc_state(member->state_fd);
+    return state == 'S' || state == 'R' || state == 'D';
+}
+
+/* Its loop waits for something to happen, as its page says, and nothing shows that it would not
+ * wake up. Then it owes no heartbeat but the one of now and then. */
+static bool rests(const xo_member_t *member)
+{
+    return member->looked && member->link != NULL && member->rested < XO_REST_HEARTBEATS &&
+           xo_progress_sleeps_on(member->page, member->count) &&
+           !xo_link_is_awaited(member->link) && goes_on(member);
+}
+
 void xo_member_check_progress(xo_member_t *member, int64_t now_ns)
 {
     const xo_progress_seen_t *seen = &member->seen;
     bool first = !member->looked;
+    if (rests(member)) {
+        member->rested++;
+        member->moved_ns = now_ns;
+        member->checks = 0;
+        return;
+    }
     if (xo_member_look(member) < 0)
         return;
     bool moved = !first && seen->count != member->count;
@@ -83,24 +115,18 @@ void xo_member_check_progress(xo_member_t *member, int64_t now_ns)
     else if (moved)
         member->moved_ns = now_ns;
     if (moved)
-        member->checks = 0;
+        member->checks = member->rested = 0;
 }
 
 /* ---- sentences ---- */
 
-/* Was it stopped by a signal, or is it traced? (proc_pid_stat(5): "pid (name) state ...") */
 static bool is_stopped(pid_t pid)
 {
-    char path[32], text[512] = "";
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return false;
-    size_t size = fread(text, 1, sizeof(text) - 1, file);
-    fclose(file);
-    text[size] = 0;
-    const char *end = strrchr(text, ')');
-    return end != NULL && end[1] == ' ' && (end[2] == 'T' || end[2] == 't');
+    int fd = xo_proc_open(pid);
+    char state = xo_proc_state(fd);
+    if (fd >= 0)
+        close(fd);
+    return state == 'T' || state == 't';
 }
 
 /* A name that somebody else chose: text as it is, other bytes as \xNN, cut to fit. */

@@ -158,6 +158,9 @@ const xo_lane_stats_t *xo_link_stats(const xo_link_t *link);
 /* Does the peer get all that was sent over it, even if this process is killed now? Only through
  * shared memory can that be known without asking. */
 bool xo_link_settle(xo_link_t *link);
+/* Was the peer woken up for what was sent, and has it not gone to sleep again since? False: unless
+ * it is shared memory, nobody knows. */
+bool xo_link_is_awaited(const xo_link_t *link);
 /* The peer's process has ended: what it has left in shared memory is delivered before this returns.
  * Not from within a callback of the link. */
 void xo_link_drain(xo_link_t *link);

@@ -87,6 +87,11 @@ bool xo_lane_settle(xo_lane_t *lane)
     return lane->transport->settle && lane->transport->settle(lane);
 }
 
+bool xo_lane_is_awaited(const xo_lane_t *lane)
+{
+    return lane->transport->is_awaited && lane->transport->is_awaited(lane);
+}
+
 void xo_lane_drain(xo_lane_t *lane)
 {
     if (lane->transport->drain)

@@ -78,6 +78,9 @@ int xo_lane_buffer(xo_lane_t *lane, size_t size, zmq_msg_t *out);
 /* Does the peer get all that was sent, even if this process is killed now? False: not yet, or the
  * transport cannot know. */
 bool xo_lane_settle(xo_lane_t *lane);
+/* Was the peer woken up for what was sent, and has it not gone to sleep again since? False: the
+ * transport cannot know. */
+bool xo_lane_is_awaited(const xo_lane_t *lane);
 /* The peer's process has ended: delivers what it has left here before this returns, as far as the
  * transport has such; the rest comes as always. The user may destroy the lane meanwhile. */
 void xo_lane_drain(xo_lane_t *lane);
@@ -112,6 +115,7 @@ typedef struct xo_transport {
     int (*buffer)(xo_lane_t *lane, size_t size, zmq_msg_t *out); /* NULL, and -1: no such memory */
     size_t (*lent_bytes)(const xo_lane_t *lane);                 /* NULL: never any */
     bool (*settle)(xo_lane_t *lane);                             /* NULL: false */
+    bool (*is_awaited)(const xo_lane_t *lane);                   /* NULL: false */
     void (*drain)(xo_lane_t *lane);                              /* NULL: nothing */
     void (*pause)(xo_lane_t *lane, bool paused);
     void (*destroy)(xo_lane_t *lane);

@@ -168,6 +168,12 @@ bool xoi_shm_settle(xo_lane_t *base)
     return !xoi_writer_busy(&lane->writer);
 }
 
+bool xoi_shm_is_awaited(const xo_lane_t *base)
+{
+    const xoi_shm_lane_t *lane = (const xoi_shm_lane_t *)base;
+    return lane->segment.memory && xoi_ring_reader_is_up(&lane->out);
+}
+
 typedef struct rest {
     int fd;
     size_t size;

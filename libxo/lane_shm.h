@@ -75,6 +75,7 @@ void xoi_shm_receive(xoi_shm_lane_t *lane); /* may destroy it */
 void xoi_shm_hang_up(xoi_shm_lane_t *lane);
 int xoi_shm_send(xo_lane_t *base, xo_msg_t **msg);
 bool xoi_shm_settle(xo_lane_t *base);
+bool xoi_shm_is_awaited(const xo_lane_t *base);
 void xoi_shm_drain(xo_lane_t *base);
 void xoi_shm_pause(xo_lane_t *base, bool paused);
 void xoi_shm_destroy(xo_lane_t *base);

@@ -330,6 +330,7 @@ const xo_transport_t xo_transport_shm = {
     .buffer = xoi_shm_buffer,
     .lent_bytes = xoi_shm_lent_bytes,
     .settle = xoi_shm_settle,
+    .is_awaited = xoi_shm_is_awaited,
     .drain = xoi_shm_drain,
     .pause = xoi_shm_pause,
     .destroy = xoi_shm_destroy,

@@ -55,6 +55,11 @@ bool xo_link_settle(xo_link_t *link)
            xo_lane_settle(link->lane);
 }
 
+bool xo_link_is_awaited(const xo_link_t *link)
+{
+    return link->lane && xo_lane_is_awaited(link->lane);
+}
+
 void xo_link_drain(xo_link_t *link)
 {
     if (link->lane)

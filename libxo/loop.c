@@ -35,8 +35,6 @@ int64_t xo_boot_ns(void)
     return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
-/* ---- the loop ---- */
-
 /* libev calls this when it has slept and before the callbacks run, so they see the time of now. */
 static void invoke_pending(struct ev_loop *ev)
 {
@@ -46,6 +44,53 @@ static void invoke_pending(struct ev_loop *ev)
         xo_loop_update(loop);
     ev_invoke_pending(ev);
 }
+
+/* ---- its sleep ---- */
+
+void xo_loop_tell_sleep(xo_loop_t *loop, bool asleep)
+{
+    xo_sleep_t *sleep, *next;
+
+    DL_FOREACH_SAFE(loop->sleeps, sleep, next)
+    sleep->callback(sleep, asleep, sleep->arg);
+}
+
+/* libev calls these right before and after its system call. */
+static void before_poll(struct ev_loop *ev)
+{
+    xo_loop_t *loop = ev_userdata(ev);
+
+    if (loop->waits)
+        xo_loop_tell_sleep(loop, true);
+}
+
+static void after_poll(struct ev_loop *ev)
+{
+    xo_loop_tell_sleep(ev_userdata(ev), false);
+}
+
+void xo_sleep_init(xo_sleep_t *sleep, xo_loop_t *loop, xo_sleep_f callback, void *arg)
+{
+    *sleep = (xo_sleep_t){.loop = loop, .callback = callback, .arg = arg};
+}
+
+void xo_sleep_start(xo_sleep_t *sleep)
+{
+    if (sleep->active)
+        return;
+    sleep->active = true;
+    DL_APPEND(sleep->loop->sleeps, sleep);
+}
+
+void xo_sleep_stop(xo_sleep_t *sleep)
+{
+    if (!sleep->active)
+        return;
+    sleep->active = false;
+    DL_DELETE(sleep->loop->sleeps, sleep);
+}
+
+/* ---- the loop ---- */
 
 static void wake(struct ev_loop *ev, struct ev_timer *timer, int revents)
 {
@@ -79,6 +124,7 @@ xo_loop_t *xo_loop_create(xo_error_t *err)
     ev_ref(loop->ev); /* sleep also while there is no watcher */
     ev_set_userdata(loop->ev, loop);
     ev_set_invoke_pending_cb(loop->ev, invoke_pending);
+    ev_set_loop_release_cb(loop->ev, before_poll, after_poll);
     ev_timer_init(&loop->sleeper, wake, 0., 0.);
     ring_init(&loop->deferred);
     ring_init(&loop->ending);
@@ -151,6 +197,7 @@ static int64_t sleep_ns(xo_loop_t *loop, int timeout_ms)
 
 static void poll_events(xo_loop_t *loop, int64_t wait_ns)
 {
+    loop->waits = wait_ns != 0 && loop->depth == 1;
     if (wait_ns == 0) {
         ev_run(loop->ev, EVRUN_NOWAIT);
         return;

@@ -152,6 +152,27 @@ void xo_peek_init(xo_peek_t *peek, xo_loop_t *loop, const xo_peek_ops_t *ops, vo
 void xo_peek_start(xo_peek_t *peek);
 void xo_peek_stop(xo_peek_t *peek);
 
+/* ---- its sleep ----
+ * The callback is told true when the loop is about to wait until something happens, and false when
+ * it has waited, or has looked without waiting, before anything else runs. True comes last before
+ * the wait, whose length is known by then: starting something has to wait for false. A pass within
+ * a callback tells nobody that it waits. */
+typedef struct xo_sleep xo_sleep_t;
+typedef void (*xo_sleep_f)(xo_sleep_t *sleep, bool asleep, void *arg);
+struct xo_sleep {
+    xo_loop_t *loop;
+    xo_sleep_f callback;
+    void *arg;
+    xo_sleep_t *next;
+    xo_sleep_t *prev;
+    bool active;
+};
+void xo_sleep_init(xo_sleep_t *sleep, xo_loop_t *loop, xo_sleep_f callback, void *arg);
+void xo_sleep_start(xo_sleep_t *sleep);
+void xo_sleep_stop(xo_sleep_t *sleep);
+/* For who drives the loop (xo_loop_fd): only it knows when it sleeps. Outside of passes. */
+void xo_loop_tell_sleep(xo_loop_t *loop, bool asleep);
+
 /* ---- ZeroMQ sockets ----
  * The socket's descriptor is edge-triggered, so ZMQ_EVENTS is read again before each sleep and
  * whenever xo_zmq_touch says that the socket was used outside of the callback. The callback is

@@ -58,6 +58,8 @@ struct xo_loop {
     int64_t now_ns;
     bool frozen;
     bool stopped;
+    bool waits; /* the poll under way, and not within a callback's pass */
+    xo_sleep_t *sleeps;
     uint64_t span;       /* grows when a pass begins and ends */
     int depth;           /* passes under way (a callback may run a pass of its own) */
     xo_defer_t deferred; /* sentinel of a ring */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -11,7 +12,7 @@
 
 #include "libxo/segment.h"
 
-static const char magic[8] = "xoprog2";
+static const char magic[8] = "xoprog3";
 
 _Static_assert(sizeof(xoi_progress_page_t) ==
                    40 + XOI_PROGRESS_UID_BYTES + XOI_PROGRESS_METHOD_BYTES,
@@ -48,13 +49,17 @@ void xoi_progress_close(xoi_progress_t *progress)
 
 /* ---- who reads it ---- */
 
-/* A memory file of the right size: reading anything else could wait, or do something. */
+/* A memory file of the right size, since reading anything else could wait, or do something; and of
+ * a version that we understand: of others we need all heartbeats. */
 static bool is_page(int fd)
 {
     struct stat info;
+    char begins[sizeof magic];
 
     return fcntl(fd, F_GET_SEALS) >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) &&
-           info.st_size == sizeof(xoi_progress_page_t);
+           info.st_size == sizeof(xoi_progress_page_t) &&
+           pread(fd, begins, sizeof begins, 0) == sizeof begins &&
+           memcmp(begins, magic, sizeof magic) == 0;
 }
 
 int xo_progress_watch(pid_t pid, int fd, xo_error_t *err)
@@ -94,6 +99,15 @@ static int read_page(int fd, xoi_progress_page_t *page)
     }
     page->count &= ~(uint64_t)3; /* it moves on faster than we read */
     return 0;
+}
+
+bool xo_progress_sleeps_on(int page_fd, uint64_t count)
+{
+    uint64_t now;
+
+    return (count & 3) == XOI_PROGRESS_ASLEEP &&
+           pread(page_fd, &now, sizeof now, offsetof(xoi_progress_page_t, count)) == sizeof now &&
+           now == count;
 }
 
 int xo_progress_look(int page_fd, xo_progress_seen_t *seen)

@@ -27,10 +27,19 @@
 
 /* The layout is fixed: processes of different versions may share a node. `count` grows with
  * whatever the loop gets done; what it is modulo 4 tells whether the rest holds. */
-enum { XOI_PROGRESS_IDLE = 0, XOI_PROGRESS_WRITING = 1, XOI_PROGRESS_INSIDE = 2 };
+enum {
+    XOI_PROGRESS_IDLE = 0,
+    XOI_PROGRESS_WRITING = 1,
+    XOI_PROGRESS_INSIDE = 2,
+    XOI_PROGRESS_ASLEEP = 3 /* the loop waits for something to happen */
+};
+
+/* A loop that is asleep is fine as long as its process is. It shows by a heartbeat now and then
+ * that it would wake up, once in so many, in case that something stands still which nobody sees. */
+#define XO_REST_HEARTBEATS 30
 
 typedef struct xoi_progress_page {
-    char magic[8]; /* "xoprog2" */
+    char magic[8]; /* "xoprog3" */
     _Atomic uint64_t count;
     int64_t since_ns;       /* CLOCK_MONOTONIC */
     _Atomic uint64_t boxed; /* tells in mailboxes, but for those that their senders count as lost */
@@ -79,6 +88,21 @@ static inline void xoi_progress_leave(xoi_progress_t *progress)
     atomic_store_explicit(&progress->page->count, (count | 3) + 1, memory_order_release);
 }
 
+/* The loop is about to wait, and has waited. What runs within a method is the method's. */
+static inline void xoi_progress_sleep(xoi_progress_t *progress)
+{
+    uint64_t count = atomic_load_explicit(&progress->page->count, memory_order_relaxed);
+    if ((count & 3) == XOI_PROGRESS_IDLE)
+        atomic_store_explicit(&progress->page->count, count | 3, memory_order_release);
+}
+
+static inline void xoi_progress_wake(xoi_progress_t *progress)
+{
+    uint64_t count = atomic_load_explicit(&progress->page->count, memory_order_relaxed);
+    if ((count & 3) == XOI_PROGRESS_ASLEEP)
+        atomic_store_explicit(&progress->page->count, count + 1, memory_order_release);
+}
+
 /* So many tells more wait, or fewer. */
 static inline void xoi_progress_box(_Atomic uint64_t *boxed, int64_t more)
 {
@@ -109,6 +133,8 @@ typedef struct xo_progress_seen {
 /* Opens the page that process `pid` has at its descriptor `fd`. -1: EACCES, ENOENT, or EBADMSG if
  * that is none. */
 int xo_progress_watch(pid_t pid, int fd, xo_error_t *err);
+/* Is its loop still in the sleep of this count? */
+bool xo_progress_sleeps_on(int page_fd, uint64_t count);
 /* -1: the page makes no sense. */
 int xo_progress_look(int page_fd, xo_progress_seen_t *seen);
 

@@ -117,6 +117,11 @@ bool xoi_ring_publish(xoi_ring_t *ring)
     return is_said(&ring->shared->reader_sleeps) && take_back(&ring->shared->reader_sleeps);
 }
 
+bool xoi_ring_reader_is_up(const xoi_ring_t *ring)
+{
+    return !is_said(&ring->shared->reader_sleeps);
+}
+
 bool xoi_ring_wait_for_room(xoi_ring_t *ring)
 {
     say(&ring->shared->writer_waits);

@@ -64,6 +64,8 @@ size_t xoi_ring_unpublished(const xoi_ring_t *ring);
 void xoi_ring_expose(xoi_ring_t *ring);
 /* True: the reader sleeps, wake it up. */
 bool xoi_ring_publish(xoi_ring_t *ring);
+/* The reader was told to wake up, and has not slept since. */
+bool xoi_ring_reader_is_up(const xoi_ring_t *ring);
 /* The ring is full. True: there is room after all; false: the reader rings when there is. */
 bool xoi_ring_wait_for_room(xoi_ring_t *ring);
 

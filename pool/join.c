@@ -267,17 +267,42 @@ void xoi_announce_stop(xo_pool_t *pool)
         send_heartbeat(pool);
 }
 
-/* That it is alive its broker sees, where it sees the progress page. */
+static void beat_later(xo_pool_t *pool, bool rests)
+{
+    pool->rests = rests;
+    xo_timer_start(&pool->heartbeat, pool->heartbeat_ns * (rests ? XO_REST_HEARTBEATS : 1));
+}
+
+/* That it is alive its broker sees, where it sees the progress page; also that it sleeps. */
 static void beat(xo_timer_t *timer, void *arg)
 {
     xo_pool_t *pool = arg;
+    (void)timer;
     if (!is_joined(pool))
         return;
     xoi_progress_leave(&pool->progress);
-    if (!pool->watched || has_news(pool))
+    bool quiet = pool->watched && !has_news(pool);
+    if (!quiet)
         send_heartbeat(pool);
     xoi_told_age(pool);
-    xo_timer_start(timer, pool->heartbeat_ns);
+    beat_later(pool, quiet && pool->shows_sleep && !pool->told);
+}
+
+/* Whatever has woken it up may be news. */
+static void on_sleep(xo_sleep_t *sleep, bool asleep, void *arg)
+{
+    xo_pool_t *pool = arg;
+    if (asleep) {
+        pool->shows_sleep = true;
+        xoi_progress_sleep(&pool->progress);
+        return;
+    }
+    xoi_progress_wake(&pool->progress);
+    if (!pool->rests)
+        return;
+    xo_loop_update(sleep->loop);
+    if (pool->heartbeat.due_ns - xo_loop_now(sleep->loop) > pool->heartbeat_ns)
+        beat_later(pool, false);
 }
 
 /* ---- the link ---- */
@@ -346,7 +371,7 @@ void xoi_joined_link(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
     send_heartbeat(pool);                  /* before all else: it says what the pool is */
     announce_all(pool);
     answer_barriers(pool);
-    xo_timer_start(&pool->heartbeat, pool->heartbeat_ns);
+    beat_later(pool, false);
     if (!pool->has_joined)
         xo_defer_start(&pool->joined_defer);
     pool->has_joined = true;
@@ -382,6 +407,7 @@ void xoi_joined_unlink(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error_
     pool->broker_link = NULL;
     xo_link_decref(link);
     xo_timer_stop(&pool->heartbeat);
+    pool->rests = false;
     xoi_no_more_tries(pool);
     if (pool->has_joined) {
         relink_later(pool);
@@ -412,6 +438,8 @@ void xoi_join_init(xo_pool_t *pool, uint32_t heartbeat_ms)
     xoi_find_whereabouts(&pool->whereabouts);
     xo_timer_init(&pool->relink, pool->loop, relink, pool);
     xo_timer_init(&pool->heartbeat, pool->loop, beat, pool);
+    xo_sleep_init(&pool->sleep, pool->loop, on_sleep, pool);
+    xo_sleep_start(&pool->sleep);
     xo_defer_init(&pool->joined_defer, pool->loop, call_joined, pool);
 }
 
@@ -419,6 +447,7 @@ void xoi_join_end(xo_pool_t *pool)
 {
     xo_timer_stop(&pool->relink);
     xo_timer_stop(&pool->heartbeat);
+    xo_sleep_stop(&pool->sleep);
     xo_defer_stop(&pool->joined_defer);
     while (pool->barriers) {
         xo_request_t *request = pool->barriers;

@@ -252,8 +252,11 @@ struct xo_pool {
     xo_timer_t relink;
     xo_timer_t heartbeat;
     int64_t heartbeat_ns;
-    xo_buf_t said;                 /* by the last one */
-    bool watched;                  /* the broker sees the progress page */
+    xo_buf_t said;    /* by the last one */
+    bool watched;     /* the broker sees the progress page */
+    bool shows_sleep; /* ... whose loop says when it sleeps */
+    bool rests;       /* the next heartbeat is far, unless the loop wakes up */
+    xo_sleep_t sleep;
     xoi_whereabouts_t whereabouts; /* when it began */
     size_t announcing;             /* actor.up and actor.down that the lane has not taken yet */
     xo_request_t *barriers;        /* `has` of the pool itself, answered when announcing is 0 */

@@ -30,17 +30,40 @@ static const char *skip_fields(const char *at, int count)
     return at;
 }
 
+/* What follows the name in parentheses, " S 1 ..."; NULL: nothing. */
+static const char *after_name(const char *text)
+{
+    const char *end = strrchr(text, ')');
+    return end != NULL ? end + 1 : NULL;
+}
+
 int64_t xo_proc_started(pid_t pid)
 {
     char path[64], text[1024];
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
     if (pid <= 0 || read_file(path, text, sizeof(text)) <= 0)
         return 0;
-    const char *state = strrchr(text, ')');
-    if (state == NULL || strncmp(state, ") Z", 3) == 0 || strncmp(state, ") X", 3) == 0)
+    const char *state = after_name(text);
+    if (state == NULL || strncmp(state, " Z", 2) == 0 || strncmp(state, " X", 2) == 0)
         return 0;
-    const char *started = skip_fields(state + 1, STARTED_FIELD - STATE_FIELD);
+    const char *started = skip_fields(state, STARTED_FIELD - STATE_FIELD);
     return started != NULL ? strtoll(started, NULL, 10) : 0;
+}
+
+int xo_proc_open(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+char xo_proc_state(int fd)
+{
+    char text[128]; /* the name is short */
+    ssize_t got = pread(fd, text, sizeof(text) - 1, 0);
+    text[got > 0 ? got : 0] = 0;
+    const char *state = after_name(text);
+    return state != NULL && state[0] == ' ' ? state[1] : 0;
 }
 
 int xo_proc_write(const char *path, pid_t pid)

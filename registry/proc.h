@@ -12,6 +12,12 @@
  * again, a pid with this is not. 0: it has ended, or there is none. May be called in a fork of a
  * process that has threads. */
 int64_t xo_proc_started(pid_t pid);
+/* A descriptor with which xo_proc_state asks about this process, and no other one that gets its pid
+ * later. -1: errno. */
+int xo_proc_open(pid_t pid);
+/* Of its first thread (proc_pid_stat(5)): 'S' sleeps, 'T' was stopped by a signal, 't' by a tracer,
+ * 'Z' has ended. 0: it has been reaped, too, or this cannot be read. */
+char xo_proc_state(int fd);
 /* "PID STARTED" in a file of its own, so that another process finds it. -1: errno. The same goes
  * for forks. */
 int xo_proc_write(const char *path, pid_t pid);

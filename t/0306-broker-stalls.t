@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -102,6 +103,51 @@ def stopped(place):
     assert "busy_method" not in record
     os.kill(record["pid"], signal.SIGCONT)
     node.wait_pools(1)
+
+
+def switches(pid):
+    """How often the process has gone to sleep."""
+    with open(f"/proc/{pid}/status") as file:
+        return int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)$", file.read(), re.M).group(1))
+
+
+def stop_and_go(node, pid):
+    """A pool is stopped until that shows: more than three heartbeats."""
+    os.kill(pid, signal.SIGSTOP)
+    said = "lost heartbeats; its process is stopped"
+    until(lambda: [p for p in node.pools("suspect") if p["pid"] == pid and p["reason"] == said],
+          said)
+    os.kill(pid, signal.SIGCONT)
+    until(lambda: [p for p in node.pools("ready") if p["pid"] == pid], "it to be well again")
+
+
+def wait_heartbeats(node, record, count):
+    """Each heartbeat renews the pool's lease, which wakes no pool."""
+    key = "xo:{default}:pool:" + record["id"]
+    for _ in range(count):
+        left = int(node.redis("pttl", key)[0])
+
+        def is_renewed():
+            nonlocal left
+            before, left = left, int(node.redis("pttl", key)[0])
+            return left > before
+
+        until(is_renewed, "a heartbeat")
+
+
+def resting(place):
+    """a pool that has nothing to do sleeps on, over many heartbeats, and is looked after"""
+    node = Node(place, config=pool())
+    (record,) = node.wait_pools(1)
+    node.wait_registry()
+
+    def sleeps_on():
+        before = switches(record["pid"])
+        wait_heartbeats(node, record, 5)
+        return switches(record["pid"]) - before <= 1
+
+    until(sleeps_on, "the pool to sleep")
+    stop_and_go(node, record["pid"])
 
 
 def hanging(place):
@@ -213,5 +259,5 @@ def crashing(place):
     until(lambda: [event["reason"] for event in node.events("pool.down")] == [said], said)
 
 
-run(crashing, spinning, stopped, hanging, patient, on_request,
+run(crashing, spinning, stopped, resting, hanging, patient, on_request,
     taken_over, orphaned)

@@ -393,7 +393,9 @@ static void what_waits_for_room_has_not_settled(void **state)
     assert_true(xo_lane_settle(lane));
     send_sizes(lane, 1);
     assert_false(xo_lane_settle(lane));
+    assert_true(xo_lane_is_awaited(lane));
     RUN_UNTIL(&f->rig, f->rig.accepted[0].received == MANY);
+    RUN_UNTIL(&f->rig, !xo_lane_is_awaited(lane)); /* it sleeps again */
     assert_true(xo_lane_settle(lane));
     xo_lane_destroy(lane);
 }

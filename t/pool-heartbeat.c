@@ -51,6 +51,7 @@ static void test_none_is_sent_without_news(void **state)
     world_t *world = broker->world;
     xo_loop_freeze(world->loop, xo_loop_now(world->loop));
     watch(broker);
+    world->pool->shows_sleep = false;  /* as if another loop drove it */
     assert_int_equal(beat(broker), 1); /* a message has come */
     for (int i = 0; i < 4; i++)
         assert_int_equal(beat(broker), 0);
@@ -59,11 +60,69 @@ static void test_none_is_sent_without_news(void **state)
     assert_int_equal(beat(broker), 0);
 }
 
+/* While it sleeps its loop is not woken either, but now and then. */
+static void rest(broker_t *broker)
+{
+    world_t *world = broker->world;
+    uint64_t progress = progress_of(world);
+    for (int i = 1; i < XO_REST_HEARTBEATS; i++)
+        xo_loop_advance(world->loop, HEARTBEAT_NS);
+    assert_int_equal(progress_of(world), progress);
+    assert_int_equal(beat(broker), 0);
+}
+
+static void test_who_sleeps_rests(void **state)
+{
+    broker_t *broker = *state;
+    world_t *world = broker->world;
+    xo_loop_freeze(world->loop, xo_loop_now(world->loop));
+    watch(broker);
+    assert_int_equal(beat(broker), 1);
+    assert_int_equal(beat(broker), 0);
+    rest(broker);
+    rest(broker);
+    xo_endpoint_count_drop(xo_pool_endpoint(world->pool), XO_DROP_NO_ACTOR);
+    xo_loop_once(world->loop, 0); /* as what was dropped would have had it do */
+    assert_int_equal(beat(broker), 1);
+    assert_int_equal(beat(broker), 0);
+    rest(broker);
+}
+
+/* The page says what the loop is in when it waits, and then does not. */
+static void test_sleep_shows_on_the_page(void **state)
+{
+    world_t *world = ((broker_t *)*state)->world;
+    uint64_t awake = progress_of(world);
+    assert_int_not_equal(awake & 3, XOI_PROGRESS_ASLEEP);
+    xo_loop_tell_sleep(world->loop, true);
+    uint64_t asleep = progress_of(world);
+    assert_int_equal(asleep & 3, XOI_PROGRESS_ASLEEP);
+    assert_true(asleep > awake);
+    xo_loop_tell_sleep(world->loop, false);
+    assert_int_equal(progress_of(world) & 3, XOI_PROGRESS_IDLE);
+    assert_true(progress_of(world) > asleep);
+}
+
+static void test_a_method_that_waits_is_not_asleep(void **state)
+{
+    world_t *world = ((broker_t *)*state)->world;
+    xoi_progress_t *progress = &world->pool->progress;
+    xoi_progress_enter(progress, "a", xo_slice_str("a"), xo_slice_str("wait"), 0);
+    xo_loop_tell_sleep(world->loop, true);
+    assert_int_equal(progress_of(world) & 3, XOI_PROGRESS_INSIDE);
+    xo_loop_tell_sleep(world->loop, false);
+    assert_int_equal(progress_of(world) & 3, XOI_PROGRESS_INSIDE);
+    xoi_progress_leave(progress);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIRST(test_all_are_sent_to_who_cannot_see_the_page),
         FIRST(test_none_is_sent_without_news),
+        FIRST(test_who_sleeps_rests),
+        FIRST(test_sleep_shows_on_the_page),
+        FIRST(test_a_method_that_waits_is_not_asleep),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

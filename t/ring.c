@@ -99,7 +99,9 @@ static void sleepers_are_told_once(void **state)
     assert_false(xoi_ring_publish(&pair.out));
     assert_false(xoi_ring_sleep(&pair.in)); /* there is something */
     read_all(&pair);
+    assert_true(xoi_ring_reader_is_up(&pair.out));
     assert_true(xoi_ring_sleep(&pair.in));
+    assert_false(xoi_ring_reader_is_up(&pair.out));
     assert_false(xoi_ring_publish(&pair.out)); /* nothing new */
     xoi_ring_put(&pair.out, "c", 1);
     assert_true(xoi_ring_publish(&pair.out));

@@ -1,6 +1,8 @@
 /* What the broker makes of a pool's silence and of its progress page. The pool is an endpoint of
  * the test's, and time the test's own; real pools that stand still are in t/0306-broker-stalls.t.
  */
+#include <signal.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -137,6 +139,84 @@ static void one_that_beats_without_a_message_is_not(void **state)
     }
 }
 
+/* But for a heartbeat now and then, in case that it would not wake up. */
+static void one_that_sleeps_is_not(void **state)
+{
+    world_t *w = *state;
+    for (int round = 0; round < 3; round++) {
+        xoi_progress_sleep(&w->progress);
+        for (int i = 0; i < XO_REST_HEARTBEATS; i++) {
+            pass(w);
+            assert_int_equal(w->member->state, XO_POOL_READY);
+        }
+        xoi_progress_wake(&w->progress);
+    }
+    xoi_progress_sleep(&w->progress);
+    for (int i = 0; i < XO_REST_HEARTBEATS + 5; i++)
+        pass(w);
+    assert_int_equal(w->member->state, XO_POOL_SUSPECT);
+}
+
+/* A process that has the page, too, and only waits. */
+static pid_t other_process(world_t *w)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        for (;;)
+            pause();
+    assert_true(pid > 0);
+    w->member->pid = pid;
+    xo_member_unwatch(w->member);
+    beat(w);
+    return pid;
+}
+
+/* What a signal does to it has been done when this returns. */
+static void send_signal(pid_t pid, int signum, int done)
+{
+    assert_int_equal(kill(pid, signum), 0);
+    assert_int_equal(waitpid(pid, NULL, done), pid);
+}
+
+static void one_that_is_stopped_in_its_sleep_is_suspect(void **state)
+{
+    world_t *w = *state;
+    pid_t pid = other_process(w);
+    xoi_progress_sleep(&w->progress);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 10; i++) {
+            pass(w);
+            assert_int_equal(w->member->state, XO_POOL_READY);
+        }
+        send_signal(pid, SIGSTOP, WUNTRACED);
+        for (int i = 0; i < 3; i++) {
+            pass(w);
+            assert_int_equal(w->member->state, XO_POOL_READY);
+        }
+        pass(w);
+        assert_int_equal(w->member->state, XO_POOL_SUSPECT);
+        assert_string_equal(w->member->reason, "lost heartbeats; its process is stopped");
+        send_signal(pid, SIGCONT, WCONTINUED);
+        pass(w);
+        assert_int_equal(w->member->state, XO_POOL_READY);
+    }
+    send_signal(pid, SIGKILL, 0);
+}
+
+/* A look that finds nothing out is no reason to believe the page. */
+static void one_that_has_ended_in_its_sleep_is_suspect(void **state)
+{
+    world_t *w = *state;
+    pid_t pid = other_process(w);
+    xoi_progress_sleep(&w->progress);
+    pass(w);
+    pass(w);
+    send_signal(pid, SIGKILL, 0);
+    for (int i = 0; i < 4; i++)
+        pass(w);
+    assert_int_equal(w->member->state, XO_POOL_SUSPECT);
+}
+
 /* It came between two looks, and the next one comes late. */
 static void nor_one_whose_beat_is_late(void **state)
 {
@@ -247,6 +327,9 @@ int main(void)
         TEST(a_loop_that_stands_still_is_suspect),
         TEST(a_busy_loop_is_not),
         TEST(one_that_beats_without_a_message_is_not),
+        TEST(one_that_sleeps_is_not),
+        TEST(one_that_is_stopped_in_its_sleep_is_suspect),
+        TEST(one_that_has_ended_in_its_sleep_is_suspect),
         TEST(nor_one_whose_beat_is_late),
         TEST(a_pool_whose_page_is_seen_hears_so_once),
         TEST(a_suspect_that_moves_is_well_again),
