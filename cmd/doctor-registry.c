@@ -76,9 +76,9 @@ static int try_registry(const xoi_doctor_t *doctor, xo_error_t *err)
 
 static redisReply *log_in(redisContext *redis, const xo_url_t *url)
 {
-    if (url->user[0])
-        return redisCommand(redis, "AUTH %s %s", url->user, url->password);
-    return redisCommand(redis, "AUTH %s", url->password);
+    if (url->login.user[0])
+        return redisCommand(redis, "AUTH %s %s", url->login.user, url->login.password);
+    return redisCommand(redis, "AUTH %s", url->login.password);
 }
 
 static double now_s(void)
@@ -97,7 +97,7 @@ static double ask_clock(const xo_url_t *url)
     double ahead = NAN;
     if (redis && !redis->err) {
         redisSetTimeout(redis, patience);
-        if (url->password[0])
+        if (url->login.password[0])
             freeReplyObject(log_in(redis, url));
         double before = now_s();
         redisReply *reply = redisCommand(redis, "TIME");

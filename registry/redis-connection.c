@@ -241,12 +241,12 @@ void xoi_redis_probe(redis_t *redis)
 
 static void log_in(redis_t *redis)
 {
-    const xo_url_t *url = &redis->url;
-    xo_url_read_password(&redis->url, NULL); /* it may be another one since */
-    bool user = url->user[0] != 0;
-    const char *words[] = {"AUTH", user ? url->user : url->password, user ? url->password : NULL,
-                           NULL};
-    if (url->password[0])
+    xo_login_t *login = &redis->url.login;
+    xo_login_read(login, NULL); /* it may be another one since */
+    bool user = login->user[0] != 0;
+    const char *words[] = {"AUTH", user ? login->user : login->password,
+                           user ? login->password : NULL, NULL};
+    if (login->password[0])
         say(redis, STEP_AUTH, words);
 }
 

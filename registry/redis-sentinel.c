@@ -27,7 +27,7 @@ void xoi_sentinel_detach(redis_t *redis)
 static void fail(redis_t *redis, int errnum, const char *why)
 {
     char text[XO_ERROR_TEXT_BYTES];
-    snprintf(text, sizeof(text), "the sentinel %.256s: %.150s", redis->asked, why);
+    snprintf(text, sizeof(text), "the sentinel %.256s: %.200s", redis->asked, why);
     xoi_redis_lost(redis, errnum, text);
 }
 
@@ -43,6 +43,29 @@ void xoi_sentinel_init(redis_t *redis)
 }
 
 /* ---- the answer ---- */
+
+static void on_login(redisAsyncContext *ac, void *answer, void *arg)
+{
+    (void)arg;
+    redis_t *redis = ac->data;
+    const redisReply *reply = answer;
+    char why[XO_ERROR_TEXT_BYTES];
+    if (!redis || !reply || reply->type != REDIS_REPLY_ERROR)
+        return;
+    snprintf(why, sizeof(why), "it refuses user and password of %.256s: %.120s",
+             redis->url.sentinel_login.file, reply->str);
+    fail(redis, EACCES, why);
+}
+
+static void log_in(redis_t *redis, redisAsyncContext *ac)
+{
+    xo_login_t *login = &redis->url.sentinel_login;
+    xo_login_read(login, NULL); /* it may be another one since */
+    if (login->user[0])
+        redisAsyncCommand(ac, on_login, NULL, "AUTH %s %s", login->user, login->password);
+    else if (login->password[0])
+        redisAsyncCommand(ac, on_login, NULL, "AUTH %s", login->password);
+}
 
 static bool is_address(const redisReply *reply)
 {
@@ -62,7 +85,10 @@ static void on_master(redisAsyncContext *ac, void *answer, void *arg)
     char host[256];
     if (!redis || !reply)
         return; /* given up; or the connection ends, which is told */
-    if (reply->type == REDIS_REPLY_ERROR) {
+    if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOAUTH", 6) == 0) {
+        fail(redis, EACCES,
+             "it wants a password: add ?sentinel_password_file=PATH to the registry's URL");
+    } else if (reply->type == REDIS_REPLY_ERROR) {
         fail(redis, EACCES, reply->str);
     } else if (!is_address(reply)) {
         fail(redis, ENOENT, "it knows no master of this name");
@@ -119,6 +145,7 @@ static void on_resolved(const char *address, const char *why, void *arg)
         return;
     }
     redis->sentinel = ac;
+    log_in(redis, ac);
     redisAsyncCommand(ac, on_master, NULL, "SENTINEL get-master-addr-by-name %s",
                       redis->url.master);
     xoi_redis_add_spare(ac);

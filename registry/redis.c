@@ -218,7 +218,8 @@ static void redis_release(xo_registry_t *registry)
 {
     redis_t *redis = self(registry);
     xo_buf_free(&redis->scratch);
-    explicit_bzero(redis->url.password, sizeof(redis->url.password));
+    explicit_bzero(&redis->url.login, sizeof(redis->url.login));
+    explicit_bzero(&redis->url.sentinel_login, sizeof(redis->url.sentinel_login));
     free(redis);
 }
 

@@ -81,15 +81,15 @@ static int copy(const char *data, size_t length, char *out, size_t size)
 }
 
 /* "user:password", ":password", or "user" if a file has the password. */
-static int parse_login(const char *login, size_t length, xo_url_t *url)
+static int parse_login(const char *text, size_t length, xo_login_t *login)
 {
-    const char *colon = memchr(login, ':', length);
-    size_t user = colon ? (size_t)(colon - login) : length;
-    if (decode(login, user, url->user, sizeof(url->user)) < 0 || (colon && user == length - 1))
+    const char *colon = memchr(text, ':', length);
+    size_t user = colon ? (size_t)(colon - text) : length;
+    if (decode(text, user, login->user, sizeof(login->user)) < 0 || (colon && user == length - 1))
         return -1;
     if (!colon)
         return user > 0 ? 0 : -1;
-    return decode(colon + 1, length - user - 1, url->password, sizeof(url->password));
+    return decode(colon + 1, length - user - 1, login->password, sizeof(login->password));
 }
 
 /* All of text[length] is a number in [0, max]. */
@@ -143,11 +143,11 @@ static int read_line(int fd, char *line, size_t size)
     return 0;
 }
 
-int xo_url_read_password(xo_url_t *url, xo_error_t *err)
+int xo_login_read(xo_login_t *login, xo_error_t *err)
 {
     struct stat info;
-    char line[sizeof(url->password)];
-    const char *path = url->password_file;
+    char line[sizeof(login->password)];
+    const char *path = login->file;
     if (!path[0])
         return 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -162,7 +162,7 @@ int xo_url_read_password(xo_url_t *url, xo_error_t *err)
     int errnum = open_to_others ? EACCES : errno;
     close(fd);
     if (rc == 0)
-        memcpy(url->password, line, sizeof(line));
+        memcpy(login->password, line, sizeof(line));
     explicit_bzero(line, sizeof(line));
     if (open_to_others)
         return xo_error_set(err, errnum,
@@ -173,39 +173,54 @@ int xo_url_read_password(xo_url_t *url, xo_error_t *err)
                   : 0;
 }
 
-/* One of "name=value&...", behind the "?". */
-static int parse_pair(const char *pair, size_t length, bool has_db, xo_url_t *url)
+/* "NAME=value" into out[size]. 1: it is another name. */
+static int parse_text(const char *pair, size_t length, const char *name, char *out, size_t size)
 {
-    static const char file[] = "password_file=";
-    const size_t size = sizeof(file) - 1;
-    if (has_db && length > 3 && memcmp(pair, "db=", 3) == 0)
-        return parse_number(pair + 3, length - 3, 1 << 20, &url->db);
-    if (length > size && memcmp(pair, file, size) == 0)
-        return decode(pair + size, length - size, url->password_file, sizeof(url->password_file));
-    return -1;
+    size_t name_size = strlen(name);
+    if (length <= name_size || memcmp(pair, name, name_size) != 0)
+        return 1;
+    return decode(pair + name_size, length - name_size, out, size);
 }
 
-/* `query`: "?...", or "" */
-static int parse_query(const char *query, bool has_db, xo_url_t *url)
+/* One of "name=value&...", behind the "?". */
+static int parse_pair(const char *pair, size_t length, xo_url_t *url)
+{
+    xo_login_t *sentinel = &url->sentinel_login;
+    if (url->path[0] && length > 3 && memcmp(pair, "db=", 3) == 0)
+        return parse_number(pair + 3, length - 3, 1 << 20, &url->db);
+    int rc = parse_text(pair, length, "password_file=", url->login.file, sizeof(url->login.file));
+    if (rc == 1 && url->master[0])
+        rc = parse_text(pair, length, "sentinel_password_file=", sentinel->file,
+                        sizeof(sentinel->file));
+    if (rc == 1 && url->master[0])
+        rc = parse_text(pair, length, "sentinel_user=", sentinel->user, sizeof(sentinel->user));
+    return rc == 0 ? 0 : -1;
+}
+
+/* `query`: "?...", or "". The path, or the master's name, is known. */
+static int parse_query(const char *query, xo_url_t *url)
 {
     while (*query) {
         size_t length = strcspn(++query, "&");
-        if (parse_pair(query, length, has_db, url) < 0)
+        if (parse_pair(query, length, url) < 0)
             return -1;
         query += length;
     }
     return 0;
 }
 
-/* With the query parsed: where the password is from. */
-static int find_password(const char *text, xo_url_t *url, xo_error_t *err)
+/* With the query parsed: where the passwords are from. */
+static int find_passwords(const char *text, xo_url_t *url, xo_error_t *err)
 {
     xo_error_t why = {0};
-    if (url->password[0] && url->password_file[0])
+    const xo_login_t *login = &url->login;
+    if (login->password[0] && login->file[0])
         return wrong(text, err, "a password and a file that has it");
-    if (url->user[0] && !url->password[0] && !url->password_file[0])
+    if (login->user[0] && !login->password[0] && !login->file[0])
         return wrong(text, err, "what is before @ is not USER:PASSWORD or :PASSWORD");
-    if (xo_url_read_password(url, &why) == 0)
+    if (url->sentinel_login.user[0] && !url->sentinel_login.file[0])
+        return wrong(text, err, "sentinel_user without sentinel_password_file");
+    if (xo_login_read(&url->login, &why) == 0 && xo_login_read(&url->sentinel_login, &why) == 0)
         return 0;
     wrong(text, err, why.text);
     if (err)
@@ -218,8 +233,9 @@ static int find_password(const char *text, xo_url_t *url, xo_error_t *err)
 static void show_redis(xo_url_t *url)
 {
     bool v6 = strchr(url->host, ':') != NULL;
-    snprintf(url->display, sizeof(url->display), "redis://%s%s%s%s%s:%d/%d", url->user,
-             url->user[0] ? "@" : "", v6 ? "[" : "", url->host, v6 ? "]" : "", url->port, url->db);
+    snprintf(url->display, sizeof(url->display), "redis://%s%s%s%s%s:%d/%d", url->login.user,
+             url->login.user[0] ? "@" : "", v6 ? "[" : "", url->host, v6 ? "]" : "", url->port,
+             url->db);
 }
 
 /* "[LOGIN@]HOST..." up to the path, which follows. NULL: the login is wrong. */
@@ -230,7 +246,7 @@ static const char *parse_authority(const char *text, const char **path, xo_url_t
     size_t authority = strcspn(rest, "/?#");
     const char *at = memrchr(rest, '@', authority);
     *path = rest + authority;
-    if (!at || parse_login(rest, (size_t)(at - rest), url) == 0)
+    if (!at || parse_login(rest, (size_t)(at - rest), &url->login) == 0)
         return at ? at + 1 : rest;
     wrong(text, err, "what is before @ is not USER:PASSWORD or :PASSWORD");
     return NULL;
@@ -248,9 +264,9 @@ static int parse_redis(const char *text, xo_url_t *url, xo_error_t *err)
     size_t length = strcspn(path, "?");
     if (length > 1 && parse_number(path + 1, length - 1, 1 << 20, &url->db) < 0)
         return wrong(text, err, "what follows the host is not a database number");
-    if (path[0] == '#' || parse_query(path + length, false, url) < 0)
+    if (path[0] == '#' || parse_query(path + length, url) < 0)
         return wrong(text, err, "what follows the ? is not password_file=PATH");
-    if (find_password(text, url, err) < 0)
+    if (find_passwords(text, url, err) < 0)
         return -1;
     show_redis(url);
     return 0;
@@ -308,12 +324,14 @@ static int parse_sentinel(const char *text, xo_url_t *url, xo_error_t *err)
     size_t length = strcspn(path, "?");
     if (parse_master(path, length, url) < 0)
         return wrong(text, err, "what follows them is not /NAME[/DB]");
-    if (parse_query(path + length, false, url) < 0)
-        return wrong(text, err, "what follows the ? is not password_file=PATH");
-    if (find_password(text, url, err) < 0)
+    if (parse_query(path + length, url) < 0)
+        return wrong(text, err,
+                     "what follows the ? is not password_file=PATH, sentinel_password_file=PATH "
+                     "or sentinel_user=USER");
+    if (find_passwords(text, url, err) < 0)
         return -1;
     snprintf(url->display, sizeof(url->display), "redis+sentinel://%.100s%s%.250s/%.110s/%d",
-             url->user, url->user[0] ? "@" : "", url->sentinels, url->master, url->db);
+             url->login.user, url->login.user[0] ? "@" : "", url->sentinels, url->master, url->db);
     return 0;
 }
 
@@ -324,18 +342,19 @@ static int parse_unix(const char *text, xo_url_t *url, xo_error_t *err)
     const char *query = path ? strchr(path, '?') : NULL;
     if (!path)
         return wrong(text, err, "the path is missing, as in unix:///run/redis.sock");
-    if (path > rest && (path[-1] != '@' || parse_login(rest, (size_t)(path - rest - 1), url) < 0))
+    if (path > rest &&
+        (path[-1] != '@' || parse_login(rest, (size_t)(path - rest - 1), &url->login) < 0))
         return wrong(text, err, "what is before the path is not USER:PASSWORD@ or :PASSWORD@");
     size_t length = query ? (size_t)(query - path) : strlen(path);
     if (decode(path, length, url->path, sizeof(url->path)) < 0 ||
         strlen(url->path) > PATH_MAX_BYTES)
         return wrong(text, err, "the path is longer than a socket's name can be (106 bytes)");
-    if (parse_query(query ? query : "", true, url) < 0)
+    if (parse_query(query ? query : "", url) < 0)
         return wrong(text, err, "what follows the path is not ?db=NUMBER or ?password_file=PATH");
-    if (find_password(text, url, err) < 0)
+    if (find_passwords(text, url, err) < 0)
         return -1;
-    snprintf(url->display, sizeof(url->display), "unix://%s%s%s?db=%d", url->user,
-             url->user[0] ? "@" : "", url->path, url->db);
+    snprintf(url->display, sizeof(url->display), "unix://%s%s%s?db=%d", url->login.user,
+             url->login.user[0] ? "@" : "", url->path, url->db);
     if (url->db == 0)
         *strrchr(url->display, '?') = 0;
     return 0;

@@ -26,25 +26,30 @@ def ask(port, *command):
     return done.stdout.splitlines()
 
 
+def answers(port):
+    return ask(port, "ping")[0] in ("PONG", "NOAUTH Authentication required.")
+
+
 def start(place, *options):
     """Gives (process, port) of a redis-server."""
     port = free_port()
     process = place.other("redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "",
                           "--dir", place.path, *options)
-    until(lambda: ask(port, "ping") == ["PONG"], "redis-server")
+    until(lambda: answers(port), "redis-server")
     return process, port
 
 
-def start_sentinel(place, master):
+def start_sentinel(place, master, settings=""):
     port = free_port()
-    path = place.write("sentinel.conf", f"""port {port}
+    path = place.write("sentinel.conf", f"""{settings}
+port {port}
 bind 127.0.0.1
 dir {place.path}
 sentinel monitor mine 127.0.0.1 {master} 1
 sentinel down-after-milliseconds mine {DOWN_MS}
 """)
     place.other("redis-server", path, "--sentinel")
-    until(lambda: ask(port, "ping") == ["PONG"], "the sentinel")
+    until(lambda: answers(port), "the sentinel")
     return port
 
 
@@ -94,6 +99,34 @@ def becomes_a_replica(place):
     node.stop()
 
 
+def with_passwords(place):
+    """one that wants a password gets the one in the file that the URL names, not the master's"""
+    _, master = start(place, "--requirepass", "ofredis")
+    settings = "requirepass ofsentinel\n"
+    sentinel = start_sentinel(place, master, settings)
+    ask(sentinel, "--no-auth-warning", "-a", "ofsentinel", "sentinel", "set", "mine", "auth-pass",
+        "ofredis")
+    for name, password in (("redis", "ofredis"), ("sentinel", "wrong")):
+        path = place.write(name, password + "\n")
+        os.chmod(path, 0o600)
+    url = f"redis+sentinel://127.0.0.1:{sentinel}/mine?password_file={place.path}/redis"
+    node = Node(place, "--registry", url)
+    until(lambda: "add ?sentinel_password_file=PATH" in node.call("status")["registry_state"],
+          "what to do")
+    node.stop()
+    node = Node(place, "--registry", f"{url}&sentinel_password_file={place.path}/sentinel")
+    until(lambda: f"refuses user and password of {place.path}/sentinel" in
+          node.call("status")["registry_state"], "the wrong one to be refused")
+    place.write("sentinel", "ofsentinel\n")
+    node.wait_registry()
+    key = f"xo:{{default}}:node:{node.call('status')['id']}"
+    until(lambda: ask(master, "--no-auth-warning", "-a", "ofredis", "exists", key) == ["1"],
+          "its record")
+    shown = node.log() + node.call("status")["registry"]
+    assert "ofredis" not in shown and "ofsentinel" not in shown and "wrong" not in shown
+    node.stop()
+
+
 def no_master(place):
     """what the sentinels do not know is told, with the one that was asked"""
     _, first = start(place)
@@ -105,6 +138,6 @@ def no_master(place):
 
 
 if shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(failover, becomes_a_replica, no_master)
+    run(failover, becomes_a_replica, with_passwords, no_master)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")

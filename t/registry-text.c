@@ -30,15 +30,15 @@ static void good_urls(void **state)
     assert_string_equal(url.display, "redis://h:6379/0");
 
     assert_int_equal(xo_url_parse("redis://ann:p%40%3aw@h.example:1/15", &url, NULL), 0);
-    assert_string_equal(url.user, "ann");
-    assert_string_equal(url.password, "p@:w");
+    assert_string_equal(url.login.user, "ann");
+    assert_string_equal(url.login.password, "p@:w");
     assert_int_equal(url.port, 1);
     assert_int_equal(url.db, 15);
     assert_string_equal(url.display, "redis://ann@h.example:1/15");
 
     assert_int_equal(xo_url_parse("redis://:a@b@[::1]:7/", &url, NULL), 0);
-    assert_string_equal(url.user, "");
-    assert_string_equal(url.password, "a@b");
+    assert_string_equal(url.login.user, "");
+    assert_string_equal(url.login.password, "a@b");
     assert_string_equal(url.host, "::1");
     assert_int_equal(url.port, 7);
     assert_string_equal(url.display, "redis://[::1]:7/0");
@@ -47,7 +47,7 @@ static void good_urls(void **state)
     assert_string_equal(url.path, "/a?b/c");
     assert_int_equal(url.db, 2);
     assert_int_equal(xo_url_parse("unix://u:pw@/s", &url, NULL), 0);
-    assert_string_equal(url.password, "pw");
+    assert_string_equal(url.login.password, "pw");
     assert_string_equal(url.display, "unix://u@/s");
 }
 
@@ -58,7 +58,7 @@ static void sentinels(void **state)
     char host[256];
     int port;
     assert_int_equal(xo_url_parse("redis+sentinel://u:pw@a,[::1]:7,c:8/mine/2", &url, NULL), 0);
-    assert_true(!strcmp(url.user, "u") && !strcmp(url.password, "pw") && url.db == 2);
+    assert_true(!strcmp(url.login.user, "u") && !strcmp(url.login.password, "pw") && url.db == 2);
     assert_string_equal(url.master, "mine");
     assert_string_equal(url.display, "redis+sentinel://u@a,[::1]:7,c:8/mine/2");
     xo_url_sentinel(&url, 0, host, &port);
@@ -68,7 +68,33 @@ static void sentinels(void **state)
     xo_url_sentinel(&url, 2, host, &port);
     assert_true(!strcmp(host, "c") && port == 8);
     assert_int_equal(xo_url_parse("redis+sentinel://a/mine", &url, NULL), 0);
-    assert_true(url.db == 0 && !url.user[0]);
+    assert_true(url.db == 0 && !url.login.user[0]);
+}
+
+static void sentinels_with_a_password(void **state)
+{
+    (void)state;
+    xo_url_t url;
+    xo_error_t err;
+    char dir[] = "/tmp/xo-text-XXXXXX", path[64], text[256];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/p", dir);
+    FILE *file = fopen(path, "w");
+    assert_true(file && fputs("s3cret\n", file) >= 0 && fclose(file) == 0);
+    assert_int_equal(chmod(path, 0600), 0);
+    snprintf(text, sizeof(text),
+             "redis+sentinel://u:pw@a/mine?sentinel_user=watch&sentinel_password_file=%s", path);
+    assert_int_equal(xo_url_parse(text, &url, NULL), 0);
+    assert_string_equal(url.login.password, "pw");
+    assert_string_equal(url.sentinel_login.user, "watch");
+    assert_string_equal(url.sentinel_login.password, "s3cret");
+    assert_string_equal(url.display, "redis+sentinel://u@a/mine/0");
+    assert_int_equal(xo_url_parse("redis+sentinel://a/mine?sentinel_user=u", &url, &err), -1);
+    assert_non_null(strstr(err.text, "without sentinel_password_file"));
+    snprintf(text, sizeof(text), "redis://a?sentinel_password_file=%s", path);
+    assert_int_equal(xo_url_parse(text, &url, &err), -1);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(dir), 0);
 }
 
 static void bad_urls_hide_their_password(void **state)
@@ -170,20 +196,20 @@ static void the_password_may_be_in_a_file(void **state)
     write_file(path, "s@cret one\nand no more", 0600);
     snprintf(text, sizeof(text), "redis://ann@h/3?password_file=%s/p%%20w", dir);
     assert_int_equal(xo_url_parse(text, &url, NULL), 0);
-    assert_string_equal(url.user, "ann");
-    assert_string_equal(url.password, "s@cret one");
+    assert_string_equal(url.login.user, "ann");
+    assert_string_equal(url.login.password, "s@cret one");
     assert_int_equal(url.db, 3);
     assert_string_equal(url.display, "redis://ann@h:6379/3");
     write_file(path, "two\r\n", 0640);
-    assert_int_equal(xo_url_read_password(&url, NULL), 0);
-    assert_string_equal(url.password, "two");
+    assert_int_equal(xo_login_read(&url.login, NULL), 0);
+    assert_string_equal(url.login.password, "two");
     snprintf(text, sizeof(text), "unix:///s?password_file=%s/p%%20w&db=2", dir);
     assert_int_equal(xo_url_parse(text, &url, NULL), 0);
-    assert_true(url.db == 2 && !strcmp(url.password, "two") &&
+    assert_true(url.db == 2 && !strcmp(url.login.password, "two") &&
                 !strcmp(url.display, "unix:///s?db=2"));
     unlink(path);
-    assert_int_equal(xo_url_read_password(&url, NULL), -1);
-    assert_string_equal(url.password, "two");
+    assert_int_equal(xo_login_read(&url.login, NULL), -1);
+    assert_string_equal(url.login.password, "two");
     rmdir(dir);
 }
 
@@ -363,6 +389,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_urls),
         cmocka_unit_test(sentinels),
+        cmocka_unit_test(sentinels_with_a_password),
         cmocka_unit_test(bad_urls_hide_their_password),
         cmocka_unit_test(bad_ports_are_shown),
         cmocka_unit_test(long_urls),
