@@ -13,6 +13,7 @@
 /* ---- the actor ---- */
 
 typedef struct tied {
+    int monitors;    /* that have told nothing yet: each try of a step may leave one */
     int told, exits; /* by monitors, and of those it was linked to */
     xo_target_t *target;
     xo_request_t *volley;
@@ -58,21 +59,26 @@ static void pass_on(xo_future_t *future, void *arg)
 
 static void note_told(const char *reason, void *arg)
 {
+    tied_t *tied = arg;
     fault_check(reason && reason[0], "a monitor is told no reason");
-    ((tied_t *)arg)->told++;
+    tied->monitors--;
+    tied->told++;
 }
 
 static void tied_watch(void *self, xo_request_t *request)
 {
     whom_t whom;
     xo_error_t err = {0};
+    tied_t *tied = self;
     if (read_whom(request, &whom) < 0)
         return;
-    if (xo_actor_monitor(xo_request_actor(request), whom.address, xo_slice_str(whom.uid), note_told,
-                         self, &err))
-        xo_request_reply(request, "n");
-    else
+    if (!xo_actor_monitor(xo_request_actor(request), whom.address, xo_slice_str(whom.uid),
+                          note_told, tied, &err)) {
         refuse(request, &err);
+        return;
+    }
+    tied->monitors++;
+    xo_request_reply(request, "n");
 }
 
 static void tied_tie(void *self, xo_request_t *request)
@@ -147,8 +153,14 @@ static void tied_counts(void *self, xo_request_t *request)
     xo_request_reply(request, "i", tied->told + 1000 * tied->exits);
 }
 
+static void tied_monitors(void *self, xo_request_t *request)
+{
+    xo_request_reply(request, "i", ((tied_t *)self)->monitors);
+}
+
 static const xo_method_t methods[] = {{XO_METHOD_EXIT, tied_exit, 0, NULL},
                                       {"counts", tied_counts, 0, NULL},
+                                      {"monitors", tied_monitors, 0, NULL},
                                       {"watch", tied_watch, 0, NULL},
                                       {"tie", tied_tie, XO_METHOD_NO_LOCK, NULL},
                                       {"untie", tied_untie, XO_METHOD_NO_LOCK, NULL},
@@ -182,11 +194,11 @@ static int ask(world_t *world, const char *method, const char *address, const ch
     return rc;
 }
 
-static int count(world_t *world, xo_error_t *err)
+static int count(world_t *world, const char *method, xo_error_t *err)
 {
     int value = -1;
     xo_ref_t *tied = xo_ref_create(world->endpoint, xo_pool_address(world->pool), "tied", err);
-    if (tied && finish_call(xo_ref_call(tied, err, "counts", ""), err, "i", &value) < 0)
+    if (tied && finish_call(xo_ref_call(tied, err, method, ""), err, "i", &value) < 0)
         value = -1;
     int saved = errno;
     xo_ref_destroy(tied);
@@ -194,22 +206,34 @@ static int count(world_t *world, xo_error_t *err)
     return value;
 }
 
-/* Ends `uid`, of which the tied actor is told, sooner or later, by an event that counts `unit`.
- * `before`: how many there were before it was tied, as a lost link is told of, too. */
+/* Has the tied actor been told, by an event that counts `unit`, of more than `before`? -1: error.
+ * Of monitors all must have: the word of one that an earlier try has left is another message, which
+ * may come later, and then belongs to the next step. */
+static int has_heard(world_t *world, int before, int unit, xo_error_t *err)
+{
+    int now = count(world, "counts", err);
+    if (now < 0)
+        return -1;
+    if (unit == 1000)
+        return now / 1000 > before / 1000;
+    int monitors = count(world, "monitors", err);
+    return monitors < 0 ? -1 : monitors == 0 && now % 1000 > before % 1000;
+}
+
+/* Ends `uid`, of which the tied actor is told, sooner or later. `before`: how many events there
+ * were before it was tied, as a lost link is told of, too. */
 static int end_and_hear(world_t *world, const char *address, const char *uid, int before, int unit,
                         xo_error_t *err)
 {
     bool is_near = address == xo_pool_address(world->pool);
-    int now = is_near ? count(world, err) : before;
+    int now = is_near ? count(world, "counts", err) : before;
     fault_check(now < 0 || now == before, "it is told of the end of %s, which lives", uid);
     if (now < 0 || fault_end(world, address, uid, err) < 0)
         return -1;
     for (int i = 0; i < FAULT_WAIT_MS / 10; i++) {
-        now = count(world, err);
-        if (now < 0)
-            return -1;
-        if (unit == 1 ? now % 1000 > before % 1000 : now / 1000 > before / 1000)
-            return 0;
+        int heard = has_heard(world, before, unit, err);
+        if (heard)
+            return heard < 0 ? -1 : 0;
         xo_loop_once(world->loop, 10);
     }
     fault_check(false, "nobody is told that %s has ended", uid);
@@ -223,7 +247,7 @@ static int tied(world_t *world, xo_error_t *err)
 
 static int watch(world_t *world, const char *address, xo_error_t *err)
 {
-    int before = count(world, err);
+    int before = count(world, "counts", err);
     if (before < 0 || fault_create(world, address, "Actor", "watched", err) < 0 ||
         ask(world, "watch", address, "watched", err) < 0)
         return -1;
@@ -242,7 +266,7 @@ static int watch_far(world_t *world, xo_error_t *err)
 
 static int tie(world_t *world, const char *address, xo_error_t *err)
 {
-    int before = count(world, err);
+    int before = count(world, "counts", err);
     if (before < 0 || fault_create(world, address, "Actor", "linked", err) < 0 ||
         ask(world, "tie", address, "linked", err) < 0 ||
         ask(world, "untie", address, "linked", err) < 0 ||
