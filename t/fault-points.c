@@ -26,7 +26,7 @@
 static struct {
     bool armed, struck;
     fault_kind_t kind;
-    int left; /* calls until the one that fails */
+    int nth, left; /* which call fails, and how many there are until then */
     pthread_t thread;
     const char *call;
     void *frames[FRAMES_MAX];
@@ -34,7 +34,13 @@ static struct {
 } fault;
 
 static atomic_int live;
+
+#define COMPLAINTS_MAX 8 /* of those that are said again */
+#define COMPLAINT_BYTES 400
+
 static int complaints;
+static char complained[COMPLAINTS_MAX][COMPLAINT_BYTES];
+static const char *place_route = "", *place_lanes = "";
 
 /* Does this call fail? Then errno is set. */
 static bool fails(fault_kind_t kind, const char *call, int errnum)
@@ -52,7 +58,7 @@ static bool fails(fault_kind_t kind, const char *call, int errnum)
 void fault_arm(fault_kind_t kind, int nth)
 {
     fault.kind = kind;
-    fault.left = nth;
+    fault.nth = fault.left = nth;
     fault.struck = false;
     fault.thread = pthread_self();
     fault.armed = true;
@@ -76,19 +82,36 @@ void fault_show(void)
     backtrace_symbols_fd(fault.frames, fault.struck ? fault.frame_count : 0, STDERR_FILENO);
 }
 
+void fault_place(const char *route, const char *lanes)
+{
+    place_route = route;
+    place_lanes = lanes;
+}
+
 bool fault_check(bool holds, const char *format, ...)
 {
     if (holds)
         return true;
+    char text[256];
+    char line[COMPLAINT_BYTES];
     va_list args;
     va_start(args, format);
-    fputs("# ", stderr);
-    vfprintf(stderr, format, args);
-    fputs("\n", stderr);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    snprintf(line, sizeof line, "# error: %s (%s over %s, %s, fault %d)\n", text, place_route,
+             place_lanes, fault.struck ? fault.call : "nothing failed", fault.nth);
+    fputs(line, stderr);
     fault_show();
+    if (complaints < COMPLAINTS_MAX)
+        memcpy(complained[complaints], line, sizeof line);
     complaints++;
     return false;
+}
+
+void fault_repeat_complaints(void)
+{
+    for (int i = 0; i < complaints && i < COMPLAINTS_MAX; i++)
+        fputs(complained[i], stderr);
 }
 
 int fault_complaints(void)

@@ -27,5 +27,9 @@ void fault_show(void);
  * `holds`. */
 bool fault_check(bool holds, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int fault_complaints(void); /* how many there were */
+/* Where they are from now on. */
+void fault_place(const char *route, const char *lanes);
+/* Says them there once more, or the first few: the end of a long log is what one sees of it. */
+void fault_repeat_complaints(void);
 
 #endif
