@@ -16,7 +16,7 @@ QUIET_S = 30  # after the load: until what is kept for a while has been given ba
 GONE_S = 20
 # Of each of the node's other processes a process may have lanes that it had not in the beginning.
 FDS_A_PEER = 6
-KEYS_FOR_EVER = {"schema", "epoch", "events"}  # what is watched goes by itself
+KEYS_FOR_EVER = {"schema", "epoch", "events", "lineage"}  # what is watched goes by itself
 
 _ends = itertools.count()  # of the notes in the end
 
