@@ -4,7 +4,7 @@
 
 Calls, tells, batches, streams, large buffers and creations go from this process and between pools,
 to actors in Python and in C, over all lanes. Meanwhile faults happen in an order that the seed
-gives, of each kind two a minute or more. Every call must get exactly one answer in a bounded time;
+gives, of most kinds two a minute or more. Every call must get exactly one answer in a bounded time;
 nothing may run twice, unless it is idempotent, or out of order, or be said not to have run if it
 did; a tell that is accepted arrives, is a dead letter, or goes with a process; an actor whose
 process lives keeps its state; no process ends that was not killed; in the end everything permanent

@@ -9,14 +9,17 @@ import signal
 import socket
 
 from place import SHM
-from world import POOLS
+from world import HANG_S, POOLS, PYTHON_POOLS
 
 GAP_S = 0.4  # between the beginnings of two, on average
 STOP_S = 2.0  # what stands still, is full or away, is so for at most so long
 PROMISED, PERIOD_S = 2, 60  # of each kind there are so many in each period
-WAIT_S = 90  # so long one of these waits until it can be made
+FEWER = {"kill_node_core": 1}  # since it takes a broker, as kill_broker does
+WAIT_S = 300  # so long one of these waits until it can be made
 RETRY_S = 0.1
 JOIN_S = 10  # so long after its start a process may not have joined
+HUNG_S = 60  # so long after it began to stand still a pool must have been killed
+POLL_S = 0.05
 STARVED_S = 20  # so long after it was full a pool may still find out that it could not start
 # A process that is killed more often is given up: the broker by the program that embeds it (5
 # restarts within 60 s), a pool by the policy that it has here.
@@ -39,7 +42,8 @@ def schedule(seed, names, seconds):
         faults.append(_drawn(draw, at_s, draw.choice(names), False))
         at_s += 2 * GAP_S * draw.random()
     for name in names:
-        for _ in range(max(1, round(PROMISED * seconds / PERIOD_S))):
+        count = FEWER.get(name, PROMISED)
+        for _ in range(max(1, round(count * seconds / PERIOD_S))):
             faults.append(_drawn(draw, draw.random() * seconds, name, True))
     return sorted(faults)
 
@@ -56,6 +60,7 @@ class Faults:
         self.ledger = world.ledger
         self.faults = faults
         self.killed = collections.defaultdict(list)  # by label: when
+        self.hung = set()  # pids of those that nobody but the broker is to end
         self.turn = asyncio.Lock()  # of broker and Redis
         self.began = 0.0
 
@@ -141,7 +146,8 @@ class Faults:
                 with self.held_up():
                     await asyncio.sleep(fault.share * STOP_S)
             finally:
-                process.send(signal.SIGKILL if kills else signal.SIGCONT)
+                if kills or process.pid not in self.hung:
+                    process.send(signal.SIGKILL if kills else signal.SIGCONT)
             return True
 
     # ---- processes ----
@@ -162,6 +168,51 @@ class Faults:
     async def stop_and_kill_pool(self, fault):
         """One stands still, and is killed as it does."""
         return await self._stop(fault, POOLS, kills=True)
+
+    async def hang_pool(self, fault):
+        """One stands still, in a method or by SIGSTOP, until the broker has it killed."""
+        with self._choose(fault, POOLS, True) as process:
+            if not process:
+                return False
+            self.hung.add(process.pid)
+            loops = fault.share < 0.5 and process.label in PYTHON_POOLS
+            with self.held_up():
+                if not await (self._loop(process) if loops else self._freeze(process)):
+                    self.hung.discard(process.pid)
+                    return False
+                self.ledger.counts[f"fault: {fault.name}"] += 1
+                await self._is_ended(process)
+            return True
+
+    async def _freeze(self, process):
+        if not process.send(signal.SIGSTOP):
+            return False
+        self.ledger.tells.end(process.life)
+        return True
+
+    async def _loop(self, process):
+        """False: its end has come before, by something else."""
+        uid = f"{process.label}-0".encode()
+        ref = next(ref for ref in self.world.actors if ref.uid == uid)
+        path = os.path.join(self.world.place.path, f"hung-{process.pid}")
+        call = asyncio.ensure_future(
+            self.ledger.call("call that hangs", ref.hang(process.pid, path)))
+        while not os.path.exists(path):
+            if call.done():
+                return False
+            await asyncio.sleep(POLL_S)
+        self.ledger.tells.end(process.life)
+        return True
+
+    async def _is_ended(self, process):
+        end = self.ledger.clock.now() + HUNG_S
+        while process.send(0):
+            if self.ledger.clock.now() > end:
+                self.ledger.complain(f"{process} has stood still for {HUNG_S} s, and lives, though "
+                                     f"its hang_timeout is {HANG_S} s")
+                process.send(signal.SIGKILL)
+                break
+            await asyncio.sleep(POLL_S)
 
     async def kill_broker(self, fault):
         """The program that embeds the node starts another one."""
@@ -200,6 +251,21 @@ class Faults:
             if not has_turn or self.world.redis:
                 return has_turn and await self._start_redis_again(fault, keeps=False)
             return self._kill(fault, ["redis-server"])
+
+    async def kill_node_core(self, fault):
+        """The broker and its private Redis at the same time: the next broker starts one that reads
+        what the other has kept."""
+        if self.world.redis:
+            return True
+        async with self._turn(fault) as has_turn:
+            if not has_turn:
+                return False
+            self._spare_who_joins()
+            with self._choose(fault, ["redis-server"], False) as server:
+                killed = server is not None and self._kill(fault, ["xo-broker"])
+                if killed:
+                    server.send(signal.SIGKILL)
+                return killed
 
     async def restart_redis(self, fault):
         """It is gone, and comes back with what it had written down. A node's own always does."""
@@ -263,8 +329,9 @@ class Faults:
 
 
 NAMES = (
-    "kill_pool", "kill_pools", "stop_pool", "stop_and_kill_pool", "kill_broker", "stop_broker",
-    "kill_redis", "restart_redis", "stop_redis", "fill_run_dir", "fill_shm", "close_lane",
+    "kill_pool", "kill_pools", "stop_pool", "stop_and_kill_pool", "hang_pool", "kill_broker",
+    "stop_broker", "kill_node_core", "kill_redis", "restart_redis", "stop_redis", "fill_run_dir",
+    "fill_shm", "close_lane",
 )
 
 

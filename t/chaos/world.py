@@ -16,6 +16,7 @@ PYTHON_POOLS = {"python0": None, "python1": "ipc", "python2": "tcp"}
 C_POOLS = {"c0": None, "c1": "tcp", "pair": "shm,ipc,tcp"}  # "pair" is two pools in one process
 POOLS = (*PYTHON_POOLS, *C_POOLS)
 ACTORS = 2  # in each pool
+HANG_S = 5  # the pools' hang_timeout: twice what a fault has one stand still for, and more
 WATCH_S = 0.2
 ASK_S = 2  # an answer that takes longer says that somebody stands still
 
@@ -171,7 +172,8 @@ class World:
     async def open(self):
         """Starts the pools and creates the permanent actors."""
         policy = xo.RestartPolicy(intensity=60, period=60, backoff_max=0.5)
-        self.pool = await xo.create_actor_pool("127.0.0.1", n_process=0, restart_policy=policy)
+        self.pool = await xo.create_actor_pool("127.0.0.1", n_process=0, restart_policy=policy,
+                                               hang_timeout=HANG_S)
         for label, lanes in PYTHON_POOLS.items():
             env = {"XO_LANES": lanes} if lanes else None
             address = await self.pool.append_sub_pool(label=label, env=env)
