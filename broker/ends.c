@@ -51,42 +51,63 @@ void xo_run_explain_end(const xo_run_t *run, int status, char *text, size_t size
 
 /* ---- what is left ---- */
 
-static void sweep(xo_supervisor_t *supervisor, const xo_swept_t *dead, size_t count)
+static void tell_killed(const xo_supervisor_t *supervisor, size_t killed)
 {
-    uint64_t node_id = supervisor->pools->node_id;
-    size_t killed = dead == NULL ? xo_cgroup_end_all(&supervisor->cgroup, node_id) : 0;
-    for (size_t i = 0; dead != NULL && i < count; i++)
-        killed += xo_cgroup_end(&supervisor->cgroup, node_id, dead[i].pool_id, dead[i].generation);
-    killed += xo_sweep(node_id, dead, count);
     if (killed > 0)
         xo_log(supervisor->options.log, XO_LOG_INFO, COMPONENT,
                "%zu processes that pools had started were ended with them", killed);
 }
 
+static size_t end_cgroups(const xo_supervisor_t *supervisor, const xo_swept_t *dead, size_t count)
+{
+    size_t killed = 0;
+    for (size_t i = 0; i < count; i++)
+        killed += xo_cgroup_end(&supervisor->cgroup, supervisor->pools->node_id, dead[i].pool_id,
+                                dead[i].generation);
+    return killed;
+}
+
 void xo_supervisor_sweep(xo_timer_t *timer, void *arg)
 {
     xo_supervisor_t *supervisor = arg;
+    size_t count = supervisor->dead_count;
     (void)timer;
-    if (supervisor->dead_count > 0)
-        sweep(supervisor, supervisor->dead, supervisor->dead_count);
+    if (count > 0)
+        tell_killed(supervisor, end_cgroups(supervisor, supervisor->dead, count) +
+                                    xo_sweep(supervisor->pools->node_id, supervisor->dead, count));
     supervisor->dead_count = 0;
 }
 
 void xo_supervisor_sweep_all(xo_supervisor_t *supervisor)
 {
+    uint64_t node_id = supervisor->pools->node_id;
     xo_timer_stop(&supervisor->sweep);
-    sweep(supervisor, NULL, 0);
+    tell_killed(supervisor,
+                xo_cgroup_end_all(&supervisor->cgroup, node_id) + xo_sweep(node_id, NULL, 0));
 }
 
-void xo_supervisor_sweep_later(xo_supervisor_t *supervisor, uint64_t pool_id, uint32_t generation)
+static void sweep_later(xo_supervisor_t *supervisor, xo_swept_t mark)
 {
     size_t count = supervisor->dead_count + 1;
     xo_swept_t *dead = realloc(supervisor->dead, count * sizeof(*dead));
     if (dead == NULL)
         return; /* the node's end ends it */
-    dead[count - 1] = (xo_swept_t){pool_id, generation};
+    dead[count - 1] = mark;
     supervisor->dead = dead;
     supervisor->dead_count = count;
     if (!xo_timer_active(&supervisor->sweep))
         xo_timer_start(&supervisor->sweep, SWEEP_AFTER_MS * XO_MS);
+}
+
+/* What is in its cgroup is ended at once: a fork of it may have the port that the next process, if
+ * it is a spare, listens on much sooner. */
+void xo_run_sweep(const xo_run_t *run)
+{
+    xo_supervisor_t *supervisor = run->member->supervisor;
+    const xo_swept_t marks[] = {{run->member->id, run->member->generation},
+                                {run->spare_id, XO_SPARE_GENERATION}};
+    size_t count = run->spare_id != 0 ? 2 : 1;
+    tell_killed(supervisor, end_cgroups(supervisor, marks, count));
+    for (size_t i = 0; i < count; i++)
+        sweep_later(supervisor, marks[i]);
 }

@@ -75,7 +75,8 @@ static int ask(xo_gpu_wait_t *wait, xo_error_t *err)
     snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getpid(), wait->list);
     if (ftruncate(wait->list, 0) < 0)
         return xo_error_set(err, errno, "a file in memory: %s", strerror(errno));
-    wait->query = xo_process_spawn(wait->loop, argv, env, path, -1, on_listed, wait, err);
+    const xo_process_start_t start = {argv, env, path, -1, -1};
+    wait->query = xo_process_spawn(wait->loop, &start, on_listed, wait, err);
     return wait->query ? 0 : -1;
 }
 

@@ -81,45 +81,83 @@ static void add_siblings(xo_environment_t *environment, const xo_member_t *first
     free(text);
 }
 
-static void describe(xo_environment_t *environment, const xo_pool_spec_t *spec,
-                     const xo_member_t *member, const xo_supervisor_options_t *options,
-                     uint64_t node_id)
+/* By which what it starts is known as its own, and is ended with it (sweep.h). */
+static void mark(xo_environment_t *environment, uint64_t node_id, uint64_t id, uint32_t generation)
 {
+    add(environment, "XO_NODE_ID=%016" PRIx64, node_id);
+    add(environment, "XO_POOL_ID=%016" PRIx64, id);
+    add(environment, "XO_POOL_GENERATION=%" PRIu32, generation);
+}
+
+static void describe(xo_environment_t *environment, const xo_run_t *run)
+{
+    const xo_member_t *member = run->member;
+    const xo_supervisor_options_t *options = &member->supervisor->options;
+    mark(environment, member->supervisor->pools->node_id, member->id, member->generation);
     add(environment, "XO_CLUSTER=%s", options->cluster);
     add(environment, "XO_RUN_DIR=%s", options->run_dir);
     add(environment, "XO_BROKER=%s", options->broker);
-    add(environment, "XO_NODE_ID=%016" PRIx64, node_id);
-    add(environment, "XO_POOL_ID=%016" PRIx64, member->id);
     add(environment, "XO_POOL_INDEX=%d", member->index);
-    add(environment, "XO_POOL_GENERATION=%" PRIu32, member->generation);
     add(environment, "XO_POOL_LABEL=%s", member->label);
     add(environment, "XO_POOL_ADDRESS=%s", member->address);
     add(environment, "XO_HEARTBEAT_MS=%" PRIu32, options->heartbeat_ms);
     add_siblings(environment, member);
     if (options->port != NULL)
         add(environment, "XO_PORT=%s", options->port);
-    if (spec->bind[0] != 0)
-        add(environment, "XO_POOL_BIND=%s", spec->bind);
-    if (spec->recover)
+    if (run->spec->bind[0] != 0)
+        add(environment, "XO_POOL_BIND=%s", run->spec->bind);
+    if (run->spec->recover)
         add(environment, "XO_POOL_RECOVER=actors");
     if (options->owner > 0)
         add(environment, "XO_OWNER_PID=%d", (int)options->owner);
 }
 
-xo_process_t *xo_launch(xo_loop_t *loop, const xo_pool_spec_t *spec, const xo_member_t *member,
-                        const xo_supervisor_options_t *options, uint64_t node_id, int cgroup,
-                        xo_process_ended_f ended, void *arg, xo_error_t *err)
+/* In a cgroup of its own, if that is to be had. */
+static xo_process_t *spawn(xo_supervisor_t *supervisor, uint64_t id, uint32_t generation,
+                           xo_process_start_t start, xo_process_ended_f ended, void *arg,
+                           xo_error_t *err)
+{
+    start.cgroup = xo_cgroup_open(&supervisor->cgroup, supervisor->pools->node_id, id, generation);
+    xo_process_t *process = xo_process_spawn(supervisor->loop, &start, ended, arg, err);
+    if (start.cgroup >= 0)
+        close(start.cgroup);
+    return process;
+}
+
+xo_process_t *xo_launch(xo_run_t *run, xo_error_t *err)
+{
+    const xo_member_t *member = run->member;
+    const xo_pool_spec_t *spec = run->spec;
+    xo_environment_t environment;
+    if (begin(&environment, spec) < 0)
+        return xo_error_null(err, ENOMEM, "out of memory");
+    describe(&environment, run);
+    xo_process_t *process = NULL;
+    if (environment.failed)
+        xo_error_set(err, ENOMEM, "out of memory");
+    else if ((process = xo_spare_take(run, environment.list)) == NULL)
+        process = spawn(member->supervisor, member->id, member->generation,
+                        (xo_process_start_t){spec->argv, environment.list, spec->output, -1, -1},
+                        xo_run_on_ended, run, err);
+    end(&environment);
+    return process;
+}
+
+xo_process_t *xo_launch_spare(xo_supervisor_t *supervisor, const xo_pool_spec_t *spec, uint64_t id,
+                              int input, xo_process_ended_f ended, xo_error_t *err)
 {
     xo_environment_t environment;
     if (begin(&environment, spec) < 0)
         return xo_error_null(err, ENOMEM, "out of memory");
-    describe(&environment, spec, member, options, node_id);
+    mark(&environment, supervisor->pools->node_id, id, XO_SPARE_GENERATION);
+    add(&environment, "XO_SPARE=1");
     xo_process_t *process = NULL;
     if (environment.failed)
         xo_error_set(err, ENOMEM, "out of memory");
     else
-        process = xo_process_spawn(loop, spec->argv, environment.list, spec->output, cgroup, ended,
-                                   arg, err);
+        process = spawn(supervisor, id, XO_SPARE_GENERATION,
+                        (xo_process_start_t){spec->argv, environment.list, spec->output, -1, input},
+                        ended, supervisor, err);
     end(&environment);
     return process;
 }

@@ -1,18 +1,18 @@
-/* launch.h - starts the process of a pool, and reads what it said last when it failed.
+/* launch.h - starts the process of a pool, or one that waits to become one, and reads what it said
+ * last when it failed.
  */
 #ifndef XO_BROKER_LAUNCH_H
 #define XO_BROKER_LAUNCH_H
 
-#include "broker/pools.h"
-#include "broker/process.h"
-#include "broker/spec.h"
-#include "broker/supervisor.h"
+#include "broker/supervisor_impl.h"
 
-/* Starts the spec's command with the environment that xo_pool_options_from_env reads (pool/pool.h).
- * `cgroup`: see xo_process_spawn. */
-xo_process_t *xo_launch(xo_loop_t *loop, const xo_pool_spec_t *spec, const xo_member_t *member,
-                        const xo_supervisor_options_t *options, uint64_t node_id, int cgroup,
-                        xo_process_ended_f ended, void *arg, xo_error_t *err);
+/* Starts the spec's command with the environment that xo_pool_options_from_env reads (pool/pool.h),
+ * or has the spare become it. */
+xo_process_t *xo_launch(xo_run_t *run, xo_error_t *err);
+/* Starts the spec's command to wait for that environment on its standard input (spare.h), with
+ * `id` for a pool's. */
+xo_process_t *xo_launch_spare(xo_supervisor_t *supervisor, const xo_pool_spec_t *spec, uint64_t id,
+                              int input, xo_process_ended_f ended, xo_error_t *err);
 
 /* The last line that is not empty in what `path` has after `offset`, at most size - 1 bytes of its
  * end; "" if none. */

@@ -90,6 +90,7 @@ broker_libxo_broker_la_SOURCES = \
 	broker/settings.h \
 	broker/slots.c \
 	broker/slots.h \
+	broker/spare.c \
 	broker/spec.c \
 	broker/spec.h \
 	broker/specs.c \

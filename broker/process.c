@@ -83,25 +83,21 @@ static char **merge_environment(const char *const *env)
 
 /* ---- starting ---- */
 
-typedef struct start {
-    char *const *argv;
-    char **env;
-    const char *output;
-    int cgroup;
-} start_t;
-
 #define FAILURE_FD (STDERR_FILENO + 1) /* closed by exec */
 
 /* In the child, with all signals blocked, as handlers of ours must not run here. A session of its
  * own: in the broker's its group would be orphaned when the broker dies, and with one that is
  * stopped then the kernel sends SIGHUP. */
-static void __attribute__((noreturn)) become(const start_t *start, int failure)
+static void __attribute__((noreturn))
+become(const xo_process_start_t *start, char **env, int failure)
 {
     setsid();
     xo_proc_reset_signals();
-    if (dup2(failure, FAILURE_FD) == FAILURE_FD && fcntl(FAILURE_FD, F_SETFD, FD_CLOEXEC) == 0 &&
-        close_range(FAILURE_FD + 1, ~0U, 0) == 0 && xo_proc_redirect(start->output) == 0)
-        execvpe(start->argv[0], start->argv, start->env);
+    if ((start->input < 0 || dup2(start->input, STDIN_FILENO) == STDIN_FILENO) &&
+        dup2(failure, FAILURE_FD) == FAILURE_FD && fcntl(FAILURE_FD, F_SETFD, FD_CLOEXEC) == 0 &&
+        close_range(FAILURE_FD + 1, ~0U, 0) == 0 &&
+        xo_proc_redirect(start->input < 0, start->output) == 0)
+        execvpe(start->argv[0], start->argv, env);
     int saved = errno;
     (void)!write(FAILURE_FD, &saved, sizeof(saved));
     _exit(127);
@@ -117,7 +113,7 @@ static pid_t fork_into(int cgroup)
     return pid >= 0 ? pid : fork(); /* not everybody who may make a cgroup may start in it */
 }
 
-static int spawn(pid_t *pid, const start_t *start)
+static int spawn(pid_t *pid, const xo_process_start_t *start, char **env)
 {
     sigset_t all, before;
     int fds[2];
@@ -127,7 +123,7 @@ static int spawn(pid_t *pid, const start_t *start)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     *pid = fork_into(start->cgroup);
     if (*pid == 0)
-        become(start, fds[1]);
+        become(start, env, fds[1]);
     int failure = *pid < 0 ? errno : 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(fds[1]);
@@ -194,21 +190,20 @@ static int watch(xo_process_t *process, xo_loop_t *loop, xo_error_t *err)
     return 0;
 }
 
-xo_process_t *xo_process_spawn(xo_loop_t *loop, char *const *argv, const char *const *env,
-                               const char *output, int cgroup, xo_process_ended_f ended, void *arg,
-                               xo_error_t *err)
+xo_process_t *xo_process_spawn(xo_loop_t *loop, const xo_process_start_t *start,
+                               xo_process_ended_f ended, void *arg, xo_error_t *err)
 {
     xo_process_t *process = calloc(1, sizeof(*process));
-    char **merged = merge_environment(env);
+    char **merged = merge_environment(start->env);
     int rc = ENOMEM;
     if (process != NULL && merged != NULL) {
         *process = (xo_process_t){.pidfd = -1, .callback = ended, .arg = arg};
-        rc = spawn(&process->pid, &(start_t){argv, merged, output, cgroup});
+        rc = spawn(&process->pid, start, merged);
     }
     free(merged);
     if (rc != 0) {
         free(process);
-        return xo_error_null(err, rc, "%s: %s", argv[0], strerror(rc));
+        return xo_error_null(err, rc, "%s: %s", start->argv[0], strerror(rc));
     }
     if (watch(process, loop, err) < 0) {
         xo_process_destroy(process);
@@ -239,6 +234,12 @@ xo_process_t *xo_process_adopt(xo_loop_t *loop, pid_t pid, int64_t started,
     xo_process_destroy(process);
     errno = saved;
     return NULL;
+}
+
+void xo_process_hand_over(xo_process_t *process, xo_process_ended_f ended, void *arg)
+{
+    process->callback = ended;
+    process->arg = arg;
 }
 
 pid_t xo_process_pid(const xo_process_t *process)

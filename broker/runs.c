@@ -138,10 +138,10 @@ void xo_run_save(xo_run_t *run)
     if (supervisor->options.dir == NULL)
         return;
     pid_t pid = run->process ? xo_process_pid(run->process) : 0;
-    xo_pack_array(&out, 11);
+    xo_pack_array(&out, 12);
     xo_pack_cstr(&out, PACKAGE_VERSION);
     xo_pack_format(&out, "I I", (int64_t)pid, xo_proc_started(pid));
-    xo_pack_format(&out, "? ?", run->keep, run->was_ready);
+    xo_pack_format(&out, "? ? U", run->keep, run->was_ready, run->spare_id);
     xo_pack_bin(&out, &run->history, sizeof(run->history));
     pack_spec(run->spec, &out);
     pack_members(run, &out);
@@ -295,7 +295,7 @@ static int read_head(xo_reader_t *reader, pid_t *pid, int64_t *pid_started)
     uint32_t count;
     xo_slice_t version;
     int64_t number;
-    if (xo_read_array(reader, &count) < 0 || count != 11 || xo_read_str(reader, &version) < 0 ||
+    if (xo_read_array(reader, &count) < 0 || count != 12 || xo_read_str(reader, &version) < 0 ||
         xo_read_int(reader, &number) < 0 || xo_read_int(reader, pid_started) < 0)
         return -1;
     *pid = (pid_t)number;
@@ -307,6 +307,7 @@ static int read_run(xo_slice_t bytes, xo_supervisor_t *supervisor, xo_run_t *run
     xo_reader_t reader = xo_reader(bytes);
     if (read_head(&reader, &run->left_pid, &run->left_started) < 0 ||
         xo_read_bool(&reader, &run->keep) < 0 || xo_read_bool(&reader, &run->was_ready) < 0 ||
+        xo_read_uint(&reader, &run->spare_id) < 0 ||
         read_plain(&reader, &run->history, sizeof(run->history)) < 0)
         return -1;
     run->spec = read_spec(&reader);

@@ -24,6 +24,7 @@ typedef struct xo_pool_spec {
     int64_t
         hang_ms; /* a loop that stands still for so long is killed; 0: none, -1: as the node says */
     bool recover; /* its actors are created again with it */
+    bool spare;   /* the command knows how to wait as a spare (spare.h) */
     xo_policy_t policy;
 } xo_pool_spec_t;
 

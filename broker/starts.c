@@ -107,6 +107,11 @@ static int set_hang(xo_pool_spec_t *spec, xo_reader_t *value, xo_error_t *err)
     return 0;
 }
 
+static int set_spare(xo_pool_spec_t *spec, xo_reader_t *value, xo_error_t *err)
+{
+    return xo_read_bool(value, &spec->spare) < 0 ? wrong(err, "true or false") : 0;
+}
+
 static const struct xo_start_key {
     const char *name;
     xo_set_f set;
@@ -114,6 +119,7 @@ static const struct xo_start_key {
     {"argv", set_argv},       {"env", set_env},         {"label", set_label},
     {"address", set_address}, {"bind", set_bind},       {"index", set_index},
     {"ready_ms", set_ready},  {"recover", set_recover}, {"hang_timeout_ms", set_hang},
+    {"spare", set_spare},
 };
 
 static int set_key(xo_pool_spec_t *spec, xo_slice_t key, xo_reader_t *value, xo_error_t *err)

@@ -63,11 +63,14 @@ static void destroy_run(xo_run_t *run)
 /* Lets go of all that is the supervisor's in it; of a process's first pool, before its siblings. */
 static void release(xo_member_t *member)
 {
+    bool leads = xo_member_leads(member);
     xo_timer_stop(&member->timer);
     xo_member_forget(member, NULL);
-    if (xo_member_leads(member))
+    if (leads)
         destroy_run(member->run);
     member->run = NULL;
+    if (leads)
+        xo_spare_review(member->supervisor);
 }
 
 void xo_supervisor_remove(xo_supervisor_t *supervisor, xo_member_t *member, const char *reason)
@@ -178,8 +181,6 @@ void xo_run_on_ended(xo_process_t *process, int status, void *arg)
 {
     xo_run_t *run = arg;
     xo_supervisor_t *supervisor = run->member->supervisor;
-    uint64_t id = run->member->id;
-    uint32_t generation = run->member->generation;
     char reason[XO_ERROR_TEXT_BYTES];
     xo_end_t end = kind_of_end(run, status);
     drain(run);
@@ -190,9 +191,9 @@ void xo_run_on_ended(xo_process_t *process, int status, void *arg)
     run->cause[0] = 0;
     run->asked_to_die = false;
     supervisor->processes--;
-    xo_run_ended(run, end, reason);
     if (!supervisor->stopping)
-        xo_supervisor_sweep_later(supervisor, id, generation);
+        xo_run_sweep(run);
+    xo_run_ended(run, end, reason);
     check_stopped(supervisor);
 }
 
@@ -213,17 +214,14 @@ static int try_launch(xo_run_t *run, xo_error_t *err)
     if (run->spec->output != NULL)
         run->output_start = xo_file_size(run->spec->output);
     xo_run_save(run); /* it must not run without anybody knowing */
-    int cgroup = xo_cgroup_open(&supervisor->cgroup, supervisor->pools->node_id, run->member->id,
-                                run->member->generation);
-    run->process = xo_launch(supervisor->loop, run->spec, run->member, &supervisor->options,
-                             supervisor->pools->node_id, cgroup, xo_run_on_ended, run, err);
-    if (cgroup >= 0)
-        close(cgroup);
+    run->spare_id = 0;
+    run->process = xo_launch(run, err);
     if (run->process == NULL)
         return -1;
     supervisor->processes++;
     for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m))
         begin_start(m);
+    xo_spare_prepare(run);
     return 0;
 }
 
@@ -425,6 +423,7 @@ void xo_supervisor_stop(xo_supervisor_t *supervisor, int64_t limit_ms)
         return;
     supervisor->stopping = true;
     xo_timer_stop(&supervisor->tick);
+    xo_spare_end(supervisor);
     xo_timer_start(&supervisor->limit, limit_ms * XO_MS);
     for (xo_member_t *member = xo_pools_last(supervisor->pools), *previous; member != NULL;
          member = previous) {
@@ -450,6 +449,7 @@ xo_supervisor_t *xo_supervisor_create(xo_loop_t *loop, xo_pools_t *pools,
     xo_timer_init(&supervisor->tick, loop, xo_supervisor_tick, supervisor);
     xo_timer_init(&supervisor->limit, loop, on_limit, supervisor);
     xo_timer_init(&supervisor->sweep, loop, xo_supervisor_sweep, supervisor);
+    xo_spare_init(supervisor);
     xo_timer_start(&supervisor->tick, options->heartbeat_ms * XO_MS);
     xo_oom_killer_init(&supervisor->oom_killer, "/proc", "/sys/fs/cgroup");
     xo_cgroup_init(&supervisor->cgroup, "/proc", CGROUP_AGE_S);
@@ -463,6 +463,7 @@ void xo_supervisor_destroy(xo_supervisor_t *supervisor)
     xo_timer_stop(&supervisor->tick);
     xo_timer_stop(&supervisor->limit);
     xo_timer_stop(&supervisor->sweep);
+    xo_spare_end(supervisor);
     free(supervisor->dead);
     for (xo_member_t *m = xo_pools_last(supervisor->pools); m != NULL; m = xo_pools_previous(m))
         release(m);

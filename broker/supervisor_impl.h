@@ -4,6 +4,7 @@
  * membership.c   links: who may join, who is there, who is silent
  * ends.c         how a process ended, and what it left behind
  * restart.c      what its policy makes of the end of a process
+ * spare.c        processes that have started already, for the next pools that need one
  * stall.c        what a loop does that stands still
  * waiters.c      those who wait for a pool
  * runs.c         what a next broker must know
@@ -39,6 +40,7 @@ struct xo_run {
     pid_t left_pid;        /* of the process that the last broker left; 0: none, or taken over */
     int64_t left_started;  /* xo_proc_started of that */
     pid_t dead_pid;        /* of the last one that ended; 0: none has */
+    uint64_t spare_id;     /* what its process was marked with as a spare; 0: it was none */
     xo_gpu_wait_t *gpu;    /* its memory is waited for; NULL: it is not */
     xo_policy_state_t history;
     bool keep;
@@ -48,6 +50,31 @@ struct xo_run {
     char cause[XO_ERROR_TEXT_BYTES]; /* why we are killing it; "": we are not */
     off_t output_start;
 };
+
+/* A process that waits to become a pool, with all that a pool imports: to start an interpreter
+ * takes most of the time in which a pool comes back. It waits for the environment of the pool on
+ * its standard input, as "NAME=VALUE" texts with a NUL behind each, up to the end of what it reads;
+ * nothing at all is the broker's end, and its own. Until then it is no pool to anybody. What it
+ * starts is marked with its own id, then with the pool's, and its cgroup has its own. */
+#define XO_SPARE_GENERATION 0 /* pools have theirs from 1 */
+
+typedef struct xo_spare {
+    xo_process_t *process;
+    xo_pool_spec_t *spec; /* what it was started as */
+    uint64_t id;
+    int input; /* where it waits for what we write */
+} xo_spare_t;
+
+/* One takes longer to start than a pool to come back with one. So with two, who dies twice in a row
+ * is back as soon each time; who dies once more waits for the backoff meanwhile. */
+#define XO_SPARES 2
+
+typedef struct xo_spares {
+    xo_spare_t list[XO_SPARES]; /* the oldest first */
+    size_t count;
+    xo_timer_t timer;
+    uint64_t pool_id; /* the pool for which they are to be started */
+} xo_spares_t;
 
 struct xo_supervisor {
     xo_loop_t *loop;
@@ -61,6 +88,7 @@ struct xo_supervisor {
     xo_timer_t limit;
     xo_oom_killer_t oom_killer;
     xo_cgroup_t cgroup;
+    xo_spares_t spares;
     xo_timer_t sweep;
     xo_swept_t *dead; /* whose leavings are to be ended */
     size_t dead_count;
@@ -105,11 +133,22 @@ void xo_member_kill_because(xo_member_t *member, const char *trouble);
 /* ---- ends.c ---- */
 /* Why it ended, for people; before it is marked as down. */
 void xo_run_explain_end(const xo_run_t *run, int status, char *text, size_t size);
-/* What this process of ours had started and that left its group is ended, soon. */
-void xo_supervisor_sweep_later(xo_supervisor_t *supervisor, uint64_t pool_id, uint32_t generation);
+/* What this process of ours had started and that left its group is ended, now or soon. */
+void xo_run_sweep(const xo_run_t *run);
 void xo_supervisor_sweep(xo_timer_t *timer, void *arg);
 /* The same at once for all processes of the node. */
 void xo_supervisor_sweep_all(xo_supervisor_t *supervisor);
+
+/* ---- spare.c ---- */
+void xo_spare_init(xo_supervisor_t *supervisor);
+/* A spare, told to become this run's process with these "NAME=VALUE" (ends with NULL). NULL: there
+ * is none that is what the spec starts. */
+xo_process_t *xo_spare_take(xo_run_t *run, const char *const *env);
+/* A process of the run has started: spares for the next ones follow. */
+void xo_spare_prepare(const xo_run_t *run);
+/* A run is gone: so are the spares that were for nobody else. */
+void xo_spare_review(xo_supervisor_t *supervisor);
+void xo_spare_end(xo_supervisor_t *supervisor); /* all, and starts none any more */
 
 /* ---- stall.c ---- */
 /* A heartbeat has said where its progress page is. */

@@ -23,8 +23,7 @@ static void go_on(xo_member_t *member)
 /* What it had started and that has left its group nobody has looked for yet. */
 static void has_ended(xo_run_t *run, pid_t pid)
 {
-    xo_member_t *member = run->member;
-    xo_supervisor_sweep_later(member->supervisor, member->id, member->generation);
+    xo_run_sweep(run);
     run->dead_pid = pid;
     xo_run_ended(run, XO_END_FAILED, "it ended while the node had no broker");
 }

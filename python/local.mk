@@ -87,6 +87,7 @@ xoscar_PYTHON = \
 	python/xoscar/_restart.py \
 	python/xoscar/_settle.py \
 	python/xoscar/_shown.py \
+	python/xoscar/_spare.py \
 	python/xoscar/_stream.py \
 	python/xoscar/_streams.py \
 	python/xoscar/_views.py \

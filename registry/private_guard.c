@@ -139,7 +139,7 @@ static __attribute__((noreturn)) void run(const xo_guard_t *guard)
     signal(SIGTERM, SIG_IGN); /* the group's: it is for the server */
     prctl(PR_SET_NAME, guard->program != NULL ? NAME : NAME_ALONE);
     close_others(guard->status_fd);
-    if (xo_proc_redirect(guard->log) < 0 || xo_proc_write(guard->pid_file, getpid()) < 0)
+    if (xo_proc_redirect(true, guard->log) < 0 || xo_proc_write(guard->pid_file, getpid()) < 0)
         fail(guard);
     pid_t server = guard->program != NULL ? start_server(guard) : 0;
     close(guard->status_fd);

@@ -109,9 +109,9 @@ static int open_as(const char *path, int flags, int to)
     return rc;
 }
 
-int xo_proc_redirect(const char *output)
+int xo_proc_redirect(bool input, const char *output)
 {
-    if (open_as("/dev/null", O_RDONLY, STDIN_FILENO) < 0)
+    if (input && open_as("/dev/null", O_RDONLY, STDIN_FILENO) < 0)
         return -1;
     if (output == NULL)
         return 0;

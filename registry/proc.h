@@ -27,9 +27,9 @@ pid_t xo_proc_read(const char *path);
 /* In the child, where only what a signal handler may call is allowed: no signal handled, ignored or
  * blocked. */
 void xo_proc_reset_signals(void);
-/* There, too: standard input from /dev/null, standard output and error to the end of `output` (made
- * with 0600), NULL: as they are. -1: errno. */
-int xo_proc_redirect(const char *output);
+/* There, too: if `input`, standard input from /dev/null; standard output and error to the end of
+ * `output` (made with 0600), NULL: as they are. -1: errno. */
+int xo_proc_redirect(bool input, const char *output);
 /* In the parent: waits until the pipe's other ends are closed, by exec or the child's end. The
  * errno that was written into it; 0: none was. */
 int xo_proc_read_failure(int fd);

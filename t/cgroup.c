@@ -122,8 +122,8 @@ static xo_process_t *start(world_t *w, const char *script, uint32_t generation)
     int cgroup = xo_cgroup_open(&w->cgroup, w->node, POOL, generation);
     if (cgroup < 0)
         skip();
-    xo_process_t *process =
-        xo_process_spawn(w->loop, argv, nothing, w->output, cgroup, on_ended, w, &err);
+    const xo_process_start_t how = {argv, nothing, w->output, cgroup, -1};
+    xo_process_t *process = xo_process_spawn(w->loop, &how, on_ended, w, &err);
     close(cgroup);
     if (process == NULL)
         fail_msg("%s", err.text);

@@ -223,6 +223,7 @@ python_tests = \
 	python/tests/test_restart_policy.py \
 	python/tests/test_serialization.py \
 	python/tests/test_shared_memory.py \
+	python/tests/test_spare.py \
 	python/tests/test_stalls.py \
 	python/tests/test_strategies.py \
 	python/tests/test_sub_pool_modules.py \

@@ -1,5 +1,6 @@
 /* Child processes: how they are started, how their end is told, and that nothing of them is left.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,8 +53,8 @@ static xo_process_t *shell(world_t *w, const char *script, const char *const *en
     static const char *const nothing[] = {NULL};
     char *argv[] = {"sh", "-c", (char *)script, NULL};
     xo_error_t err;
-    xo_process_t *process =
-        xo_process_spawn(w->loop, argv, env ? env : nothing, w->output, -1, on_ended, w, &err);
+    const xo_process_start_t start = {argv, env ? env : nothing, w->output, -1, -1};
+    xo_process_t *process = xo_process_spawn(w->loop, &start, on_ended, w, &err);
     if (process == NULL)
         fail_msg("%s", err.text);
     return process;
@@ -85,7 +86,8 @@ static void a_program_that_is_not_there_is_named(void **state)
     static const char *const nothing[] = {NULL};
     char *argv[] = {"/nonexistent/program", NULL};
     xo_error_t err;
-    assert_null(xo_process_spawn(w->loop, argv, nothing, NULL, -1, on_ended, w, &err));
+    const xo_process_start_t start = {argv, nothing, NULL, -1, -1};
+    assert_null(xo_process_spawn(w->loop, &start, on_ended, w, &err));
     assert_int_equal(err.errnum, ENOENT);
     assert_non_null(strstr(err.text, "/nonexistent/program"));
 }
@@ -115,6 +117,29 @@ static void it_inherits_nothing_that_it_should_not(void **state)
     close(77);
     assert_string_equal(file_text(w->output),
                         "blocked 0000000000000000\nignored 0000\nto stderr\nleads\n");
+}
+
+/* It reads what it is given for its standard input, and its end is told to who has it last. */
+static void it_is_handed_over(void **state)
+{
+    world_t *w = *state, other = {.loop = w->loop};
+    static const char *const nothing[] = {NULL};
+    char *argv[] = {"cat", NULL};
+    xo_error_t err;
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    const xo_process_start_t start = {argv, nothing, w->output, -1, ends[0]};
+    xo_process_t *process = xo_process_spawn(w->loop, &start, on_ended, &other, &err);
+    assert_non_null(process);
+    xo_process_hand_over(process, on_ended, w);
+    assert_int_equal(write(ends[1], "said later\n", 11), 11);
+    close(ends[1]);
+    close(ends[0]);
+    xo_loop_run(w->loop);
+    assert_int_equal(w->ended, 1);
+    assert_int_equal(other.ended, 0);
+    assert_int_equal(w->status, 0);
+    assert_string_equal(file_text(w->output), "said later\n");
 }
 
 /* The pid that the script printed. */
@@ -180,6 +205,7 @@ int main(void)
         TEST(a_program_that_is_not_there_is_named),
         TEST(variables_are_replaced_and_added),
         TEST(it_inherits_nothing_that_it_should_not),
+        TEST(it_is_handed_over),
         TEST(its_family_goes_with_it),
         TEST(destroying_it_kills_its_group),
     };

@@ -1,7 +1,8 @@
 """A sub pool's process: python3 -m xoscar.pool [--module NAME]...
 
 A broker starts it and says by environment variables what it is to be (pool/pool.h); XOSCAR_POOL
-holds what the Python side adds, as _xo.encode writes it, in hexadecimal.
+holds what the Python side adds, as _xo.encode writes it, in hexadecimal. With XO_SPARE the broker
+says its part later (_spare).
 """
 import gc
 import os
@@ -130,19 +131,23 @@ async def _serve(conf, modules):
     pool.close()
 
 
-def _report(conf, exception):
+def _report(path, exception):
     """Tells who started the pool why it ends; what happens later tells the log."""
     from .backends._report import write_report
 
     try:
-        write_report(conf["report"], exception)
+        write_report(path, exception)
     except OSError as e:
-        print(f"xoscar.pool: {conf['report']}: {e}", file=sys.stderr)
+        print(f"xoscar.pool: {path}: {e}", file=sys.stderr)
 
 
 def _run(conf, modules):
-    _set_logging(conf)
     loop = _new_loop(conf)
+    if os.environ.pop("XO_SPARE", None):
+        from . import _spare
+
+        _spare.wait()
+    _set_logging(conf)
     try:
         loop.run_until_complete(_serve(conf, modules))
     finally:
@@ -157,9 +162,10 @@ def main(argv):
     try:
         _run(conf, modules)
     except Exception as e:
-        if not conf.get("report") or os.environ["XO_POOL_GENERATION"] != "1":
+        report = os.environ.get("XO_POOL_REPORT")
+        if not report or os.environ["XO_POOL_GENERATION"] != "1":
             raise
-        _report(conf, e)
+        _report(report, e)
         sys.exit(1)
 
 

@@ -113,8 +113,8 @@ class MainActorPool:
         env = plan.envs[index - 1]
         return await self._start_one(index, plan.addresses[index], plan.labels[index], env, {})
 
-    async def _request(self, index, address, label, argv, env):
-        """A pool that the broker has started."""
+    async def _request(self, index, address, label, argv, env, spare=False):
+        """A pool that the broker has started. `spare`: what argv starts knows _spare."""
         request = {
             "argv": argv,
             "env": env,
@@ -123,6 +123,7 @@ class MainActorPool:
             "index": index,
             **self._recovery,
             "ready_ms": _READY_MS,
+            "spare": spare,
         }
         if self._bind:
             request["bind"] = self._bind
@@ -133,9 +134,10 @@ class MainActorPool:
     async def _start_one(self, index, address, label, env, options, start=None):
         argv, is_other = start or python_argv()
         report = report_path(self._broker.endpoint)
-        env = sub_pool_env(env, {**self._options, **options, "report": report}, is_other)
+        env = sub_pool_env(env, {**self._options, **options}, is_other)
+        env["XO_POOL_REPORT"] = report
         try:
-            return await self._request(index, address, label, argv, env)
+            return await self._request(index, address, label, argv, env, not is_other)
         except errors.ServerClosed:
             why = read_report(report)
             if why is None:
