@@ -6,6 +6,7 @@ examples_client_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS)
 examples_client_LDADD = libxo.la
 
 EXTRA_DIST += \
+	examples/anywhere.py \
 	examples/greeter.py \
 	examples/two-nodes \
 	examples/wordcount.py

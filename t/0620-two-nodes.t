@@ -29,6 +29,8 @@ like "$out" '^192\.0\.2\.2:7001: [1-9][0-9]* calls? \(.*tcp' "so has the second,
 like "$out" '^[1-9][0-9]* calls? to pools that died, given to others' "calls were under way then"
 like "$out" '^that is [0-9]+ times' "and none is missing"
 like "$errors" 'tcp://192\.0\.2\.2:7001 is gone.*its work goes to others' "it says so"
+like "$out" '^xo:anywhere is on two, in the pool at 192\.0\.2\.2:7001; asked 1$' "an actor is on the second"
+like "$out" '^xo:anywhere is on one, in the pool at 192\.0\.2\.1:' "and on the first when that is dead"
 nodes=$(printf '%s\n' "$out" | sed -n '/== The first machine is alone/,$p')
 like "$nodes" '^[0-9a-f]{16} +one .* ready' "at last there is the first"
 is "$(printf '%s\n' "$nodes" | grep -cE '^[0-9a-f]{16} +two ')" 0 "and not the second"
