@@ -222,6 +222,7 @@ static void leave_registry(xo_broker_t *broker)
         while (m->entries != NULL)
             xo_broker_actor_down(broker, m->entries, "its node has stopped");
         xo_publish_remove(broker->publish, XO_REG_POOL, m->id);
+        xo_doors_remove(broker, m);
     }
     for (xo_group_t *group = broker->groups; group != NULL; group = group->next)
         xo_publish_remove_group(broker->publish, group);
@@ -334,6 +335,7 @@ static int create_endpoint(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err)
         .linked = on_linked,
         .unlinked = on_unlinked,
         .watches = on_watches,
+        .absent = xo_doors_absent,
         .event = on_event,
         .refused = on_refused,
     };

@@ -14,6 +14,7 @@
  * names.c     which pool has which name           drain.c    node.drain
  * moves.c     actors that come from other nodes   placement.c  which pool takes one
  * entrance.c  the node's port                     outlet.c   a node behind another's
+ * doors.c     other ways to pools whose own port is shut
  */
 #ifndef XO_BROKER_BROKER_IMPL_H
 #define XO_BROKER_BROKER_IMPL_H
@@ -139,6 +140,16 @@ void xo_broker_close_port(xo_broker_t *broker);
 bool xo_broker_find_inner(const xo_broker_t *broker, const char *address, char path[XO_PATH_BYTES]);
 /* What was lent over this link is free again. */
 void xo_broker_loan_unlinked(xo_broker_t *broker, const xo_link_t *link);
+
+/* ---- doors.c ---- */
+/* The pool's record is written, or removed: with it the way through the node's port, if it has a
+ * port of its own besides. */
+void xo_doors_publish(xo_broker_t *broker, const xo_member_t *member);
+void xo_doors_remove(xo_broker_t *broker, const xo_member_t *member);
+/* Answers pool.why about the address of a pool of another node. */
+void xo_doors_tell(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t address);
+/* For the endpoint. */
+bool xo_doors_absent(xo_endpoint_t *endpoint, xo_link_t *link, const char *address, void *arg);
 
 /* ---- outlet.c ---- */
 /* `first` of the node's places behind another node's port. */

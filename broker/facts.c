@@ -99,6 +99,7 @@ void xo_broker_publish_pool(xo_broker_t *broker, xo_member_t *member)
         return;
     xo_member_record(member, &rec);
     xo_publish_record(broker->publish, XO_REG_POOL, member->id, &rec);
+    xo_doors_publish(broker, member);
     member->changed = false;
 }
 
@@ -361,6 +362,7 @@ static void on_gone(xo_broker_t *broker, xo_member_t *member, const char *reason
     drop_actors(broker, member, reason ? reason : "its pool is gone");
     xo_names_review(broker, member);
     xo_publish_remove(broker->publish, XO_REG_POOL, member->id);
+    xo_doors_remove(broker, member);
 }
 
 void xo_broker_on_fact(xo_supervisor_t *supervisor, xo_member_t *member, xo_fact_t fact,

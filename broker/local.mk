@@ -60,6 +60,7 @@ broker_libxo_broker_la_SOURCES = \
 	broker/outlet.c \
 	broker/own_registry.c \
 	broker/own_registry.h \
+	broker/doors.c \
 	broker/placement.c \
 	broker/placement.h \
 	broker/places.c \

@@ -116,8 +116,10 @@ static void pool_why(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
     const char *absence = member ? xo_member_absence(member) : NULL;
     if (absence != NULL)
         xo_ask_reply(ask, "[s s]", absence, member->reason);
-    else
+    else if (member != NULL)
         xo_ask_reply(ask, "n");
+    else
+        xo_doors_tell(broker, ask, name);
 }
 
 /* ---- what pools tell ---- */

@@ -54,6 +54,9 @@ typedef struct xo_identity {
 typedef struct xo_endpoint xo_endpoint_t;
 typedef struct xo_link xo_link_t;
 
+/* What pool.why says of a pool that is reached through its node's port, which it names then. */
+#define XO_IS_BEHIND "is behind"
+
 /* What a participant does. NULL entries are allowed where noted. */
 typedef struct xo_endpoint_ops {
     /* A request (call, tell, batch, create, destroy, ref, has) for this endpoint, or a cancel.
@@ -72,6 +75,9 @@ typedef struct xo_endpoint_ops {
     /* Whether the owner will call xo_endpoint_peer_down once the peer's process has ended: a link
      * that breaks waits for that reason. NULL: it won't, and the broker's word is waited for. */
     bool (*watches)(xo_endpoint_t *endpoint, xo_link_t *link, void *arg);
+    /* Nobody answers at the address that a link was dialled to. True: xo_link_go_by is called soon.
+     * NULL: the broker is asked instead, if there is one. */
+    bool (*absent)(xo_endpoint_t *endpoint, xo_link_t *link, const char *address, void *arg);
     /* xo_link_takes_answers is true again. NULL allowed. */
     void (*answers_taken)(xo_endpoint_t *endpoint, xo_link_t *link, void *arg);
     /* A heartbeat or an event, for example "pool.down". NULL allowed. */
@@ -146,6 +152,8 @@ xo_link_t *xo_endpoint_broker(xo_endpoint_t *endpoint);
 /* Walks the links: NULL gives the first. */
 xo_link_t *xo_endpoint_next_link(xo_endpoint_t *endpoint, xo_link_t *after);
 
+/* After `absent`: it is reached through its node's port as well ("host:port"); or "": it is not. */
+void xo_link_go_by(xo_link_t *link, const char *door);
 xo_link_t *xo_link_incref(xo_link_t *link);
 void xo_link_decref(xo_link_t *link);                     /* takes NULL */
 bool xo_link_up(const xo_link_t *link);                   /* handshake done and not closed */

@@ -111,7 +111,8 @@ typedef struct xoi_bulk_offer {
     uint64_t token;  /* of a welcome: who knows it may attach a lane to the link */
 } xoi_bulk_offer_t;
 
-/* What its broker says of a pool at an address where nobody is. */
+/* What its broker says of a pool at an address where nobody is; or it names the node's port
+ * instead. */
 typedef enum { XOI_POOL_UNKNOWN, XOI_POOL_COMES_BACK, XOI_POOL_FAILED } xoi_pool_state_t;
 
 struct xo_link {
@@ -124,7 +125,8 @@ struct xo_link {
     char address[XOI_LINK_ADDRESS_BYTES];        /* key in by_address; "" : in no table */
     char lane_endpoint[XOI_LANE_ENDPOINT_BYTES]; /* what was dialled */
     bool dialled;
-    xoi_way_t way; /* the nearest that is left to try */
+    xoi_way_t way;               /* the nearest that is left to try */
+    char door[XO_ADDRESS_BYTES]; /* the node's port, since nobody answered at the address; "" */
     bool same_machine;
     xo_error_t why;
     char reason[160]; /* who died and why, in a few words; "" : by why.errnum */

@@ -364,6 +364,19 @@ int xoi_link_dial(xo_link_t *link, xo_error_t *err)
                : 0;
 }
 
+/* Nothing but the hello was sent, so another lane may still be the first. */
+void xo_link_go_by(xo_link_t *link, const char *door)
+{
+    if (link->state != XOI_LINK_DYING)
+        return;
+    snprintf(link->door, sizeof link->door, "%s", door);
+    if (door[0] && xoi_link_table_add(link) == 0 && xoi_link_dial(link, NULL) == 0)
+        return;
+    drop_lane(link);
+    xoi_link_table_remove(link);
+    xoi_link_finish(link);
+}
+
 static int normalise(const char *address, char *text, size_t size, xo_error_t *err)
 {
     xo_address_t parsed;

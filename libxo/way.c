@@ -1,6 +1,7 @@
 /* way.c - which lane leads to an address: inproc within the process, else the nearest of shared
- * memory and ipc whose socket is there, else tcp, or the port of the node that it is behind. What
- * is reached at an ipc socket (a broker) may be reached through shared memory beside it. */
+ * memory and ipc whose socket is there, else tcp, or the port of the node that it is behind; that
+ * also if its own is shut, and somebody knows the node's (xo_link_go_by). What is reached at an ipc
+ * socket (a broker) may be reached through shared memory beside it. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -59,6 +60,10 @@ int xoi_way_choose(xo_link_t *link, xo_error_t *err)
     xo_ctx_t *ctx = link->endpoint->ctx;
     char *out = link->lane_endpoint;
     size_t size = sizeof link->lane_endpoint;
+    if (link->door[0]) {
+        snprintf(out, size, "port://%s/%.*s", link->door, XO_ADDRESS_BYTES, link->address);
+        return 0;
+    }
     bool exact = strstr(link->address, "://") && !is_ipc(link->address);
     if (exact || xo_ctx_has_local(ctx, link->address)) {
         snprintf(out, size, exact ? "%s" : "inproc://%s", link->address);

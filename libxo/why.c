@@ -36,13 +36,18 @@ static bool was_told(const xo_msg_t *answer, xo_slice_t *what, xo_slice_t *reaso
 
 /* ---- nobody at an address ---- */
 
-/* A pool of the broker's node may have been there. */
+static bool is_absent(const xo_link_t *link)
+{
+    int errnum = link->why.errnum;
+    return link->state == XOI_LINK_DIALING && !strstr(link->address, "://") && !link->door[0] &&
+           (errnum == ECONNREFUSED || errnum == ETIMEDOUT || errnum == EHOSTUNREACH);
+}
+
+/* A pool of the broker's node may have been there, or one of another's is behind a firewall. */
 static bool broker_may_know(const xo_link_t *link)
 {
     const xo_endpoint_t *endpoint = link->endpoint;
-    return link->state == XOI_LINK_DIALING && link->why.errnum == ECONNREFUSED &&
-           !strstr(link->address, "://") && endpoint->broker && endpoint->broker != link &&
-           xo_link_up(endpoint->broker);
+    return endpoint->broker && endpoint->broker != link && xo_link_up(endpoint->broker);
 }
 
 static void on_absence(xo_call_t *call, xo_msg_t **answer, void *arg)
@@ -51,15 +56,20 @@ static void on_absence(xo_call_t *call, xo_msg_t **answer, void *arg)
     xo_link_t *link = arg;
     xo_slice_t what;
     xo_slice_t reason;
-    if (link->state == XOI_LINK_DYING && was_told(*answer, &what, &reason)) {
+    char door[XO_ADDRESS_BYTES] = "";
+    if (link->state != XOI_LINK_DYING || !was_told(*answer, &what, &reason)) {
+        xo_link_go_by(link, door);
+    } else if (xo_slice_eq_str(what, XO_IS_BEHIND)) {
+        snprintf(door, sizeof door, "%.*s", (int)reason.size, reason.data);
+        xo_link_go_by(link, door);
+    } else {
         snprintf(link->reason, sizeof link->reason, "%.*s", (int)reason.size, reason.data);
         link->pool_state =
             xo_slice_eq_str(what, "has failed") ? XOI_POOL_FAILED : XOI_POOL_COMES_BACK;
         xo_error_set(&link->why, ECONNREFUSED, "the pool at %s %.*s", link->address, (int)what.size,
                      what.data);
-    }
-    if (link->state == XOI_LINK_DYING)
         xoi_link_finish(link);
+    }
     xo_link_decref(link);
 }
 
@@ -142,5 +152,9 @@ bool xoi_why_comes(xo_link_t *link)
 {
     if (link->endpoint->closing)
         return false;
-    return reason_may_come(link) || (broker_may_know(link) && ask_about_address(link));
+    if (!is_absent(link))
+        return reason_may_come(link);
+    if (link->endpoint->ops.absent)
+        return link->endpoint->ops.absent(link->endpoint, link, link->address, link->endpoint->arg);
+    return broker_may_know(link) && ask_about_address(link);
 }

@@ -16,19 +16,21 @@ static redis_t *self(xo_registry_t *registry)
 
 static const char *kind_name(xo_reg_kind_t kind)
 {
-    static const char *const names[] = {"node", "pool", "actor", "group", "key", "name"};
+    static const char *const names[] = {"node", "pool", "actor", "group", "key", "name", "port"};
     return names[kind];
 }
 
 static const char *kind_key(xo_reg_kind_t kind)
 {
-    static const char *const keys[] = {"node:", "pool:", "actor:", "group:", "key:", "name:"};
+    static const char *const keys[] = {
+        "node:", "pool:", "actor:", "group:", "key:", "name:", "port:"};
     return keys[kind];
 }
 
 static const char *kind_index(xo_reg_kind_t kind)
 {
-    static const char *const indexes[] = {"nodes", "pools", "actors", "groups", "keys", "names"};
+    static const char *const indexes[] = {"nodes", "pools", "actors", "groups",
+                                          "keys",  "names", "ports"};
     return indexes[kind];
 }
 

@@ -22,6 +22,7 @@ typedef enum {
     XO_REG_GROUP,
     XO_REG_KEY,
     XO_REG_NAME,
+    XO_REG_PORT,
     XO_REG_KINDS
 } xo_reg_kind_t;
 
@@ -32,9 +33,10 @@ typedef struct xo_field {
 
 /* One thing: a node "ID", a pool "ID", an actor "UID@POOLID" (xo_registry_actor_id), a group
  * "NAME@NODEID", a key that was revoked, by its digits, a name that an actor has, by its uid
- * (xo_registry_name_id). What is read also has the fields `owner` and, for a lease, `lease_ms`;
- * these two cannot be put. An actor whose pool has no record (it
- * lapsed), and a group whose node has none, reads with `state` "lost", whatever was put. */
+ * (xo_registry_name_id), the address of a pool that is reached through its node's port, too. What
+ * is read also has the fields `owner` and, for a lease, `lease_ms`; these two cannot be put. An
+ * actor whose pool has no record (it lapsed), and a group whose node has none, reads with `state`
+ * "lost", whatever was put. */
 typedef struct xo_record {
     const char *id;
     const xo_field_t *fields;

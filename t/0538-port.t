@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
 import netns  # noqa: E402
-from brokers import BUILD, DEADLINE_S, Node, run, until  # noqa: E402
+from brokers import BUILD, DEADLINE_S, Node, Server, redis, run, until  # noqa: E402
 
 JOB = os.path.join(os.environ.get("XO_SRCDIR", "."), "t", "port-job.py")
 PYTHON = os.environ.get("PYTHON", "python3")
@@ -19,11 +19,13 @@ JOB_S = 120  # a safety net
 LOOPBACK = "127.0.0.1"
 
 
-def free_port():
+def free_port(*taken_by_us):
     """One of the loopback's that was free a moment ago, and that nobody else is given."""
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="utf-8") as file:
         low = int(file.read().split()[0])
     for port in range(low - 1 - os.getpid() % 2000, 1024, -1):
+        if port in taken_by_us:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind((LOOPBACK, port))
@@ -106,6 +108,41 @@ def only_one_is_open(place):
     assert done.returncode != 0 and "nobody listens" in done.stderr, done.stderr
     assert node.call("status")["drops"]["no-route"] == 1
     node.stop()
+
+
+def own_port_is_shut(place):
+    """a pool whose own port is shut, or leads nowhere, is reached through its node's"""
+    port = free_port()
+    own = free_port(port)
+    config = pools_config(port).replace("count = 2", f"""address = {LOOPBACK}:{own}
+bind = {LOOPBACK}:{free_port(port, own)}""").replace("xo-pool", "xo-pool --create Counter:hits")
+    server = Server(place).start()
+    registry = ("--registry", f"unix://{server.socket}")
+    far, near = elsewhere(place, "far"), elsewhere(place, "near")
+    node = Node(place, *registry, config=config, env=far)
+    assert addresses_of(node.wait_pools(1)) == [f"{LOOPBACK}:{own}"]
+    other = Node(place, *registry, config=BORROWER % MODULE, env=near)
+    until(lambda: "ready" in [p["state"] for p in other.pools() if p["node"] != node_id(node)],
+          "its pool")
+    until(lambda: other.call("lookup", "hits"), "the registry to know it")
+    ask = ("call", "--node", other.endpoint, "hits", "add", "1")
+    done = xo(near, *ask)
+    assert done.stdout.strip() == "1", done
+    with socket.create_server((LOOPBACK, own)):  # which says nothing, as a firewall does
+        other.stop()
+        other = Node(place, *registry, config=BORROWER % MODULE, env=near)
+        other.wait_registry()
+        ask = ("call", "--node", other.endpoint, "hits", "add", "1")
+        done = xo(near, *ask)
+        assert done.stdout.strip() == "2", done
+    node.stop()
+    assert redis(server.socket, "exists", f"xo:{{default}}:port:{LOOPBACK}:{own}") == ["0"]
+    other.stop()
+    server.stop()
+
+
+def node_id(node):
+    return node.call("status")["id"]
 
 
 def keeps_its_place(place):
@@ -325,7 +362,7 @@ if not os.path.exists(MODULE):
 elif not shutil.which("redis-server"):
     print("1..0 # SKIP redis-server is needed")
 elif not has_python():
-    run(only_one_is_open, keeps_its_place, taken, borrowed, doctor)
+    run(only_one_is_open, own_port_is_shut, keeps_its_place, taken, borrowed, doctor)
 else:
-    run(only_one_is_open, keeps_its_place, taken, borrowed, doctor, all_of_it, own_address,
-        firewalls, dial_out, silence)
+    run(only_one_is_open, own_port_is_shut, keeps_its_place, taken, borrowed, doctor, all_of_it,
+        own_address, firewalls, dial_out, silence)
