@@ -10,13 +10,12 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
-from brokers import BUILD, Node, run  # noqa: E402
+from brokers import BUILD, DEADLINE_S, Node, run, until  # noqa: E402
 
 MODULE = os.path.join(BUILD, "examples", ".libs", "counter.so")
-CONFIG = f"""[pool one]
+POOLS = f"""[pool one]
 command = xo-pool --create Counter:hits
 modules = {MODULE}
 [pool two]
@@ -26,7 +25,6 @@ modules = {MODULE}
 CONNECTIONS = int(os.environ.get("XO_GARBAGE_CONNECTIONS", "3000"))
 SEED = int(os.environ.get("XO_GARBAGE_SEED", "1"))
 OPEN_AT_MOST = 64
-PATIENCE_S = 120
 GROWN_KIB = 8 << 10  # what a heap may gain without there being a leak
 
 GREETING = bytes([0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1])
@@ -77,13 +75,37 @@ SHAPES = (
 )
 
 
-def throw(rng, ports, count):
+def socks(name):
+    """What is said at a node's port to be led to `name`."""
+    return bytes([5, 1, 0, 5, 1, 0, 3, len(name)]) + name + bytes(2)
+
+
+def behind(rng, port):
+    """A name that may be somebody's behind that port."""
+    return rng.choice((b"p%d0001.127.0.0.1" % port, b"p%d0002.x" % port, b"p%d.127.0.0.1" % port,
+                       b"p0.broker", b"p%d" % rng.getrandbits(40), b"t%x" % rng.getrandbits(64),
+                       rng.randbytes(rng.randint(0, 255)), b"p%d5000.127.0.0.1" % port))
+
+
+def at_a_port(port):
+    """What comes to the one port of a node besides."""
+    return (
+        lambda rng: socks(behind(rng, port)),
+        lambda rng: cut(rng, socks(behind(rng, port))),
+        lambda rng: flipped(rng, socks(behind(rng, port))),
+        lambda rng: socks(behind(rng, port)) + rng.choice(SHAPES)(rng),
+        lambda rng: bytes([5, rng.getrandbits(8)]) + rng.randbytes(rng.randint(0, 600)),
+        lambda rng: bytes([4, 1]) + rng.randbytes(rng.randint(0, 60)),
+    )
+
+
+def throw(rng, ports, shapes, count):
     """So many connections, of which some stay open for a while and some are reset."""
     waiting = collections.deque()
     for _ in range(count):
         fd = socket.create_connection(rng.choice(ports))
         try:
-            fd.sendall(rng.choice(SHAPES)(rng))
+            fd.sendall(rng.choice(shapes)(rng))
         except OSError:
             pass  # it has hung up already
         waiting.append(fd)
@@ -93,13 +115,6 @@ def throw(rng, ports, count):
             waiting.popleft().close()
     for fd in waiting:
         fd.close()
-
-
-def wait_for(condition, what):
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain for {what()}"
-        time.sleep(0.1)
 
 
 class Caller(threading.Thread):
@@ -116,7 +131,7 @@ class Caller(threading.Thread):
         self.done = False
 
     def call(self):
-        command = f"xo call --node {self.address} --timeout {PATIENCE_S} hits add 1"
+        command = f"xo call --node {self.address} --timeout {DEADLINE_S} hits add 1"
         done = subprocess.run(command.split(), env=self.ways[self.calls % 2], text=True,
                               capture_output=True, check=False)
         self.calls += 1
@@ -145,19 +160,20 @@ def drops(pools):
             if name.startswith("drops_") and name != "drops_refused" and int(value)}
 
 
-def refused(pools):
-    return sum(int(pool.get("drops_refused", 0)) for pool in pools)
+def refused(node):
+    """By its broker, its port, and its pools."""
+    told = node.call("status")["drops"]
+    return sum(told[reason] for reason in ("refused", "no-route", "malformed"))
 
 
-def garbage(place):
-    """garbage on its ports changes nothing but counters"""
+def survives(place, config, ports_of, shapes):
+    """The node changes nothing but counters."""
     print(f"# {CONNECTIONS} connections from seed {SEED}")
-    node = Node(place, config=CONFIG)
+    node = Node(place, config=config)
     pools = node.wait_pools(2)
     same = {pool["id"]: (pool["pid"], pool["generation"]) for pool in pools}
     pids = [node.process.pid] + [pool["pid"] for pool in pools]
-    addresses = {pool["address"] for pool in pools} | {node.call("status")["address"]}
-    ports = [("127.0.0.1", int(address.rsplit(":", 1)[1])) for address in sorted(addresses)]
+    ports = [("127.0.0.1", port) for port in ports_of(node, pools)]
     caller = Caller(place, pools[0]["address"])
     caller.call()
     caller.call()
@@ -172,24 +188,24 @@ def garbage(place):
     rng = random.Random(SEED)
     caller.start()
     try:
-        throw(rng, ports, CONNECTIONS // 2)
+        throw(rng, ports, shapes, CONNECTIONS // 2)
         resident = [resident_kib(pid) for pid in pids]
-        throw(rng, ports, CONNECTIONS - CONNECTIONS // 2)
+        throw(rng, ports, shapes, CONNECTIONS - CONNECTIONS // 2)
     finally:
         caller.done = True
         caller.join()
     assert caller.error is None, caller.error
     print(f"# {caller.calls} calls meanwhile")
-    wait_for(settled, counts)
+    until(settled, counts)
     grown = [resident_kib(pid) - kib for pid, kib in zip(pids, resident)]
     # AddressSanitizer keeps what has been freed; it knows of leaks by itself.
     assert max(grown) < GROWN_KIB or "ASAN_OPTIONS" in os.environ, grown
     caller.call()
-    wait_for(lambda: refused(node.pools()) > CONNECTIONS // 2, node.pools)
+    until(lambda: refused(node) > CONNECTIONS // 2, lambda: node.call("status"))
     pools = node.pools("ready")
     assert {pool["id"]: (pool["pid"], pool["generation"]) for pool in pools} == same, pools
     assert not drops(pools), pools
-    assert refused(pools) <= CONNECTIONS, pools
+    assert refused(node) <= CONNECTIONS, node.call("status")
     lines = [line for line in node.log().splitlines() if "refused" in line]
     assert len(lines) < 20, lines
     for kind in ("pool.down", "pool.restart", "actor.down", "key.refused"):
@@ -198,7 +214,25 @@ def garbage(place):
     place.assert_clean()
 
 
+def garbage(place):
+    """garbage on its ports changes nothing but counters"""
+    def ports_of(node, pools):
+        addresses = {pool["address"] for pool in pools} | {node.call("status")["address"]}
+        return [int(address.rsplit(":", 1)[1]) for address in sorted(addresses)]
+
+    survives(place, POOLS, ports_of, SHAPES)
+
+
+def at_one_port(place):
+    """nor does garbage on the port of a node that has one for everything, and behind it"""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    config = f"[node]\nport = 127.0.0.1:{port}\n{POOLS}"
+    survives(place, config, lambda *_: [port], SHAPES + at_a_port(port))
+
+
 if os.path.exists(MODULE):
-    run(garbage)
+    run(garbage, at_one_port)
 else:
     print("1..0 # SKIP counter.so is not built")

@@ -35,14 +35,14 @@ NAP_S = 0.01
 
 
 def until(condition, what):
-    """Waits until condition() is true, and returns what it returned."""
+    """Waits until condition() is true, and returns what it returned. `what` may be a function."""
     end = time.monotonic() + DEADLINE_S
     while time.monotonic() < end:
         value = condition()
         if value:
             return value
         time.sleep(NAP_S)
-    raise AssertionError(f"waited in vain for {what}")
+    raise AssertionError(f"waited in vain for {what() if callable(what) else what}")
 
 
 def seconds_until(condition, what):
