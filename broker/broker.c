@@ -396,6 +396,7 @@ static void on_reloaded(xo_broker_t *broker)
     if (listens) {
         xo_broker_note_node(broker, "broker.restarted", what);
         xo_timer_start(&broker->reconcile, LEASE_HEARTBEATS * broker->options.heartbeat_ms * XO_MS);
+        xo_drain_take_over(broker);
     }
     if (broker->options.ready != NULL)
         broker->options.ready(broker, listens ? NULL : &err, broker->arg);
@@ -407,6 +408,7 @@ static int begin_or_take_over(xo_broker_t *broker, xo_error_t *err)
     xo_timer_start(&broker->tick, broker->options.heartbeat_ms * XO_MS);
     if (broker->options.take_over) {
         broker->reloading = true;
+        xo_drain_find(broker);
         xo_supervisor_find(broker->supervisor);
         return xo_broker_reload(broker, on_reloaded, err);
     }

@@ -96,6 +96,9 @@ void xo_broker_note_node(xo_broker_t *broker, const char *event, const char *rea
 /* True: the node is being drained, and the ask has been failed. */
 bool xo_drain_refuses(const xo_broker_t *broker, xo_ask_t *ask);
 void xo_drain_go_on(xo_broker_t *broker); /* something has ended, or may be ended now */
+/* Was the broker that left this node draining it? Then this one goes on, once it has taken over. */
+void xo_drain_find(xo_broker_t *broker);
+void xo_drain_take_over(xo_broker_t *broker);
 /* A pool has linked: it creates nothing if the node is being drained. */
 void xo_drain_tell_pool(xo_broker_t *broker, const xo_member_t *member);
 

@@ -2,12 +2,20 @@
  *
  * Groups stop in their order first; then each other actor is destroyed in its turn, when what was
  * sent to it before has been handled, and those that may move are other nodes' then. Nothing is
- * killed: who waits for it says for how long.
+ * killed: who waits for it says for how long. A file in the node's directory says that it is being
+ * drained, for the next broker, should this one be killed.
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 #include <utlist.h>
 
 #include "broker/broker_impl.h"
+
+#define COMPONENT "drain"
 
 static const char why_ends[] = "its node is being drained";
 
@@ -97,7 +105,7 @@ static void end_actor(xo_broker_t *broker, xo_actor_entry_t *entry)
 void xo_drain_go_on(xo_broker_t *broker)
 {
     bool ends = broker->stopping || broker->publish == NULL;
-    if (broker->drain != XO_DRAIN_UNDER_WAY || broker->groups != NULL || ends)
+    if (broker->drain != XO_DRAIN_UNDER_WAY || broker->groups != NULL || ends || broker->reloading)
         return;
     for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
         for (xo_actor_entry_t *entry = m->entries, *next; entry != NULL; entry = next) {
@@ -105,7 +113,9 @@ void xo_drain_go_on(xo_broker_t *broker)
             end_actor(broker, entry);
         }
     }
-    if (broker->directory.count == 0 && broker->drain_ending == 0)
+    /* Pools that a last broker left may still name some. */
+    if (broker->directory.count == 0 && broker->drain_ending == 0 &&
+        !xo_timer_active(&broker->reconcile))
         finish(broker);
 }
 
@@ -118,9 +128,43 @@ void xo_drain_tell_pool(xo_broker_t *broker, const xo_member_t *member)
         xo_broker_send_event(broker, member->link, "drain", &nothing);
 }
 
+static bool name_mark(const xo_broker_t *broker, char path[XO_PATH_BYTES])
+{
+    return broker->options.dir != NULL &&
+           snprintf(path, XO_PATH_BYTES, "%s/draining", broker->options.dir) < XO_PATH_BYTES;
+}
+
+static void leave_mark(const xo_broker_t *broker)
+{
+    char path[XO_PATH_BYTES];
+    int fd = name_mark(broker, path) ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+    if (fd >= 0)
+        close(fd);
+    else if (broker->options.dir != NULL)
+        xo_log(broker->options.log, XO_LOG_WARN, COMPONENT,
+               "%s/draining: %s: a broker that follows this one would not go on draining",
+               broker->options.dir, strerror(errno));
+}
+
+void xo_drain_find(xo_broker_t *broker)
+{
+    char path[XO_PATH_BYTES];
+    if (name_mark(broker, path) && access(path, F_OK) == 0)
+        broker->drain = XO_DRAIN_UNDER_WAY;
+}
+
+void xo_drain_take_over(xo_broker_t *broker)
+{
+    if (broker->drain == XO_DRAIN_NOT)
+        return;
+    xo_log(broker->options.log, XO_LOG_INFO, COMPONENT, "it goes on being drained");
+    xo_groups_stop(broker);
+}
+
 static void begin(xo_broker_t *broker)
 {
     broker->drain = XO_DRAIN_UNDER_WAY;
+    leave_mark(broker);
     xo_broker_note_node(broker, "node.draining", NULL);
     xo_broker_publish_node(broker);
     for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m))

@@ -17,17 +17,19 @@ SLOW_MS = 1500  # longer than it takes to see that drain waits
 TIMEOUT = 6  # xo's exit status
 
 
+def start(place, server, name):
+    env = {"XO_RUN_DIR": os.path.join(place.path, name)}
+    os.makedirs(env["XO_RUN_DIR"], 0o700, exist_ok=True)
+    node = Node(place, "--registry", f"unix://{server.socket}", config=CONFIG, env=env)
+    node.env = dict(place.env, **env)
+    node.wait_registry()
+    node.id = node.call("status")["id"]
+    return node
+
+
 def nodes(place):
     server = Server(place).start()
-    both = []
-    for name in ("leaves", "stays"):
-        env = {"XO_RUN_DIR": os.path.join(place.path, name)}
-        os.mkdir(env["XO_RUN_DIR"], 0o700)
-        node = Node(place, "--registry", f"unix://{server.socket}", config=CONFIG, env=env)
-        node.env = dict(place.env, **env)
-        node.wait_registry()
-        node.id = node.call("status")["id"]
-        both.append(node)
+    both = [start(place, server, name) for name in ("leaves", "stays")]
     until(lambda: len(both[0].pools("ready")) == 2, "both pools")
     return server, *both
 
@@ -92,6 +94,25 @@ def ends_in_order(place):
     server.stop()
 
 
+def broker_is_killed(place):
+    """the next broker of a node goes on draining it"""
+    server, leaves, stays = nodes(place)
+    assert create(leaves, "slow") is None
+    assert xo(leaves, "call", "--tell", "slow", "slow_add", "1", str(SLOW_MS)).returncode == 0
+    assert xo(leaves, "drain", "--timeout", "0.1").returncode == TIMEOUT
+    leaves.process.kill()
+    leaves.process.wait()
+    again = start(place, server, "leaves")
+    assert again.id == leaves.id and state_of(again, again) == "draining"
+    assert create(again, "new")["code"] == "ServerClosed"
+    assert xo(again, "drain").returncode == 0
+    assert [e["uid"] for e in again.events("actor.down")] == ["slow"]
+    assert state_of(again, stays) == "drained"
+    for node in (again, stays):
+        node.stop()
+    server.stop()
+
+
 def stops_groups(place):
     """groups stop, failed actors go, and a pool that links later creates nothing either"""
     server, leaves, stays = nodes(place)
@@ -115,6 +136,6 @@ def stops_groups(place):
 if not os.path.exists(MODULE):
     print("1..0 # SKIP counter.so is not built")
 elif shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(ends_in_order, stops_groups)
+    run(ends_in_order, broker_is_killed, stops_groups)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
