@@ -14,6 +14,8 @@
 #define COMPONENT "keys"
 /* With what it takes to write the list and to read it again, this is less than a second. */
 #define LOOK_NS (400 * XO_MS)
+/* One look in so many reads all keys, also if none was put: somebody may have removed one. */
+#define LOOKS_FOR_ALL 25
 #define REFUSED_MAX 256 /* records told of; further ones would come from who floods us */
 
 /* A record that was not believed. */
@@ -31,6 +33,8 @@ struct xo_revocations {
     int watch_fd; /* -1: the list is looked at with the registry */
     xo_timer_t look;
     bool asking; /* the registry */
+    unsigned looks;
+    char version[24]; /* of the keys that were read last */
     refused_t *refused;
 };
 
@@ -232,20 +236,42 @@ static void on_keys(int errnum, const char *text, const xo_record_t *records, si
     look_again(r);
 }
 
-static void look(xo_revocations_t *r)
+static void list(xo_revocations_t *r)
 {
-    if (r->watch_fd < 0)
-        read_list(r);
-    if (r->asking)
-        return;
     r->asking = true;
     xo_registry_list(xo_publish_registry(r->broker->publish), XO_REG_KEY, on_keys, r);
 }
 
+static void on_version(int errnum, const char *text, const xo_record_t *records, size_t count,
+                       void *arg)
+{
+    xo_revocations_t *r = arg;
+    (void)text;
+    r->asking = false;
+    if (errnum == ECANCELED)
+        return;
+    if (errnum != 0 || count != 1 || strcmp(records[0].id, r->version) == 0) {
+        look_again(r);
+        return;
+    }
+    snprintf(r->version, sizeof(r->version), "%s", records[0].id);
+    list(r);
+}
+
 static void on_look(xo_timer_t *timer, void *arg)
 {
+    xo_revocations_t *r = arg;
     (void)timer;
-    look(arg);
+    if (r->watch_fd < 0)
+        read_list(r);
+    if (r->asking)
+        return;
+    if (r->looks++ % LOOKS_FOR_ALL == 0) {
+        list(r);
+        return;
+    }
+    r->asking = true;
+    xo_registry_keys_version(xo_publish_registry(r->broker->publish), on_version, r);
 }
 
 void xo_revocations_publish(xo_revocations_t *r)
@@ -253,7 +279,8 @@ void xo_revocations_publish(xo_revocations_t *r)
     for (size_t i = 0; i < r->members.count; i++)
         if (r->members.list[i].revoked != 0)
             publish(r, &r->members.list[i]);
-    look(r);
+    r->looks = 0;
+    on_look(&r->look, r);
 }
 
 /* ---- life ---- */

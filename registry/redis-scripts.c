@@ -88,6 +88,7 @@ static const char put[] =
     "    redis.call('SADD', prefix .. 'movable', ARGV[2])\n"
     "  end\n"
     "end\n"
+    "if KEYS[1]:find(':key:') then redis.call('INCR', KEYS[3] .. ':version') end\n"
     "if fresh.epoch then\n" /* it may have been lost here */
     "  local fence = tonumber(redis.call('GET', prefix .. 'fence')) or 0\n"
     "  if tonumber(fresh.epoch) > fence then redis.call('SET', prefix .. 'fence', fresh.epoch) "

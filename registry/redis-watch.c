@@ -24,6 +24,27 @@ void xoi_redis_watch(xo_registry_t *registry, const char *uid, const char *reade
     xoi_redis_submit(redis, op);
 }
 
+/* nil: none was ever put. */
+static void on_version(redis_t *redis, redis_op_t *op, const redisReply *reply)
+{
+    bool good = reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_NIL;
+    op->records = xoi_records_create();
+    if (good && op->records)
+        xoi_records_begin(op->records, xo_slice_str(reply->str ? reply->str : "0"));
+    xoi_redis_end(redis, op, good ? 0 : EBADMSG, "Redis did not answer with a version");
+}
+
+void xoi_redis_keys_version(xo_registry_t *registry, xo_reg_records_f done, void *arg)
+{
+    redis_t *redis = (redis_t *)registry;
+    redis_op_t *op = xoi_redis_op_create(redis, -1, on_version, xoi_sink_records(done, arg));
+    if (!op)
+        return;
+    xoi_redis_op_text(op, "GET");
+    xoi_redis_op_key(redis, op, "keys:version", "");
+    xoi_redis_submit(redis, op);
+}
+
 /* {uid, ...} */
 static void on_news(redis_t *redis, redis_op_t *op, const redisReply *reply)
 {

@@ -245,6 +245,7 @@ const xo_registry_ops_t xoi_redis_ops = {
     .get_spec = xoi_redis_get_spec,
     .get = xoi_redis_get,
     .list = xoi_redis_list,
+    .keys_version = xoi_redis_keys_version,
     .lookup = xoi_redis_lookup,
     .watch = xoi_redis_watch,
     .news = xoi_redis_news,

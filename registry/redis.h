@@ -198,6 +198,7 @@ void xoi_redis_get(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
                    xo_reg_records_f done, void *arg);
 void xoi_redis_list(xo_registry_t *registry, xo_reg_kind_t kind, const char *owner,
                     xo_reg_records_f done, void *arg);
+void xoi_redis_keys_version(xo_registry_t *registry, xo_reg_records_f done, void *arg);
 void xoi_redis_lookup(xo_registry_t *registry, const char *uid, xo_reg_records_f done, void *arg);
 void xoi_redis_watch(xo_registry_t *registry, const char *uid, const char *reader);
 void xoi_redis_news(xo_registry_t *registry, const char *reader, xo_reg_records_f done, void *arg);

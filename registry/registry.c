@@ -309,9 +309,17 @@ void xo_registry_news(xo_registry_t *registry, const char *reader, xo_reg_record
 static void refuse_alone(xo_registry_t *registry, xo_reg_records_f done, void *arg)
 {
     xo_sink_t sink = xoi_sink_records(done, arg);
-    xoi_registry_end_later(registry, &sink, ENOTSUP,
-                           "this registry is one node's, whose actors nobody can take over", NULL,
-                           XO_SORTED);
+    xoi_registry_end_later(registry, &sink, registry->closed ? ECANCELED : ENOTSUP,
+                           "this registry is one node's, which no other shares", NULL, XO_SORTED);
+}
+
+void xo_registry_keys_version(xo_registry_t *registry, xo_reg_records_f done, void *arg)
+{
+    registry->stats.operations++;
+    if (!registry->ops->keys_version || registry->closed)
+        refuse_alone(registry, done, arg);
+    else
+        registry->ops->keys_version(registry, done, arg);
 }
 
 void xo_registry_lapsed(xo_registry_t *registry, size_t max, uint64_t epoch, xo_reg_records_f done,

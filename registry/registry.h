@@ -144,6 +144,9 @@ void xo_registry_list(xo_registry_t *registry, xo_reg_kind_t kind, xo_reg_record
  * others. */
 void xo_registry_list_of(xo_registry_t *registry, xo_reg_kind_t kind, const char *owner,
                          xo_reg_records_f done, void *arg);
+/* One record, whose id is another one after each put of a key: so who looks whether one was revoked
+ * need not list them. ENOTSUP: a registry in memory, which nobody shares. */
+void xo_registry_keys_version(xo_registry_t *registry, xo_reg_records_f done, void *arg);
 /* All actors with this uid; those that are lost only if all are. Empty: none. EAGAIN: none that is
  * not lost, but the registry is refilling, so there may be one. */
 void xo_registry_lookup(xo_registry_t *registry, xo_slice_t uid, xo_reg_records_f done, void *arg);
@@ -214,6 +217,7 @@ typedef struct xo_registry_ops {
     void (*get)(xo_registry_t *, xo_reg_kind_t, const char *id, xo_reg_records_f, void *);
     /* owner NULL: whoever */
     void (*list)(xo_registry_t *, xo_reg_kind_t, const char *owner, xo_reg_records_f, void *);
+    void (*keys_version)(xo_registry_t *, xo_reg_records_f, void *); /* NULL: not shared */
     void (*lookup)(xo_registry_t *, const char *uid, xo_reg_records_f, void *); /* encoded */
     void (*watch)(xo_registry_t *, const char *uid, const char *reader);        /* encoded */
     void (*news)(xo_registry_t *, const char *reader, xo_reg_records_f, void *);

@@ -17,6 +17,7 @@ typedef enum {
     SIM_LIST,
     SIM_LOOKUP,
     SIM_EVENT,
+    SIM_KEYS_VERSION,
     SIM_EVENTS,
     SIM_WATCH,
     SIM_NEWS,

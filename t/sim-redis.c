@@ -48,7 +48,7 @@ static sim_redis_t *the_redis; /* --wrap leaves no other way */
 __typeof__(xo_registry_open) __real_xo_registry_open, __wrap_xo_registry_open;
 
 static sim_command_t *create(xo_registry_t *registry, sim_what_t what, const char *id,
-                             xo_sink_t sink)
+                             const char *owner, xo_sink_t sink)
 {
     sim_client_t *client = (sim_client_t *)registry;
     sim_command_t *command = calloc(1, sizeof(*command));
@@ -56,6 +56,7 @@ static sim_command_t *create(xo_registry_t *registry, sim_what_t what, const cha
     *command = (sim_command_t){.client = client,
                                .what = what,
                                .id = id ? strdup(id) : NULL,
+                               .owner = owner ? strdup(owner) : NULL,
                                .sink = sink,
                                .since_ns = xo_loop_now(registry->loop)};
     return command;
@@ -183,7 +184,8 @@ static void execute(sim_redis_t *redis, sim_command_t *c)
     case SIM_NEWS:
         ops->news(store, c->owner, on_records, c);
         break;
-    case SIM_LAPSED: /* pools here have nothing that may move */
+    case SIM_KEYS_VERSION: /* nor is any key revoked */
+    case SIM_LAPSED:       /* pools here have nothing that may move */
         on_records(0, "", NULL, 0, c);
         break;
     }
@@ -224,9 +226,8 @@ static void on_tick(xo_timer_t *timer, void *arg)
 static void sim_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_record_t *record,
                     const char *owner, int64_t ttl_ms, xo_reg_done_f done, void *arg)
 {
-    sim_command_t *command = create(registry, SIM_PUT, record->id, xoi_sink_done(done, arg));
+    sim_command_t *command = create(registry, SIM_PUT, record->id, owner, xoi_sink_done(done, arg));
     command->kind = kind;
-    command->owner = owner ? strdup(owner) : NULL;
     command->ttl_ms = ttl_ms;
     sim_copy_fields(command, record->fields, record->count);
     submit(command);
@@ -234,15 +235,14 @@ static void sim_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_record
 
 static void sim_refill(xo_registry_t *registry)
 {
-    submit(create(registry, SIM_REFILL, NULL, xoi_sink_done(NULL, NULL)));
+    submit(create(registry, SIM_REFILL, NULL, NULL, xoi_sink_done(NULL, NULL)));
 }
 
 static void sim_renew(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
                       const char *owner, int64_t ttl_ms, xo_reg_done_f done, void *arg)
 {
-    sim_command_t *command = create(registry, SIM_RENEW, id, xoi_sink_done(done, arg));
+    sim_command_t *command = create(registry, SIM_RENEW, id, owner, xoi_sink_done(done, arg));
     command->kind = kind;
-    command->owner = owner ? strdup(owner) : NULL;
     command->ttl_ms = ttl_ms;
     submit(command);
 }
@@ -250,29 +250,28 @@ static void sim_renew(xo_registry_t *registry, xo_reg_kind_t kind, const char *i
 static void sim_del(xo_registry_t *registry, xo_reg_kind_t kind, const char *id, const char *owner,
                     xo_reg_done_f done, void *arg)
 {
-    sim_command_t *command = create(registry, SIM_DEL, id, xoi_sink_done(done, arg));
+    sim_command_t *command = create(registry, SIM_DEL, id, owner, xoi_sink_done(done, arg));
     command->kind = kind;
-    command->owner = owner ? strdup(owner) : NULL;
     submit(command);
 }
 
 static void sim_put_spec(xo_registry_t *registry, const char *id, xo_slice_t bytes,
                          xo_reg_done_f done, void *arg)
 {
-    sim_command_t *command = create(registry, SIM_PUT_SPEC, id, xoi_sink_done(done, arg));
+    sim_command_t *command = create(registry, SIM_PUT_SPEC, id, NULL, xoi_sink_done(done, arg));
     command->bytes = sim_copy_slice(bytes);
     submit(command);
 }
 
 static void sim_get_spec(xo_registry_t *registry, const char *id, xo_reg_records_f done, void *arg)
 {
-    submit(create(registry, SIM_GET_SPEC, id, xoi_sink_records(done, arg)));
+    submit(create(registry, SIM_GET_SPEC, id, NULL, xoi_sink_records(done, arg)));
 }
 
 static void sim_get(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
                     xo_reg_records_f done, void *arg)
 {
-    sim_command_t *command = create(registry, SIM_GET, id, xoi_sink_records(done, arg));
+    sim_command_t *command = create(registry, SIM_GET, id, NULL, xoi_sink_records(done, arg));
     command->kind = kind;
     submit(command);
 }
@@ -280,28 +279,25 @@ static void sim_get(xo_registry_t *registry, xo_reg_kind_t kind, const char *id,
 static void sim_list(xo_registry_t *registry, xo_reg_kind_t kind, const char *owner,
                      xo_reg_records_f done, void *arg)
 {
-    sim_command_t *command = create(registry, SIM_LIST, NULL, xoi_sink_records(done, arg));
+    sim_command_t *command = create(registry, SIM_LIST, NULL, owner, xoi_sink_records(done, arg));
     command->kind = kind;
-    command->owner = owner ? strdup(owner) : NULL;
     submit(command);
 }
 
 static void sim_lookup(xo_registry_t *registry, const char *uid, xo_reg_records_f done, void *arg)
 {
-    submit(create(registry, SIM_LOOKUP, uid, xoi_sink_records(done, arg)));
+    submit(create(registry, SIM_LOOKUP, uid, NULL, xoi_sink_records(done, arg)));
 }
 
 static void sim_watch(xo_registry_t *registry, const char *uid, const char *reader)
 {
-    sim_command_t *command = create(registry, SIM_WATCH, uid, xoi_sink_done(NULL, NULL));
-    command->owner = strdup(reader);
+    sim_command_t *command = create(registry, SIM_WATCH, uid, reader, xoi_sink_done(NULL, NULL));
     submit(command);
 }
 
 static void sim_news(xo_registry_t *registry, const char *reader, xo_reg_records_f done, void *arg)
 {
-    sim_command_t *command = create(registry, SIM_NEWS, NULL, xoi_sink_records(done, arg));
-    command->owner = strdup(reader);
+    sim_command_t *command = create(registry, SIM_NEWS, NULL, reader, xoi_sink_records(done, arg));
     submit(command);
 }
 
@@ -309,13 +305,18 @@ static void sim_lapsed(xo_registry_t *registry, size_t max, uint64_t epoch, xo_r
                        void *arg)
 {
     (void)max, (void)epoch;
-    submit(create(registry, SIM_LAPSED, NULL, xoi_sink_records(done, arg)));
+    submit(create(registry, SIM_LAPSED, NULL, NULL, xoi_sink_records(done, arg)));
+}
+
+static void sim_keys_version(xo_registry_t *registry, xo_reg_records_f done, void *arg)
+{
+    submit(create(registry, SIM_KEYS_VERSION, NULL, NULL, xoi_sink_records(done, arg)));
 }
 
 static void sim_event(xo_registry_t *registry, const char *type, const xo_field_t *fields,
                       size_t count)
 {
-    sim_command_t *command = create(registry, SIM_EVENT, type, xoi_sink_done(NULL, NULL));
+    sim_command_t *command = create(registry, SIM_EVENT, type, NULL, xoi_sink_done(NULL, NULL));
     sim_copy_fields(command, fields, count);
     submit(command);
 }
@@ -323,7 +324,7 @@ static void sim_event(xo_registry_t *registry, const char *type, const xo_field_
 static void sim_events(xo_registry_t *registry, const char *after, size_t max,
                        xo_reg_records_f done, void *arg)
 {
-    sim_command_t *command = create(registry, SIM_EVENTS, after, xoi_sink_records(done, arg));
+    sim_command_t *command = create(registry, SIM_EVENTS, after, NULL, xoi_sink_records(done, arg));
     command->max = max;
     submit(command);
 }
@@ -379,6 +380,7 @@ static const xo_registry_ops_t ops = {
     .get_spec = sim_get_spec,
     .get = sim_get,
     .list = sim_list,
+    .keys_version = sim_keys_version,
     .lookup = sim_lookup,
     .watch = sim_watch,
     .news = sim_news,
@@ -416,8 +418,6 @@ xo_registry_t *__wrap_xo_registry_open(xo_loop_t *loop, const char *url, const c
     DL_APPEND(redis->clients, client);
     return &client->base;
 }
-
-/* ---- all of it ---- */
 
 sim_redis_t *sim_redis_create(xo_loop_t *loop, size_t clients)
 {
