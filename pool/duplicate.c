@@ -2,7 +2,8 @@
  *
  * A caller that has lost its link may send such a request once more, with the same sequence. One
  * that is still under way is answered where the second one came from; one that was answered gets
- * the same answer again, for as long as this bounded table remembers it.
+ * the same answer again, for as long as this bounded table remembers it. One that was refused has
+ * not run, and may the next time: its actor may have come meanwhile.
  */
 #include <stdlib.h>
 
@@ -107,6 +108,14 @@ bool xoi_duplicate_check(xo_request_t *request)
     return true;
 }
 
+static bool has_not_run(const xo_msg_t *answer)
+{
+    xo_failure_t failure;
+    return answer && xo_msg_header(answer)->kind == XO_ERROR &&
+           xo_failure_read(xo_msg_body(answer), &failure) == 0 &&
+           xo_slice_eq_str(failure.executed, "no");
+}
+
 /* `answer` NULL: there will be none. */
 void xoi_duplicate_answered(xo_request_t *request, const xo_msg_t *answer)
 {
@@ -114,6 +123,10 @@ void xoi_duplicate_answered(xo_request_t *request, const xo_msg_t *answer)
     xoi_duplicate_t *duplicate = request->duplicate;
     request->duplicate = NULL;
     duplicate->request = NULL;
+    if (has_not_run(answer)) {
+        duplicate_free(pool, duplicate);
+        return;
+    }
     if (!answer || xo_msg_buffer_count(answer) || xo_msg_payload(answer) ||
         xo_msg_body(answer).size > ANSWER_BYTES_MAX) {
         duplicate->forgotten = true;

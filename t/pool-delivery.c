@@ -220,6 +220,23 @@ static void test_duplicate_of_an_answered_one(void **state)
     peer_close(&peer);
 }
 
+/* It comes again since its actor may be there by then. */
+static void test_duplicate_of_a_refused_one(void **state)
+{
+    peer_t peer;
+    world_t *world = *state;
+    peer_open(&peer, world, "client", 77);
+    xo_header_t again = header(XO_CALL, 2, "a", "echo");
+    again.flags = XO_F_IDEMPOTENT;
+    peer_send(&peer, again, "[[i] {}]", 4);
+    peer_expect_error(&peer, 2, XO_CODE_ACTOR_NOT_EXIST, "no", NULL);
+    create(world, "a");
+    peer_send(&peer, again, "[[i] {}]", 4);
+    peer_expect_int(&peer, 2, 4);
+    assert_int_equal(duplicates(world), 0);
+    peer_close(&peer);
+}
+
 /* The caller has lost its link and comes back by another one: the answer goes there. */
 static void test_duplicate_of_one_under_way(void **state)
 {
@@ -318,6 +335,7 @@ int main(void)
         WORLD_TEST(test_deadline_of_all_time),
         WORLD_TEST(test_stale_incarnation),
         WORLD_TEST(test_duplicate_of_an_answered_one),
+        WORLD_TEST(test_duplicate_of_a_refused_one),
         WORLD_TEST(test_duplicate_of_one_under_way),
         WORLD_TEST(test_others_are_not_remembered),
         WORLD_TEST(test_tell_that_fails_is_counted),
