@@ -42,10 +42,14 @@ static const char *address_of(const xo_link_t *link)
     return link->address[0] ? link->address : link->peer.address;
 }
 
-/* What is for another endpoint is its sender's to send again. */
-bool xoi_again_wants(const xo_link_t *link, const xo_msg_t *msg)
+/* What is for another endpoint is its sender's to send again. What goes to this endpoint itself
+ * need not be, but that its actor may have moved; objects of this process cannot follow it. */
+bool xoi_again_wants(const xo_call_t *call, const xo_msg_t *msg)
 {
+    const xo_link_t *link = call->link;
     const xo_header_t *header = xo_msg_header(msg);
+    if (!link)
+        return call->endpoint->self.address[0] && xoi_seek_wants(header) && !xo_msg_payload(msg);
     bool wants = (header->flags & XO_F_IDEMPOTENT) || xoi_seek_wants(header);
     return wants && xoi_wants_answer(header) && !header->target_id && address_of(link)[0];
 }
@@ -64,11 +68,16 @@ int xoi_again_keep(xo_call_t *call, const xo_msg_t *msg)
     }
     again->call = call;
     again->idempotent = header.flags & XO_F_IDEMPOTENT;
-    again->named = xoi_seek_wants(&header);
     again->begun_ns = again->hope_ns = xo_loop_now(call->endpoint->loop);
     again->backoff_ns = XOI_AGAIN_FIRST_NS;
-    snprintf(again->address, sizeof again->address, "%s", address_of(call->link));
+    snprintf(again->address, sizeof again->address, "%s",
+             call->link ? address_of(call->link) : call->endpoint->self.address);
     xo_timer_init(&again->timer, call->endpoint->loop, send_again, again);
+    if (xoi_seek_wants(&header) && xoi_line_join(again) < 0) {
+        xo_msg_destroy(&again->msg);
+        xoi_cache_free(again, sizeof *again);
+        return -1;
+    }
     call->again = again;
     return 0;
 }
@@ -78,8 +87,8 @@ void xoi_again_forget(xo_call_t *call)
     xoi_again_t *again = call->again;
     call->again = NULL;
     xo_timer_stop(&again->timer);
-    if (again->lookup)
-        xo_call_abandon(again->lookup);
+    if (again->line)
+        xoi_line_leave(again);
     xo_msg_destroy(&again->msg);
     xo_msg_destroy(&again->refusal);
     xoi_cache_free(again, sizeof *again);
@@ -88,7 +97,7 @@ void xoi_again_forget(xo_call_t *call)
 /* That of a name's call is still needed, in case it arrives where its actor is not any more. */
 void xoi_again_cancel(xo_call_t *call)
 {
-    if (call->again->named)
+    if (call->again->line)
         call->again->cancelled = true;
     else
         xoi_again_forget(call);
@@ -139,19 +148,37 @@ static bool may_come_back(xoi_again_t *again, const xo_link_t *link)
            now - again->hope_ns < XOI_AGAIN_NS;
 }
 
-void xoi_again_wait(xoi_again_t *again)
+int64_t xoi_again_backoff(int64_t *backoff_ns)
 {
-    xo_timer_start(&again->timer, again->backoff_ns);
-    again->backoff_ns *= 2;
-    if (again->backoff_ns > XOI_AGAIN_MAX_NS)
-        again->backoff_ns = XOI_AGAIN_MAX_NS;
+    int64_t now = *backoff_ns;
+    *backoff_ns = now < XOI_AGAIN_MAX_NS / 2 ? 2 * now : XOI_AGAIN_MAX_NS;
+    return now;
 }
 
-static void begin_wait(xoi_again_t *again)
+static void begin_wait(xoi_again_t *again, bool seeks)
 {
-    xoi_again_wait(again);
     again->waits = true;
+    again->seeks = seeks;
     xoi_call_move(again->call, NULL);
+    if (seeks)
+        xoi_seek_later(again->line);
+    else
+        xo_timer_start(&again->timer, xoi_again_backoff(&again->backoff_ns));
+}
+
+void xoi_again_seek(xoi_again_t *again)
+{
+    begin_wait(again, true);
+}
+
+bool xoi_again_stays(xo_call_t *call)
+{
+    xoi_again_t *again = call->again;
+    if (!again || !again->line || !again->line->seeks)
+        return false;
+    again->sought_ns = again->begun_ns;
+    begin_wait(again, true);
+    return true;
 }
 
 bool xoi_again_later(xo_call_t *call)
@@ -162,12 +189,11 @@ bool xoi_again_later(xo_call_t *call)
         return false;
     bool may_come = may_come_back(again, link);
     bool may_run = xoi_call_may_have_run(call);
-    bool may_seek = again->named && (again->idempotent || !may_run) && xoi_seek_may(again, link);
+    bool may_seek = again->line && (again->idempotent || !may_run) && xoi_seek_may(again, link);
     if (!may_seek && !(again->idempotent && may_come))
         return false;
     again->has_left = may_run;
-    again->seeks = may_seek;
-    begin_wait(again);
+    begin_wait(again, may_seek);
     return true;
 }
 
@@ -186,23 +212,25 @@ bool xoi_again_refused(xo_call_t *call, xo_msg_t **answer)
 {
     xo_failure_t failure;
     xoi_again_t *again = call->again;
-    if (!again || !call->answer || call->endpoint->closing ||
-        xo_msg_header(*answer)->kind != XO_ERROR ||
+    if (!again || xo_msg_header(*answer)->kind != XO_ERROR ||
         xo_failure_read(xo_msg_body(*answer), &failure) < 0 ||
         !xo_slice_eq_str(failure.executed, "no"))
+        return false;
+    if (again->line)
+        again->line->asked = false;
+    if (!call->answer || call->endpoint->closing)
         return false;
     if (again->cancelled)
         return end_cancelled(call, &failure);
     bool may_come = again->idempotent && xo_slice_eq_str(failure.reason, XO_WHY_POOL_STOPPING);
-    bool may_seek = again->named && xoi_seek_may_after(again, &failure);
+    bool may_seek = again->line && xoi_seek_may_after(again, &failure);
     if (!may_come && !may_seek)
         return false;
     xo_msg_destroy(&again->refusal);
     again->refusal = *answer;
     *answer = NULL;
     again->hope_ns = xo_loop_now(call->endpoint->loop);
-    again->seeks = may_seek;
-    begin_wait(again);
+    begin_wait(again, may_seek);
     return true;
 }
 
@@ -240,37 +268,43 @@ static void send_here(xo_call_t *call, xo_msg_t **msg)
     xoi_deliver_local(call->endpoint, call, msg);
 }
 
-void xoi_again_send(xoi_again_t *again)
+static bool submit(xoi_again_t *again, xo_link_t *link, xo_msg_t **msg)
+{
+    xo_error_t err = {0};
+    xo_call_t *call = again->call;
+    again->waits = false;
+    xoi_call_move(call, link);
+    if (again->line)
+        xoi_line_stamp(again->line, *msg);
+    if (xoi_submit(link, msg, XO_SEND_QUEUE, call, NULL, &err) == 0)
+        return true;
+    xo_msg_destroy(msg);
+    if (xoi_again_later(call))
+        return false;
+    fail(call, err.text);
+    return true;
+}
+
+bool xoi_again_send(xoi_again_t *again)
 {
     xo_error_t err = {0};
     xo_call_t *call = again->call;
     xo_msg_t *msg = next_copy(again);
     bool here = xo_endpoint_is_self(call->endpoint, again->address);
     xo_link_t *link = msg && !here ? xo_endpoint_link(call->endpoint, again->address, &err) : NULL;
+    if (link)
+        return submit(again, link, &msg);
     if (msg && here) {
         send_here(call, &msg);
-        return;
+        return true;
     }
-    if (!link) {
-        fail(call, msg ? err.text : "out of memory for sending a call again");
-        xo_msg_destroy(&msg);
-        return;
-    }
-    again->waits = false;
-    xoi_call_move(call, link);
-    if (xoi_submit(link, &msg, XO_SEND_QUEUE, call, NULL, &err) < 0) {
-        xo_msg_destroy(&msg);
-        if (!xoi_again_later(call))
-            fail(call, err.text);
-    }
+    fail(call, msg ? err.text : "out of memory for sending a call again");
+    xo_msg_destroy(&msg);
+    return true;
 }
 
 static void send_again(xo_timer_t *timer, void *arg)
 {
-    xoi_again_t *again = arg;
     (void)timer;
-    if (again->seeks)
-        xoi_seek(again);
-    else
-        xoi_again_send(again);
+    xoi_again_send(arg);
 }

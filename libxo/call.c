@@ -306,14 +306,20 @@ xo_call_t *xo_endpoint_call(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t *
     call->target_id = xo_msg_header(*msg)->target_id;
     xo_msg_set_seq(*msg, call->seq);
     xo_msg_set_sender_id(*msg, endpoint->self.id);
+    if (xoi_again_wants(call, *msg) && xoi_again_keep(call, *msg) < 0) {
+        call_forget(call);
+        return xo_error_null(err, ENOMEM, "out of memory for a call");
+    }
+    if (xoi_again_stays(call)) {
+        xo_msg_destroy(msg);
+        return call;
+    }
     if (!link) {
         xoi_deliver_local(endpoint, call, msg);
         return call;
     }
-    if (xoi_again_wants(link, *msg) && xoi_again_keep(call, *msg) < 0) {
-        call_forget(call);
-        return xo_error_null(err, ENOMEM, "out of memory for a call");
-    }
+    if (call->again && call->again->line)
+        xoi_line_stamp(call->again->line, *msg);
     if (link->state <= XOI_LINK_UP && xoi_submit(link, msg, flags, call, NULL, err) < 0) {
         call_forget(call);
         return NULL;
@@ -399,6 +405,8 @@ int xo_endpoint_tell(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t **msg, u
     if (notice)
         *notice = (xoi_notice_t){.accepted = accepted, .arg = arg};
     xo_msg_set_sender_id(*msg, endpoint->self.id);
+    if (link && xo_kind_is_request(xo_msg_header(*msg)->kind))
+        xoi_line_stamp_tell(endpoint, *msg);
     int rc = tell(endpoint, link, msg, flags, notice, err);
     if (rc == 0)
         return 0;

@@ -240,6 +240,7 @@ struct xo_endpoint {
     xo_link_t *by_id;
     xo_link_t *broker;
 
+    struct xoi_line *lines;  /* line.c */
     struct xoi_moved *moved; /* moved.c; NULL: none, as it mostly is */
     uint64_t moves;          /* how often it has changed */
 
@@ -387,12 +388,41 @@ void xoi_notify(xo_endpoint_t *endpoint, xoi_notice_t *notice, int errnum); /* N
 void xoi_run_deferred(xo_defer_t *defer, void *arg);
 void xoi_cancel_send(xo_endpoint_t *endpoint, xo_link_t *link, uint64_t target_id, uint64_t seq);
 
+/* line.c: calls of one name that have no answer yet, in the order in which they were made. It goes
+ * with the last of them. */
+typedef struct xoi_line {
+    UT_hash_handle hh; /* by uid */
+    xo_endpoint_t *endpoint;
+    struct xoi_again *calls;
+    bool asked; /* what is sent next is behind what has no answer yet */
+    bool seeks; /* some wait, and so does what comes after them */
+    bool held;  /* it stays, though it may be empty */
+    xo_timer_t timer;
+    int64_t backoff_ns;
+    xo_call_t *lookup; /* of where it is; NULL: none is under way */
+    size_t size;
+    char uid[];
+} xoi_line_t;
+
+int xoi_line_join(struct xoi_again *again); /* -1: ENOMEM */
+void xoi_line_leave(struct xoi_again *again);
+void xoi_line_hold(xoi_line_t *line);
+void xoi_line_release(xoi_line_t *line); /* one that is held */
+/* Of a call about to be sent: whether it is behind others; and of a tell, for whatever actor. */
+void xoi_line_stamp(xoi_line_t *line, xo_msg_t *msg);
+void xoi_line_stamp_tell(const xo_endpoint_t *endpoint, xo_msg_t *msg);
+struct xoi_again *xoi_line_first_waiting(const xoi_line_t *line); /* NULL: none does */
+/* Some that are behind it are still to be answered: what waits has to wait for that. */
+bool xoi_line_is_open(xoi_line_t *line);
+
 /* seek.c: where an actor with a name is, if it is not where it was */
 bool xoi_seek_wants(const xo_header_t *header);
 /* After its link has ended; after such a failure, which says that it has not run. */
 bool xoi_seek_may(struct xoi_again *again, const xo_link_t *link);
 bool xoi_seek_may_after(struct xoi_again *again, const xo_failure_t *failure);
-void xoi_seek(struct xoi_again *again);
+void xoi_seek_init(xoi_line_t *line);
+void xoi_seek_later(xoi_line_t *line); /* for those of it that wait */
+void xoi_seek_stop(xoi_line_t *line);
 
 /* moved.c */
 typedef struct xoi_moved xoi_moved_t;
@@ -415,27 +445,30 @@ typedef struct xoi_again {
     int64_t hope_ns; /* when there was a sign of it last */
     int64_t backoff_ns;
     bool idempotent;
-    bool named;     /* its actor has a name, and may be elsewhere */
-    bool seeks;     /* it is looked for before it is sent again */
+    bool seeks;     /* its actor is looked for before it is sent again */
     bool waits;     /* the call has no link */
     bool has_left;  /* it was sent: it may have run */
     bool cancelled; /* it is not sent again: its answer is waited for */
     xo_timer_t timer;
-    int64_t sought_ns; /* since when it has been looked for; 0: it has not */
-    xo_call_t *lookup; /* of where it is; NULL: none is under way */
-    xo_msg_t *refusal; /* what it was answered with last; NULL: nothing */
+    xoi_line_t *line; /* its actor has a name, and may be elsewhere; NULL: it has none */
+    struct xoi_again *prev, *next; /* in the line */
+    int64_t sought_ns;             /* since when it has been looked for; 0: it has not */
+    xo_msg_t *refusal;             /* what it was answered with last; NULL: nothing */
 } xoi_again_t;
 
 bool xoi_again_may_do_better(const xo_link_t *link); /* has it ended so that a new one may? */
-void xoi_again_wait(xoi_again_t *again);
-void xoi_again_send(xoi_again_t *again);
-bool xoi_again_wants(const xo_link_t *link, const xo_msg_t *msg);
+int64_t xoi_again_backoff(int64_t *backoff_ns);      /* how long to wait now; it grows */
+bool xoi_again_send(xoi_again_t *again);             /* false: it waits once more */
+void xoi_again_seek(xoi_again_t *again);             /* it waits until its actor is found */
+bool xoi_again_wants(const xo_call_t *call, const xo_msg_t *msg);
 int xoi_again_keep(xo_call_t *call, const xo_msg_t *msg); /* -1: ENOMEM */
 /* Its link has ended: true if it will be sent again. */
 bool xoi_again_later(xo_call_t *call);
 /* The same, after this answer, which is that of a pool that ends. */
 bool xoi_again_refused(xo_call_t *call, xo_msg_t **answer);
-void xoi_again_cancel(xo_call_t *call);            /* it has left */
+void xoi_again_cancel(xo_call_t *call); /* it has left */
+/* A new one: others to its actor wait, and so does it. */
+bool xoi_again_stays(xo_call_t *call);
 bool xoi_again_waits(const xoi_again_t *again);    /* for the next link; takes NULL */
 bool xoi_again_has_left(const xoi_again_t *again); /* over an earlier link; takes NULL */
 const char *xoi_again_address(const xoi_again_t *again);

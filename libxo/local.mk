@@ -93,6 +93,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/letters.h \
 	libxo/limits.c \
 	libxo/limits.h \
+	libxo/line.c \
 	libxo/link.c \
 	libxo/listen.c \
 	libxo/loop.c \

@@ -238,6 +238,16 @@ void xo_msg_set_target_id(xo_msg_t *msg, uint64_t target_id)
     patch(msg, msg->layout.target_id, target_id);
 }
 
+#define FLAGS_AT 3      /* in the frame: after an array's lead, the version and the kind */
+#define FLAGS_MAX 0x7fu /* of a byte; XO_F_* are below it */
+
+void xoi_msg_add_flag(xo_msg_t *msg, uint16_t flag)
+{
+    msg->header.flags |= flag;
+    if (msg->form == XOI_MSG_FRAME)
+        ((uint8_t *)zmq_msg_data(xoi_msg_frame(msg)))[FLAGS_AT] |= flag & FLAGS_MAX;
+}
+
 /* ---- buffers ---- */
 
 void xoi_move_frames(zmq_msg_t *to, zmq_msg_t *from, size_t count)

@@ -74,7 +74,9 @@ enum {
         1 << 0,              /* may be sent again; the receiver drops duplicates by (sender, seq) */
     XO_F_NO_ANSWER = 1 << 1, /* a batch of tells: like TELL, gets no answer */
     XO_F_CANCELLED = 1 << 2, /* of a result: the method was asked to cancel while it ran */
-    XO_F_AGAIN = 1 << 3      /* of a broker's destroy: it creates the actor again afterwards */
+    XO_F_AGAIN = 1 << 3,     /* of a broker's destroy: it creates the actor again afterwards */
+    XO_F_BEHIND = 1 << 4     /* of what is for a name: the sender has had no answer to an earlier
+                                call of it, and if that was refused, so is this (libxo/line.c) */
 };
 
 typedef struct xo_header {

@@ -56,6 +56,7 @@ static inline xoi_local_t *xoi_msg_local(const xo_msg_t *msg)
 xo_msg_t *xoi_msg_alloc(xoi_msg_form_t form, size_t rest_bytes);
 int xoi_msg_reserve_buffers(xo_msg_t *msg, size_t capacity);
 void xoi_move_frames(zmq_msg_t *to, zmq_msg_t *from, size_t count);
+void xoi_msg_add_flag(xo_msg_t *msg, uint16_t flag); /* in place, as xo_msg_set_seq */
 /* Makes frame 0 of `header` and `body` in one piece. -1: ENOMEM. */
 int xoi_msg_build_frame(xo_msg_t *msg, const xo_header_t *header, xo_slice_t body);
 

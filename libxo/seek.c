@@ -1,6 +1,7 @@
-/* seek.c - a call of an actor with a name (XO_NAME_PREFIX) that was not where it was looked for:
- * the broker says where it is now. While it is being moved, and until the lease of a node that is
- * gone has lapsed, that is asked again, ever less often, and within the call's deadline.
+/* seek.c - an actor with a name (XO_NAME_PREFIX) that was not where it was called: the broker says
+ * where it is now, once for all calls that wait for it (line.c). While it is being moved, and until
+ * the lease of a node that is gone has lapsed, that is asked again, ever less often, and within
+ * each call's deadline.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -59,14 +60,6 @@ static void give_up(xoi_again_t *again)
                       "the actor's pool is gone, and it is nowhere else");
 }
 
-static void wait_or_give_up(xoi_again_t *again)
-{
-    if (may_ask(again, NULL))
-        xoi_again_wait(again);
-    else
-        give_up(again);
-}
-
 static bool has_text(xo_slice_t record, const char *key, const char *text)
 {
     char value[32];
@@ -89,62 +82,116 @@ static xoi_found_t judge(const xoi_again_t *again, xo_slice_t record,
     return moves && !has_text(record, "state", "failed") ? MOVING : NOWHERE;
 }
 
-static xoi_found_t read_found(const xoi_again_t *again, const xo_msg_t *answer,
-                              char address[XO_ADDRESS_BYTES])
+/* -1: it is nowhere. */
+static int read_found(const xo_msg_t *answer, xo_slice_t *record)
 {
     uint32_t count;
-    xo_slice_t record;
     xo_reader_t reader = xo_reader(xo_msg_body(answer));
-    if (xo_read_array(&reader, &count) < 0 || count != 1 || xo_read_raw(&reader, &record) < 0)
-        return NOWHERE;
-    return judge(again, record, address);
+    bool found =
+        xo_read_array(&reader, &count) == 0 && count == 1 && xo_read_raw(&reader, record) == 0;
+    return found ? 0 : -1;
 }
 
-static void go_to(xoi_again_t *again, const char *address)
+static bool go_to(xoi_again_t *again, const char *address)
 {
     xo_endpoint_t *endpoint = again->call->endpoint;
     xoi_moved_put(endpoint, xo_msg_header(again->msg)->target_uid, again->address, address);
     snprintf(again->address, sizeof again->address, "%s", address);
-    xoi_again_send(again);
+    return xoi_again_send(again);
+}
+
+/* Each once, in its turn, as far as they go. One that is sent to this endpoint itself may be
+ * refused at once, or end others. */
+static void settle(xoi_line_t *line, const xo_msg_t *answer)
+{
+    uint64_t last = 0;
+    xo_slice_t record;
+    xoi_again_t *again;
+    char address[XO_ADDRESS_BYTES];
+    bool nowhere = read_found(answer, &record) < 0, goes_on = true;
+    while (goes_on && (again = xoi_line_first_waiting(line)) && again->call->seq > last) {
+        last = again->call->seq;
+        xoi_found_t found = nowhere ? NOWHERE : judge(again, record, address);
+        if (found == HERE)
+            goes_on = go_to(again, address);
+        else if (found == NOWHERE)
+            give_up(again);
+        else
+            goes_on = false;
+    }
+}
+
+/* ---- the question ---- */
+
+static void give_up_old(xoi_line_t *line)
+{
+    xoi_again_t *again, *next;
+    DL_FOREACH_SAFE(line->calls, again, next)
+    if (again->waits && again->seeks && !may_ask(again, NULL))
+        give_up(again);
+}
+
+static void go_on(xoi_line_t *line)
+{
+    line->seeks = xoi_line_first_waiting(line);
+    if (line->seeks && !xo_timer_active(&line->timer))
+        xo_timer_start(&line->timer, xoi_again_backoff(&line->backoff_ns));
 }
 
 static void on_found(xo_call_t *call, xo_msg_t **answer, void *arg)
 {
     (void)call;
-    xoi_again_t *again = arg;
-    char address[XO_ADDRESS_BYTES];
-    again->lookup = NULL;
-    if (!*answer || xo_msg_header(*answer)->kind != XO_RESULT) { /* the registry is away */
-        wait_or_give_up(again);
-        return;
-    }
-    switch (read_found(again, *answer, address)) {
-    case HERE:
-        go_to(again, address);
-        break;
-    case MOVING:
-        wait_or_give_up(again);
-        break;
-    case NOWHERE:
-        give_up(again);
-        break;
-    }
+    xoi_line_t *line = arg;
+    line->lookup = NULL;
+    xoi_line_hold(line);
+    bool knows = *answer && xo_msg_header(*answer)->kind == XO_RESULT; /* the registry is there */
+    if (knows && !xoi_line_is_open(line))
+        settle(line, *answer);
+    give_up_old(line);
+    go_on(line);
+    xoi_line_release(line);
 }
 
-void xoi_seek(xoi_again_t *again)
+static void ask(xo_timer_t *timer, void *arg)
 {
+    (void)timer;
+    xoi_line_t *line = arg;
     xo_buf_t body = XO_BUF_INIT;
-    xo_endpoint_t *endpoint = again->call->endpoint;
+    xo_endpoint_t *endpoint = line->endpoint;
     xo_header_t header = {.kind = XO_CALL,
                           .target_uid = xo_slice_str(XO_BROKER_UID),
                           .method = xo_slice_str("lookup")};
-    xo_pack_format(&body, "[[B ?] {}]", xo_msg_header(again->msg)->target_uid, true);
+    xo_pack_format(&body, "[[B ?] {}]", xo_slice(line->uid, line->size), true);
     xo_msg_t *msg = endpoint->broker ? xoi_msg_of(&header, &body) : NULL;
     xo_buf_free(&body);
-    again->lookup = msg ? xo_endpoint_call(endpoint, endpoint->broker, &msg, XO_SEND_QUEUE,
-                                           LOOKUP_NS, on_found, again, NULL)
-                        : NULL;
+    line->lookup = msg ? xo_endpoint_call(endpoint, endpoint->broker, &msg, XO_SEND_QUEUE,
+                                          LOOKUP_NS, on_found, line, NULL)
+                       : NULL;
     xo_msg_destroy(&msg);
-    if (!again->lookup)
-        wait_or_give_up(again);
+    if (line->lookup)
+        return;
+    xoi_line_hold(line);
+    give_up_old(line);
+    go_on(line);
+    xoi_line_release(line);
+}
+
+void xoi_seek_init(xoi_line_t *line)
+{
+    line->backoff_ns = XOI_AGAIN_FIRST_NS;
+    xo_timer_init(&line->timer, line->endpoint->loop, ask, line);
+}
+
+void xoi_seek_later(xoi_line_t *line)
+{
+    line->asked = false;
+    if (!line->lookup && !line->held)
+        go_on(line);
+}
+
+void xoi_seek_stop(xoi_line_t *line)
+{
+    xo_timer_stop(&line->timer);
+    if (line->lookup)
+        xo_call_abandon(line->lookup);
 }

@@ -7,6 +7,7 @@ pool_libxo_pool_la_LIBADD = $(SYSTEM_LIBS)
 pool_libxo_pool_la_SOURCES = \
 	pool/actor.c \
 	pool/batch.c \
+	pool/behind.c \
 	pool/bootstrap.c \
 	pool/duplicate.c \
 	pool/failed.c \

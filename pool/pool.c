@@ -211,6 +211,7 @@ void xo_pool_destroy(xo_pool_t *pool)
     xoi_join_end(pool);
     xo_endpoint_destroy(pool->endpoint);
     xoi_duplicates_free(pool);
+    xoi_behind_free(pool);
     xoi_failed_free(pool);
     xoi_told_free(pool);
     xoi_group_turns_free(pool);

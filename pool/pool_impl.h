@@ -10,7 +10,7 @@
  * tie.c       what actors have with others: monitors       link.c         links
  * failed.c    actors that could not be created again       guard.c        ends what outlives it
  * group.c     whose turn it is in a group that is restarted
- * told.c      what was told of actors that were just created
+ * told.c      what was told of actors just created         behind.c     what one refused leaves
  * respond.c   what hosts see of requests, and how they end them
  * mute.c      what links bring for an actor, and when they shall not
  * name.c      uids that are names: one actor of the cluster has each
@@ -236,6 +236,7 @@ struct xo_pool {
     xoi_duplicate_t *duplicates; /* by key */
     xoi_duplicate_t *duplicates_oldest;
     size_t duplicates_bytes;
+    struct xoi_behind *behind, *behind_oldest;
     xoi_lookup_t *lookups;
     xoi_naming_t *namings; /* creations that wait for their name */
     xo_pool_stats_t stats;
@@ -340,10 +341,13 @@ xo_msg_t *xoi_failure_of(xo_pool_t *pool, const char *code, const char *executed
                          const char *reason, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
-/* duplicate.c */
+/* duplicate.c, behind.c */
 bool xoi_duplicate_check(xo_request_t *request);
 void xoi_duplicate_answered(xo_request_t *request, const xo_msg_t *answer);
 void xoi_duplicates_free(xo_pool_t *pool);
+void xoi_behind_failed(const xo_request_t *request, const xo_msg_t *error);
+bool xoi_behind_rejects(xo_request_t *request); /* false: it may go on */
+void xoi_behind_free(xo_pool_t *pool);
 
 /* name.c */
 bool xoi_needs_name(const xo_request_t *request); /* before it creates */

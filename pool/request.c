@@ -188,6 +188,8 @@ static void settle(xo_request_t *request, const xo_msg_t *answer)
         xoi_keep_no_more(request);
     if (request->duplicate)
         xoi_duplicate_answered(request, answer);
+    if (is_error(answer))
+        xoi_behind_failed(request, answer);
     if (!request->paid)
         xo_endpoint_consumed(request->pool->endpoint, request->from, request->bytes);
 }

@@ -353,7 +353,8 @@ void xoi_serve(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *a
         refuse_bare(pool, from, *msg);
     else if (pool->closing)
         xoi_request_absent(request, NULL);
-    else if (!idempotent || !request->wants_answer || !xoi_duplicate_check(request))
+    else if (!xoi_behind_rejects(request) &&
+             (!idempotent || !request->wants_answer || !xoi_duplicate_check(request)))
         xoi_request_route(request);
     xo_msg_destroy(msg);
 }

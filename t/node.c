@@ -1,6 +1,8 @@
 /* node.c - see node.h. */
 #include "t/node.h"
 
+#include "libxo/failure.h"
+
 static void answer_with(node_t *node, xo_link_t *from, const xo_msg_t *msg, int64_t value)
 {
     xo_buf_t body = XO_BUF_INIT;
@@ -24,6 +26,14 @@ static void on_request(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg,
     if (node->echo && xo_msg_header(*msg)->kind == XO_CALL) {
         xo_endpoint_consumed(endpoint, from, xo_msg_bytes(*msg));
         answer_with(node, from, *msg, node_argument(*msg));
+        xo_msg_destroy(msg);
+        return;
+    }
+    if (node->absent && xo_msg_header(*msg)->kind == XO_CALL) {
+        xo_return_t to = xo_return_of(from, *msg);
+        xo_msg_t *answer = xo_failure_msg(0, XO_CODE_ACTOR_NOT_EXIST, "no", NULL, "not yet");
+        xo_endpoint_consumed(endpoint, from, xo_msg_bytes(*msg));
+        xo_endpoint_answer(endpoint, &to, &answer);
         xo_msg_destroy(msg);
         return;
     }

@@ -29,6 +29,7 @@ typedef struct node {
     bool refuse;    /* admits nobody */
     bool yield;     /* answers the oldest request when a cancel comes, at once */
     bool echo;      /* answers calls at once with their first argument */
+    bool absent;    /* says of each call at once that there is no such actor */
     xo_error_t why;
     int refusals; /* how many were to be logged, and the last */
     char refusal[XO_ERROR_TEXT_BYTES];

@@ -158,11 +158,46 @@ static void test_options_that_cannot_be_are_refused(void **state)
                   "shutdown_ms");
 }
 
+/* Its caller may send that anew: what it has sent after it must not run before. */
+static void test_what_is_behind_a_refused_one_is_refused(void **state)
+{
+    peer_t peer, other;
+    broker_t *broker = *state;
+    world_t *world = broker->world;
+    peer_open(&peer, world, "client", 77);
+    peer_open(&other, world, "client", 78);
+    xo_header_t call = {.kind = XO_CALL,
+                        .seq = 2,
+                        .target_uid = xo_slice_str("xo:a"),
+                        .method = xo_slice_str("echo")};
+    peer_send(&peer, call, "[[i] {}]", 1);
+    peer_expect_error(&peer, 2, XO_CODE_ACTOR_NOT_EXIST, "no", NULL);
+    create_again(broker, "xo:a");
+    run_until(world, one_created, broker);
+    call.seq = 3;
+    call.flags = XO_F_BEHIND;
+    peer_send(&peer, call, "[[i] {}]", 2);
+    peer_expect_error(&peer, 3, XO_CODE_ACTOR_NOT_EXIST, "no", "behind");
+    peer_send(&other, call, "[[i] {}]", 2); /* behind another caller's */
+    peer_expect_int(&other, 3, 2);
+    call.seq = 4;
+    call.flags = 0;
+    peer_send(&peer, call, "[[i] {}]", 1);
+    peer_expect_int(&peer, 4, 1);
+    call.seq = 5;
+    call.flags = XO_F_BEHIND;
+    peer_send(&peer, call, "[[i] {}]", 2);
+    peer_expect_int(&peer, 5, 2);
+    peer_close(&other);
+    peer_close(&peer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIRST(test_options_go_with_the_spec),
         FIRST(test_options_that_cannot_be_are_refused),
+        FIRST(test_what_is_behind_a_refused_one_is_refused),
         SECOND(test_calls_wait_for_another_try),
         SECOND(test_callers_hear_when_it_is_given_up),
         SECOND(test_one_that_failed_before_is_not_waited_for),

@@ -246,10 +246,18 @@ static int send_near(xopy_call_t *call, const xopy_target_t *target, const xopy_
     return xopy_send_local(&request, msg) < 0 ? xo_error_set(err, ENOMEM, "out of memory") : 0;
 }
 
+/* It is not here, but may have moved: then what it is sent has to follow it. */
+static bool may_be_elsewhere(const xopy_target_t *target, const xo_header_t *header)
+{
+    bool call = header->kind == XO_CALL || header->kind == XO_BATCH;
+    return call && !target->actor && xo_uid_is_name(header->target_uid) && wants_answer(header);
+}
+
 static int send_to(xopy_call_t *call, const xopy_target_t *target, xopy_letter_t *letter)
 {
     xo_error_t err;
-    bool far = target->link || is_for_pool(&letter->header);
+    const xo_header_t *header = &letter->header;
+    bool far = target->link || is_for_pool(header) || may_be_elsewhere(target, header);
     xo_msg_t *msg = far ? remote_message(target, letter) : local_message(letter);
     if (!msg)
         return -1;

@@ -1,0 +1,204 @@
+/* line.c - calls of an actor with a name that is not where it was: they reach it in their order. */
+#include "t/node.h"
+
+#include "libxo/failure.h"
+
+static xo_link_t *setup_link(fixture_t *f)
+{
+    xo_error_t err;
+    xo_link_t *link = link_ab(f, NULL);
+    f->c = node_create(f, XO_ROLE_BROKER, "mem://c", NULL);
+    xo_link_t *broker = xo_endpoint_link(f->a->endpoint, "mem://c", &err);
+    assert_non_null(broker);
+    UNTIL(xo_link_up(broker));
+    xo_endpoint_set_broker(f->a->endpoint, broker);
+    return link;
+}
+
+static void call_name(fixture_t *f, xo_link_t *link, int64_t value, outcome_t *outcome)
+{
+    xo_buf_t body = XO_BUF_INIT;
+    xo_header_t header = {
+        .kind = XO_CALL, .target_uid = xo_slice_str("xo:name"), .method = xo_slice_str("method")};
+    xo_pack_format(&body, "[[I]{}]", value);
+    xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&body));
+    xo_buf_free(&body);
+    assert_non_null(xo_endpoint_call(f->a->endpoint, link, &msg, XO_SEND_QUEUE, 0, outcome_answer,
+                                     outcome, NULL));
+}
+
+/* The oldest request that b has. */
+static void refuse(node_t *b)
+{
+    xo_return_t to = xo_return_of(b->inbox[b->first].from, b->inbox[b->first].msg);
+    xo_msg_t *msg = xo_failure_msg(0, XO_CODE_ACTOR_NOT_EXIST, "no", NULL, "not yet");
+    xo_endpoint_answer(b->endpoint, &to, &msg);
+    node_swallow(b);
+}
+
+static void tell_place(fixture_t *f, const char *address, const char *state)
+{
+    xo_buf_t body = XO_BUF_INIT;
+    UNTIL(f->c->first < f->c->count);
+    xo_return_t to = xo_return_of(f->c->inbox[f->c->first].from, f->c->inbox[f->c->first].msg);
+    xo_pack_format(&body, "[{s s s s s s}]", "address", address, "state", state, "placement",
+                   "any");
+    xo_msg_t *msg = xo_msg_create(&(xo_header_t){.kind = XO_RESULT}, xo_buf_slice(&body));
+    xo_buf_free(&body);
+    xo_endpoint_answer(f->c->endpoint, &to, &msg);
+    node_swallow(f->c);
+}
+
+static void tell_where(fixture_t *f, const char *state)
+{
+    tell_place(f, "mem://b", state);
+}
+
+static void expect_next(node_t *b, int64_t value, bool behind)
+{
+    const xo_msg_t *msg = b->inbox[b->first].msg;
+    assert_int_equal(node_argument(msg), value);
+    assert_int_equal(xo_msg_header(msg)->flags & XO_F_BEHIND, behind ? XO_F_BEHIND : 0);
+}
+
+static void test_what_is_made_after_one_that_waits_waits_too(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t first = {0}, second = {0};
+    xo_link_t *link = setup_link(f);
+    call_name(f, link, 1, &first);
+    UNTIL(f->b->count == 1);
+    refuse(f->b);
+    UNTIL(f->c->count == 1); /* it is looked for */
+    call_name(f, link, 2, &second);
+    tell_where(f, "waiting");
+    tell_where(f, "running");
+    UNTIL(f->b->count == 3);
+    expect_next(f->b, 1, false);
+    node_answer(f->b);
+    expect_next(f->b, 2, true);
+    node_answer(f->b);
+    UNTIL(first.answers && second.answers);
+    assert_int_equal(first.value, 1);
+    assert_int_equal(second.value, 2);
+    assert_int_equal(f->c->count, 2); /* once for both */
+}
+
+static void test_what_had_left_behind_it_is_waited_for(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t first = {0}, second = {0};
+    xo_link_t *link = setup_link(f);
+    call_name(f, link, 1, &first);
+    call_name(f, link, 2, &second);
+    UNTIL(f->b->count == 2);
+    expect_next(f->b, 1, false);
+    refuse(f->b);
+    expect_next(f->b, 2, true);
+    tell_where(f, "running");
+    UNTIL(f->c->count == 2); /* looked for once more */
+    assert_int_equal(f->b->count, 2);
+    refuse(f->b);
+    tell_where(f, "running");
+    UNTIL(f->b->count == 4);
+    expect_next(f->b, 1, false);
+    node_answer(f->b);
+    expect_next(f->b, 2, true);
+    node_answer(f->b);
+    UNTIL(first.answers && second.answers);
+}
+
+/* Who cannot be sent any more does not hold up the others. */
+static void test_one_that_is_cancelled_leaves(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t first = {0}, second = {0};
+    xo_link_t *link = setup_link(f);
+    call_name(f, link, 1, &first);
+    UNTIL(f->b->count == 1);
+    refuse(f->b);
+    UNTIL(f->c->count == 1);
+    xo_header_t header = {.kind = XO_CALL, .target_uid = xo_slice_str("xo:name")};
+    xo_msg_t *msg = xo_msg_create(&header, xo_slice("\x92\x90\x80", 3));
+    xo_call_t *call = xo_endpoint_call(f->a->endpoint, link, &msg, XO_SEND_QUEUE, 0, outcome_answer,
+                                       &second, NULL);
+    xo_call_cancel(call);
+    UNTIL(second.answers);
+    assert_string_equal(second.code, XO_CODE_CANCELLED);
+    assert_string_equal(second.executed, "no");
+    tell_where(f, "running");
+    UNTIL(f->b->count == 2);
+    node_answer(f->b);
+    UNTIL(first.answers);
+}
+
+/* It has come to the caller's own pool, or is about to. */
+static void test_one_that_is_refused_at_once_is_looked_for_again(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    xo_identity_t self = {.role = XO_ROLE_CLIENT, .index = -1, .address = "here:1"};
+    xo_link_t *link = setup_link(f);
+    xo_endpoint_set_self(f->a->endpoint, &self);
+    call_name(f, link, 1, &outcome);
+    UNTIL(f->b->count == 1);
+    refuse(f->b);
+    f->a->absent = true;
+    tell_place(f, "here:1", "recovering");
+    UNTIL(f->c->count == 2);
+    f->a->absent = false;
+    f->a->echo = true;
+    tell_place(f, "here:1", "running");
+    UNTIL(outcome.answers);
+    assert_int_equal(outcome.value, 1);
+}
+
+/* It has left the caller's own pool. */
+static void test_one_that_was_here_is_looked_for(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t first = {0}, second = {0};
+    xo_identity_t self = {.role = XO_ROLE_CLIENT, .index = -1, .address = "here:1"};
+    setup_link(f);
+    xo_endpoint_set_self(f->a->endpoint, &self);
+    f->a->absent = true;
+    call_name(f, NULL, 1, &first);
+    call_name(f, NULL, 2, &second);
+    tell_where(f, "running");
+    UNTIL(f->b->count == 2);
+    expect_next(f->b, 1, false);
+    node_answer(f->b);
+    expect_next(f->b, 2, true);
+    node_answer(f->b);
+    UNTIL(first.answers && second.answers);
+    assert_int_equal(first.value, 1);
+}
+
+static void test_the_callers_own_end(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    call_name(f, setup_link(f), 1, &outcome);
+    UNTIL(f->b->count == 1);
+    refuse(f->b);
+    UNTIL(f->c->count == 1);
+    node_destroy(f->a);
+    f->a = NULL;
+    assert_int_equal(outcome.answers, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_what_is_made_after_one_that_waits_waits_too),
+        TEST(test_what_had_left_behind_it_is_waited_for),
+        TEST(test_one_that_is_cancelled_leaves),
+        TEST(test_one_that_is_refused_at_once_is_looked_for_again),
+        TEST(test_one_that_was_here_is_looked_for),
+        TEST(test_the_callers_own_end),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
