@@ -1,6 +1,7 @@
 /* astray.c - actors that the registry may say are this node's, though it does not have them, and
- * nobody has ended them for good: the answer to a claim was lost, or this node's own one ended
- * since another node had got its name, and the registry has lost that, as one may that fails over.
+ * nobody has ended them for good: the answer to a claim was lost, or only the node's last broker
+ * has heard it; or this node's own one ended since another node had got its name, and the registry
+ * has lost that, as one may that fails over.
  *
  * For some heartbeats each of them is looked at. What the registry still says is here, it is told
  * that anybody may have; if it runs elsewhere after all, its name says so to who claims it.
@@ -13,10 +14,13 @@
 /* As long as a claim may be on its way that was given up, and be written after all: a connection
  * that broke may deliver what was sent. */
 #define LOOKS 60
+/* More than a lease's time: by then a pool that may have it has named it, or lets it do nothing. */
+#define RESTS 6
 
 struct xo_astray {
     xo_broker_t *broker;
-    unsigned left; /* looks */
+    unsigned left;  /* looks */
+    unsigned rests; /* looks before it is given away */
     bool asking;
     UT_hash_handle hh;
     char id[]; /* of its record */
@@ -48,6 +52,14 @@ void xo_astray_add(xo_broker_t *broker, const char *id)
         astray->left = LOOKS;
 }
 
+void xo_astray_inherit(xo_broker_t *broker, const char *id)
+{
+    xo_astray_add(broker, id);
+    xo_astray_t *astray = find(broker, id);
+    if (astray != NULL)
+        astray->rests = RESTS;
+}
+
 bool xo_astray_has(const xo_broker_t *broker, const char *id)
 {
     const xo_astray_t *astray = find(broker, id);
@@ -72,6 +84,10 @@ static void on_record(int errnum, const char *text, const xo_record_t *records, 
         return; /* while it is away, nothing is known */
     if (astray->left > 0)
         astray->left--;
+    if (astray->rests > 0) {
+        astray->rests--;
+        return;
+    }
     if (errnum == 0 && count == 1 && astray->left > 0 &&
         xo_slice_eq_str(xo_rec_find(&records[0], "owner"), xo_publish_owner(broker->publish)))
         xo_moves_put_back(broker, &records[0]);

@@ -407,7 +407,7 @@ static int begin_or_take_over(xo_broker_t *broker, xo_error_t *err)
     broker->started = time(NULL);
     xo_timer_start(&broker->tick, broker->options.heartbeat_ms * XO_MS);
     if (broker->options.take_over) {
-        broker->reloading = true;
+        broker->reloading = broker->inherits = true;
         xo_drain_find(broker);
         xo_supervisor_find(broker->supervisor);
         return xo_broker_reload(broker, on_reloaded, err);

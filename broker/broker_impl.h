@@ -73,6 +73,7 @@ struct xo_broker {
     char host[XO_HOST_BYTES];
     char registry_lost[XO_ERROR_TEXT_BYTES]; /* to be told when it is there; "": nothing */
     bool reloading; /* what the last broker left has been found, and not been taken over */
+    bool inherits;  /* the registry may say that there is more here, of which only that one knew */
     void (*reloaded)(xo_broker_t *broker);
     bool lacks_specs;     /* the registry was away: what creates actors again is to be asked for */
     bool asks_specs;      /* that is under way */
@@ -238,6 +239,8 @@ void xo_names_review(xo_broker_t *broker, xo_member_t *member);
 /* The registry has given the name to this node, which asked for it at `asked_ns` (xo_boot_ns), with
  * an actor that moves to this pool. -1: ENOMEM. */
 int xo_names_claimed(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid, int64_t asked_ns);
+/* An actor of this node has it, in whichever pool. */
+bool xo_names_has(const xo_broker_t *broker, xo_slice_t uid);
 /* An actor with the placement "any" does nothing from now on. */
 void xo_names_fence(xo_broker_t *broker, const xo_actor_entry_t *entry);
 void xo_names_publish(xo_broker_t *broker); /* renews them */
@@ -261,6 +264,7 @@ void xo_moves_put_back(xo_broker_t *broker, const xo_record_t *record);
 /* Whether the registry goes on saying that the actor with this record ("UID@POOL") is here is
  * looked after. Without memory it is not. */
 void xo_astray_add(xo_broker_t *broker, const char *id);
+void xo_astray_inherit(xo_broker_t *broker, const char *id);   /* it may be, if a pool says so */
 bool xo_astray_has(const xo_broker_t *broker, const char *id); /* then nobody has ended it */
 void xo_astray_forget(xo_broker_t *broker, const char *id);    /* it is made anew */
 void xo_astray_tick(xo_broker_t *broker);    /* each heartbeat, while there is a registry */

@@ -234,6 +234,11 @@ void xo_moves_put_back(xo_broker_t *broker, const xo_record_t *record)
     const xo_member_t *member = xo_pools_find(&broker->pools, leaving.pool);
     if (member != NULL && xo_directory_get(&broker->directory, member, leaving.uid) != NULL)
         return;
+    if (xo_names_has(broker, leaving.uid)) { /* it is in another pool */
+        xo_registry_del(xo_publish_registry(broker->publish), XO_REG_ACTOR, record->id,
+                        xo_publish_owner(broker->publish), NULL, NULL);
+        return;
+    }
     xo_rec_number(record, "incarnation", &leaving.incarnation);
     xo_rec_number(record, "epoch", &leaving.epoch);
     xo_log(broker->options.log, XO_LOG_WARN, COMPONENT, "actor \"%.*s\" is to be had: %s",

@@ -46,6 +46,12 @@ static xo_name_t *find(const xo_broker_t *broker, xo_slice_t uid)
     return name;
 }
 
+bool xo_names_has(const xo_broker_t *broker, xo_slice_t uid)
+{
+    const xo_name_t *name = find(broker, uid);
+    return name != NULL && name->held;
+}
+
 static xo_actor_entry_t *entry_of(const xo_name_t *name)
 {
     const xo_member_t *member = xo_pools_find(&name->broker->pools, name->pool);

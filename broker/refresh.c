@@ -101,17 +101,30 @@ static bool is_ours(const xo_publish_t *publish, const xo_record_t *record)
     return xo_slice_eq_str(xo_rec_find(record, "node"), publish->owner);
 }
 
+/* One that has ended here while the registry was away; or, if it may move, one that only the last
+ * broker knew of, since the registry gave it to this node: that must not be lost with it. */
+static void drop_actor(xo_publish_t *publish, const xo_record_t *record)
+{
+    if (publish->broker->inherits && xo_rec_find(record, "placement").size > 0)
+        xo_astray_inherit(publish->broker, record->id);
+    else
+        xo_registry_del(publish->registry, XO_REG_ACTOR, record->id, publish->owner,
+                        xo_publish_written, publish);
+}
+
 static void on_actors(int errnum, const char *text, const xo_record_t *records, size_t count,
                       void *arg)
 {
     xo_publish_t *publish = arg;
     (void)text;
-    for (size_t i = 0; errnum == 0 && i < count; i++) {
+    if (errnum != 0)
+        return;
+    for (size_t i = 0; i < count; i++) {
         if (is_ours(publish, &records[i]) && find_actor(publish, records[i].id) == NULL &&
             !xo_astray_has(publish->broker, records[i].id))
-            xo_registry_del(publish->registry, XO_REG_ACTOR, records[i].id, publish->owner,
-                            xo_publish_written, publish);
+            drop_actor(publish, &records[i]);
     }
+    publish->broker->inherits = false;
 }
 
 static void on_groups(int errnum, const char *text, const xo_record_t *records, size_t count,
@@ -129,7 +142,7 @@ static void on_groups(int errnum, const char *text, const xo_record_t *records, 
 
 void xo_publish_reconcile(xo_publish_t *publish, xo_broker_t *broker)
 {
-    if (!publish->was_up) /* nothing of this node can be in it yet */
+    if (!publish->was_up || broker->reloading) /* nothing of this node is in it, or is known, yet */
         return;
     publish->broker = broker;
     xo_registry_list_of(publish->registry, XO_REG_ACTOR, publish->owner, on_actors, publish);

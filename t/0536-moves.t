@@ -13,10 +13,11 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
-from brokers import CALL, Server, redis, run, until  # noqa: E402
+from brokers import CALL, Node, Server, redis, run, until  # noqa: E402
 from movers import ANY, CALL_KIND, CONFIG, MODULE, SLOW, Mover, moves, record  # noqa: E402
 
 OTHER = CONFIG.replace("counter.so", "keeper.so")
+DESTROY = 11  # a kind
 
 
 @contextlib.contextmanager
@@ -204,6 +205,30 @@ def claim_is_lost(place):
     server.stop()
 
 
+def claim_is_inherited(place):
+    """one that the registry gave to a node, of which only its last broker heard, goes on"""
+    with nodes(place, CONFIG, OTHER) as (server, one, two):
+        assert one.create("xo:job") is None
+        old = one.own_pool()
+        until(lambda: two.where("xo:job"), "the registry to know it")
+        kept, index = f"xo:job@{old['id']}", f"xo:{{default}}:actors:{one.id}"
+        keys = [f"xo:{{default}}:{kind}:{kept}" for kind in ("actor", "spec")]
+        for key in keys:
+            assert redis(server.socket, "copy", key, f"{key}-kept") == ["1"]
+        one.ask("xo:job", "", [], DESTROY)
+        until(lambda: not two.where("xo:job"), "it to be gone")
+        one.process.kill()
+        one.process.wait()
+        again = Node(place, "--registry", f"unix://{server.socket}", config=CONFIG, env=one.env)
+        assert again.endpoint == one.endpoint and "knows 0 actors" in again.log()
+        script = " ".join([f"redis.call('RENAME', '{key}-kept', '{key}')"
+                           for key in keys]
+                          + [f"redis.call('SADD', '{index}', '{kept}')"])
+        redis(server.socket, "eval", script, "0")  # as by a claim that was on its way
+        until(lambda: one.add("xo:job") == 1, "it to come back")
+        again.stop()
+
+
 def claim_is_forgotten(place):
     """one that ended since it had moved goes on if the registry forgets that, and nobody has it"""
     with nodes(place, CONFIG, CONFIG) as (server, one, two):
@@ -307,7 +332,7 @@ def refused(place):
 if not os.path.exists(MODULE):
     print("1..0 # SKIP counter.so is not built")
 elif shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(node_dies, stopped, cut_off, registry_comes_back, claim_is_lost,
+    run(node_dies, stopped, cut_off, registry_comes_back, claim_is_lost, claim_is_inherited,
         claim_is_forgotten, nobody_can, drained, broker_restarts, refused)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
