@@ -130,14 +130,20 @@ static void publish_again(xo_broker_t *broker, xo_actor_entry_t *entry)
         xo_directory_set_unsaved(&broker->directory, entry, true);
 }
 
-/* What they hold is still there: an actor has no lease. */
+/* An actor has no lease: what was held is still there. But of one that may move somebody may have
+ * written that it waits for another node. */
 static void on_lease_lapsed(xo_publish_t *publish, void *arg)
 {
     xo_broker_t *broker = arg;
     (void)publish;
     xo_broker_publish_node(broker);
-    for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m))
+    for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
         xo_broker_publish_pool(broker, m);
+        for (xo_actor_entry_t *entry = m->entries; entry != NULL; entry = entry->next) {
+            if (xo_actor_spec_is_anywhere(entry->spec))
+                xo_directory_set_stale(&broker->directory, entry, true);
+        }
+    }
 }
 
 static void on_registry_again(xo_publish_t *publish, void *arg)

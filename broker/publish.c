@@ -166,13 +166,17 @@ void xo_publish_written(int errnum, const char *text, void *arg)
     xo_log(publish->options.log, XO_LOG_WARN, COMPONENT, "%s", text);
 }
 
-/* The node's own record. */
+/* The node's own record. If it comes too late, others may have taken this node for dead. */
 static void on_node_written(int errnum, const char *text, void *arg)
 {
     xo_publish_t *publish = arg;
+    bool late = publish->until_ns > 0 && xo_boot_ns() > publish->until_ns;
     publish->asking = false;
-    if (errnum == 0)
+    if (errnum == 0) {
         publish->until_ns = publish->asked_ns + publish->options.lease_ms * XO_MS;
+        if (late)
+            xo_defer_start(&publish->lapsed);
+    }
     xo_publish_written(errnum, text, arg);
 }
 

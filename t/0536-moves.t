@@ -275,6 +275,18 @@ def nobody_can(place):
         three.stop()
 
 
+def seemed_to_wait(place):
+    """a node that has its lease again takes back that its actors wait for another one"""
+    with nodes(place, CONFIG, OTHER) as (_, one, two):
+        assert one.create("xo:job") is None
+        until(lambda: two.where("xo:job"), "the registry to know it")
+        one.process.send_signal(signal.SIGSTOP)
+        until(lambda: two.events("actor.waiting"), "its lease to be over")
+        one.process.send_signal(signal.SIGCONT)
+        until(lambda: two.where("xo:job"), "it to be there again")
+        assert two.add("xo:job") == 1
+
+
 def drained(place):
     """a node that is drained leaves them to others, and those that called them find them there"""
     with nodes(place, CONFIG, CONFIG) as (server, one, two):
@@ -333,6 +345,6 @@ if not os.path.exists(MODULE):
     print("1..0 # SKIP counter.so is not built")
 elif shutil.which("redis-server") and shutil.which("redis-cli"):
     run(node_dies, stopped, cut_off, registry_comes_back, claim_is_lost, claim_is_inherited,
-        claim_is_forgotten, nobody_can, drained, broker_restarts, refused)
+        claim_is_forgotten, nobody_can, seemed_to_wait, drained, broker_restarts, refused)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
