@@ -175,6 +175,7 @@ system_tests = \
 	t/0620-two-nodes.t \
 	t/0700-chaos.t \
 	t/0701-chaos-ledger.t \
+	t/0702-chaos-mesh.t \
 	t/0900-readme.t
 
 python_tests = \

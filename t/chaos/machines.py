@@ -4,12 +4,14 @@ Nothing of it can be seen from outside: the bridge is in a namespace of its own,
 registry and the program that makes the load are, too.
 """
 import contextlib
+import glob
 import os
 import signal
 import subprocess
 
 HERE = os.path.dirname(os.path.abspath(__file__))  # and chaos_actors
 HUB_ADDRESS = "10.79.0.254"
+NOBODY = "02:00:00:00:00:01"  # an address that is given to no card
 PYTHON_POOLS, PYTHON_PORT, C_PORT = 2, 7001, 7101
 
 
@@ -58,13 +60,12 @@ class Network:
         ip("-n", self.hub, "link", "set", f"to{i}", "down" if away else "up")
 
     def cut_between(self, i, j, away):
-        """What machine i sends to j, and j to i, is lost, or arrives again."""
+        """What machine i sends to j, and j to i, is lost, or arrives again: nobody has the address
+        of the network card that each takes for the other's."""
         for here, there in ((i, j), (j, i)):
-            rules = (f"table ip cut{there} {{ chain in {{ type filter hook input priority 0; "
-                     f"ip saddr {address_of(there)} drop; }}; }}" if away
-                     else f"delete table ip cut{there}")
-            subprocess.run(inside(self.machines[here], "nft", "-f", "-"), input=rules, text=True,
-                           check=True, capture_output=True)
+            rule = ["lladdr", NOBODY, "nud", "permanent"] if away else []
+            ip("-n", self.machines[here], "neigh", "replace" if away else "del",
+               address_of(there), "dev", "eth0", *rule)
 
 
 def address_of(i):
@@ -133,6 +134,11 @@ class Machine:
         """Starts it again if it has ended and should run."""
         if self.wanted and self.process.poll() is not None:
             self.start()
+
+    def has_begun(self):
+        """Its node has written down whose it is, and has no other before it."""
+        found = glob.glob(os.path.join(self.run_dir, "*", "n-*"))
+        return bool(found) and all(os.path.exists(os.path.join(one, "claim")) for one in found)
 
     def kill(self):
         """All of it, as if the power were gone."""

@@ -7,7 +7,8 @@ this program, which makes the load: calls, batches, streams and large buffers to
 anywhere (placement=any), in Python, from here and from each node. Every call must get exactly one
 answer in a bounded time; nothing may run twice or out of order; of an actor that moves, the old one
 must never run again once the new one has; in the end all are up, each in one place, all nodes are
-seen, and nothing is left over. Exit status 0: the ledger is clean, or it may not be done here.
+seen, a partition heals within 5 s, and nothing is left over. Exit status 0: the ledger is clean, or
+it may not be done here.
 """
 import argparse
 import asyncio
@@ -117,6 +118,7 @@ async def run(world, seed, plan):
     await checks.all_up(world)
     await world.in_one_place()
     await world.all_nodes_seen()
+    await world.heals()
     keeping.cancel()
     ticking.cancel()
     await asyncio.wait([keeping, ticking])

@@ -100,7 +100,11 @@ class MeshFaults(Faults):
         return _send(self._process(fault, POOL_PROGRAMS), signal.SIGKILL)
 
     async def kill_a_broker(self, fault):
-        """SIGKILL to a broker, which is started again."""
+        """SIGKILL to a broker, which is started again. Of one that has not begun nobody takes over,
+        and its files stay until a node starts when none of its processes lives."""
+        machine = self._machine(fault, False)
+        if machine is None or not machine.has_begun():
+            return False
         return _send(self._process(fault, ["xo-broker"]), signal.SIGKILL)
 
     async def stop_a_pool(self, fault):

@@ -6,7 +6,7 @@ import subprocess
 
 import xoscar as xo
 from chaos_actors import Tally, Walker
-from ledger import Ledger
+from ledger import Ledger, how_busy
 from loads import Sender
 from machines import HUB_ADDRESS, Machine
 from world import OutsideRedis, ask_redis, module_path
@@ -14,6 +14,7 @@ from world import OutsideRedis, ask_redis, module_path
 ACTORS = 6
 KEEP_S = 0.1
 START_S, PATIENCE_S = 60, 60
+HEALED_S = 5  # after the end of a partition all is as it was
 
 
 class HubRedis(OutsideRedis):
@@ -146,6 +147,34 @@ class MeshWorld:
                 break
             await asyncio.sleep(0.2)
         self.ledger.expect(not wrong, f"not in one place: {wrong}")
+
+    async def heals(self):
+        """A machine that was cut off until its leases had lapsed soon is one of them again: all
+        nodes are up, and calls go across, both ways."""
+        machine, other = self.machines[0], self.actors[-1]
+        ref = await xo.create_actor(Tally, "stays", self.place.notes, uid="stays",
+                                    address=machine.python_pools()[0])
+        self.network.cut(machine.index, True)
+        try:
+            await self.nodes_are(len(self.machines))
+        finally:
+            self.network.cut(machine.index, False)
+        began, number, answer = self.ledger.clock.now(), 0, None
+        await self.nodes_are(len(self.machines) + 1)
+        while answer is None and self.ledger.clock.now() < began + PATIENCE_S:
+            note, number = ("healed", number), number + 1
+            answer = await self.ledger.call("call across", ref.note_through(other, *note), note)
+        took, bound = self.ledger.clock.now() - began, HEALED_S * how_busy()
+        self.say(f"healed within {took:.2f} s")
+        self.ledger.expect(took <= bound, f"a partition took {took:.2f} s to heal, not {bound:.2f}")
+
+    async def nodes_are(self, count):
+        """So many are up, this program's among them."""
+        end, up = self.ledger.clock.now() + PATIENCE_S, -1
+        while up != count and self.ledger.clock.now() < end:
+            up = sum(node.state == "ready" for node in await xo.list_nodes(self.address()))
+            await asyncio.sleep(0.05)
+        self.ledger.expect(up == count, f"{up} nodes are up, not {count}")
 
     def show_logs(self):
         """What all nodes have said."""
