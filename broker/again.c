@@ -123,12 +123,17 @@ static bool next_try(xo_creation_t *creation, xo_actor_entry_t *entry, const cha
     return true;
 }
 
+/* The pool is gone, or its node's lease is, without which it creates nothing that may move. */
+static bool is_closed(const xo_failure_t *failure)
+{
+    return xo_slice_eq_str(failure->code, XO_CODE_SERVER_CLOSED);
+}
+
 /* It says nothing about the actor: the link or the process is gone, which has consequences for a
  * recovery as a whole, or somebody else is creating it. */
 static bool is_neutral(const xo_failure_t *failure)
 {
-    return xo_slice_eq_str(failure->code, XO_CODE_SERVER_CLOSED) ||
-           xo_slice_eq_str(failure->code, XO_CODE_ACTOR_EXISTS);
+    return is_closed(failure) || xo_slice_eq_str(failure->code, XO_CODE_ACTOR_EXISTS);
 }
 
 static void read_failure(const xo_msg_t *answer, xo_failure_t *failure,
@@ -151,9 +156,10 @@ static bool after_failure(xo_creation_t *creation, const xo_msg_t *answer)
     if (entry == NULL)
         return false;
     if (is_neutral(&failure)) {
-        if (creation->recovery == NULL)
+        bool later = creation->recovery == NULL || is_closed(&failure);
+        if (later)
             wait_for(creation, entry, LOOK_AGAIN_NS);
-        return creation->recovery == NULL;
+        return later;
     }
     if (entry->epoch > 0 && xo_moves_may_leave(creation->broker, entry) &&
         xo_placement_is_unfit(failure.code, failure.type, failure.message)) {
@@ -342,6 +348,15 @@ void xo_broker_revive_actor(xo_broker_t *broker, xo_ask_t *ask, xo_actor_entry_t
     after_failure(creation, NULL); /* which gives it up */
     answer_ask(xo_ask_take(&creation->ask), false, &none);
     free(creation);
+}
+
+bool xo_broker_creation_waits(const xo_broker_t *broker, const xo_actor_entry_t *entry)
+{
+    const xo_creation_t *creation;
+    DL_FOREACH(broker->creations, creation)
+    if (find(creation) == entry)
+        return true;
+    return false;
 }
 
 void xo_broker_creations_end(xo_broker_t *broker)

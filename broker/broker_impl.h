@@ -206,6 +206,8 @@ void xo_broker_give_up(xo_broker_t *broker, xo_actor_entry_t *entry, const char 
                        xo_slice_t traceback);
 /* Tries once to create an actor that has failed, in a pool with a link, and answers `ask`. */
 void xo_broker_revive_actor(xo_broker_t *broker, xo_ask_t *ask, xo_actor_entry_t *entry);
+/* Nothing of it is on its way to its pool. */
+bool xo_broker_creation_waits(const xo_broker_t *broker, const xo_actor_entry_t *entry);
 void xo_broker_creations_end(xo_broker_t *broker);
 
 /* ---- reload.c ---- */

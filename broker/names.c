@@ -242,19 +242,25 @@ static void lose_actor(xo_broker_t *broker, xo_actor_entry_t *entry)
     xo_log(broker->options.log, XO_LOG_WARN, COMPONENT, "actor '%.*s' in the pool at %s ends: %s",
            (int)uid.size, uid.data, entry->member->address, why);
     xo_broker_note_actor(broker, "name.lost", entry, why);
-    if (entry->state == XO_ACTOR_FAILED)
+    if (entry->state == XO_ACTOR_FAILED || xo_broker_creation_waits(broker, entry))
         xo_broker_actor_down(broker, entry, why);
     else
         end_actor(broker, entry, why);
 }
 
+/* The pool may have it soon. */
+static bool is_being_created(const xo_broker_t *broker, const xo_actor_entry_t *entry)
+{
+    return entry->state == XO_ACTOR_RECOVERING && !xo_broker_creation_waits(broker, entry);
+}
+
 /* Our actor has no right to it any more. One that is being created again ends when it is there. */
 static void lose(xo_name_t *name)
 {
-    xo_actor_entry_t *entry = entry_of(name);
-    if (entry != NULL && (entry->state == XO_ACTOR_RECOVERING || entry->member->link == NULL))
-        return; /* the next tick comes back to it */
     xo_broker_t *broker = name->broker;
+    xo_actor_entry_t *entry = entry_of(name);
+    if (entry != NULL && (entry->member->link == NULL || is_being_created(broker, entry)))
+        return; /* the next tick comes back to it */
     drop(name);
     if (entry != NULL)
         lose_actor(broker, entry);

@@ -158,6 +158,25 @@ def cut_off(place):
     server.stop()
 
 
+def dies_cut_off(place):
+    """one whose pool dies while its node's lease is over comes back with that"""
+    server = Server(place).start()
+    redis(server.socket, "acl", "setuser", "one", "on", ">secret", "~*", "&*", "+@all")
+    one = Mover(place, f"unix://one:secret@{server.socket}", "one")
+    assert one.create("xo:job") is None and one.add("xo:job") == 1
+    until(lambda: record(server, "name", "xo:job"), "the registry to know it")
+    redis(server.socket, "acl", "setuser", "one", "off")
+    redis(server.socket, "client", "kill", "user", "one")
+    until(lambda: one.call("status")["state"] == "isolated", "its lease to be over")
+    os.kill(one.own_pool()["pid"], signal.SIGKILL)
+    until(lambda: one.own_pool().get("generation") == 2 and one.own_pool()["state"] == "ready",
+          "its pool")
+    redis(server.socket, "acl", "setuser", "one", "on")
+    until(lambda: one.add("xo:job") == 1, "it to be there again")
+    one.stop()
+    server.stop()
+
+
 def registry_comes_back(place):
     """when the registry comes back, and leases have lapsed meanwhile, those who live keep theirs"""
     server = Server(place).start()
@@ -344,7 +363,8 @@ def refused(place):
 if not os.path.exists(MODULE):
     print("1..0 # SKIP counter.so is not built")
 elif shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(node_dies, stopped, cut_off, registry_comes_back, claim_is_lost, claim_is_inherited,
-        claim_is_forgotten, nobody_can, seemed_to_wait, drained, broker_restarts, refused)
+    run(node_dies, stopped, cut_off, dies_cut_off, registry_comes_back, claim_is_lost,
+        claim_is_inherited, claim_is_forgotten, nobody_can, seemed_to_wait, drained,
+        broker_restarts, refused)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
