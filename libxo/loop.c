@@ -47,12 +47,12 @@ static void invoke_pending(struct ev_loop *ev)
 
 /* ---- its sleep ---- */
 
-void xo_loop_tell_sleep(xo_loop_t *loop, bool asleep)
+void xo_loop_tell_sleep(xo_loop_t *loop, xo_sleep_state_t state)
 {
     xo_sleep_t *sleep, *next;
 
     DL_FOREACH_SAFE(loop->sleeps, sleep, next)
-    sleep->callback(sleep, asleep, sleep->arg);
+    sleep->callback(sleep, state, sleep->arg);
 }
 
 /* libev calls these right before and after its system call. */
@@ -61,12 +61,12 @@ static void before_poll(struct ev_loop *ev)
     xo_loop_t *loop = ev_userdata(ev);
 
     if (loop->waits)
-        xo_loop_tell_sleep(loop, true);
+        xo_loop_tell_sleep(loop, XO_ASLEEP);
 }
 
 static void after_poll(struct ev_loop *ev)
 {
-    xo_loop_tell_sleep(ev_userdata(ev), false);
+    xo_loop_tell_sleep(ev_userdata(ev), XO_AWAKE);
 }
 
 void xo_sleep_init(xo_sleep_t *sleep, xo_loop_t *loop, xo_sleep_f callback, void *arg)

@@ -153,12 +153,15 @@ void xo_peek_start(xo_peek_t *peek);
 void xo_peek_stop(xo_peek_t *peek);
 
 /* ---- its sleep ----
- * The callback is told true when the loop is about to wait until something happens, and false when
- * it has waited, or has looked without waiting, before anything else runs. True comes last before
- * the wait, whose length is known by then: starting something has to wait for false. A pass within
- * a callback tells nobody that it waits. */
+ * The callback is told XO_ASLEEP when the loop is about to wait until something happens, and
+ * XO_AWAKE when it has waited, or has looked without waiting, before anything else runs. XO_ASLEEP
+ * comes last before the wait, whose length is known by then: starting something has to wait for
+ * XO_AWAKE. A pass within a callback tells nobody that it waits.
+ * Who drives the loop and gets a lock back after the wait tells XO_WAKING in between: other threads
+ * may use the loop, so there is nothing to be done but to note it. */
+typedef enum { XO_AWAKE, XO_ASLEEP, XO_WAKING } xo_sleep_state_t;
 typedef struct xo_sleep xo_sleep_t;
-typedef void (*xo_sleep_f)(xo_sleep_t *sleep, bool asleep, void *arg);
+typedef void (*xo_sleep_f)(xo_sleep_t *sleep, xo_sleep_state_t state, void *arg);
 struct xo_sleep {
     xo_loop_t *loop;
     xo_sleep_f callback;
@@ -171,7 +174,7 @@ void xo_sleep_init(xo_sleep_t *sleep, xo_loop_t *loop, xo_sleep_f callback, void
 void xo_sleep_start(xo_sleep_t *sleep);
 void xo_sleep_stop(xo_sleep_t *sleep);
 /* For who drives the loop (xo_loop_fd): only it knows when it sleeps. Outside of passes. */
-void xo_loop_tell_sleep(xo_loop_t *loop, bool asleep);
+void xo_loop_tell_sleep(xo_loop_t *loop, xo_sleep_state_t state);
 
 /* ---- ZeroMQ sockets ----
  * The socket's descriptor is edge-triggered, so ZMQ_EVENTS is read again before each sleep and

@@ -289,16 +289,16 @@ static void beat(xo_timer_t *timer, void *arg)
 }
 
 /* Whatever has woken it up may be news. */
-static void on_sleep(xo_sleep_t *sleep, bool asleep, void *arg)
+static void on_sleep(xo_sleep_t *sleep, xo_sleep_state_t state, void *arg)
 {
     xo_pool_t *pool = arg;
-    if (asleep) {
+    if (state == XO_ASLEEP) {
         pool->shows_sleep = true;
         xoi_progress_sleep(&pool->progress);
         return;
     }
     xoi_progress_wake(&pool->progress);
-    if (!pool->rests)
+    if (state == XO_WAKING || !pool->rests)
         return;
     xo_loop_update(sleep->loop);
     if (pool->heartbeat.due_ns - xo_loop_now(sleep->loop) > pool->heartbeat_ns)

@@ -40,6 +40,7 @@ python__xo_la_SOURCES = \
 	python/_xo/own.c \
 	python/_xo/own.h \
 	python/_xo/pending.c \
+	python/_xo/poll.c \
 	python/_xo/pool.c \
 	python/_xo/pool.h \
 	python/_xo/pump.c \

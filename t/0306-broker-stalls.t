@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
 from brokers import BUILD, CALL, Node, refusal, run, until  # noqa: E402
 
 MODULE = os.path.join(BUILD, "t", ".libs", "module-stuck.so")
+PYTHON = os.environ.get("PYTHON") or sys.executable
 CALL_KIND, CREATE = 3, 10  # the kinds of message, doc/wire.md
 # What callers hear where a process that is dying is kept from it for longer than they wait for why.
 SLOW_DEATH = "connection lost"
@@ -135,9 +136,8 @@ def wait_heartbeats(node, record, count):
         until(is_renewed, "a heartbeat")
 
 
-def resting(place):
-    """a pool that has nothing to do sleeps on, over many heartbeats, and is looked after"""
-    node = Node(place, config=pool())
+def rests(place, config):
+    node = Node(place, config=config)
     (record,) = node.wait_pools(1)
     node.wait_registry()
 
@@ -148,6 +148,20 @@ def resting(place):
 
     until(sleeps_on, "the pool to sleep")
     stop_and_go(node, record["pid"])
+
+
+def resting(place):
+    """a pool that has nothing to do sleeps on, over many heartbeats, and is looked after"""
+    rests(place, pool())
+
+
+def resting_python(place):
+    """so does one whose loop is asyncio's"""
+    done = subprocess.run([PYTHON, "-c", "import xoscar"], capture_output=True, check=False)
+    if done.returncode != 0:
+        return "there is no Python package"
+    rests(place, f"{QUICK}[pool idle]\ncommand = {PYTHON} -m xoscar.pool\n")
+    return None
 
 
 def hanging(place):
@@ -259,5 +273,5 @@ def crashing(place):
     until(lambda: [event["reason"] for event in node.events("pool.down")] == [said], said)
 
 
-run(crashing, spinning, stopped, resting, hanging, patient, on_request,
+run(crashing, spinning, stopped, resting, resting_python, hanging, patient, on_request,
     taken_over, orphaned)

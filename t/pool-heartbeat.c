@@ -51,7 +51,7 @@ static void test_none_is_sent_without_news(void **state)
     world_t *world = broker->world;
     xo_loop_freeze(world->loop, xo_loop_now(world->loop));
     watch(broker);
-    world->pool->shows_sleep = false;  /* as if another loop drove it */
+    world->pool->shows_sleep = false;  /* as if a loop drove it that does not say */
     assert_int_equal(beat(broker), 1); /* a message has come */
     for (int i = 0; i < 4; i++)
         assert_int_equal(beat(broker), 0);
@@ -94,13 +94,34 @@ static void test_sleep_shows_on_the_page(void **state)
     world_t *world = ((broker_t *)*state)->world;
     uint64_t awake = progress_of(world);
     assert_int_not_equal(awake & 3, XOI_PROGRESS_ASLEEP);
-    xo_loop_tell_sleep(world->loop, true);
+    xo_loop_tell_sleep(world->loop, XO_ASLEEP);
     uint64_t asleep = progress_of(world);
     assert_int_equal(asleep & 3, XOI_PROGRESS_ASLEEP);
     assert_true(asleep > awake);
-    xo_loop_tell_sleep(world->loop, false);
+    xo_loop_tell_sleep(world->loop, XO_AWAKE);
     assert_int_equal(progress_of(world) & 3, XOI_PROGRESS_IDLE);
     assert_true(progress_of(world) > asleep);
+}
+
+/* Who drives the loop has yet to get a lock: only the page may say that it has woken up. */
+static void test_waking_shows_on_the_page_alone(void **state)
+{
+    broker_t *broker = *state;
+    world_t *world = broker->world;
+    xo_loop_freeze(world->loop, xo_loop_now(world->loop));
+    watch(broker);
+    assert_int_equal(beat(broker), 1);
+    assert_int_equal(beat(broker), 0);
+    int64_t due_ns = world->pool->heartbeat.due_ns;
+    assert_true(due_ns - xo_loop_now(world->loop) > HEARTBEAT_NS);
+    xo_loop_tell_sleep(world->loop, XO_ASLEEP);
+    uint64_t asleep = progress_of(world);
+    xo_loop_tell_sleep(world->loop, XO_WAKING);
+    assert_int_equal(progress_of(world), asleep + 1);
+    assert_int_equal(world->pool->heartbeat.due_ns, due_ns);
+    xo_loop_tell_sleep(world->loop, XO_AWAKE);
+    assert_int_equal(progress_of(world), asleep + 1);
+    assert_int_equal(world->pool->heartbeat.due_ns, xo_loop_now(world->loop) + HEARTBEAT_NS);
 }
 
 static void test_a_method_that_waits_is_not_asleep(void **state)
@@ -108,9 +129,9 @@ static void test_a_method_that_waits_is_not_asleep(void **state)
     world_t *world = ((broker_t *)*state)->world;
     xoi_progress_t *progress = &world->pool->progress;
     xoi_progress_enter(progress, "a", xo_slice_str("a"), xo_slice_str("wait"), 0);
-    xo_loop_tell_sleep(world->loop, true);
+    xo_loop_tell_sleep(world->loop, XO_ASLEEP);
     assert_int_equal(progress_of(world) & 3, XOI_PROGRESS_INSIDE);
-    xo_loop_tell_sleep(world->loop, false);
+    xo_loop_tell_sleep(world->loop, XO_AWAKE);
     assert_int_equal(progress_of(world) & 3, XOI_PROGRESS_INSIDE);
     xoi_progress_leave(progress);
 }
@@ -122,6 +143,7 @@ int main(void)
         FIRST(test_none_is_sent_without_news),
         FIRST(test_who_sleeps_rests),
         FIRST(test_sleep_shows_on_the_page),
+        FIRST(test_waking_shows_on_the_page_alone),
         FIRST(test_a_method_that_waits_is_not_asleep),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

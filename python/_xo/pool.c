@@ -94,6 +94,13 @@ static int open_pool(xopy_pool_t *self, const xo_pool_options_t *options)
     return self->address ? 0 : -1;
 }
 
+static int watch_sleep(xopy_runtime_t *runtime)
+{
+    PyObject *result = xopy_glue("watch_sleep", "(O)", runtime);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
 static PyObject *make(PyTypeObject *type, const xo_pool_options_t *options,
                       const xopy_pool_args_t *args)
 {
@@ -103,7 +110,7 @@ static PyObject *make(PyTypeObject *type, const xo_pool_options_t *options,
             PyErr_SetString(PyExc_RuntimeError, "no running event loop");
         return NULL;
     }
-    xopy_pool_t *self = (xopy_pool_t *)type->tp_alloc(type, 0);
+    xopy_pool_t *self = watch_sleep(runtime) < 0 ? NULL : (xopy_pool_t *)type->tp_alloc(type, 0);
     if (!self)
         return NULL;
     self->runtime = (xopy_runtime_t *)Py_NewRef(runtime);

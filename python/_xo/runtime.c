@@ -3,6 +3,7 @@
 #include "_xo/runtime.h"
 
 #include "_xo/failure.h"
+#include "_xo/future.h"
 #include "_xo/pool.h"
 
 /* Passes of the xo loop in one callback of asyncio's, before the others of asyncio get their turn.
@@ -166,7 +167,8 @@ static xopy_runtime_t *create(xopy_state_t *state, PyObject *loop)
     xopy_runtime_t *self = (xopy_runtime_t *)state->runtime_type->tp_alloc(state->runtime_type, 0);
     if (!self)
         return NULL;
-    self->fd = -1;
+    self->fd = self->epoll_fd = -1;
+    pthread_mutex_init(&self->sleep, NULL);
     self->loop = Py_NewRef(loop);
     self->pump = PyObject_GetAttrString((PyObject *)self, "_pump");
     if (!self->pump || open_loop(self) < 0 || add_reader(self) < 0) {
@@ -213,6 +215,7 @@ static void remove_reader(xopy_runtime_t *runtime)
 
 static void close_xo(xopy_runtime_t *runtime)
 {
+    xopy_runtime_end_sleep(runtime);
     while (runtime->pools)
         xopy_pool_close(runtime->pools);
     runtime->sender = NULL;
@@ -378,12 +381,15 @@ static void runtime_dealloc(PyObject *self)
         return;
     PyObject_GC_UnTrack(self);
     runtime_clear(self);
+    pthread_mutex_destroy(&((xopy_runtime_t *)self)->sleep);
     type->tp_free(self);
     Py_DECREF(type);
 }
 
 static PyMethodDef runtime_methods[] = {
     {"_pump", xopy_runtime_pump, METH_NOARGS, NULL},
+    {"poll", XOPY_FAST(xopy_runtime_poll), METH_FASTCALL,
+     "poll(timeout, maxevents)\n--\n\nAs select.epoll's, of epoll_fd."},
     {"close", runtime_close, METH_NOARGS,
      "close()\n--\n\nEnds its pools and its client; calls under way get ServerClosed."},
     {NULL, NULL, 0, NULL},
@@ -393,6 +399,8 @@ static PyMemberDef runtime_members[] = {
     {"loop", T_OBJECT, offsetof(xopy_runtime_t, loop), READONLY, "asyncio's loop."},
     {"guardian", T_OBJECT, offsetof(xopy_runtime_t, guardian), 0,
      "What notices the end of asyncio's loop."},
+    {"epoll_fd", T_INT, offsetof(xopy_runtime_t, epoll_fd), 0,
+     "That of asyncio's selector, for poll."},
     {"closed", T_BOOL, offsetof(xopy_runtime_t, closed), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };

@@ -9,6 +9,8 @@
 #include "_xo/ref.h"
 #include "_xo/state.h"
 
+#include <pthread.h>
+
 struct xopy_pool;
 
 typedef struct xopy_runtime {
@@ -28,6 +30,9 @@ typedef struct xopy_runtime {
     unsigned here_count; /* calls run where they were made (here.h) since the pump last ran */
     int64_t here_end_ns; /* when the row of them ends */
     int64_t here_now_ns;
+    int epoll_fd;          /* on which it waits for asyncio's loop (poll.c) */
+    pthread_mutex_t sleep; /* guards `asleep`, which is read without the GIL */
+    bool asleep;
     bool pumping, pump_scheduled, closed;
     bool forgotten; /* this is the child of a fork, and the runtime its parent's */
     struct xopy_runtime *prev, *next; /* in state->runtimes */
@@ -44,6 +49,10 @@ void xopy_runtime_ready(xopy_runtime_t *runtime, xopy_call_t *call);
 /* Has asyncio call the pump in its next round. */
 void xopy_runtime_schedule(xopy_runtime_t *runtime);
 PyObject *xopy_runtime_pump(PyObject *self, PyObject *unused);
+/* poll(timeout, maxevents), as select.epoll's: how asyncio's loop waits (poll.c). */
+PyObject *xopy_runtime_poll(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+/* Nobody is told any more when the loop under way wakes up. */
+void xopy_runtime_end_sleep(xopy_runtime_t *runtime);
 /* Ends everything of it that is left. */
 void xopy_runtime_close(xopy_runtime_t *runtime);
 /* In the child of a fork: as closed, but nothing is freed or sent: that is the parent's. */

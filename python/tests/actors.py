@@ -1,7 +1,9 @@
 """The actors that several tests use; a module that sub pools import. And what uses them."""
 
 import asyncio
+import ctypes
 import os
+import threading
 
 import xoscar as xo
 
@@ -54,6 +56,19 @@ class Stuck(Echo):
     async def spin_later(self, path):
         await asyncio.sleep(0)
         return self.spin(path)
+
+    def spin_outside(self, path):
+        """Not in a method, but in what the loop does when it has slept."""
+        asyncio.get_running_loop().call_later(0.01, self.spin, path)
+
+    def keep_gil_later(self, path):
+        """A thread has it while somebody has this pipe open for writing, but does not write."""
+
+        def keep():
+            with open(path, "rb") as file:
+                ctypes.PyDLL(None).read(file.fileno(), ctypes.create_string_buffer(1), 1)
+
+        threading.Thread(target=keep).start()
 
 
 class Gate(xo.Actor):

@@ -1,6 +1,8 @@
 """Sub pools whose event loop stands still: shown as suspect, ended only if that was asked for."""
 
 import asyncio
+import os
+import struct
 import time
 
 import pytest
@@ -40,6 +42,53 @@ async def test_a_method_that_never_awaits_makes_its_pool_suspect(tmp_path, metho
         assert await call == record.pid
         record = await sub_pool(address, lambda r: r.state == "ready")
         assert record.busy_method is None and record.generation == 1
+
+
+def is_asleep(pid):
+    """Does the progress page of the pool's process (doc/wire.md) say that its loop sleeps?"""
+    for entry in os.scandir(f"/proc/{pid}/fd"):
+        if os.readlink(entry.path).startswith("/memfd:"):
+            with open(entry.path, "rb") as file:
+                magic, count = struct.unpack("8sQ", file.read(16))
+            if magic.startswith(b"xoprog"):
+                return count % 4 == 3
+    raise AssertionError("there is no progress page")
+
+
+@pytest.mark.skipif(os.environ.get("XO_TEST_LOOP") == "uvloop", reason="uvloop does not say so")
+async def test_a_main_pool_shows_that_its_loop_sleeps(node):
+    """Its loop is another thread's than the one that looks."""
+    while not is_asleep(os.getpid()):
+        await asyncio.sleep(0.01)
+
+
+async def test_what_is_no_method_makes_its_pool_suspect_too(tmp_path):
+    pool, address = await start(use_uvloop=False)
+    async with pool:
+        ref = await xo.create_actor(Stuck, uid="stuck", address=address)
+        file = tmp_path / "spin"
+        file.touch()
+        await ref.spin_outside(str(file))
+        record = await sub_pool(address, lambda r: r.state == "suspect")
+        assert record.busy_method is None and record.reason == "lost heartbeats"
+        assert not is_asleep(record.pid)
+        file.unlink()
+        await sub_pool(address, lambda r: r.state == "ready" and is_asleep(r.pid))
+
+
+async def test_a_thread_that_keeps_the_gil_makes_its_pool_suspect(tmp_path):
+    """What wakes its loop up shows on its progress page, although Python code cannot go on."""
+    pool, address = await start(use_uvloop=False)
+    async with pool:
+        ref = await xo.create_actor(Stuck, uid="stuck", address=address)
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        await ref.keep_gil_later(str(pipe))
+        await sub_pool(address, lambda r: is_asleep(r.pid))
+        with open(pipe, "wb"):
+            record = await sub_pool(address, lambda r: r.state == "suspect")
+            assert record.busy_method is None and not is_asleep(record.pid)
+        await sub_pool(address, lambda r: r.state == "ready")
 
 
 async def test_what_a_pool_is_in_is_seen_before_it_is_suspect(tmp_path):

@@ -112,6 +112,39 @@ def guard(runtime):
     runtime.guardian = generator
 
 
+class _Epoll:
+    """The epoll(7) instance of a selector, as it is; but it is the runtime that waits on it."""
+
+    __slots__ = ("epoll", "fileno", "modify", "poll", "register", "unregister")
+
+    def __init__(self, epoll, runtime):
+        self.epoll = epoll
+        for name in ("fileno", "modify", "register", "unregister"):
+            setattr(self, name, getattr(epoll, name))
+        runtime.epoll_fd = epoll.fileno()
+        self.poll = runtime.poll
+
+    def close(self):
+        self.poll = self.epoll.poll  # which says that it is closed
+        self.epoll.close()
+
+
+def watch_sleep(runtime):
+    """Has the runtime wait for asyncio's loop, so that it knows when that sleeps. Other loops than
+    asyncio's own, uvloop's for one, have nothing by which they could be told to."""
+    import select
+    import selectors
+
+    selector = getattr(runtime.loop, "_selector", None)
+    if not isinstance(selector, getattr(selectors, "EpollSelector", ())):
+        return
+    epoll = getattr(selector, "_selector", None)  # _fork.py wants it, too
+    if isinstance(epoll, _Epoll):
+        epoll = epoll.epoll
+    if isinstance(epoll, select.epoll):
+        selector._selector = _Epoll(epoll, runtime)
+
+
 def report(loop, what, exception):
     loop.call_exception_handler({"message": what, "exception": exception})
 
