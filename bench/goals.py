@@ -117,6 +117,8 @@ GOALS = [
          "supervision.idle_pools_percent", None, 1),
     Goal(SUPERVISION, "the same, with a Redis of their own",
          "supervision.idle_pools_redis_percent", None, 1),
+    Goal(SUPERVISION, "100 idle sub pools in Python and their broker, of a core",
+         "supervision.idle_python_pools_percent", None, 1),
 ]
 
 

@@ -41,7 +41,7 @@ promised = {
     "chain": """chain_two_us chain_three_us chain_two_one_core_us chain_three_one_core_us
         chain_two_per_s chain_three_per_s chain_two_one_core_per_s chain_three_one_core_per_s""",
     "supervision": """c_recover_s c_recover_1000_s python_recover_1000_s idle_pools_percent
-        idle_pools_redis_percent""",
+        idle_pools_redis_percent idle_python_pools_percent""",
 }
 if not importlib.util.find_spec("xoscar"):
     del promised["supervision"]
