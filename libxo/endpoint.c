@@ -143,6 +143,7 @@ void xo_endpoint_set_broker(xo_endpoint_t *endpoint, xo_link_t *link)
 {
     xo_link_t *old = endpoint->broker;
     endpoint->broker = link ? xo_link_incref(link) : NULL;
+    endpoint->has_had_broker |= link != NULL;
     xo_link_decref(old);
 }
 

@@ -239,6 +239,7 @@ struct xo_endpoint {
     xo_link_t *by_address;
     xo_link_t *by_id;
     xo_link_t *broker;
+    bool has_had_broker;
 
     struct xoi_line *lines;  /* line.c */
     struct xoi_moved *moved; /* moved.c; NULL: none, as it mostly is */

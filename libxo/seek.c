@@ -23,15 +23,22 @@ bool xoi_seek_wants(const xo_header_t *header)
            xo_uid_is_name(header->target_uid);
 }
 
-/* Somebody can be asked, and it is not too late. */
+/* A pool joins the next broker of its node. */
+static bool has_broker(const xo_endpoint_t *endpoint, const xo_link_t *link)
+{
+    if (endpoint->broker)
+        return endpoint->broker != link && xo_link_up(endpoint->broker);
+    return endpoint->has_had_broker && endpoint->self.role == XO_ROLE_POOL;
+}
+
+/* Somebody can be asked, or will be, and it is not too late. */
 static bool may_ask(xoi_again_t *again, const xo_link_t *link)
 {
     const xo_endpoint_t *endpoint = again->call->endpoint;
     int64_t now = xo_loop_now(endpoint->loop);
     if (!again->sought_ns)
         again->sought_ns = now;
-    return endpoint->broker && endpoint->broker != link && xo_link_up(endpoint->broker) &&
-           now - again->sought_ns < SEEK_NS;
+    return has_broker(endpoint, link) && now - again->sought_ns < SEEK_NS;
 }
 
 bool xoi_seek_may(xoi_again_t *again, const xo_link_t *link)

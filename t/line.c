@@ -3,15 +3,20 @@
 
 #include "libxo/failure.h"
 
-static xo_link_t *setup_link(fixture_t *f)
+static void begin_broker(fixture_t *f)
 {
     xo_error_t err;
-    xo_link_t *link = link_ab(f, NULL);
     f->c = node_create(f, XO_ROLE_BROKER, "mem://c", NULL);
     xo_link_t *broker = xo_endpoint_link(f->a->endpoint, "mem://c", &err);
     assert_non_null(broker);
     UNTIL(xo_link_up(broker));
     xo_endpoint_set_broker(f->a->endpoint, broker);
+}
+
+static xo_link_t *setup_link(fixture_t *f)
+{
+    xo_link_t *link = link_ab(f, NULL);
+    begin_broker(f);
     return link;
 }
 
@@ -174,6 +179,28 @@ static void test_one_that_was_here_is_looked_for(void **state)
     assert_int_equal(first.value, 1);
 }
 
+/* As a pool's is, that joins the next one. */
+static void test_a_broker_that_is_away_is_waited_for(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    xo_identity_t self = {.role = XO_ROLE_POOL, .index = -1, .address = "here:1"};
+    xo_link_t *link = setup_link(f);
+    xo_endpoint_set_self(f->a->endpoint, &self);
+    call_name(f, link, 1, &outcome);
+    UNTIL(f->b->count == 1);
+    node_destroy(f->c);
+    f->c = NULL;
+    UNTIL(f->a->unlinked == 1);
+    refuse(f->b);
+    begin_broker(f);
+    tell_where(f, "running");
+    UNTIL(f->b->count == 2);
+    node_answer(f->b);
+    UNTIL(outcome.answers);
+    assert_int_equal(outcome.value, 1);
+}
+
 static void test_the_callers_own_end(void **state)
 {
     fixture_t *f = *state;
@@ -197,6 +224,7 @@ int main(void)
         TEST(test_one_that_is_cancelled_leaves),
         TEST(test_one_that_is_refused_at_once_is_looked_for_again),
         TEST(test_one_that_was_here_is_looked_for),
+        TEST(test_a_broker_that_is_away_is_waited_for),
         TEST(test_the_callers_own_end),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
