@@ -6,4 +6,4 @@ ${PYTHON:-python3} -c 'import xoscar' 2>/dev/null || {
     exit 0
 }
 exec "${PYTHON:-python3}" "${XO_SRCDIR:-.}/t/chaos/mesh.py" --seed "${XO_CHAOS_SEED:-1}" \
-    --seconds "${XO_CHAOS_SECONDS:-20}"
+    --seconds "${XO_CHAOS_SECONDS:-12}"
