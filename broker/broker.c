@@ -144,6 +144,13 @@ static void on_lease_lapsed(xo_publish_t *publish, void *arg)
                 xo_directory_set_stale(&broker->directory, entry, true);
         }
     }
+    xo_names_doubt(broker);
+}
+
+static void on_leased(xo_publish_t *publish, void *arg)
+{
+    (void)publish;
+    xo_names_leased(arg);
 }
 
 static void on_registry_again(xo_publish_t *publish, void *arg)
@@ -157,7 +164,6 @@ static void on_registry_again(xo_publish_t *publish, void *arg)
     }
     for (xo_group_t *group = broker->groups; group != NULL; group = group->next)
         xo_publish_group(publish, group);
-    xo_names_publish(broker);
     xo_known_forget_all(broker->known);
     xo_publish_refresh(publish, broker);
     xo_broker_save_specs(broker);
@@ -357,7 +363,7 @@ static int create_endpoint(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err)
 
 static int create_publish(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err)
 {
-    static const xo_publish_events_t events = {on_registry_again, on_lease_lapsed,
+    static const xo_publish_events_t events = {on_registry_again, on_lease_lapsed, on_leased,
                                                xo_broker_on_registry};
     xo_publish_options_t options = {
         .cluster = xo_ctx_cluster(ctx),

@@ -62,6 +62,7 @@ struct xo_broker {
     xo_creation_t *creations; /* that wait for their time */
     xo_name_t *names;
     unsigned names_asked; /* answers of the registry about them that will come */
+    unsigned name_doubts; /* how often they were put into doubt */
     xo_moves_t *moves;
     xo_astray_t *astray;
     xo_known_t *known;
@@ -238,14 +239,17 @@ void xo_names_keep(xo_broker_t *broker, xo_actor_entry_t *entry);
 void xo_names_drop(xo_broker_t *broker, const xo_member_t *member, xo_slice_t uid);
 /* The pool has a new process, or a new link, or is gone: it does not create anything now. */
 void xo_names_review(xo_broker_t *broker, xo_member_t *member);
-/* The registry has given the name to this node, which asked for it at `asked_ns` (xo_boot_ns), with
- * an actor that moves to this pool. -1: ENOMEM. */
-int xo_names_claimed(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid, int64_t asked_ns);
+/* The registry has given the name to this node, with an actor that moves to this pool. -1: ENOMEM.
+ */
+int xo_names_claimed(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid);
 /* An actor of this node has it, in whichever pool. */
 bool xo_names_has(const xo_broker_t *broker, xo_slice_t uid);
 /* An actor with the placement "any" does nothing from now on. */
 void xo_names_fence(xo_broker_t *broker, const xo_actor_entry_t *entry);
-void xo_names_publish(xo_broker_t *broker); /* renews them */
+void xo_names_publish(xo_broker_t *broker); /* those that are in doubt, or waited for */
+/* Another node may have got them meanwhile: all are written again. */
+void xo_names_doubt(xo_broker_t *broker);
+void xo_names_leased(xo_broker_t *broker); /* the node has its lease for longer */
 void xo_names_destroy(xo_broker_t *broker);
 
 /* ---- moves.c ---- */

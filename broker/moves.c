@@ -2,10 +2,10 @@
  * being drained, and those that leave this one (contract 14).
  *
  * The registry decides: it gives an actor to one node, in one script, when the lease of the actor's
- * node and that of its name are over. With each heartbeat each broker asks for some of those that
- * are to be had; it takes those that one of its pools may be able to create, and creates them as
- * any other that is created again. One that no pool of this node can create is given back, so that
- * others try, and remembered for as long as these processes live.
+ * node is over and no other that lives has its name. With each heartbeat each broker asks for some
+ * of those that are to be had; it takes those that one of its pools may be able to create, and
+ * creates them as any other that is created again. One that no pool of this node can create is
+ * given back, so that others try, and remembered for as long as these processes live.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -36,7 +36,6 @@ struct xo_moves {
 typedef struct xo_move {
     xo_moves_t *moves;
     uint64_t pool;
-    int64_t asked_ns;
     uint64_t incarnation;
     char from[XO_ID_TEXT_BYTES];
     char id[XO_RECORD_ID_BYTES]; /* the new one */
@@ -88,7 +87,7 @@ static xo_actor_entry_t *add_entry(xo_move_t *move, xo_member_t *member, uint64_
     entry->state = XO_ACTOR_RECOVERING;
     entry->alone = true;
     entry->epoch = epoch;
-    if (xo_names_claimed(broker, member, slice, move->asked_ns) == 0)
+    if (xo_names_claimed(broker, member, slice) == 0)
         return entry;
     xo_directory_remove(&broker->directory, entry);
     return NULL;
@@ -336,7 +335,6 @@ static void submit(xo_move_t *move, const xo_record_t *old, const xo_member_t *m
                         .owner = owner,
                         .ttl_ms = xo_publish_lease_ms(broker->publish),
                         .epoch = move->moves->epoch};
-    move->asked_ns = xo_boot_ns();
     xo_registry_claim(xo_publish_registry(broker->publish), &claim, on_claimed, move);
 }
 

@@ -1,10 +1,12 @@
 /* names.c - which pool of this node has which name: a uid that one actor of the cluster has alone
- * (XO_NAME_PREFIX). Each name is a lease in the registry, which so decides who gets it.
+ * (XO_NAME_PREFIX). The registry decides who gets it: it is this node's for as long as the node's
+ * lease lasts. When that may have lapsed, or the registry may have lost something, each name is in
+ * doubt until it has been written again.
  *
  * A pool takes it before it creates the actor. It goes with the actor, or if that does not come
  * about. Who finds that another node has got it meanwhile, because this one was cut off from the
  * registry for longer than its leases last, ends its own actor. Pools hear until when all their
- * names are theirs, counted from before the leases were asked for: actors with the placement "any"
+ * names are theirs, counted from before the lease was asked for: actors with the placement "any"
  * do nothing afterwards (pool/lease.c).
  */
 #include <errno.h>
@@ -24,10 +26,10 @@ struct xo_name {
     uint64_t pool;
     xo_ask_t *ask;    /* who waits for it; NULL: nobody */
     unsigned asking;  /* answers of the registry that will come */
-    int64_t asked_ns; /* when its lease was last asked for, by xo_boot_ns */
-    int64_t until_ns; /* it lasts until then; 0: it has not been had */
     int64_t since_ns; /* somebody waits, by the loop's clock */
     bool held;        /* the registry has said so, or an actor has it */
+    bool sure;        /* and nothing has put that into doubt since */
+    unsigned doubts;  /* how often something had when it was last put */
     bool dropped;     /* out of the table: the last answer frees it */
     UT_hash_handle hh;
     size_t size;
@@ -98,12 +100,6 @@ static void drop(xo_name_t *name)
 
 /* ---- what pools are told ---- */
 
-/* What only this node's registry decides nobody else can get. */
-static int64_t lease_of(const xo_broker_t *broker, const xo_name_t *name)
-{
-    return xo_publish_is_shared(broker->publish) ? name->until_ns : INT64_MAX;
-}
-
 static void tell_lease(xo_broker_t *broker, xo_member_t *member, int64_t until_ns)
 {
     xo_rec_t rec = {0};
@@ -114,20 +110,21 @@ static void tell_lease(xo_broker_t *broker, xo_member_t *member, int64_t until_n
     xo_broker_send_event(broker, member->link, "lease", &rec);
 }
 
-/* The least of all its names'. */
+/* The node's; what only its own registry decides nobody else can get. While one of them is in doubt
+ * the pool hears nothing. */
 static void tell_pool(xo_broker_t *broker, xo_member_t *member)
 {
-    int64_t until_ns = INT64_MAX;
+    bool is_shared = xo_publish_is_shared(broker->publish);
     bool any = false;
     for (xo_name_t *name = broker->names; name != NULL; name = name->hh.next) {
         if (name->pool != member->id || !name->held)
             continue;
+        if (!name->sure)
+            return;
         any = true;
-        if (lease_of(broker, name) < until_ns)
-            until_ns = lease_of(broker, name);
     }
     if (any)
-        tell_lease(broker, member, until_ns);
+        tell_lease(broker, member, is_shared ? xo_publish_lease_until(broker->publish) : INT64_MAX);
 }
 
 static void tell_pools(xo_broker_t *broker)
@@ -163,7 +160,7 @@ static void put(xo_name_t *name)
         xo_rec_int(&rec, "epoch", (int64_t)entry_of(name)->epoch);
     name->asking++;
     name->broker->names_asked++;
-    name->asked_ns = xo_boot_ns();
+    name->doubts = broker->name_doubts;
     xo_publish_name(broker->publish, uid_of(name), &rec, !name->held, on_put, name);
 }
 
@@ -271,7 +268,7 @@ static void answer_put(xo_name_t *name, int errnum, const char *text)
     xo_ask_t *ask = xo_ask_take(&name->ask);
     if (errnum == 0) {
         name->held = true;
-        name->until_ns = name->asked_ns + xo_publish_lease_ms(name->broker->publish) * XO_MS;
+        name->sure = name->doubts == name->broker->name_doubts;
         tell_early(name);
         if (ask != NULL)
             xo_ask_reply(ask, "n");
@@ -400,15 +397,14 @@ void xo_names_review(xo_broker_t *broker, xo_member_t *member)
         tell_pool(broker, member);
 }
 
-/* The registry has given it to this node, when it was asked at `asked_ns`. */
-int xo_names_claimed(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid, int64_t asked_ns)
+/* The registry has given it to this node. */
+int xo_names_claimed(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid)
 {
     xo_name_t *name = find(broker, uid);
     if (name == NULL && (name = add(broker, member, uid)) == NULL)
         return -1;
     name->pool = member->id;
-    name->held = true;
-    name->until_ns = asked_ns + xo_publish_lease_ms(broker->publish) * XO_MS;
+    name->held = name->sure = true;
     tell_early(name);
     return 0;
 }
@@ -416,10 +412,22 @@ int xo_names_claimed(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid, i
 void xo_names_publish(xo_broker_t *broker)
 {
     xo_name_t *name, *next;
-    tell_pools(broker);
     HASH_ITER(hh, broker->names, name, next)
-    if ((name->held || name->ask != NULL) && name->asking == 0)
+    if (!name->sure && (name->held || name->ask != NULL) && name->asking == 0)
         put(name);
+}
+
+void xo_names_doubt(xo_broker_t *broker)
+{
+    broker->name_doubts++;
+    for (xo_name_t *name = broker->names; name != NULL; name = name->hh.next)
+        name->sure = false;
+    xo_names_publish(broker);
+}
+
+void xo_names_leased(xo_broker_t *broker)
+{
+    tell_pools(broker);
 }
 
 void xo_names_destroy(xo_broker_t *broker)

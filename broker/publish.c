@@ -175,7 +175,9 @@ static void on_node_written(int errnum, const char *text, void *arg)
     if (errnum == 0) {
         publish->until_ns = publish->asked_ns + publish->options.lease_ms * XO_MS;
         if (late)
-            xo_defer_start(&publish->lapsed);
+            publish->events.lapsed(publish, publish->arg);
+        else
+            publish->events.leased(publish, publish->arg);
     }
     xo_publish_written(errnum, text, arg);
 }

@@ -18,6 +18,8 @@ typedef struct xo_publish_events {
     void (*again)(xo_publish_t *publish, void *arg);
     /* A lease has lapsed: the node's, or those of pools, must be published. */
     void (*lapsed)(xo_publish_t *publish, void *arg);
+    /* The node's lease lasts for longer. */
+    void (*leased)(xo_publish_t *publish, void *arg);
     /* It came, went, or has been emptied. `reason`: why it is down, or what became of it before it
      * was up; NULL: nothing. */
     void (*state)(xo_publish_t *publish, bool up, const char *reason, void *arg);

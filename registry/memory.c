@@ -223,7 +223,7 @@ static void memory_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_rec
     entry_destroy(old);
     HASH_ADD_KEYPTR(hh, memory->entries[kind], entry->id, strlen(entry->id), entry);
     entry->lease_ms = ttl_ms;
-    if (ttl_ms)
+    if (ttl_ms && kind != XO_REG_NAME)
         xo_timer_start(&entry->lapse, ttl_ms * XO_MS);
     note(memory, kind, entry->id);
     end(memory, sink, 0, "", "");

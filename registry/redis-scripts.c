@@ -52,20 +52,27 @@ static const char begin[] =
 static const char put[] =
     "-- KEYS thing, epoch, index, [uid's set]   ARGV id, owner, ttl_ms, pool or 'take', name, "
     "value, ...\n" NOTE REFILLING "local prefix = KEYS[2]:sub(1, -6)\n"
-    "local held = redis.call('HMGET', KEYS[1], 'owner', 'lease_ms')\n"
-    "if held[2] and held[1] ~= ARGV[2] then return held[1] or '' end\n"
-    "if ARGV[4] == 'take' and not held[2] and\n"
+    "local is_name = KEYS[3] == prefix .. 'names'\n"
+    "local held = redis.call('HMGET', KEYS[1], 'owner', 'lease_ms', 'epoch')\n"
+    "local fresh = {}\n"
+    "for i = 5, #ARGV - 1, 2 do fresh[ARGV[i]] = ARGV[i + 1] end\n"
+    "local is_others = held[2] and held[1] ~= ARGV[2]\n"
+    "if is_others and is_name then\n" /* it lasts as long as its node's lease */
+    "  local newer = (tonumber(held[3]) or 0) > (tonumber(fresh.epoch) or 0)\n"
+    "  is_others = (newer and ARGV[4] ~= 'take') or\n"
+    "    redis.call('EXISTS', prefix .. 'node:' .. held[1]) == 1\n"
+    "end\n"
+    "if is_others then return held[1] or '' end\n"
+    "if ARGV[4] == 'take' and not (held[2] and held[1] == ARGV[2]) and\n"
     "  (is_refilling(prefix) or redis.call('GET', KEYS[2]) ~= ARGV[#ARGV]) then\n"
     "  return refilling\n"
     "end\n"
     "local stale = redis.call('HKEYS', KEYS[1])\n"
     "redis.call('HSET', KEYS[1], unpack(ARGV, 5, #ARGV - 1))\n"
-    "local fresh = {}\n"
-    "for i = 5, #ARGV - 1, 2 do fresh[ARGV[i]] = ARGV[i + 1] end\n"
     "for _, name in ipairs(stale) do\n"
     "  if not fresh[name] then redis.call('HDEL', KEYS[1], name) end\n"
     "end\n"
-    "if tonumber(ARGV[3]) > 0 then\n"
+    "if tonumber(ARGV[3]) > 0 and not is_name then\n"
     "  redis.call('PEXPIRE', KEYS[1], ARGV[3])\n"
     "else\n"
     "  redis.call('PERSIST', KEYS[1])\n"
@@ -88,7 +95,7 @@ static const char put[] =
     "    redis.call('SADD', prefix .. 'movable', ARGV[2])\n"
     "  end\n"
     "end\n"
-    "if KEYS[1]:find(':key:') then redis.call('INCR', KEYS[3] .. ':version') end\n"
+    "if KEYS[3] == prefix .. 'keys' then redis.call('INCR', KEYS[3] .. ':version') end\n"
     "if fresh.epoch then\n" /* it may have been lost here */
     "  local fence = tonumber(redis.call('GET', prefix .. 'fence')) or 0\n"
     "  if tonumber(fresh.epoch) > fence then redis.call('SET', prefix .. 'fence', fresh.epoch) "
@@ -124,8 +131,8 @@ static const char del[] =
     "return redis.call('GET', KEYS[2]) == ARGV[#ARGV] and 1 or 2\n";
 
 /* read: a thing as {id, {name, value, ...}}; nil if its lease has lapsed, and then the sets forget
- * it. An actor whose pool is gone is lost, and a group whose node is. `live` remembers which are
- * there. */
+ * it. An actor whose pool is gone is lost, and a group whose node is; a name whose node is gone is
+ * nobody's. `live` remembers which are there. */
 #define READ                                                                                       \
     "local live = {}\n"                                                                            \
     "local function is_live(key)\n"                                                                \
@@ -150,6 +157,10 @@ static const char del[] =
     "  local uid, pool = id:match('^(.*)@([^@]*)$')\n"                                             \
     "  local fields = redis.call('HGETALL', prefix .. kind .. ':' .. id)\n"                        \
     "  if #fields == 0 then return forget(prefix, kind, id, uid, pool) end\n"                      \
+    "  if kind == 'name' then\n"                                                                   \
+    "    local node = redis.call('HGET', prefix .. 'name:' .. id, 'owner') or ''\n"                \
+    "    if not is_live(prefix .. 'node:' .. node) then return nil end\n"                          \
+    "  end\n"                                                                                      \
     "  local home = ({actor = 'pool:', group = 'node:'})[kind]\n"                                  \
     "  if home and not is_live(prefix .. home .. pool) then lose(fields) end\n"                    \
     "  return {id, fields}\n"                                                                      \
@@ -221,6 +232,7 @@ static const char claim[] =
     "local dead = redis.call('HGET', KEYS[1], 'owner')\n"
     "if not dead then return 0 end\n"
     "if is_refilling(ARGV[1]) then return refilling end\n"
+    "if redis.call('EXISTS', ARGV[1] .. 'node:' .. ARGV[7]) == 0 then return ARGV[7] end\n"
     "if redis.call('EXISTS', ARGV[1] .. 'node:' .. dead) == 1 then return dead end\n"
     "local function leave()\n"
     "  redis.call('DEL', KEYS[1], KEYS[8])\n"
@@ -229,21 +241,21 @@ static const char claim[] =
     "  redis.call('SREM', KEYS[4], ARGV[3])\n"
     "  redis.call('SREM', ARGV[1] .. 'movable:' .. dead, ARGV[2])\n"
     "end\n"
-    "local held = redis.call('HGET', KEYS[6], 'owner')\n"
-    "if held then\n"
+    "local name = redis.call('HMGET', KEYS[6], 'owner', 'epoch')\n"
+    "local held = name[1]\n"
+    "if held and redis.call('EXISTS', ARGV[1] .. 'node:' .. held) == 1 then\n"
     "  if held ~= dead then leave() end\n"
     "  return held\n"
     "end\n"
     "local time = redis.call('TIME')\n"
     "local token = string.format('%.0f', math.max(\n"
     "  (tonumber(redis.call('GET', KEYS[10])) or 0) + 1, tonumber(ARGV[9]) + 1,\n"
-    "  (tonumber(redis.call('HGET', KEYS[1], 'epoch')) or 0) + 1,\n"
+    "  (tonumber(redis.call('HGET', KEYS[1], 'epoch')) or 0) + 1, (tonumber(name[2]) or 0) + 1,\n"
     "  time[1] * 1000 + math.floor(time[2] / 1000)))\n"
     "redis.call('SET', KEYS[10], token)\n"
     "local last = 10 + tonumber(ARGV[10])\n"
     "redis.call('HSET', KEYS[6], 'owner', ARGV[7], 'lease_ms', ARGV[8], 'epoch', token,\n"
     "  unpack(ARGV, last + 1, #ARGV - 1))\n"
-    "redis.call('PEXPIRE', KEYS[6], ARGV[8])\n"
     "redis.call('SADD', KEYS[7], ARGV[6])\n"
     "if KEYS[5] == KEYS[1] then\n"
     "  redis.call('DEL', KEYS[5])\n"

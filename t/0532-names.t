@@ -183,6 +183,20 @@ def without_registry(place):
     end(server, one, other)
 
 
+def costs_nothing(place):
+    """a name is written once, and not with each heartbeat of its node"""
+    server, one, other = two(place)
+    assert one.create("xo:job") is None
+    redis(server.socket, "hset", name_key("xo:job"), "mark", "1")
+    beats = [f"xo:{{default}}:node:{one.id}", "mark"]
+    for _ in range(2):
+        redis(server.socket, "hset", *beats, "1")
+        until(lambda: redis(server.socket, "hexists", *beats) == ["0"], "a heartbeat")
+    assert redis(server.socket, "hget", name_key("xo:job"), "mark") == ["1"]
+    assert other.create("xo:job")["code"] == "ActorAlreadyExist"
+    end(server, one, other)
+
+
 def cut_off(place):
     """a node that comes back from where it could not reach Redis ends what has moved"""
     server = Server(place).start()
@@ -193,7 +207,8 @@ def cut_off(place):
     assert one.create("xo:job") is None and one.create("xo:mine") is None
     redis(server.socket, "acl", "setuser", "one", "off")
     redis(server.socket, "client", "kill", "user", "one")
-    until(lambda: redis(server.socket, "exists", name_key("xo:job")) == ["0"], "its lease to lapse")
+    until(lambda: redis(server.socket, "exists", f"xo:{{default}}:node:{one.id}") == ["0"],
+          "its lease to lapse")
     assert other.create("xo:job") is None
     one.add("xo:job", 1)
     redis(server.socket, "acl", "setuser", "one", "on")
@@ -212,6 +227,6 @@ if not os.path.exists(MODULE):
     print("1..0 # SKIP counter.so is not built")
 elif shutil.which("redis-server") and shutil.which("redis-cli"):
     run(exactly_one_wins, plain_ones_share, goes_with_its_actor, outlives_its_process, taken_over,
-        without_registry, cut_off)
+        without_registry, costs_nothing, cut_off)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")

@@ -153,6 +153,26 @@ def cut_off_with_it(place):
         three.stop()
 
 
+def older_epoch(place):
+    """nor does its old one go on when the one with the larger epoch has died meanwhile"""
+    with nodes(place, "one", "two") as (pair, one, two):
+        goes_to(two, place, pair, one)
+        three = Mover(place, pair.url("three"), "three")
+        pair.shut_out("two")
+        pair.fail_over()
+        until(lambda: has_moved(pair, three), "another one to have it")
+        until(lambda: three.add("xo:job") == 6, "it to be created")
+        (newer,) = three.call("lookup", "xo:job")
+        three.kill()
+        until(lambda: redis(pair.socket, "exists", f"{KEY}node:{three.id}") == ["0"], "its end")
+        pair.admit("two")
+        two.wait_registry()
+        until(lambda: two.events("name.lost"), "the old one to be found out")
+        until(lambda: two.add("xo:job") == 6, "it to be created once more")
+        (found,) = two.call("lookup", "xo:job")
+        assert found["epoch"] > newer["epoch"], (newer, found)
+
+
 def name_is_lost(place):
     """nobody gets a name that the registry may have forgotten, nor hears that there is no such actor"""
     with nodes(place, "two", "three", config=SLOW) as (pair, two, three):
@@ -206,6 +226,6 @@ def emptied(place):
 if not os.path.exists(MODULE):
     print("1..0 # SKIP counter.so is not built")
 elif shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(claim_is_lost, cut_off_with_it, name_is_lost, emptied)
+    run(claim_is_lost, cut_off_with_it, older_epoch, name_is_lost, emptied)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
