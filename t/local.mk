@@ -57,6 +57,7 @@ unit_tests = \
 	t/oom \
 	t/oom-killer \
 	t/pack \
+	t/placement \
 	t/policy \
 	t/pool \
 	t/pool-again \
@@ -352,6 +353,7 @@ t_sim_SOURCES = t/sim-command.c t/sim-redis.c t/sim-world.c t/sim.c
 t_sim_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getpid,--wrap=gethostname,--wrap=time \
 	-Wl,--wrap=xo_lane_send,--wrap=xo_members_watch,--wrap=xo_random_id,--wrap=xo_registry_open \
 	-Wl,--wrap=xo_unix_ms
+t_placement_LDADD = $(broker_test_libs)
 t_slots_LDADD = $(broker_test_libs)
 t_specs_LDADD = $(broker_test_libs)
 t_stall_LDADD = $(broker_test_libs)
