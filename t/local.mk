@@ -80,6 +80,7 @@ unit_tests = \
 	t/private-redis \
 	t/process \
 	t/registry \
+	t/registry-claims \
 	t/registry-redis \
 	t/registry-refusals \
 	t/registry-shared \
@@ -337,6 +338,7 @@ t_port_SOURCES = t/lane-rig.c t/port.c
 t_private_redis_SOURCES = t/private-redis.c t/registry-support.c
 t_registry_SOURCES = t/registry-checks.c t/registry-support.c t/registry.c
 t_registry_shared_SOURCES = t/registry-checks.c t/registry-shared.c t/registry-support.c
+t_registry_claims_SOURCES = t/registry-claims.c t/registry-support.c
 t_registry_redis_SOURCES = t/registry-redis.c t/registry-support.c
 t_registry_refusals_SOURCES = t/registry-refusals.c t/registry-support.c
 t_relay_SOURCES = t/node.c t/relay.c

@@ -1,0 +1,160 @@
+/* registry-claims.c - how an actor whose node is gone, and its name, become another node's: in
+ * Redis alone, since nobody shares a registry in memory.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "t/registry-support.h"
+#include "t/unit.h"
+
+#define LEASE_MS 60000
+#define ACTOR "xo:x@p0" /* of the node "dead", which has no record */
+
+static int setup(void **state)
+{
+    if (probe_set_up(state) < 0)
+        return -1;
+    probe_t *probe = *state;
+    probe_open_on(probe, (const char *const[]){NULL});
+    assert_int_equal(put(probe, XO_REG_NODE, "a", "a", LEASE_MS, FIELDS("n", "1")), 0);
+    assert_int_equal(put(probe, XO_REG_NODE, "b", "b", LEASE_MS, FIELDS("n", "1")), 0);
+    assert_int_equal(put(probe, XO_REG_ACTOR, ACTOR, "dead", 0, FIELDS("placement", "any")), 0);
+    assert_int_equal(put_spec(probe, ACTOR, xo_slice_str("spec")), 0);
+    return 0;
+}
+
+static void begin_claim(probe_t *probe, const char *node, const char *to, uint64_t epoch,
+                        outcome_t *outcome)
+{
+    const xo_field_t actor_fields[] = {{"placement", xo_slice_str("any")}};
+    const xo_field_t name_fields[] = {{"node", xo_slice_str(node)}};
+    const xo_record_t actor = {to, actor_fields, 1}, name = {"xo:x", name_fields, 1};
+    xo_claim_t claim = {.from = ACTOR,
+                        .actor = &actor,
+                        .name = &name,
+                        .owner = node,
+                        .ttl_ms = LEASE_MS,
+                        .epoch = epoch};
+    outcome_free(outcome);
+    *outcome = (outcome_t){0};
+    xo_registry_claim(probe->registry, &claim, on_records, outcome);
+}
+
+static uint64_t epoch_of(const outcome_t *outcome)
+{
+    return strtoull(outcome_field(outcome, 0, "epoch"), NULL, 10);
+}
+
+static int put_name(probe_t *probe, const char *node, const char *epoch)
+{
+    return put(probe, XO_REG_NAME, "xo:x", node, LEASE_MS, FIELDS("n", "1", "epoch", epoch));
+}
+
+static void of_two_one_gets_it(void **state)
+{
+    probe_t *probe = *state;
+    outcome_t one = {0}, two = {0}, found = {0};
+    begin_claim(probe, "a", "xo:x@pa", 0, &one);
+    begin_claim(probe, "b", "xo:x@pb", 0, &two);
+    assert_int_equal(outcome_wait(probe, &one), 0);
+    assert_int_equal(outcome_wait(probe, &two), ENOENT); /* there is no such actor any more */
+    assert_string_equal(outcome_field(&one, 0, "spec"), "spec");
+    assert_true(epoch_of(&one) > 0);
+    assert_int_equal(get(probe, XO_REG_NAME, "xo:x", &found), 0);
+    assert_string_equal(outcome_field(&found, 0, "owner"), "a");
+    assert_int_equal(put_name(probe, "b", "1"), EPERM);
+    outcome_free(&one);
+    outcome_free(&two);
+    outcome_free(&found);
+}
+
+static void one_whose_answer_was_lost_is_not_given_twice(void **state)
+{
+    probe_t *probe = *state;
+    outcome_t claim = {0}, found = {0};
+    begin_claim(probe, "a", "xo:x@pa", 0, &claim);
+    assert_int_equal(outcome_wait(probe, &claim), 0);
+    begin_claim(probe, "a", "xo:x@pa", 0, &claim); /* it has not heard of that */
+    assert_int_equal(outcome_wait(probe, &claim), ENOENT);
+    assert_int_equal(get(probe, XO_REG_ACTOR, "xo:x@pa", &found), 0);
+    assert_string_equal(outcome_field(&found, 0, "owner"), "a");
+    outcome_free(&claim);
+    outcome_free(&found);
+}
+
+static void a_name_that_somebody_has_is_not_given(void **state)
+{
+    probe_t *probe = *state;
+    outcome_t claim = {0};
+    assert_int_equal(put_name(probe, "b", "7"), 0);
+    begin_claim(probe, "a", "xo:x@pa", 0, &claim);
+    assert_int_equal(outcome_wait(probe, &claim), EPERM);
+    outcome_free(&claim);
+}
+
+static void who_has_no_lease_gets_nothing(void **state)
+{
+    probe_t *probe = *state;
+    outcome_t claim = {0};
+    begin_claim(probe, "c", "xo:x@pc", 0, &claim);
+    assert_int_equal(outcome_wait(probe, &claim), EPERM);
+    outcome_free(&claim);
+}
+
+static void epochs_grow(void **state)
+{
+    probe_t *probe = *state;
+    outcome_t claim = {0};
+    const uint64_t ahead = UINT64_C(4000000000000); /* of any clock */
+    assert_int_equal(put_name(probe, "b", "4000000000000"), 0);
+    assert_int_equal(del(probe, XO_REG_NODE, "b", "b"), 0);
+    begin_claim(probe, "a", "xo:x@pa", 0, &claim);
+    assert_int_equal(outcome_wait(probe, &claim), 0);
+    assert_true(epoch_of(&claim) > ahead);
+    /* Who had it under a smaller one does not get it back, even if nobody lives. */
+    assert_int_equal(del(probe, XO_REG_NODE, "a", "a"), 0);
+    assert_int_equal(put_name(probe, "b", "4000000000000"), EPERM);
+    outcome_free(&claim);
+}
+
+static void while_it_is_refilling_nobody_gets_it(void **state)
+{
+    probe_t *probe = *state;
+    outcome_t claim = {0}, taken = {0}, found = {0};
+    const xo_field_t field = {"n", xo_slice_str("1")};
+    const xo_record_t name = {"xo:new", &field, 1};
+    redisContext *c = server_open(&probe->server);
+    server_ask(c, "SET xo:{test}:refill 1");
+    begin_claim(probe, "a", "xo:x@pa", 0, &claim);
+    assert_int_equal(outcome_wait(probe, &claim), EAGAIN);
+    xo_registry_take(probe->registry, &name, "a", LEASE_MS, on_done, &taken);
+    assert_int_equal(outcome_wait(probe, &taken), EAGAIN);
+    assert_int_equal(lookup(probe, "nobody", 6, &found), EAGAIN);
+    server_ask(c, "DEL xo:{test}:refill");
+    taken = (outcome_t){0};
+    xo_registry_take(probe->registry, &name, "a", LEASE_MS, on_done, &taken);
+    assert_int_equal(outcome_wait(probe, &taken), 0);
+    redisFree(c);
+    outcome_free(&claim);
+    outcome_free(&found);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, probe_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(of_two_one_gets_it),
+        TEST(one_whose_answer_was_lost_is_not_given_twice),
+        TEST(a_name_that_somebody_has_is_not_given),
+        TEST(who_has_no_lease_gets_nothing),
+        TEST(epochs_grow),
+        TEST(while_it_is_refilling_nobody_gets_it),
+    };
+    if (!server_installed()) {
+        printf("1..0 # SKIP redis-server is not installed\n");
+        return 0;
+    }
+    return run_tap(tests);
+}
