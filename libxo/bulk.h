@@ -32,8 +32,7 @@
 #define XOI_BULK_CHUNK_BYTES ((size_t)32 << 10)
 /* What a chunk counts for in the window besides its bytes. */
 #define XOI_BULK_CHUNK_COST 64
-/* How long a link whose first lane is gone waits for the rest on the other: as long as a closed
- * socket goes on delivering. */
+/* How long a link that has one lane left waits for the next of what is still to come there. */
 #define XOI_BULK_DRAIN_MS 1000
 
 struct xo_lane;

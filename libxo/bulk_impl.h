@@ -28,6 +28,7 @@ struct xoi_transfer {
     size_t bytes;     /* of credit that it waits for; 0: none */
     bool is_tell;     /* or a batch of them */
     bool asked;       /* the peer was asked to give it back */
+    bool on_main;     /* it goes over the link's lane, behind what announced it */
     xoi_load_t *load; /* NULL: it was given up */
     size_t index;     /* the next chunk: of which buffer */
     size_t offset;    /* in it */

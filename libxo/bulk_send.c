@@ -162,10 +162,10 @@ static void begin_what_may(xoi_bulk_t *bulk)
 
 /* ---- chunks ---- */
 
-/* Where they go; NULL: nowhere yet, or no more. */
+/* Where the next one goes; NULL: nowhere yet, or no more. */
 static xo_lane_t *way_out(const xoi_bulk_t *bulk)
 {
-    if (bulk->state == XOI_BULK_MAIN)
+    if (bulk->state == XOI_BULK_MAIN || (bulk->out && bulk->out->on_main))
         return bulk->link->lane;
     return bulk->state == XOI_BULK_APART ? bulk->lane : NULL;
 }
@@ -247,7 +247,7 @@ void xoi_bulk_pump(xo_link_t *link)
     int rc = 1;
     if (lane && !bulk->flushing)
         begin_what_may(bulk);
-    while (lane && bulk->out && rc > 0)
+    while (rc > 0 && bulk && bulk->out && (lane = way_out(bulk)))
         rc = send_next(bulk, lane);
     if (rc < 0 && errno == ENOMEM) /* nothing else would say when to try again */
         xo_defer_start(&bulk->retry);
@@ -259,6 +259,9 @@ void xoi_bulk_flush(xo_link_t *link)
     if (!bulk)
         return;
     begin_what_may(bulk);
+    xoi_transfer_t *transfer;
+    DL_FOREACH(bulk->out, transfer)
+    transfer->on_main = transfer->sent == 0;
     if (bulk->out && bulk->state != XOI_BULK_APART)
         bulk->state = XOI_BULK_MAIN;
     bulk->flushing = true;

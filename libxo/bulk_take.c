@@ -350,9 +350,19 @@ static void take(xo_link_t *link, xoi_incoming_t *incoming, xo_msg_t *msg)
     } else if (incoming->at == incoming->count) {
         complete(link, incoming);
     }
+    xoi_link_goes_on(link);
     /* What the link waited for before it closes has come. */
     if (link->ending && link->state == XOI_LINK_UP && xoi_bulk_lane(link) && !link->bulk->in)
         xoi_link_closed(link, &link->why);
+}
+
+/* Who says goodbye sends the rest at once, as far as it has credit, or of one message alone. */
+static bool may_be_early(const xo_link_t *link, const xo_msg_t *msg)
+{
+    const xoi_bulk_t *bulk = link->bulk;
+    uint64_t credit = link->endpoint->options.window_bytes;
+    return bulk->early_cost <= XOI_BULK_WINDOW_BYTES + credit || !bulk->early.head ||
+           xo_msg_header(bulk->early.head)->seq == xo_msg_header(msg)->seq;
 }
 
 /* Announced on another lane, so perhaps later. */
@@ -360,7 +370,7 @@ static void keep(xo_link_t *link, xo_msg_t **msg)
 {
     xoi_bulk_t *bulk = link->bulk;
     bulk->early_cost += xo_msg_buffer(*msg, 0).size + XOI_BULK_CHUNK_COST;
-    if (bulk->early_cost > XOI_BULK_WINDOW_BYTES)
+    if (!may_be_early(link, *msg) || bulk->early_cost > XO_MESSAGE_BYTES_MAX)
         xoi_link_protocol_error(link, "more chunks than it may send ahead");
     else
         xo_msgq_push(&bulk->early, msg);

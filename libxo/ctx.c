@@ -135,6 +135,7 @@ static void end_zmq(xo_ctx_t *ctx)
         pthread_join(ctx->zap_thread, NULL);
     while (zmq_ctx_term(ctx->zmq) < 0 && errno == EINTR)
         continue;
+    xoi_partings_end(ctx);
 }
 
 void xo_ctx_destroy(xo_ctx_t *ctx)

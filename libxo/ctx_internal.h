@@ -12,6 +12,7 @@
 #include "libxo/admission.h"
 #include "libxo/ctx.h"
 #include "libxo/limits.h"
+#include "libxo/parting.h"
 
 struct xoi_local; /* an address of this process, in a hash */
 struct xoi_fake_listener;
@@ -45,6 +46,7 @@ struct xo_ctx {
     size_t cpu_count;
     void *zap_socket; /* NULL: the ZAP handler does not run */
     pthread_t zap_thread;
+    xoi_partings_t partings;
     struct xoi_local *locals;
     struct xoi_fake_listener *fakes; /* libxo/lane_fake.c */
 };

@@ -299,6 +299,8 @@ void xoi_link_forget(xo_link_t *link); /* an accepted one that turned out to be 
 /* One lane is gone: the link closes for `why`; if `wait`, when the other has brought what was sent
  * before. */
 void xoi_link_end(xo_link_t *link, const xo_error_t *why, bool wait);
+/* Something came on a link that ends: what is still to come has all its time again. */
+void xoi_link_goes_on(xo_link_t *link);
 
 /* way.c: which lane leads to an address */
 int xoi_way_choose(xo_link_t *link, xo_error_t *err); /* sets lane_endpoint and way */

@@ -45,6 +45,7 @@ typedef struct dialled {
     xoi_inbox_t inbox;
     xoi_scheme_t scheme;
     int64_t dialled_ns;
+    int fd; /* of its tcp connection; -1: none, or not yet */
     bool connected;
     bool handshaken;
     bool denied; /* the handshake failed for a reason */
@@ -87,11 +88,16 @@ static void leave(dialled_t *dialled)
     bool left = dialled->lane.base.peer_left && dialled->scheme != XOI_INPROC;
     if (!dialled->socket)
         return;
+    struct xoi_parting *parting = dialled->fd >= 0 && !left ? xoi_parting_hold(dialled->fd) : NULL;
     left = left || is_cut(dialled);
     if (!left) {
         xoi_zmq_lane_flush(&dialled->lane);
         xoi_send_frame(dialled->socket, "");
     }
+    if (parting && !left)
+        xoi_part(dialled->ctx, parting);
+    else
+        xoi_parting_release(parting);
     close_sockets(dialled, left ? 0 : XOI_LINGER_MS);
 }
 
@@ -207,14 +213,17 @@ static bool note_event(dialled_t *dialled, int event, int value)
     switch (event) {
     case ZMQ_EVENT_CONNECTED:
         dialled->connected = true;
-        if (dialled->scheme == XOI_TCP)
+        if (dialled->scheme == XOI_TCP) {
+            dialled->fd = value;
             xoi_silence_watch(&dialled->silence, value);
+        }
         return false;
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         dialled->handshaken = true;
         return false;
     case ZMQ_EVENT_DISCONNECTED:
         dialled->connected = true;
+        dialled->fd = -1;
         xoi_silence_stop(&dialled->silence);
         xo_timer_start(&dialled->no_retry, NO_RETRY_MS * XO_MS);
         return !dialled->handshaken;
@@ -314,6 +323,7 @@ static dialled_t *new_lane(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,
     if (!dialled)
         return NULL;
     dialled->ctx = ctx;
+    dialled->fd = -1;
     dialled->scheme = xoi_scheme_of(endpoint);
     dialled->dialled_ns = xo_loop_now(loop);
     xoi_zmq_lane_init(&dialled->lane, &side, dialled->scheme, loop);

@@ -34,13 +34,9 @@
 #define EVENTS                                                                                     \
     (ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |                                      \
      ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_CLOSED |    \
-     ZMQ_EVENT_ACCEPTED)
-#define CLOSE_MS 1000 /* how long at most an address may take to be free again */
+     ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_LISTENING)
 #define PROBE_MS 1
-#define SUSPECT_PROBES 12        /* 1 ms, 2 ms, 4 ms ... 4 s altogether */
-#define DRAIN_MESSAGES_MAX 65536 /* read when it is destroyed, to find who has just come */
-
-static void free_listener(xoi_listener_t *listener);
+#define SUSPECT_PROBES 12 /* 1 ms, 2 ms, 4 ms ... 4 s altogether */
 
 void xoi_listener_hold(xoi_listener_t *listener)
 {
@@ -50,7 +46,7 @@ void xoi_listener_hold(xoi_listener_t *listener)
 void xoi_listener_leave(xoi_listener_t *listener)
 {
     if (--listener->busy == 0 && listener->dead)
-        free_listener(listener);
+        xoi_listener_free(listener);
 }
 
 /* ---- the ends of connections ---- */
@@ -147,7 +143,7 @@ static void note_disconnected(xoi_listener_t *listener, int fd)
     xoi_listener_probe(listener);
 }
 
-static void read_monitor(xoi_listener_t *listener)
+void xoi_listener_read_monitor(xoi_listener_t *listener)
 {
     int event, value;
 
@@ -156,6 +152,8 @@ static void read_monitor(xoi_listener_t *listener)
             note_disconnected(listener, value);
         else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
             listener->greeted++;
+        else if (event == ZMQ_EVENT_LISTENING)
+            listener->door = value;
         else if (event == ZMQ_EVENT_ACCEPTED)
             xoi_listener_note_from(listener, value);
         else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
@@ -172,7 +170,7 @@ static void on_monitor(xo_zmq_t *zmq, int revents, void *arg)
     (void)zmq;
     (void)revents;
     xoi_listener_hold(listener);
-    read_monitor(listener);
+    xoi_listener_read_monitor(listener);
     xoi_listener_leave(listener);
 }
 
@@ -252,7 +250,7 @@ static xoi_peer_t *sender(xoi_listener_t *listener, zmq_msg_t *id)
 
     if (peer)
         return peer;
-    read_monitor(listener);
+    xoi_listener_read_monitor(listener);
     if (listener->greeted > 0)
         listener->greeted--;
     peer = listener->dead ? NULL : xoi_peer_create(listener, id);
@@ -393,28 +391,6 @@ static int open_sockets(xoi_listener_t *listener, const char *endpoint, xo_error
                         sizeof listener->base.endpoint, err);
 }
 
-static void close_sockets(xoi_listener_t *listener)
-{
-    xo_timer_stop(&listener->probe);
-    xo_timer_stop(&listener->look);
-    xo_zmq_stop(&listener->in);
-    if (listener->monitor) {
-        xo_zmq_stop(&listener->events);
-        zmq_socket_monitor(listener->socket, NULL, 0);
-        xoi_lane_socket_close(&listener->monitor, 0);
-    }
-    xoi_lane_socket_close(&listener->socket, XOI_LINGER_MS);
-}
-
-static void free_listener(xoi_listener_t *listener)
-{
-    close_sockets(listener);
-    xoi_frames_free(&listener->frames);
-    free(listener->strays);
-    free(listener->froms);
-    free(listener);
-}
-
 xo_listener_t *xoi_zmq_listen(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoint,
                               const xo_listener_events_t *events, void *arg, xo_error_t *err)
 {
@@ -425,6 +401,7 @@ xo_listener_t *xoi_zmq_listen(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoi
     listener->base = (xo_listener_t){
         .transport = &xo_transport_zmq, .loop = loop, .events = *events, .arg = arg};
     listener->ctx = ctx;
+    listener->door = -1;
     listener->scheme = xoi_scheme_of(endpoint);
     xo_timer_init(&listener->probe, loop, on_probe, listener);
     xoi_listener_watch_members(listener);
@@ -438,57 +415,7 @@ xo_listener_t *xoi_zmq_listen(xo_ctx_t *ctx, xo_loop_t *loop, const char *endpoi
         errno = why;
     }
     int saved = errno;
-    free_listener(listener);
+    xoi_listener_free(listener);
     errno = saved;
     return NULL;
-}
-
-/* Finds who has connected and was not heard yet, so that it gets a goodbye too. */
-static void find_newcomers(xoi_listener_t *listener)
-{
-    zmq_msg_t id;
-
-    for (int n = 0; n < DRAIN_MESSAGES_MAX; n++) {
-        zmq_msg_init(&id);
-        if (zmq_msg_recv(&id, listener->socket, ZMQ_DONTWAIT) < 0)
-            break;
-        if (xoi_frames_recv(&listener->frames, listener->socket) == 0 &&
-            !xoi_peer_find(listener, &id))
-            xoi_peer_create(listener, &id);
-        XOI_ORDER_RECEIVED(&listener->ctx->sync);
-        xoi_frames_close(&listener->frames);
-        zmq_msg_close(&id);
-    }
-}
-
-/* ZeroMQ's thread closes what was bound: who stops may listen there again at once. What else the
- * monitor tells is of connections that end now in any case. */
-static void unbind(xoi_listener_t *listener)
-{
-    zmq_pollitem_t item = {.socket = listener->monitor, .events = ZMQ_POLLIN};
-    int event = 0, value;
-
-    xoi_zmq_unbind(listener->ctx, listener->socket, listener->base.endpoint, listener->inode);
-    while (listener->monitor && event != ZMQ_EVENT_CLOSED && zmq_poll(&item, 1, CLOSE_MS) > 0) {
-        while (event != ZMQ_EVENT_CLOSED && xoi_monitor_read(listener->monitor, &event, &value)) {
-        }
-    }
-}
-
-void xoi_zmq_listener_destroy(xo_listener_t *base)
-{
-    xoi_listener_t *listener = (xoi_listener_t *)base;
-    xoi_peer_t *peer, *next;
-
-    unbind(listener);
-    find_newcomers(listener);
-    HASH_ITER(hh, listener->peers, peer, next)
-    {
-        xoi_peer_shut(peer, ECONNRESET, "the listener at %s is closed", base->endpoint);
-        xoi_peer_forget(peer);
-    }
-    close_sockets(listener);
-    listener->dead = true;
-    if (listener->busy == 0)
-        free_listener(listener);
 }

@@ -1,5 +1,5 @@
 /* lane_zmq_listen.h - the inside of a ZeroMQ listener and of the lanes it accepts, for
- * lane_zmq_listen.c, lane_zmq_peer.c and lane_zmq_admit.c.
+ * lane_zmq_listen.c, lane_zmq_peer.c, lane_zmq_admit.c and lane_zmq_leave.c.
  */
 #ifndef XO_LANE_ZMQ_LISTEN_H
 #define XO_LANE_ZMQ_LISTEN_H
@@ -31,8 +31,9 @@ typedef struct xoi_peer {
     xoi_inbox_t inbox;
     xoi_silence_t silence;
     xoi_end_t end;
-    int fd;        /* -1: none (inproc) */
-    int probes;    /* of a suspect */
+    int fd;     /* -1: none (inproc) */
+    int probes; /* of a suspect */
+    struct xoi_parting *parting;
     bool released; /* true until it is accepted, and after it is destroyed */
     bool shut;     /* what it sends is dropped; it has our goodbye */
     bool left;     /* it said goodbye */
@@ -60,6 +61,7 @@ typedef struct xoi_listener {
     xo_timer_t probe;
     xo_timer_t look;    /* at the list of members, while a peer of another machine is there */
     uint64_t inode;     /* of an ipc socket's file */
+    int door;           /* the descriptor that listens; -1: not known */
     int busy;           /* its code runs, further up the stack: it is freed when that ends */
     bool dead;          /* the user has destroyed it */
     xoi_peer_t *peers;  /* by routing id */
@@ -89,9 +91,13 @@ bool xoi_peer_reachable(xoi_peer_t *peer);
 
 /* lane_zmq_listen.c */
 bool xoi_listener_stray(const xoi_listener_t *listener, int fd);
-void xoi_listener_probe(xoi_listener_t *listener); /* soon */
-void xoi_listener_hold(xoi_listener_t *listener);  /* code of it runs until it leaves */
-void xoi_listener_leave(xoi_listener_t *listener); /* may free it */
+void xoi_listener_probe(xoi_listener_t *listener);        /* soon */
+void xoi_listener_hold(xoi_listener_t *listener);         /* code of it runs until it leaves */
+void xoi_listener_leave(xoi_listener_t *listener);        /* may free it */
+void xoi_listener_read_monitor(xoi_listener_t *listener); /* may forget peers */
+
+/* lane_zmq_leave.c */
+void xoi_listener_free(xoi_listener_t *listener);
 
 /* lane_zmq_admit.c */
 void xoi_listener_watch_members(xoi_listener_t *listener); /* begins nothing */

@@ -60,6 +60,8 @@ void xoi_peer_forget(xoi_peer_t *peer)
     xoi_peer_set_end(peer, XOI_ALIVE);
     HASH_DEL(peer->listener->peers, peer);
     xoi_silence_stop(&peer->silence);
+    xoi_parting_release(peer->parting);
+    peer->parting = NULL;
     peer->listener = NULL;
     free_unused(peer);
 }

@@ -234,7 +234,13 @@ void xoi_link_end(xo_link_t *link, const xo_error_t *why, bool wait)
         return;
     link->ending = true;
     link->why = *why;
-    xo_timer_start(&link->timer, XOI_BULK_DRAIN_MS * XO_MS);
+    xoi_link_goes_on(link);
+}
+
+void xoi_link_goes_on(xo_link_t *link)
+{
+    if (link->ending && link->state == XOI_LINK_UP)
+        xo_timer_start(&link->timer, XOI_BULK_DRAIN_MS * XO_MS);
 }
 
 void xoi_link_protocol_error(xo_link_t *link, const char *what)
@@ -272,6 +278,7 @@ static void on_message(xo_lane_t *lane, xo_msg_t **msg, void *arg)
 {
     (void)lane;
     xo_link_t *link = xo_link_incref(arg);
+    xoi_link_goes_on(link);
     xoi_route(link, msg);
     xo_msg_destroy(msg);
     xo_link_decref(link);

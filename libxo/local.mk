@@ -86,6 +86,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/lane_zmq_admit.c \
 	libxo/lane_zmq_bind.c \
 	libxo/lane_zmq_dial.c \
+	libxo/lane_zmq_leave.c \
 	libxo/lane_zmq_listen.c \
 	libxo/lane_zmq_listen.h \
 	libxo/lane_zmq_peer.c \
@@ -120,6 +121,8 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/pack_map.c \
 	libxo/pack_read.c \
 	libxo/pack_write.c \
+	libxo/parting.c \
+	libxo/parting.h \
 	libxo/port.c \
 	libxo/port.h \
 	libxo/progress.c \

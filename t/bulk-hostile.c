@@ -67,7 +67,6 @@ static void test_chunks_that_are_not_the_next(void **state)
         {1, 1001, 1000},      /* a gap */
         {1, 1000, 64 * KIB},  /* too long */
         {0, 0, 1000},         /* of nothing */
-        {9, 0, 2 * MIB},      /* of what will never come */
         {1, UINT64_MAX, 1000} /* from nowhere */
     };
     for (size_t i = 0; i < sizeof second / sizeof *second; i++) {
@@ -80,6 +79,18 @@ static void test_chunks_that_are_not_the_next(void **state)
         node_destroy(f->b);
         f->a = f->b = NULL;
     }
+}
+
+/* As much as there is credit for may come before its message, or one message alone. */
+static void test_chunks_of_what_never_comes_are_bounded(void **state)
+{
+    fixture_t *f = *state;
+    xo_link_t *link = bulk_link(f, "mem://b", &(xo_endpoint_options_t){.window_bytes = 200 * KIB});
+    bulk_open(f, link);
+    forge_chunk(link, 9, 0, 2 * MIB);
+    UNTIL(bulk_far_link(f)->bulk->early.count == 1);
+    forge_chunk(link, 10, 0, 1000);
+    expect_refusal(f);
 }
 
 static void test_chunks_after_the_last(void **state)
@@ -347,6 +358,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(chunks_that_are_not_the_next),
+        T(chunks_of_what_never_comes_are_bounded),
         T(chunks_after_the_last),
         T(announcements_that_cannot_be),
         T(buffers_need_credit),

@@ -9,7 +9,9 @@ static const char *door = "mem://b";
 static int setup_tcp(void **state)
 {
     door = "tcp://127.0.0.1:0";
-    return fixture_setup(state);
+    fixture_setup(state);
+    /* Each end has one, as two processes have. */
+    return xo_ctx_set_io_threads(((fixture_t *)*state)->ctx, 2, NULL);
 }
 
 static int setup_mem(void **state)

@@ -1,8 +1,9 @@
-/* t/lane-linger.c - a lane that is closed with much unsent, to a peer that then dies.
+/* t/lane-linger.c - a lane that is closed with much unsent, to a peer that sends, or then dies.
  *
- * libzmq up to 4.3.5 ended the process there ("Assertion failed: !_io_error", its issue 4841) when
- * its own heartbeats were on: the timer of a connection wrote to it although it was gone. What it
- * takes is that the connection has stopped reading, because a message came for a closed socket.
+ * libzmq up to 4.3.5 ended the process in the latter case ("Assertion failed: !_io_error", its
+ * issue 4841) when its own heartbeats were on: the timer of a connection wrote to it although it
+ * was gone. What it takes is that the connection has stopped reading, because a message came for a
+ * closed socket.
  */
 #include <poll.h>
 #include <signal.h>
@@ -77,6 +78,53 @@ static void a_peer_dies_while_a_closed_lane_lingers(void **state)
     rig_open(&f->rig);
 }
 
+static void send_much(xo_lane_t *lane)
+{
+    for (uint64_t seq = 2; seq < 2 + UNSENT_MESSAGES; seq++) {
+        xo_msg_t *msg = make_msg(seq, UNSENT_BYTES / 8);
+        assert_int_equal(xo_lane_send(lane, &msg), 0);
+    }
+}
+
+/* Each end has a thread of ZeroMQ's, as two processes have. */
+static end_t *meet_apart(fixture_t *f, end_t *dialled)
+{
+    assert_int_equal(xo_ctx_set_io_threads(f->rig.ctx, 2, NULL), 0);
+    f->rig.echo = true;
+    end_t *accepted = rig_meet(&f->rig, dialled, f->endpoint);
+    RUN_UNTIL(&f->rig, dialled->received == 1);
+    dialled->echo = true;
+    accepted->echo = false;
+    return accepted;
+}
+
+/* A connection that is closed with something unread is reset, and what has not left is lost. */
+static void who_leaves_sends_the_rest_to_a_peer_that_sends(void **state)
+{
+    fixture_t *f = *state;
+    end_t dialled;
+    end_t *accepted = meet_apart(f, &dialled);
+    accepted->echo = true;
+    send_much(dialled.lane);
+    end_destroy(&dialled);
+    RUN_UNTIL(&f->rig, accepted->closed);
+    assert_int_equal(accepted->received, 1 + UNSENT_MESSAGES);
+    assert_false(accepted->out_of_order);
+}
+
+static void a_listener_that_leaves_sends_the_rest_to_a_peer_that_sends(void **state)
+{
+    fixture_t *f = *state;
+    end_t dialled;
+    end_t *accepted = meet_apart(f, &dialled);
+    send_much(accepted->lane);
+    xo_listener_destroy(f->rig.listener);
+    f->rig.listener = NULL;
+    RUN_UNTIL(&f->rig, dialled.closed);
+    assert_int_equal(dialled.received, 1 + UNSENT_MESSAGES);
+    assert_false(dialled.out_of_order);
+}
+
 static int64_t now_ms(void)
 {
     struct timespec now;
@@ -138,6 +186,11 @@ static void an_open_socket_does_not_linger(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_prestate_setup_teardown(who_leaves_sends_the_rest_to_a_peer_that_sends,
+                                                 fixture_open, fixture_close, "tcp"),
+        cmocka_unit_test_prestate_setup_teardown(
+            a_listener_that_leaves_sends_the_rest_to_a_peer_that_sends, fixture_open, fixture_close,
+            "tcp"),
         cmocka_unit_test_prestate_setup_teardown(a_peer_dies_while_a_closed_lane_lingers,
                                                  fixture_open, fixture_close, "tcp"),
         cmocka_unit_test_prestate_setup_teardown(a_lane_does_not_linger_for_a_peer_that_was_killed,
