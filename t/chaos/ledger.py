@@ -93,8 +93,7 @@ class Ledger:
             outcome, result = self._outcome(what, task, timeout, cancel, gone)
         else:
             self.complain(f"no answer within {HANG_S} s: {what} {notes}")
-        limits = [limit for limit in (timeout, cancel) if limit is not None]
-        self.check_time(what, began, self.clock.now(), limits)
+        self.check_time(what, began, self.clock.now(), timeout, cancel)
         for note in notes:
             self.outcomes[note] = outcome
         return result
@@ -123,15 +122,20 @@ class Ledger:
         self.counts[f"{what}: {type(error).__name__}, {outcome}"] += 1
         return outcome, None
 
-    def check_time(self, what, began, ended, limits):
-        """Was it answered in time? limits: when it should have been over by itself."""
+    def check_time(self, what, began, ended, timeout, cancel):
+        """Was it answered in time? A deadline passes also while its pool stands still; who is
+        cancelled waits for its pool."""
         took = ended - began
         if took > self.longest[0]:
             self.longest = took, what
         held_up = sum(
             max(0.0, min(ended, until) - max(began, since)) for since, until in self.holdups
         )
-        bound = BOUND_S + held_up if not limits else min(limits) + OVER_S
+        bound = BOUND_S + held_up
+        if timeout is not None:
+            bound = timeout + OVER_S
+        if cancel is not None:
+            bound = min(bound, cancel + OVER_S + held_up)
         bound *= how_busy()
         self.expect(took <= bound, f"{what} took {took:.2f} s, not {bound:.2f} s at most")
 

@@ -32,9 +32,9 @@ class HubRedis(OutsideRedis):
 class MeshLedger(Ledger):
     """Actors move: what counts is that no earlier one runs after a later one."""
 
-    def check_time(self, what, began, ended, limits):
-        """A call that is cancelled waits for its pool, which may stand still or be cut off."""
-        super().check_time(what, began, ended, [] if what == "cancelled call" else limits)
+    def check_time(self, what, began, ended, timeout, cancel):
+        """A call that is cancelled waits for its pool, which may be cut off."""
+        super().check_time(what, began, ended, timeout, None)
 
     def check_lives(self, lines):
         """In the order in which they were written, by all machines."""

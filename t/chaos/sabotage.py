@@ -89,7 +89,7 @@ def anew(world, ledger):
 
 def late(_, ledger):
     """An answer that comes late."""
-    ledger.check_time("a call", -1e6, 0, [])
+    ledger.check_time("a call", -1e6, 0, None, None)
 
 
 def descriptor(_, ledger):
