@@ -26,7 +26,7 @@ static void keys_are_as_documented(void **state)
     assert_int_equal(list(probe, XO_REG_NODE, &none), 0);
     outcome_free(&none);
     redisContext *c = server_open(&probe->server);
-    assert_string_equal(server_ask(c, "DBSIZE"), "11");
+    assert_string_equal(server_ask(c, "DBSIZE"), "12");
     assert_string_equal(server_ask(c, "HGETALL xo:{test}:node:n1"),
                         "host here owner me lease_ms 60000");
     assert_in_range(atoi(server_ask(c, "PTTL xo:{test}:pool:p1")), 1, 60000);
@@ -39,6 +39,7 @@ static void keys_are_as_documented(void **state)
     assert_string_equal(server_ask(c, "SMEMBERS xo:{test}:actors:me"), "a@p1");
     assert_string_equal(server_ask(c, "GET xo:{test}:schema"), "1");
     assert_int_equal(strlen(server_ask(c, "GET xo:{test}:epoch")), 16);
+    assert_int_equal(strlen(server_ask(c, "GET xo:{test}:lineage")), 40);
     assert_string_equal(server_ask(c, "TYPE xo:{test}:events"), "stream");
     assert_string_equal(server_ask(c, "CLIENT GETNAME"), "nil");
     assert_non_null(strstr(server_ask(c, "CLIENT LIST"), "name=xo-test"));
