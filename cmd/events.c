@@ -62,8 +62,8 @@ static char *add_detail(char *text, const char *key, json_object *value)
 }
 
 /* What is told of an event, in this order; --wide tells the rest, too. */
-static const char *const told[] = {"uid",        "class", "address", "label",   "reason",
-                                   "generation", "pid",   "host",    "registry"};
+static const char *const told[] = {"uid",    "class",      "name", "parent", "address", "label",
+                                   "reason", "generation", "pid",  "host",   "registry"};
 #define TOLD (sizeof(told) / sizeof(told[0]))
 
 static bool is_told(const char *key)

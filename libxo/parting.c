@@ -30,6 +30,7 @@ typedef struct xoi_parting {
     bool closed; /* by libzmq: there is no more to send */
     uint64_t acked;
     int64_t heard_ms; /* when the peer took something last */
+    int64_t limit_ms;
     struct xoi_parting *next;
 } parting_t;
 
@@ -105,7 +106,7 @@ static bool look(parting_t *parting, int64_t now)
     }
     if (parting->closed && has_ended(parting))
         return false;
-    if (now - parting->heard_ms < XOI_LINGER_MS)
+    if (now - parting->heard_ms < XOI_LINGER_MS && now < parting->limit_ms)
         return true;
     shutdown(parting->own, SHUT_RDWR); /* libzmq gives it up, too */
     return false;
@@ -181,6 +182,7 @@ static int start(xo_ctx_t *ctx)
 void xoi_part(xo_ctx_t *ctx, struct xoi_parting *parting)
 {
     parting->heard_ms = now_ms();
+    parting->limit_ms = parting->heard_ms + XOI_PARTING_MS;
     pthread_mutex_lock(&ctx->lock);
     int rc = start(ctx);
     if (rc == 0) {

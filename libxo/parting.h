@@ -16,6 +16,9 @@
 struct xo_ctx;
 struct xoi_parting;
 
+/* However slowly a peer takes, who leaves does not wait for longer. */
+#define XOI_PARTING_MS 10000
+
 /* Of a context, guarded by its lock; zeroed at first. */
 typedef struct xoi_partings {
     struct xoi_parting *fresh; /* the thread has not seen them */

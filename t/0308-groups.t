@@ -75,6 +75,7 @@ is "$out" 0 "with the one that came after the first"
 run xo events --json --lines 100
 like "$out" '"type":"group.restart"[^}]*"name":"g"' "an event says so"
 run xo events --lines 100
+like "$out" '  group\.restart +name=g ' "and names it in the table, too"
 like "$out" '  pool\.recovered +address=' "a long type of an event is not cut in a pipe"
 run env COLUMNS=60 xo events --lines 100
 like "$out" '  pool\.recovered ' "nor where lines have an end"

@@ -157,9 +157,9 @@ class Faults:
         return self._kill(fault, POOLS)
 
     async def kill_pools(self, fault):
-        """To two at the same time."""
+        """To two at the same time, unless one of them may not die so soon again."""
         first = self._kill(fault, POOLS)
-        return self._kill(fault._replace(victim=fault.victim + 1), POOLS) and first
+        return self._kill(fault._replace(victim=fault.victim + 1), POOLS) or first
 
     async def stop_pool(self, fault):
         """One stands still for a while."""
