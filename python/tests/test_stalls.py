@@ -46,9 +46,10 @@ async def test_a_method_that_never_awaits_makes_its_pool_suspect(tmp_path, metho
 
 def is_asleep(pid):
     """Does the progress page of the pool's process (doc/wire.md) say that its loop sleeps?"""
-    for entry in os.scandir(f"/proc/{pid}/fd"):
-        if os.readlink(entry.path).startswith("/memfd:"):
-            with open(entry.path, "rb") as file:
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        path = f"/proc/{pid}/fd/{fd}"
+        if os.path.lexists(path) and os.readlink(path).startswith("/memfd:"):
+            with open(path, "rb") as file:
                 magic, count = struct.unpack("8sQ", file.read(16))
             if magic.startswith(b"xoprog"):
                 return count % 4 == 3
