@@ -90,7 +90,7 @@ static void not_who_does_not_know_its_class(void **state)
 static void the_last_ones_are_remembered(void **state)
 {
     world_t *w = *state;
-    char name[16];
+    char name[32];
     xo_unfits_add(&w->unfits, w->one, xo_slice_str("first"));
     for (int i = 0; i < XO_UNFIT_MAX; i++) {
         snprintf(name, sizeof name, "class %d", i);
