@@ -199,19 +199,6 @@ static bool send_all(int fd, const char *bytes, size_t size, int64_t end_ms)
     return true;
 }
 
-/* Closed with something unread in it, a tcp connection would be reset, and what it still has to
- * send lost: so it is read until its end, too. */
-static void hang_up(int fd, char *buffer, int64_t end_ms)
-{
-    ssize_t got = 1;
-    shutdown(fd, SHUT_WR);
-    while (got != 0 && wait_for(fd, POLLIN, end_ms)) {
-        got = recv(fd, buffer, XOI_SPLICE_BYTES, MSG_DONTWAIT);
-        if (got < 0 && !is_later())
-            return;
-    }
-}
-
 void xoi_splice_drain(xoi_splice_t *splice, int limit_ms)
 {
     half_t *half = &splice->halves[1];
@@ -227,8 +214,6 @@ void xoi_splice_drain(xoi_splice_t *splice, int limit_ms)
         got = recv(half->from, splice->buffer, XOI_SPLICE_BYTES, MSG_DONTWAIT);
     } while ((got < 0 && is_later()) ||
              (got > 0 && send_all(half->to, splice->buffer, (size_t)got, end_ms)));
-    if (got == 0)
-        hang_up(half->to, splice->buffer, end_ms);
 }
 
 xoi_splice_t *xoi_splice_create(xo_loop_t *loop, int one, int other, char *buffer,
