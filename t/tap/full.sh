@@ -4,7 +4,7 @@ count=0
 work=$(mktemp -d "${TMPDIR:-/tmp}/xo-full.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 jobs=$(nproc)
-export XO_TEST_LIMIT_S=600
+export XO_TEST_LIMIT_S=1200
 # The unit tests that link processes, or pools as if they were some, by whatever lane there is.
 lane_tests="broker broker-group broker-recover pool-again pool-group pool-join pool-link
     pool-monitor pool-recover stall target"
