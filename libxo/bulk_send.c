@@ -243,11 +243,13 @@ static int send_next(xoi_bulk_t *bulk, xo_lane_t *lane)
 void xoi_bulk_pump(xo_link_t *link)
 {
     xoi_bulk_t *bulk = link->bulk;
-    xo_lane_t *lane = bulk ? way_out(bulk) : NULL;
+    xo_lane_t *lane;
     int rc = 1;
-    if (lane && !bulk->flushing)
+    if (!bulk)
+        return;
+    if (way_out(bulk) && !bulk->flushing)
         begin_what_may(bulk);
-    while (rc > 0 && bulk && bulk->out && (lane = way_out(bulk)))
+    while (rc > 0 && bulk->out && (lane = way_out(bulk)))
         rc = send_next(bulk, lane);
     if (rc < 0 && errno == ENOMEM) /* nothing else would say when to try again */
         xo_defer_start(&bulk->retry);

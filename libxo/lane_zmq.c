@@ -371,6 +371,14 @@ void *xoi_monitor_open(xo_ctx_t *ctx, void *socket, int events, xo_error_t *err)
 }
 
 /* An event is two frames: a number (16 bits) with a value (32 bits), and the endpoint. */
+void xoi_monitor_close(void *socket, void **monitor)
+{
+    if (!*monitor)
+        return;
+    zmq_socket_monitor(socket, NULL, 0);
+    xoi_lane_socket_close(monitor, 0);
+}
+
 int xoi_monitor_read(void *monitor, int *event, int *value)
 {
     unsigned char frame[6];

@@ -80,6 +80,8 @@ void xoi_lane_socket_close(void **socket, int linger_ms);
 
 /* Opens the stream of a socket's events (zmq_socket_monitor(3)). */
 void *xoi_monitor_open(xo_ctx_t *ctx, void *socket, int events, xo_error_t *err);
+/* Ends the stream (takes NULL), of `socket`, which is open. */
+void xoi_monitor_close(void *socket, void **monitor);
 /* The next event: 1; 0: none. */
 int xoi_monitor_read(void *monitor, int *event, int *value);
 
@@ -96,6 +98,7 @@ int xoi_zmq_bind(xo_ctx_t *ctx, void *socket, const char *endpoint, char *text, 
 /* Undoes it: nobody new comes in; an ipc socket's file goes. `ino` as xoi_socket_inode gave it. */
 void xoi_zmq_unbind(xo_ctx_t *ctx, void *socket, const char *endpoint, uint64_t inode);
 uint64_t xoi_socket_inode(const char *endpoint); /* 0: none */
+uint64_t xoi_fd_inode(int fd);                   /* 0: it is closed */
 
 /* A lane's operations differ by side; both begin with a xo_lane_t and this. */
 typedef struct xoi_lane_side {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -53,6 +54,12 @@ static int bind_unix(void *socket, const char *endpoint, xo_error_t *err)
 uint64_t xoi_socket_inode(const char *endpoint)
 {
     return is_unix(endpoint) ? xoi_unix_inode(rest_of(endpoint)) : 0;
+}
+
+uint64_t xoi_fd_inode(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 ? status.st_ino : 0;
 }
 
 /* ---- tcp ---- */

@@ -60,11 +60,9 @@ static void close_sockets(dialled_t *dialled, int linger_ms)
     xo_timer_stop(&dialled->no_retry);
     xoi_silence_stop(&dialled->silence);
     xoi_zmq_lane_stop(&dialled->lane);
-    if (dialled->monitor) {
+    if (dialled->monitor)
         xo_zmq_stop(&dialled->events);
-        zmq_socket_monitor(dialled->socket, NULL, 0);
-        xoi_lane_socket_close(&dialled->monitor, 0);
-    }
+    xoi_monitor_close(dialled->socket, &dialled->monitor);
     xoi_lane_socket_close(&dialled->socket, linger_ms);
     xoi_bridge_finish(&dialled->bridge, linger_ms);
 }

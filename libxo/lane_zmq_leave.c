@@ -3,7 +3,6 @@
 #include "libxo/lane_zmq_listen.h"
 
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "libxo/tsan.h"
@@ -16,11 +15,9 @@ static void close_sockets(xoi_listener_t *listener)
     xo_timer_stop(&listener->probe);
     xo_timer_stop(&listener->look);
     xo_zmq_stop(&listener->in);
-    if (listener->monitor) {
+    if (listener->monitor)
         xo_zmq_stop(&listener->events);
-        zmq_socket_monitor(listener->socket, NULL, 0);
-        xoi_lane_socket_close(&listener->monitor, 0);
-    }
+    xoi_monitor_close(listener->socket, &listener->monitor);
     xoi_lane_socket_close(&listener->socket, XOI_LINGER_MS);
 }
 
@@ -73,17 +70,10 @@ static void shut_all(xoi_listener_t *listener)
     xoi_peer_shut(peer, ECONNRESET, "the listener at %s is closed", listener->base.endpoint);
 }
 
-static ino_t inode_of(int fd)
-{
-    struct stat status;
-
-    return fd >= 0 && fstat(fd, &status) == 0 ? status.st_ino : 0;
-}
-
 /* libzmq's thread closes it: who stops may listen there again at once. */
-static void await_closed(int fd, ino_t inode)
+static void await_closed(int fd, uint64_t inode)
 {
-    for (int ms = 0; ms < CLOSE_MS && inode != 0 && inode_of(fd) == inode; ms++)
+    for (int ms = 0; ms < CLOSE_MS && inode != 0 && xoi_fd_inode(fd) == inode; ms++)
         usleep(1000);
 }
 
@@ -94,7 +84,7 @@ static void part(xoi_listener_t *listener)
     xoi_peer_t *peer, *next;
 
     xoi_listener_read_monitor(listener);
-    ino_t inode = inode_of(listener->door);
+    uint64_t inode = xoi_fd_inode(listener->door);
     find_newcomers(listener);
     HASH_ITER(hh, listener->peers, peer, next)
     if (peer->fd >= 0 && !peer->parted && !peer->left)

@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,7 +25,7 @@
 typedef struct xoi_parting {
     int fd;  /* libzmq's */
     int own; /* of the same connection */
-    ino_t inode;
+    uint64_t inode;
     bool closed; /* by libzmq: there is no more to send */
     uint64_t acked;
     int64_t heard_ms; /* when the peer took something last */
@@ -43,7 +42,6 @@ static int64_t now_ms(void)
 
 struct xoi_parting *xoi_parting_hold(int fd)
 {
-    struct stat status;
     int protocol = 0;
     socklen_t size = sizeof protocol;
     parting_t *parting = calloc(1, sizeof *parting);
@@ -51,12 +49,10 @@ struct xoi_parting *xoi_parting_hold(int fd)
         return NULL;
     parting->fd = fd;
     parting->own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (parting->own >= 0 && fstat(parting->own, &status) == 0 &&
-        getsockopt(parting->own, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
-        protocol == IPPROTO_TCP) {
-        parting->inode = status.st_ino;
+    parting->inode = xoi_fd_inode(parting->own);
+    if (getsockopt(parting->own, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
+        protocol == IPPROTO_TCP)
         return parting;
-    }
     xoi_parting_release(parting);
     return NULL;
 }
@@ -66,12 +62,6 @@ void xoi_parting_release(struct xoi_parting *parting)
     if (parting && parting->own >= 0)
         close(parting->own);
     free(parting);
-}
-
-static bool has_closed(const parting_t *parting)
-{
-    struct stat status;
-    return fstat(parting->fd, &status) < 0 || status.st_ino != parting->inode;
 }
 
 static bool takes(parting_t *parting)
@@ -100,7 +90,7 @@ static bool look(parting_t *parting, int64_t now)
 {
     if (takes(parting))
         parting->heard_ms = now;
-    if (!parting->closed && has_closed(parting)) {
+    if (!parting->closed && xoi_fd_inode(parting->fd) != parting->inode) {
         parting->closed = true;
         shutdown(parting->own, SHUT_WR);
     }

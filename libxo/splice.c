@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "libxo/lane_silence.h"
+#include "libxo/loop_internal.h"
 
 /* How long one direction may go on when the other has ended. Neither end of a lane goes on to send
  * when the other has hung up. */
@@ -174,9 +174,7 @@ static void on_writable(xo_io_t *io, int revents, void *arg)
 
 static int64_t now_ms(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return xoi_clock_ns() / XO_MS;
 }
 
 /* False: in vain, or out of time. */

@@ -66,6 +66,14 @@ static void expect_next(node_t *b, int64_t value, bool behind)
     assert_int_equal(xo_msg_header(msg)->flags & XO_F_BEHIND, behind ? XO_F_BEHIND : 0);
 }
 
+static void answer_both(node_t *b)
+{
+    expect_next(b, 1, false);
+    node_answer(b);
+    expect_next(b, 2, true);
+    node_answer(b);
+}
+
 static void test_what_is_made_after_one_that_waits_waits_too(void **state)
 {
     fixture_t *f = *state;
@@ -79,10 +87,7 @@ static void test_what_is_made_after_one_that_waits_waits_too(void **state)
     tell_where(f, "waiting");
     tell_where(f, "running");
     UNTIL(f->b->count == 3);
-    expect_next(f->b, 1, false);
-    node_answer(f->b);
-    expect_next(f->b, 2, true);
-    node_answer(f->b);
+    answer_both(f->b);
     UNTIL(first.answers && second.answers);
     assert_int_equal(first.value, 1);
     assert_int_equal(second.value, 2);
@@ -106,10 +111,7 @@ static void test_what_had_left_behind_it_is_waited_for(void **state)
     refuse(f->b);
     tell_where(f, "running");
     UNTIL(f->b->count == 4);
-    expect_next(f->b, 1, false);
-    node_answer(f->b);
-    expect_next(f->b, 2, true);
-    node_answer(f->b);
+    answer_both(f->b);
     UNTIL(first.answers && second.answers);
 }
 
@@ -171,10 +173,7 @@ static void test_one_that_was_here_is_looked_for(void **state)
     call_name(f, NULL, 2, &second);
     tell_where(f, "running");
     UNTIL(f->b->count == 2);
-    expect_next(f->b, 1, false);
-    node_answer(f->b);
-    expect_next(f->b, 2, true);
-    node_answer(f->b);
+    answer_both(f->b);
     UNTIL(first.answers && second.answers);
     assert_int_equal(first.value, 1);
 }

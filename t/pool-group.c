@@ -46,13 +46,7 @@ static bool is_destroyed(void *arg)
 
 static void stop(broker_t *broker, const char *uid)
 {
-    xo_header_t header = {.kind = XO_DESTROY,
-                          .flags = XO_F_AGAIN,
-                          .target_uid = xo_slice_str(uid),
-                          .method = xo_slice_str("stopped by its group")};
-    xo_msg_t *msg = xo_msg_create(&header, xo_slice(NULL, 0));
-    assert_non_null(
-        xo_endpoint_call(broker->endpoint, broker->link, &msg, XO_SEND_QUEUE, 0, NULL, NULL, NULL));
+    stop_by_group(broker, uid);
     run_until(broker->world, is_destroyed, broker);
 }
 

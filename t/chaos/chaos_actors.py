@@ -7,6 +7,7 @@ import asyncio
 import collections
 import itertools
 import os
+import threading
 import time
 import zlib
 
@@ -44,8 +45,7 @@ class Tally(xo.Actor):
             return
         with open(path, "x", encoding="utf-8"):
             pass
-        while True:
-            time.sleep(1)
+        threading.Event().wait()  # which never comes
 
     @xo.extensible
     def note_each(self, sender, number):
