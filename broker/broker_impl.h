@@ -15,6 +15,7 @@
  * moves.c     actors that come from other nodes   placement.c  which pool takes one
  * entrance.c  the node's port                     outlet.c   a node behind another's
  * doors.c     other ways to pools whose own port is shut
+ * forget.c    names that the registry is told to forget
  */
 #ifndef XO_BROKER_BROKER_IMPL_H
 #define XO_BROKER_BROKER_IMPL_H
@@ -38,6 +39,7 @@ typedef struct xo_drain_wait xo_drain_wait_t; /* drain.c */
 typedef struct xo_outlet xo_outlet_t;         /* outlet.c */
 typedef struct xo_moves xo_moves_t;           /* moves.c */
 typedef struct xo_astray xo_astray_t;         /* astray.c */
+typedef struct xo_forget xo_forget_t;         /* forget.c */
 
 typedef enum { XO_DRAIN_NOT, XO_DRAIN_UNDER_WAY, XO_DRAIN_DONE } xo_drain_t;
 
@@ -63,6 +65,7 @@ struct xo_broker {
     xo_name_t *names;
     unsigned names_asked; /* answers of the registry about them that will come */
     unsigned name_doubts; /* how often they were put into doubt */
+    xo_forget_t *forgets;
     xo_moves_t *moves;
     xo_astray_t *astray;
     xo_known_t *known;
@@ -251,6 +254,13 @@ void xo_names_publish(xo_broker_t *broker); /* those that are in doubt, or waite
 void xo_names_doubt(xo_broker_t *broker);
 void xo_names_leased(xo_broker_t *broker); /* the node has its lease for longer */
 void xo_names_destroy(xo_broker_t *broker);
+
+/* ---- forget.c ---- */
+/* The registry is told that this node does not have the name, until it has heard. */
+void xo_forget_name(xo_broker_t *broker, xo_slice_t uid);
+void xo_forget_keep(xo_broker_t *broker, xo_slice_t uid); /* no more: it is taken again */
+void xo_forget_tick(xo_broker_t *broker);                 /* each heartbeat */
+void xo_forget_destroy(xo_broker_t *broker);              /* after the registry */
 
 /* ---- moves.c ---- */
 xo_moves_t *xo_moves_create(xo_broker_t *broker); /* NULL: ENOMEM */

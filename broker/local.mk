@@ -24,6 +24,7 @@ broker_libxo_broker_la_SOURCES = \
 	broker/entrance.c \
 	broker/events.c \
 	broker/facts.c \
+	broker/forget.c \
 	broker/gpu.c \
 	broker/gpu.h \
 	broker/group_fail.c \

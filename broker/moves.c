@@ -156,7 +156,7 @@ static void put_back(xo_broker_t *broker, const xo_leaving_t *leaving, const cha
     if (leaving->epoch > 0)
         xo_rec_int(&rec, "epoch", (int64_t)leaving->epoch);
     record.count = xo_rec_fields(&rec, fields);
-    xo_publish_remove_name(broker->publish, leaving->uid);
+    xo_forget_name(broker, leaving->uid);
     xo_registry_put(xo_publish_registry(broker->publish), XO_REG_ACTOR, &record, NOBODY, 0, NULL,
                     NULL);
 }

@@ -27,6 +27,7 @@ struct xo_name {
     xo_ask_t *ask;    /* who waits for it; NULL: nobody */
     unsigned asking;  /* answers of the registry that will come */
     int64_t since_ns; /* somebody waits, by the loop's clock */
+    bool sent;        /* the registry was up when it was put: it may have it, whatever it says */
     bool held;        /* the registry has said so, or an actor has it */
     bool sure;        /* and nothing has put that into doubt since */
     unsigned doubts;  /* how often something had when it was last put */
@@ -73,6 +74,7 @@ static xo_name_t *add(xo_broker_t *broker, const xo_member_t *member, xo_slice_t
 {
     char id[XO_RECORD_ID_BYTES];
     xo_known_forget(broker->known, uid);
+    xo_forget_keep(broker, uid);
     if (broker->astray != NULL && record_id(member, uid, id) == 0)
         xo_astray_forget(broker, id);
     xo_name_t *name = calloc(1, sizeof(*name) + uid.size);
@@ -158,15 +160,11 @@ static void put(xo_name_t *name)
     xo_rec_text(&rec, "address", member ? member->address : "");
     if (entry_of(name) != NULL && entry_of(name)->epoch > 0)
         xo_rec_int(&rec, "epoch", (int64_t)entry_of(name)->epoch);
+    name->sent = name->sent || xo_publish_why_down(broker->publish) == NULL;
     name->asking++;
     name->broker->names_asked++;
     name->doubts = broker->name_doubts;
     xo_publish_name(broker->publish, uid_of(name), &rec, !name->held, on_put, name);
-}
-
-static void forget(xo_name_t *name)
-{
-    xo_publish_remove_name(name->broker->publish, uid_of(name));
 }
 
 /* ---- another has it ---- */
@@ -279,8 +277,11 @@ static void answer_put(xo_name_t *name, int errnum, const char *text)
                     "who has the name \"%.*s\" only the registry knows, which %s: %s",
                     (int)name->size, name->uid, errnum == EAGAIN ? "is being refilled" : "is away",
                     text);
-    if (!name->held) /* else the next tick tries again */
-        drop(name);
+    if (name->held) /* the next tick tries again */
+        return;
+    if (name->sent && errnum != ECANCELED)
+        xo_forget_name(name->broker, uid_of(name));
+    drop(name);
 }
 
 /* The next tick asks once more. */
@@ -382,7 +383,7 @@ void xo_names_drop(xo_broker_t *broker, const xo_member_t *member, xo_slice_t ui
     xo_name_t *name = xo_uid_is_name(uid) ? find(broker, uid) : NULL;
     if (name == NULL || name->pool != member->id)
         return;
-    forget(name);
+    xo_forget_name(broker, uid_of(name));
     drop(name);
 }
 

@@ -349,12 +349,11 @@ void xo_publish_find_name(xo_publish_t *publish, xo_slice_t uid, xo_reg_records_
     xo_registry_get(publish->registry, XO_REG_NAME, id, done, arg);
 }
 
-void xo_publish_remove_name(xo_publish_t *publish, xo_slice_t uid)
+void xo_publish_remove_name(xo_publish_t *publish, xo_slice_t uid, xo_reg_done_f done, void *arg)
 {
-    char id[XO_RECORD_ID_BYTES];
-    if (publish->is_up && xo_registry_name_id(uid, id, sizeof(id)) == 0)
-        xo_registry_del(publish->registry, XO_REG_NAME, id, publish->owner, xo_publish_written,
-                        publish);
+    char id[XO_RECORD_ID_BYTES] = "";
+    xo_registry_name_id(uid, id, sizeof(id)); /* as above */
+    xo_registry_del(publish->registry, XO_REG_NAME, id, publish->owner, done, arg);
 }
 
 /* ---- specs ---- */

@@ -72,7 +72,7 @@ void xo_publish_key(xo_publish_t *publish, const char *digits, const xo_rec_t *r
 void xo_publish_name(xo_publish_t *publish, xo_slice_t uid, xo_rec_t *rec, bool is_new,
                      xo_reg_done_f done, void *arg);
 void xo_publish_find_name(xo_publish_t *publish, xo_slice_t uid, xo_reg_records_f done, void *arg);
-void xo_publish_remove_name(xo_publish_t *publish, xo_slice_t uid);
+void xo_publish_remove_name(xo_publish_t *publish, xo_slice_t uid, xo_reg_done_f done, void *arg);
 void xo_publish_event(xo_publish_t *publish, const char *type, const xo_rec_t *rec);
 
 /* ---- refresh.c ---- */

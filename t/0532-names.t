@@ -29,9 +29,9 @@ class Namer(Machine):
     def __init__(self, place, url, name):
         super().__init__(place, url, name, CONFIG)
 
-    def begin(self, kind, uid, method="", body=None):
+    def begin(self, kind, uid, method="", body=None, address=None):
         """Asks the node's own pool for something; finish() gives what came of it."""
-        words = ["relay", self.own_pool()["address"], kind, uid, method, body]
+        words = ["relay", address or self.own_pool()["address"], kind, uid, method, body]
         # pylint: disable=consider-using-with
         return subprocess.Popen([CALL, self.endpoint, words[0], *map(json.dumps, words[1:])],
                                 env=self.place.env, stdout=subprocess.PIPE)
@@ -183,6 +183,38 @@ def without_registry(place):
     end(server, one, other)
 
 
+def given_back_while_away(place):
+    """a name whose actor ended while Redis was away is free again when that is back"""
+    server = Server(place, "--appendonly", "yes", "--appendfsync", "always").start()
+    url = f"unix://{server.socket}"
+    one, other = Namer(place, url, "one"), Namer(place, url, "two")
+    assert one.create("xo:job") is None and one.create("xo:kept") is None
+    server.stop()
+    until(lambda: one.call("status")["registry_state"] != "up", "the end of Redis")
+    one.destroy("xo:job")
+    server.start()
+    until(lambda: redis(server.socket, "exists", name_key("xo:job")) == ["0"], "it to be given back")
+    until(lambda: other.create("xo:job") is None, "Redis")
+    assert other.create("xo:kept")["code"] == "ActorAlreadyExist"
+    end(server, one, other)
+
+
+def taken_in_vain(place):
+    """a name that Redis gave when nobody waited for it any more is free again"""
+    server, one, other = two(place)
+    address = one.own_pool()["address"]
+    os.kill(server.process.pid, signal.SIGSTOP)
+    error = finish(one.begin(CREATE, "xo:job", "Counter", [[], {}], address))
+    os.kill(server.process.pid, signal.SIGCONT)
+    assert error["code"] == "Unavailable" and "xo:job" in error["message"], error
+    for node in (one, other):
+        node.wait_registry()
+        until(lambda n=node: redis(server.socket, "exists", f"xo:{{default}}:node:{n.id}") == ["1"],
+              "the lease that its names last by")
+    until(lambda: other.create("xo:job") is None, "it to be given back")
+    end(server, one, other)
+
+
 def costs_nothing(place):
     """a name is written once, and not with each heartbeat of its node"""
     server, one, other = two(place)
@@ -227,6 +259,6 @@ if not os.path.exists(MODULE):
     print("1..0 # SKIP counter.so is not built")
 elif shutil.which("redis-server") and shutil.which("redis-cli"):
     run(exactly_one_wins, plain_ones_share, goes_with_its_actor, outlives_its_process, taken_over,
-        without_registry, costs_nothing, cut_off)
+        without_registry, given_back_while_away, taken_in_vain, costs_nothing, cut_off)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
