@@ -108,6 +108,11 @@ bool xoi_again_waits(const xoi_again_t *again)
     return again && again->waits;
 }
 
+bool xoi_again_seeks(const xoi_again_t *again)
+{
+    return again->waits && again->seeks;
+}
+
 bool xoi_again_has_left(const xoi_again_t *again)
 {
     return again && again->has_left;
@@ -160,10 +165,12 @@ static void begin_wait(xoi_again_t *again, bool seeks)
     again->waits = true;
     again->seeks = seeks;
     xoi_call_move(again->call, NULL);
-    if (seeks)
+    if (seeks) {
+        xoi_line_wait(again);
         xoi_seek_later(again->line);
-    else
+    } else {
         xo_timer_start(&again->timer, xoi_again_backoff(&again->backoff_ns));
+    }
 }
 
 void xoi_again_seek(xoi_again_t *again)

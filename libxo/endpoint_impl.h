@@ -383,8 +383,7 @@ void xoi_call_fail(xo_call_t *call, const char *code, const char *executed, cons
                    const char *message);
 void xoi_calls_of_link_fail(xo_link_t *link);
 bool xoi_call_may_have_run(const xo_call_t *call);
-/* Takes it off its link, with what has not left yet, and gives it to another; NULL: none for now.
- */
+/* Takes it off its link, with what has not left, and gives it to another; NULL: none for now. */
 void xoi_call_move(xo_call_t *call, xo_link_t *link);
 void xoi_answer_arrived(xo_endpoint_t *endpoint, const xo_link_t *from, xo_msg_t **msg);
 void xoi_notify(xo_endpoint_t *endpoint, xoi_notice_t *notice, int errnum); /* NULL: to nobody */
@@ -392,11 +391,11 @@ void xoi_run_deferred(xo_defer_t *defer, void *arg);
 void xoi_cancel_send(xo_endpoint_t *endpoint, xo_link_t *link, uint64_t target_id, uint64_t seq);
 
 /* line.c: calls of one name that have no answer yet, in the order in which they were made. It goes
- * with the last of them. */
+ * with the last of them. None before `first` waits until the actor is found; NULL: none does. */
 typedef struct xoi_line {
     UT_hash_handle hh; /* by uid */
     xo_endpoint_t *endpoint;
-    struct xoi_again *calls;
+    struct xoi_again *calls, *first;
     bool asked; /* what is sent next is behind what has no answer yet */
     bool seeks; /* some wait, and so does what comes after them */
     bool held;  /* it stays, though it may be empty */
@@ -414,9 +413,9 @@ void xoi_line_release(xoi_line_t *line); /* one that is held */
 /* Of a call about to be sent: whether it is behind others; and of a tell, for whatever actor. */
 void xoi_line_stamp(xoi_line_t *line, xo_msg_t *msg);
 void xoi_line_stamp_tell(const xo_endpoint_t *endpoint, xo_msg_t *msg);
-struct xoi_again *xoi_line_first_waiting(const xoi_line_t *line); /* NULL: none does */
-/* Some that are behind it are still to be answered: what waits has to wait for that. */
-bool xoi_line_is_open(xoi_line_t *line);
+void xoi_line_wait(struct xoi_again *again); /* it does from now on, until the actor is found */
+struct xoi_again *xoi_line_first_waiting(xoi_line_t *line); /* NULL: none does */
+bool xoi_line_is_open(xoi_line_t *line); /* what is behind it has to be answered before it goes */
 
 /* seek.c: where an actor with a name is, if it is not where it was */
 bool xoi_seek_wants(const xo_header_t *header);
@@ -473,6 +472,7 @@ void xoi_again_cancel(xo_call_t *call); /* it has left */
 /* A new one: others to its actor wait, and so does it. */
 bool xoi_again_stays(xo_call_t *call);
 bool xoi_again_waits(const xoi_again_t *again);    /* for the next link; takes NULL */
+bool xoi_again_seeks(const xoi_again_t *again);    /* waits until its actor is found */
 bool xoi_again_has_left(const xoi_again_t *again); /* over an earlier link; takes NULL */
 const char *xoi_again_address(const xoi_again_t *again);
 void xoi_again_forget(xo_call_t *call); /* one with `again`: it will not be sent again */

@@ -62,6 +62,8 @@ int xoi_line_join(xoi_again_t *again)
 void xoi_line_leave(xoi_again_t *again)
 {
     xoi_line_t *line = again->line;
+    if (line->first == again)
+        line->first = again->next;
     DL_DELETE(line->calls, again);
     again->line = NULL;
     line->backoff_ns = XOI_AGAIN_FIRST_NS; /* it was answered */
@@ -92,12 +94,18 @@ void xoi_line_stamp_tell(const xo_endpoint_t *endpoint, xo_msg_t *msg)
         xoi_msg_add_flag(msg, XO_F_BEHIND);
 }
 
-xoi_again_t *xoi_line_first_waiting(const xoi_line_t *line)
+void xoi_line_wait(xoi_again_t *again)
 {
-    xoi_again_t *again = line->calls;
-    while (again && !(again->waits && again->seeks))
-        again = again->next;
-    return again;
+    xoi_line_t *line = again->line;
+    if (!line->first || again->call->seq < line->first->call->seq)
+        line->first = again;
+}
+
+xoi_again_t *xoi_line_first_waiting(xoi_line_t *line)
+{
+    while (line->first && !xoi_again_seeks(line->first))
+        line->first = line->first->next;
+    return line->first;
 }
 
 /* Made after the first that waits, and not answered yet. What has not left need not. */

@@ -134,7 +134,7 @@ static void give_up_old(xoi_line_t *line)
 {
     xoi_again_t *again, *next;
     DL_FOREACH_SAFE(line->calls, again, next)
-    if (again->waits && again->seeks && !may_ask(again, NULL))
+    if (xoi_again_seeks(again) && !may_ask(again, NULL))
         give_up(again);
 }
 

@@ -1,7 +1,20 @@
 /* line.c - calls of an actor with a name that is not where it was: they reach it in their order. */
 #include "t/node.h"
 
+#include "libxo/endpoint_impl.h"
 #include "libxo/failure.h"
+
+/* How often a call in a line was looked at. */
+static size_t looks;
+
+bool __real_xoi_again_seeks(const xoi_again_t *again);
+bool __wrap_xoi_again_seeks(const xoi_again_t *again);
+
+bool __wrap_xoi_again_seeks(const xoi_again_t *again)
+{
+    looks++;
+    return __real_xoi_again_seeks(again);
+}
 
 static void begin_broker(fixture_t *f)
 {
@@ -200,6 +213,27 @@ static void test_a_broker_that_is_away_is_waited_for(void **state)
     assert_int_equal(outcome.value, 1);
 }
 
+/* Those sent before are not searched for each that follows them. */
+static void test_many_that_wait_are_each_looked_at_a_few_times(void **state)
+{
+    enum { MANY = 5000 };
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    xo_link_t *link = setup_link(f);
+    call_name(f, link, 1, &outcome);
+    UNTIL(f->b->count == 1);
+    refuse(f->b);
+    UNTIL(f->c->count == 1);
+    f->b->echo = true;
+    looks = 0;
+    for (int64_t i = 2; i <= MANY; i++)
+        call_name(f, link, i, &outcome);
+    tell_where(f, "running");
+    UNTIL(outcome.answers == MANY);
+    assert_int_equal(outcome.value, MANY);
+    assert_in_range(looks, MANY, 8 * MANY);
+}
+
 static void test_the_callers_own_end(void **state)
 {
     fixture_t *f = *state;
@@ -224,6 +258,7 @@ int main(void)
         TEST(test_one_that_is_refused_at_once_is_looked_for_again),
         TEST(test_one_that_was_here_is_looked_for),
         TEST(test_a_broker_that_is_away_is_waited_for),
+        TEST(test_many_that_wait_are_each_looked_at_a_few_times),
         TEST(test_the_callers_own_end),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -366,6 +366,7 @@ t_tool_CPPFLAGS = $(AM_CPPFLAGS) $(ZMQ_CFLAGS) $(JSON_C_CFLAGS)
 t_tool_LDADD = cmd/libxo-tool.la $(unit_test_libs)
 t_vectors_SOURCES = t/transcode.c t/vectors.c
 t_line_SOURCES = t/line.c t/node.c
+t_line_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=xoi_again_seeks
 t_lost_SOURCES = t/lost.c t/node.c
 t_mute_SOURCES = t/mute.c t/node.c
 t_news_SOURCES = t/news.c t/node.c
