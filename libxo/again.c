@@ -199,6 +199,11 @@ bool xoi_again_later(xo_call_t *call)
     bool may_seek = again->line && (again->idempotent || !may_run) && xoi_seek_may(again, link);
     if (!may_seek && !(again->idempotent && may_come))
         return false;
+    if (may_seek) { /* in vain: then that is the answer */
+        xo_msg_destroy(&again->refusal);
+        again->refusal = xoi_call_failure(call, XO_CODE_SERVER_CLOSED, may_run ? "maybe" : "no",
+                                          xoi_link_reason(link), link->why.text);
+    }
     again->has_left = may_run;
     begin_wait(again, may_seek);
     return true;

@@ -119,15 +119,21 @@ static const char *address_of(const xo_call_t *call)
     return strstr(link->address, "://") ? "" : link->address;
 }
 
-void xoi_call_fail(xo_call_t *call, const char *code, const char *executed, const char *reason,
-                   const char *message)
+xo_msg_t *xoi_call_failure(const xo_call_t *call, const char *code, const char *executed,
+                           const char *reason, const char *message)
 {
     xo_failure_t failure = {.code = xo_slice_str(code),
                             .message = xo_slice_str(message),
                             .executed = xo_slice_str(executed),
                             .reason = xo_slice_str(reason),
                             .address = xo_slice_str(address_of(call))};
-    xo_msg_t *reply = xo_failure_answer(call->seq, &failure);
+    return xo_failure_answer(call->seq, &failure);
+}
+
+void xoi_call_fail(xo_call_t *call, const char *code, const char *executed, const char *reason,
+                   const char *message)
+{
+    xo_msg_t *reply = xoi_call_failure(call, code, executed, reason, message);
     xoi_call_finish(call, &reply);
 }
 

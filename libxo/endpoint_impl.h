@@ -379,6 +379,8 @@ void xoi_call_answer(xo_call_t *call, xo_msg_t **msg);
 /* Where there is no answer it is that there was no memory for one. False: not even for that. */
 bool xoi_has_answer(xo_msg_t **answer, uint64_t seq);
 void xoi_call_finish(xo_call_t *call, xo_msg_t **reply);
+xo_msg_t *xoi_call_failure(const xo_call_t *call, const char *code, const char *executed,
+                           const char *reason, const char *message);
 void xoi_call_fail(xo_call_t *call, const char *code, const char *executed, const char *reason,
                    const char *message);
 void xoi_calls_of_link_fail(xo_link_t *link);
@@ -455,7 +457,7 @@ typedef struct xoi_again {
     xoi_line_t *line; /* its actor has a name, and may be elsewhere; NULL: it has none */
     struct xoi_again *prev, *next; /* in the line */
     int64_t sought_ns;             /* since when it has been looked for; 0: it has not */
-    xo_msg_t *refusal;             /* what it was answered with last; NULL: nothing */
+    xo_msg_t *refusal;             /* why not where it was sent last; NULL: nothing */
 } xoi_again_t;
 
 bool xoi_again_may_do_better(const xo_link_t *link); /* has it ended so that a new one may? */

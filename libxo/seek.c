@@ -104,6 +104,7 @@ static bool go_to(xoi_again_t *again, const char *address)
     xo_endpoint_t *endpoint = again->call->endpoint;
     xoi_moved_put(endpoint, xo_msg_header(again->msg)->target_uid, again->address, address);
     snprintf(again->address, sizeof again->address, "%s", address);
+    xo_msg_destroy(&again->refusal); /* it was the old place's */
     return xoi_again_send(again);
 }
 

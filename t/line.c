@@ -54,17 +54,22 @@ static void refuse(node_t *b)
     node_swallow(b);
 }
 
-static void tell_place(fixture_t *f, const char *address, const char *state)
+static void tell_record(fixture_t *f, const char *address, const char *state, const char *placement)
 {
     xo_buf_t body = XO_BUF_INIT;
     UNTIL(f->c->first < f->c->count);
     xo_return_t to = xo_return_of(f->c->inbox[f->c->first].from, f->c->inbox[f->c->first].msg);
     xo_pack_format(&body, "[{s s s s s s}]", "address", address, "state", state, "placement",
-                   "any");
+                   placement);
     xo_msg_t *msg = xo_msg_create(&(xo_header_t){.kind = XO_RESULT}, xo_buf_slice(&body));
     xo_buf_free(&body);
     xo_endpoint_answer(f->c->endpoint, &to, &msg);
     node_swallow(f->c);
+}
+
+static void tell_place(fixture_t *f, const char *address, const char *state)
+{
+    tell_record(f, address, state, "any");
 }
 
 static void tell_where(fixture_t *f, const char *state)
@@ -213,6 +218,23 @@ static void test_a_broker_that_is_away_is_waited_for(void **state)
     assert_int_equal(outcome.value, 1);
 }
 
+/* Not what it was refused with where it was before. */
+static void test_the_answer_is_why_it_cannot_be_reached_where_it_is_now(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    call_name(f, setup_link(f), 1, &outcome);
+    UNTIL(f->b->count == 1);
+    refuse(f->b);
+    tell_record(f, "mem://nobody", "running", "node");
+    tell_record(f, "mem://nobody", "running", "node");
+    UNTIL(outcome.answers);
+    assert_string_equal(outcome.code, XO_CODE_SERVER_CLOSED);
+    assert_string_equal(outcome.executed, "no");
+    assert_string_equal(outcome.reason, "nobody there");
+    assert_non_null(strstr(outcome.text, "mem://nobody"));
+}
+
 /* Those sent before are not searched for each that follows them. */
 static void test_many_that_wait_are_each_looked_at_a_few_times(void **state)
 {
@@ -258,6 +280,7 @@ int main(void)
         TEST(test_one_that_is_refused_at_once_is_looked_for_again),
         TEST(test_one_that_was_here_is_looked_for),
         TEST(test_a_broker_that_is_away_is_waited_for),
+        TEST(test_the_answer_is_why_it_cannot_be_reached_where_it_is_now),
         TEST(test_many_that_wait_are_each_looked_at_a_few_times),
         TEST(test_the_callers_own_end),
     };
