@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -146,6 +147,31 @@ static void kill_group_of(pid_t pid, int64_t started)
         kill(-pid, SIGKILL);
 }
 
+/* What Linux 6.15 and later tell whoever holds a pidfd of a process that has been reaped (struct
+ * pidfd_info of linux/pidfd.h, which many machines have older than their kernel). */
+typedef struct pidfd_told {
+    uint64_t mask, cgroup;
+    uint32_t ids[11]; /* pid, tgid, ppid, then eight of users and groups */
+    int32_t status;
+} pidfd_told_t;
+
+#define TELL_STATUS (UINT64_C(1) << 3)           /* PIDFD_INFO_EXIT */
+#define PIDFD_TELL _IOWR(0xFF, 11, pidfd_told_t) /* PIDFD_GET_INFO */
+
+_Static_assert(sizeof(pidfd_told_t) == 64, "PIDFD_INFO_SIZE_VER0");
+
+/* Whoever reaps it may do so at any time: before that /proc has it, afterwards only the pidfd. */
+static int how_it_ended(const xo_process_t *process)
+{
+    pidfd_told_t told = {.mask = TELL_STATUS};
+    int status = xo_proc_status(process->pid, process->started);
+    if (status >= 0)
+        return status;
+    if (ioctl(process->pidfd, PIDFD_TELL, &told) == 0 && (told.mask & TELL_STATUS) != 0)
+        return told.status;
+    return XO_STATUS_UNKNOWN;
+}
+
 static int leave_adopted(xo_process_t *process)
 {
     struct pollfd gone = {.fd = process->pidfd, .events = POLLIN};
@@ -153,7 +179,7 @@ static int leave_adopted(xo_process_t *process)
     while (poll(&gone, 1, -1) < 0 && errno == EINTR)
         ;
     process->ended = true;
-    return XO_STATUS_UNKNOWN;
+    return how_it_ended(process);
 }
 
 /* The group goes while its leader is a zombie, so that the number cannot be another's already. */

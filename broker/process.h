@@ -15,7 +15,8 @@
 
 typedef struct xo_process xo_process_t;
 
-#define XO_STATUS_UNKNOWN (-1) /* of one that is not our child */
+/* Of one that is not our child, where the kernel tells only whose child it is. */
+#define XO_STATUS_UNKNOWN (-1)
 
 /* The process ended, and what was left of its group has been killed. `status` is waitpid's, or
  * XO_STATUS_UNKNOWN. Called once, by the loop; destroying the process here is fine. */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "broker/runs.h"
+#include "registry/proc.h"
 
 #define GUEST_HEARTBEATS 10 /* within which a pool finds its node's next broker */
 
@@ -23,9 +24,13 @@ static void go_on(xo_member_t *member)
 /* What it had started and that has left its group nobody has looked for yet. */
 static void has_ended(xo_run_t *run, pid_t pid)
 {
+    char how[64], reason[128];
+    int status = xo_proc_status(pid, run->left_started);
     xo_run_sweep(run);
     run->dead_pid = pid;
-    xo_run_ended(run, XO_END_FAILED, "it ended while the node had no broker");
+    xo_process_sentence(status, how, sizeof(how));
+    snprintf(reason, sizeof(reason), "%s while the node had no broker", how);
+    xo_run_ended(run, status == 0 ? XO_END_NORMAL : XO_END_FAILED, reason);
 }
 
 static void take_over(xo_run_t *run)

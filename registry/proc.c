@@ -10,6 +10,7 @@
 
 #define STATE_FIELD 3
 #define STARTED_FIELD 22
+#define STATUS_FIELD 52
 
 /* The file's beginning. -1: it cannot be read. */
 static ssize_t read_file(const char *path, char *text, size_t size)
@@ -37,17 +38,40 @@ static const char *after_name(const char *text)
     return end != NULL ? end + 1 : NULL;
 }
 
+/* From its state on. NULL: there is no such process. */
+static const char *read_stat(pid_t pid, char *text, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    return pid > 0 && read_file(path, text, size) > 0 ? after_name(text) : NULL;
+}
+
+static bool has_ended(const char *state)
+{
+    return strncmp(state, " Z", 2) == 0 || strncmp(state, " X", 2) == 0;
+}
+
+static int64_t field(const char *state, int number)
+{
+    const char *at = skip_fields(state, number - STATE_FIELD);
+    return at != NULL ? strtoll(at, NULL, 10) : 0;
+}
+
 int64_t xo_proc_started(pid_t pid)
 {
-    char path[64], text[1024];
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    if (pid <= 0 || read_file(path, text, sizeof(text)) <= 0)
-        return 0;
-    const char *state = after_name(text);
-    if (state == NULL || strncmp(state, " Z", 2) == 0 || strncmp(state, " X", 2) == 0)
-        return 0;
-    const char *started = skip_fields(state, STARTED_FIELD - STATE_FIELD);
-    return started != NULL ? strtoll(started, NULL, 10) : 0;
+    char text[1024];
+    const char *state = read_stat(pid, text, sizeof(text));
+    return state != NULL && !has_ended(state) ? field(state, STARTED_FIELD) : 0;
+}
+
+int xo_proc_status(pid_t pid, int64_t started)
+{
+    char text[1024];
+    const char *state = read_stat(pid, text, sizeof(text));
+    if (state == NULL || !has_ended(state) || field(state, STARTED_FIELD) != started ||
+        skip_fields(state, STATUS_FIELD - STATE_FIELD) == NULL)
+        return -1;
+    return (int)field(state, STATUS_FIELD);
 }
 
 int xo_proc_open(pid_t pid)

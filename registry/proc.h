@@ -12,6 +12,9 @@
  * again, a pid with this is not. 0: it has ended, or there is none. May be called in a fork of a
  * process that has threads. */
 int64_t xo_proc_started(pid_t pid);
+/* How it ended, as waitpid(2) says it (field 52), as long as nobody has reaped it. -1: it has not
+ * ended, or it is gone. */
+int xo_proc_status(pid_t pid, int64_t started);
 /* A descriptor with which xo_proc_state asks about this process, and no other one that gets its pid
  * later. -1: errno. */
 int xo_proc_open(pid_t pid);

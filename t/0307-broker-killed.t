@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A broker that is killed takes nothing with it, and the next one takes over (contract 14)."""
 
+import ctypes
 import os
 import re
 import shutil
@@ -14,6 +15,10 @@ from brokers import FAKE_POOL, STOP_S, Node, run, seconds_until, until  # noqa: 
 POOLS = (f"[pool work]\ncommand = {FAKE_POOL} faithful child actor=alice\n"
          "count = 2\nrecover = actors\nlabel = work\n")
 TOLD_ONCE = POOLS.replace("faithful", "faithful once")
+PR_SET_CHILD_SUBREAPER = 36
+# Before Linux 6.15 the kernel does not tell who is no parent.
+OLD_KERNEL = tuple(int(n) for n in re.findall(r"\d+", os.uname().release)[:2]) < (6, 15)
+ENDED_BY_KILL = ["signal 9 (Killed)"] + ["it ended"] * OLD_KERNEL
 SAME = ("id", "index", "address", "label", "pid", "generation", "restarts", "started")
 
 
@@ -65,12 +70,46 @@ def supervised(place):
     until(lambda: [p for p in node.pools("ready") if p["id"] == one["id"] and p["generation"] == 2],
           "the pool to be there again")
     down = until(lambda: node.events("pool.down"), "the event")
-    assert down[0]["reason"] == "it ended", down
+    assert down[0]["reason"] in ENDED_BY_KILL, down
     until(lambda: len(actors(node)) == 2 and {a[3] for a in actors(node)} == {"running"},
           "its actor to be there again")
     node.call("pool.stop", two["address"])
     assert len(node.pools()) == 1
     assert node.stop()[0] == 0
+    place.assert_clean()
+
+
+def transient(place):
+    """one that it took over and that ends in order has not failed"""
+    config = f"[pool work]\ncommand = {FAKE_POOL} faithful\nrestart = transient\n"
+    kill(Node(place, config=config))
+    node = Node(place, config=config)
+    (pool,) = node.wait_pools(1)
+    os.kill(pool["pid"], signal.SIGTERM)
+    until(lambda: not node.pools(), "the pool to be gone")
+    down = until(lambda: node.events("pool.down"), "the event")
+    assert [event["reason"] for event in down] == ["exit status 0"], down
+    assert node.stop()[0] == 0
+    place.assert_clean()
+
+
+def transient_meanwhile(place):
+    """nor has one that ended in order while there was no broker, if its parent has left it"""
+    config = f"[pool work]\ncommand = {FAKE_POOL} faithful\nrestart = transient\n"
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    node = Node(place, config=config)
+    (pool,) = node.wait_pools(1)
+    node.wait_registry()
+    kill(node)
+    os.kill(pool["pid"], signal.SIGTERM)
+    os.waitid(os.P_PID, pool["pid"], os.WEXITED | os.WNOWAIT)
+    node = Node(place, config=config)
+    until(lambda: not node.pools(), "the pool to be gone")
+    down = until(lambda: node.events("pool.down"), "the event")
+    assert [event["reason"] for event in down] == ["exit status 0 while the node had no broker"]
+    os.waitpid(pool["pid"], 0)
+    assert node.stop()[0] == 0
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0)
     place.assert_clean()
 
 
@@ -364,5 +403,5 @@ def not_there(place):
     assert node.stop()[0] == 0
 
 
-run(taken_over, supervised, stopped_meanwhile, no_room, died_meanwhile, with_its_registry,
+run(taken_over, supervised, transient, transient_meanwhile, stopped_meanwhile, no_room, died_meanwhile, with_its_registry,
     no_registry_for_now, spoilt, restarts_count_on, died_with_a_daemon, all_died, another_configuration, many_times, owned, nobody_is_left, stopped_at_once, not_there)

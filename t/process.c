@@ -4,10 +4,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "broker/process.h"
+#include "registry/proc.h"
 #include "t/unit.h"
 
 typedef struct {
@@ -196,6 +198,62 @@ static void destroying_it_kills_its_group(void **state)
     xo_process_destroy(NULL);
 }
 
+/* A child that its broker takes for another's, so that it leaves reaping it to us. */
+static int adopted_end(world_t *w, const char *script, bool reap_first)
+{
+    xo_error_t err;
+    siginfo_t info;
+    pid_t pid = fork();
+    if (pid == 0) {
+        setpgid(0, 0);
+        raise(SIGSTOP);
+        execl("/bin/sh", "sh", "-c", script, (char *)NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WEXITED | WNOWAIT), 0);
+    if (xo_process_adopt(w->loop, pid, xo_proc_started(pid), on_ended, w, &err) == NULL)
+        fail_msg("%s", err.text);
+    kill(pid, SIGCONT);
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | (reap_first ? 0 : WNOWAIT)), 0);
+    xo_loop_run(w->loop);
+    if (!reap_first)
+        waitpid(pid, NULL, 0);
+    return w->status;
+}
+
+static void how_one_ended_that_is_no_child_is_known(void **state)
+{
+    world_t *w = *state;
+    int status = adopted_end(w, "exit 3", false);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+    assert_int_equal(adopted_end(w, "exit 0", false), 0);
+    status = adopted_end(w, "kill -9 $$", false);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+/* One that does not tell of what was reaped. */
+static bool is_old_kernel(void)
+{
+    struct utsname name;
+    int major = 0, minor = 0;
+    assert_int_equal(uname(&name), 0);
+    assert_int_equal(sscanf(name.release, "%d.%d", &major, &minor), 2);
+    return major < 6 || (major == 6 && minor < 15);
+}
+
+/* By whoever has inherited it. */
+static void how_one_ended_that_was_reaped_is_known(void **state)
+{
+    world_t *w = *state;
+    int status = adopted_end(w, "exit 3", true);
+    if (status == XO_STATUS_UNKNOWN && is_old_kernel())
+        skip();
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+    assert_int_equal(adopted_end(w, "exit 0", true), 0);
+    status = adopted_end(w, "kill -9 $$", true);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -208,6 +266,8 @@ int main(void)
         TEST(it_is_handed_over),
         TEST(its_family_goes_with_it),
         TEST(destroying_it_kills_its_group),
+        TEST(how_one_ended_that_is_no_child_is_known),
+        TEST(how_one_ended_that_was_reaped_is_known),
     };
     return run_tap(tests);
 }
