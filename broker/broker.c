@@ -165,6 +165,7 @@ static void on_registry_again(xo_publish_t *publish, void *arg)
     for (xo_group_t *group = broker->groups; group != NULL; group = group->next)
         xo_publish_group(publish, group);
     xo_known_forget_all(broker->known);
+    xo_insist_tick(broker);
     xo_publish_refresh(publish, broker);
     xo_broker_save_specs(broker);
     xo_publish_reconcile(publish, broker);
@@ -201,7 +202,7 @@ static void on_tick(xo_timer_t *timer, void *arg)
     xo_publish_refresh(broker->publish, broker);
     xo_broker_save_specs(broker);
     xo_names_publish(broker);
-    xo_forget_tick(broker);
+    xo_insist_tick(broker);
     xo_moves_tick(broker);
     xo_drain_go_on(broker);
     for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
@@ -483,7 +484,7 @@ void xo_broker_destroy(xo_broker_t *broker)
     xo_moves_destroy(broker->moves);
     xo_revocations_destroy(broker->revocations);
     xo_names_destroy(broker);
-    xo_forget_destroy(broker);
+    xo_insist_destroy(broker);
     xo_known_destroy(broker->known);
     xo_slots_free_pool(&broker->slots, NULL);
     xo_broker_creations_end(broker);

@@ -15,7 +15,8 @@
  * moves.c     actors that come from other nodes   placement.c  which pool takes one
  * entrance.c  the node's port                     outlet.c   a node behind another's
  * doors.c     other ways to pools whose own port is shut
- * forget.c    names that the registry is told to forget
+ * insist.c    what the registry is told until it has heard
+ * leave.c     actors that leave for other nodes
  */
 #ifndef XO_BROKER_BROKER_IMPL_H
 #define XO_BROKER_BROKER_IMPL_H
@@ -39,7 +40,7 @@ typedef struct xo_drain_wait xo_drain_wait_t; /* drain.c */
 typedef struct xo_outlet xo_outlet_t;         /* outlet.c */
 typedef struct xo_moves xo_moves_t;           /* moves.c */
 typedef struct xo_astray xo_astray_t;         /* astray.c */
-typedef struct xo_forget xo_forget_t;         /* forget.c */
+typedef struct xo_insist xo_insist_t;         /* insist.c */
 
 typedef enum { XO_DRAIN_NOT, XO_DRAIN_UNDER_WAY, XO_DRAIN_DONE } xo_drain_t;
 
@@ -65,7 +66,7 @@ struct xo_broker {
     xo_name_t *names;
     unsigned names_asked; /* answers of the registry about them that will come */
     unsigned name_doubts; /* how often they were put into doubt */
-    xo_forget_t *forgets;
+    xo_insist_t *insists_names, *insists_actors;
     xo_moves_t *moves;
     xo_astray_t *astray;
     xo_known_t *known;
@@ -255,23 +256,32 @@ void xo_names_doubt(xo_broker_t *broker);
 void xo_names_leased(xo_broker_t *broker); /* the node has its lease for longer */
 void xo_names_destroy(xo_broker_t *broker);
 
-/* ---- forget.c ---- */
+/* ---- insist.c ---- */
 /* The registry is told that this node does not have the name, until it has heard. */
-void xo_forget_name(xo_broker_t *broker, xo_slice_t uid);
-void xo_forget_keep(xo_broker_t *broker, xo_slice_t uid); /* no more: it is taken again */
-void xo_forget_tick(xo_broker_t *broker);                 /* each heartbeat */
-void xo_forget_destroy(xo_broker_t *broker);              /* after the registry */
+void xo_insist_name(xo_broker_t *broker, xo_slice_t uid);
+/* The same that the actor is nobody's, as its record says; and what creates it again, should the
+ * registry have lost that (NULL: it is not known here). Both are copied. */
+void xo_insist_actor(xo_broker_t *broker, const xo_record_t *record, const xo_actor_spec_t *spec);
+/* No more: it is taken again, or here again. */
+void xo_insist_keep_name(xo_broker_t *broker, xo_slice_t uid);
+void xo_insist_keep_actor(xo_broker_t *broker, const char *id);
+bool xo_insist_has_actor(xo_broker_t *broker, const char *id); /* it has not heard yet */
+void xo_insist_tick(xo_broker_t *broker);                      /* each heartbeat */
+void xo_insist_destroy(xo_broker_t *broker);                   /* after the registry */
 
 /* ---- moves.c ---- */
 xo_moves_t *xo_moves_create(xo_broker_t *broker); /* NULL: ENOMEM */
 void xo_moves_destroy(xo_moves_t *moves);         /* after the registry. Takes NULL */
 void xo_moves_tick(xo_broker_t *broker);          /* each heartbeat: takes over what is to be had */
-/* May it be left to others now? */
+/* One that its pool's process cannot create leaves again. */
+void xo_moves_unfit(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason);
+
+/* ---- leave.c ---- */
+/* May it be left to others? And now, while the registry is there? */
+bool xo_moves_can_leave(const xo_broker_t *broker, const xo_actor_entry_t *entry);
 bool xo_moves_may_leave(const xo_broker_t *broker, const xo_actor_entry_t *entry);
 /* It ends here, and is to be had: another node creates it again. The entry is gone afterwards. */
 void xo_moves_leave(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason);
-/* The same for one that its pool's process cannot create. */
-void xo_moves_unfit(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason);
 /* That of an actor that the registry says is this node's, though it is not here: it is to be had.
  * Not if it is here. */
 void xo_moves_put_back(xo_broker_t *broker, const xo_record_t *record);

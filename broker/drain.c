@@ -91,7 +91,7 @@ static void destroy(xo_broker_t *broker, xo_actor_entry_t *entry)
 /* One that is being created again has its turn when it is there. */
 static void end_actor(xo_broker_t *broker, xo_actor_entry_t *entry)
 {
-    bool moves = xo_actor_spec_is_anywhere(entry->spec) && xo_publish_is_shared(broker->publish);
+    bool moves = xo_moves_can_leave(broker, entry);
     if (moves && !xo_moves_may_leave(broker, entry))
         return; /* when the registry is back */
     if (moves && entry->state == XO_ACTOR_FAILED)
@@ -115,6 +115,7 @@ void xo_drain_go_on(xo_broker_t *broker)
     }
     /* Pools that a last broker left may still name some. */
     if (broker->directory.count == 0 && broker->drain_ending == 0 &&
+        broker->insists_actors == NULL && /* they are to be had */
         !xo_timer_active(&broker->reconcile))
         finish(broker);
 }

@@ -24,7 +24,6 @@ broker_libxo_broker_la_SOURCES = \
 	broker/entrance.c \
 	broker/events.c \
 	broker/facts.c \
-	broker/forget.c \
 	broker/gpu.c \
 	broker/gpu.h \
 	broker/group_fail.c \
@@ -33,10 +32,12 @@ broker_libxo_broker_la_SOURCES = \
 	broker/group_run.c \
 	broker/groups.c \
 	broker/groups.h \
+	broker/insist.c \
 	broker/known.c \
 	broker/known.h \
 	broker/launch.c \
 	broker/launch.h \
+	broker/leave.c \
 	broker/letters.c \
 	broker/lists.c \
 	broker/liveness.c \

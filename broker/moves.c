@@ -1,5 +1,5 @@
 /* moves.c - actors with the placement "any" that come from another node, since that is gone or is
- * being drained, and those that leave this one (contract 14).
+ * being drained (contract 14).
  *
  * The registry decides: it gives an actor to one node, in one script, when the lease of the actor's
  * node is over and no other that lives has its name. With each heartbeat each broker asks for some
@@ -19,8 +19,6 @@
 
 #define COMPONENT "moves"
 #define UNDER_WAY_MAX 16 /* each may bring a spec of 16 MiB */
-/* Whose an actor is that is to be had at once. No node has this id. */
-#define NOBODY "0000000000000000"
 /* That nobody takes an actor is said by one in so many who see it: the others may be about to. */
 #define NOTE_ONE_IN 4
 
@@ -61,7 +59,7 @@ static void note_moved(xo_broker_t *broker, const xo_actor_entry_t *entry, const
 {
     char reason[96];
     xo_slice_t uid = xo_actor_entry_uid(entry);
-    if (strcmp(from, NOBODY) == 0)
+    if (strcmp(from, XO_REG_NOBODY) == 0)
         snprintf(reason, sizeof(reason), "it was to be had");
     else
         snprintf(reason, sizeof(reason), "its node %s is gone", from);
@@ -103,7 +101,8 @@ static void create(xo_move_t *move, xo_member_t *member, const xo_record_t *reco
     if (epoch > move->moves->epoch)
         move->moves->epoch = epoch;
     xo_actor_entry_t *entry = add_entry(move, member, epoch);
-    if (entry == NULL) { /* the lease lapses, then it is to be had again */
+    if (entry == NULL) {
+        xo_astray_add(broker, move->id);
         xo_log(broker->options.log, XO_LOG_ERROR, COMPONENT, "out of memory: %s is not moved",
                move->id);
         return;
@@ -121,85 +120,6 @@ static void create(xo_move_t *move, xo_member_t *member, const xo_record_t *reco
         xo_broker_give_up(broker, entry, why.errnum ? why.text : lost, xo_slice(NULL, 0));
 }
 
-/* ---- one that leaves ---- */
-
-/* What its record says while nobody has it. */
-typedef struct xo_leaving {
-    xo_slice_t uid;
-    uint64_t pool; /* where it was */
-    const char *address, *class_name, *language;
-    uint64_t incarnation, epoch;
-} xo_leaving_t;
-
-/* The name goes first: whoever finds the actor to be had takes both. */
-static void put_back(xo_broker_t *broker, const xo_leaving_t *leaving, const char *reason)
-{
-    char id[XO_RECORD_ID_BYTES], pool[XO_ID_TEXT_BYTES], uid[XO_RECORD_ID_BYTES];
-    xo_rec_t rec = {0};
-    xo_field_t fields[XO_RECORD_FIELDS];
-    xo_record_t record = {.id = id, .fields = fields};
-    xo_id_format(leaving->pool, pool);
-    if (xo_registry_actor_id(leaving->uid, pool, id, sizeof(id)) < 0 ||
-        xo_registry_name_id(leaving->uid, uid, sizeof(uid)) < 0)
-        return;
-    xo_rec_text(&rec, "uid", uid);
-    xo_rec_text(&rec, "pool", pool);
-    xo_rec_text(&rec, "node", NOBODY);
-    xo_rec_text(&rec, "address", leaving->address);
-    xo_rec_text(&rec, "class", leaving->class_name);
-    xo_rec_int(&rec, "incarnation", (int64_t)leaving->incarnation);
-    xo_rec_text(&rec, "state", "waiting");
-    xo_rec_text(&rec, "reason", reason);
-    xo_rec_text(&rec, "restart", "permanent");
-    xo_rec_text(&rec, "placement", "any");
-    xo_rec_text(&rec, "language", leaving->language);
-    if (leaving->epoch > 0)
-        xo_rec_int(&rec, "epoch", (int64_t)leaving->epoch);
-    record.count = xo_rec_fields(&rec, fields);
-    xo_forget_name(broker, leaving->uid);
-    xo_registry_put(xo_publish_registry(broker->publish), XO_REG_ACTOR, &record, NOBODY, 0, NULL,
-                    NULL);
-}
-
-bool xo_moves_may_leave(const xo_broker_t *broker, const xo_actor_entry_t *entry)
-{
-    return xo_actor_spec_is_anywhere(entry->spec) && xo_publish_is_shared(broker->publish) &&
-           xo_publish_why_down(broker->publish) == NULL;
-}
-
-void xo_moves_leave(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason)
-{
-    const xo_member_t *member = entry->member;
-    xo_leaving_t leaving = {.uid = xo_actor_entry_uid(entry),
-                            .pool = member->id,
-                            .address = member->address,
-                            .class_name = entry->class_name,
-                            .language = member->language,
-                            .incarnation = entry->incarnation,
-                            .epoch = entry->epoch};
-    xo_broker_note_actor(broker, "actor.waiting", entry, reason);
-    xo_publish_spec(broker->publish, &broker->directory, entry);
-    xo_slots_free(&broker->slots, member, leaving.uid);
-    xo_names_drop(broker, member, leaving.uid);
-    put_back(broker, &leaving, reason);
-    xo_directory_remove(&broker->directory, entry);
-}
-
-/* It does nothing more from now on; its process may end whenever it wants. */
-void xo_broker_leave(xo_broker_t *broker)
-{
-    static const char why[] = "the process that owned its node is gone";
-    for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
-        for (xo_actor_entry_t *entry = m->entries, *next; entry != NULL; entry = next) {
-            next = entry->next;
-            if (!xo_moves_may_leave(broker, entry))
-                continue;
-            xo_names_fence(broker, entry);
-            xo_moves_leave(broker, entry, why);
-        }
-    }
-}
-
 void xo_moves_unfit(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason)
 {
     xo_slice_t uid = xo_actor_entry_uid(entry);
@@ -212,56 +132,7 @@ void xo_moves_unfit(xo_broker_t *broker, xo_actor_entry_t *entry, const char *re
     xo_moves_leave(broker, entry, reason);
 }
 
-static const char *text_in(const xo_record_t *record, const char *name)
-{
-    xo_slice_t value = xo_rec_find(record, name);
-    return value.size > 0 ? value.data : "";
-}
-
-void xo_moves_put_back(xo_broker_t *broker, const xo_record_t *record)
-{
-    static const char why[] = "the registry says that it is on a node that does not have it";
-    char uid[XO_UID_BYTES_MAX];
-    xo_leaving_t leaving = {.uid = xo_slice(uid, 0),
-                            .address = text_in(record, "address"),
-                            .class_name = text_in(record, "class"),
-                            .language = text_in(record, "language")};
-    if (xo_registry_actor_uid(record->id, uid, sizeof(uid), &leaving.uid.size) < 0 ||
-        xo_rec_find(record, "placement").size == 0 ||
-        xo_id_parse(xo_rec_find(record, "pool"), &leaving.pool) < 0)
-        return;
-    const xo_member_t *member = xo_pools_find(&broker->pools, leaving.pool);
-    if (member != NULL && xo_directory_get(&broker->directory, member, leaving.uid) != NULL)
-        return;
-    if (xo_names_has(broker, leaving.uid)) { /* it is in another pool */
-        xo_registry_del(xo_publish_registry(broker->publish), XO_REG_ACTOR, record->id,
-                        xo_publish_owner(broker->publish), NULL, NULL);
-        return;
-    }
-    xo_rec_number(record, "incarnation", &leaving.incarnation);
-    xo_rec_number(record, "epoch", &leaving.epoch);
-    xo_log(broker->options.log, XO_LOG_WARN, COMPONENT, "actor \"%.*s\" is to be had: %s",
-           (int)leaving.uid.size, uid, why);
-    put_back(broker, &leaving, why);
-}
-
 /* ---- claims ---- */
-
-/* Its pool has gone meanwhile. */
-static void give_back(const xo_move_t *move, const xo_record_t *record)
-{
-    char uid[XO_UID_BYTES_MAX];
-    xo_leaving_t leaving = {.pool = move->pool,
-                            .address = "",
-                            .class_name = move->class_name,
-                            .language = move->language,
-                            .incarnation = move->incarnation};
-    xo_rec_number(record, "epoch", &leaving.epoch);
-    if (xo_registry_actor_uid(move->id, uid, sizeof(uid), &leaving.uid.size) < 0)
-        return;
-    leaving.uid.data = uid;
-    put_back(move->moves->broker, &leaving, "the pool that it was to move to is gone");
-}
 
 static void on_claimed(int errnum, const char *text, const xo_record_t *records, size_t count,
                        void *arg)
@@ -276,7 +147,7 @@ static void on_claimed(int errnum, const char *text, const xo_record_t *records,
     if (errnum == 0 && count == 1 && member != NULL)
         create(move, member, &records[0]);
     else if (errnum == 0 && count == 1)
-        give_back(move, &records[0]);
+        xo_astray_add(broker, move->id); /* its pool has gone meanwhile */
     move_destroy(move);
 }
 

@@ -74,7 +74,7 @@ static xo_name_t *add(xo_broker_t *broker, const xo_member_t *member, xo_slice_t
 {
     char id[XO_RECORD_ID_BYTES];
     xo_known_forget(broker->known, uid);
-    xo_forget_keep(broker, uid);
+    xo_insist_keep_name(broker, uid);
     if (broker->astray != NULL && record_id(member, uid, id) == 0)
         xo_astray_forget(broker, id);
     xo_name_t *name = calloc(1, sizeof(*name) + uid.size);
@@ -280,7 +280,7 @@ static void answer_put(xo_name_t *name, int errnum, const char *text)
     if (name->held) /* the next tick tries again */
         return;
     if (name->sent && errnum != ECANCELED)
-        xo_forget_name(name->broker, uid_of(name));
+        xo_insist_name(name->broker, uid_of(name));
     drop(name);
 }
 
@@ -361,12 +361,21 @@ void xo_broker_name_free(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
 
 /* ---- what happens to actors and pools ---- */
 
+/* It is here: nobody else may have it. */
+static void keep_actor(xo_broker_t *broker, const xo_member_t *member, xo_slice_t uid)
+{
+    char id[XO_RECORD_ID_BYTES];
+    if (broker->insists_actors != NULL && record_id(member, uid, id) == 0)
+        xo_insist_keep_actor(broker, id);
+}
+
 void xo_names_keep(xo_broker_t *broker, xo_actor_entry_t *entry)
 {
     xo_slice_t uid = xo_actor_entry_uid(entry);
     xo_name_t *name = xo_uid_is_name(uid) ? find(broker, uid) : NULL;
     if (!xo_uid_is_name(uid))
         return;
+    keep_actor(broker, entry->member, uid);
     if (name != NULL && name->pool != entry->member->id) {
         if (entry->member->link != NULL)
             lose_actor(broker, entry);
@@ -383,7 +392,7 @@ void xo_names_drop(xo_broker_t *broker, const xo_member_t *member, xo_slice_t ui
     xo_name_t *name = xo_uid_is_name(uid) ? find(broker, uid) : NULL;
     if (name == NULL || name->pool != member->id)
         return;
-    xo_forget_name(broker, uid_of(name));
+    xo_insist_name(broker, uid_of(name));
     drop(name);
 }
 
@@ -404,6 +413,7 @@ int xo_names_claimed(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid)
     xo_name_t *name = find(broker, uid);
     if (name == NULL && (name = add(broker, member, uid)) == NULL)
         return -1;
+    keep_actor(broker, member, uid);
     name->pool = member->id;
     name->held = name->sure = true;
     tell_early(name);

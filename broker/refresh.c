@@ -121,7 +121,8 @@ static void on_actors(int errnum, const char *text, const xo_record_t *records, 
         return;
     for (size_t i = 0; i < count; i++) {
         if (is_ours(publish, &records[i]) && find_actor(publish, records[i].id) == NULL &&
-            !xo_astray_has(publish->broker, records[i].id))
+            !xo_astray_has(publish->broker, records[i].id) &&
+            !xo_insist_has_actor(publish->broker, records[i].id))
             drop_actor(publish, &records[i]);
     }
     publish->broker->inherits = false;

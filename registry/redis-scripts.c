@@ -1,5 +1,7 @@
 #include "registry/redis-scripts.h"
 
+#include "registry/registry.h"
+
 /* Keys are named in KEYS as far as the caller knows them; the rest has the same hash tag. The last
  * of ARGV is the epoch that the caller knows, for all scripts.
  *
@@ -63,6 +65,12 @@ static const char put[] =
     "    redis.call('EXISTS', prefix .. 'node:' .. held[1]) == 1\n"
     "end\n"
     "if is_others then return held[1] or '' end\n"
+    "if KEYS[4] and ARGV[2] == '" XO_REG_NOBODY "' then\n" /* told again, perhaps too late */
+    "  local name = prefix .. 'name:' .. ARGV[1]:match('^(.*)@')\n"
+    "  local since = redis.call('HMGET', name, 'owner', 'epoch')\n"
+    "  local newer = (tonumber(since[2]) or 0) > (tonumber(fresh.epoch) or 0)\n"
+    "  if newer then return since[1] or '' end\n"
+    "end\n"
     "if ARGV[4] == 'take' and not (held[2] and held[1] == ARGV[2]) and\n"
     "  (is_refilling(prefix) or redis.call('GET', KEYS[2]) ~= ARGV[#ARGV]) then\n"
     "  return refilling\n"

@@ -321,6 +321,32 @@ def drained(place):
         assert [e["uid"] for e in two.events("actor.waiting")] == ["xo:job"]
 
 
+def drained_unheard(place):
+    """one that leaves while Redis dies goes on elsewhere, while its node lives, and is drained then"""
+    for options in (["--appendonly", "yes", "--appendfsync", "always"], []):
+        server = Server(place, *options).start()
+        one, two = [Mover(place, f"unix://{server.socket}", name) for name in ("one", "two")]
+        assert one.create("xo:job", 5) is None
+        spec = f"xo:{{default}}:spec:xo:job@{one.own_pool()['id']}"
+        until(lambda: two.where("xo:job"), "the registry to know it")
+        until(lambda key=spec: redis(server.socket, "exists", key) == ["1"], "what creates it")
+        old = one.own_pool()["address"]
+        server.process.send_signal(signal.SIGSTOP)
+        # pylint: disable=consider-using-with
+        drain = subprocess.Popen(["xo", "drain", "--node", one.endpoint],
+                                 env=dict(place.env, **one.env), stdout=subprocess.DEVNULL)
+        until(lambda: one.call("status")["actors"] == 0, "it to leave")
+        server.process.kill()
+        server.process.wait()
+        server.start()
+        moves(two, "xo:job", old)
+        assert two.add("xo:job") == 6 and one.add("xo:job") == 7
+        assert drain.wait(20) == 0 and one.call("status")["state"] == "drained"
+        for node in (one, two):
+            node.stop()
+        server.stop()
+
+
 def broker_restarts(place):
     """the next broker of a node goes on with one that has moved there, under its epoch"""
     with nodes(place, CONFIG, CONFIG) as (server, one, two):
@@ -365,6 +391,6 @@ if not os.path.exists(MODULE):
 elif shutil.which("redis-server") and shutil.which("redis-cli"):
     run(node_dies, stopped, cut_off, dies_cut_off, registry_comes_back, claim_is_lost,
         claim_is_inherited, claim_is_forgotten, nobody_can, seemed_to_wait, drained,
-        broker_restarts, refused)
+        drained_unheard, broker_restarts, refused)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")

@@ -118,6 +118,23 @@ static void epochs_grow(void **state)
     outcome_free(&claim);
 }
 
+static void who_gives_it_away_again_is_too_late(void **state)
+{
+    probe_t *probe = *state;
+    outcome_t claim = {0}, found = {0};
+    begin_claim(probe, "a", ACTOR, 0, &claim);
+    assert_int_equal(outcome_wait(probe, &claim), 0);
+    assert_int_equal(put(probe, XO_REG_ACTOR, ACTOR, XO_REG_NOBODY, 0, FIELDS("epoch", "5")),
+                     EPERM);
+    assert_int_equal(get(probe, XO_REG_ACTOR, ACTOR, &found), 0);
+    assert_string_equal(outcome_field(&found, 0, "owner"), "a");
+    assert_int_equal(put(probe, XO_REG_ACTOR, ACTOR, XO_REG_NOBODY, 0,
+                         FIELDS("epoch", outcome_field(&claim, 0, "epoch"))),
+                     0);
+    outcome_free(&claim);
+    outcome_free(&found);
+}
+
 static void while_it_is_refilling_nobody_gets_it(void **state)
 {
     probe_t *probe = *state;
@@ -150,6 +167,7 @@ int main(void)
         TEST(a_name_that_somebody_has_is_not_given),
         TEST(who_has_no_lease_gets_nothing),
         TEST(epochs_grow),
+        TEST(who_gives_it_away_again_is_too_late),
         TEST(while_it_is_refilling_nobody_gets_it),
     };
     if (!server_installed()) {
