@@ -49,19 +49,12 @@ int xoi_borrow_add(xoi_borrow_t *borrow, int fd, xo_error_t *err)
     if (borrow->count >= XOI_STORE_SHELVES_MAX || borrow->arrived == UINT32_MAX)
         return xo_error_set(err, EBADMSG, "more than %d pieces of shared memory",
                             XOI_STORE_SHELVES_MAX);
-    xoi_shelf_t *shelf = xoi_shelf_attach(fd, err);
+    if (grow(borrow) < 0)
+        return xo_error_set(err, ENOMEM, "no memory for shared memory");
+    /* What is too much is not even filled. */
+    xoi_shelf_t *shelf = xoi_shelf_attach(fd, XOI_BORROW_BYTES_MAX - borrow->bytes, err);
     if (!shelf)
         return -1;
-    int rc = 0;
-    if (shelf->segment.size > XOI_BORROW_BYTES_MAX - borrow->bytes)
-        rc = xo_error_set(err, EBADMSG, "more than %zu bytes of shared memory",
-                          XOI_BORROW_BYTES_MAX);
-    else if (grow(borrow) < 0)
-        rc = xo_error_set(err, ENOMEM, "no memory for shared memory");
-    if (rc < 0) {
-        xoi_shelf_decref(shelf);
-        return -1;
-    }
     borrow->bytes += shelf->segment.size;
     borrow->shelves[borrow->count++] = (xoi_lender_t){shelf, borrow->arrived++};
     return 0;

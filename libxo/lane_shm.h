@@ -54,12 +54,14 @@ typedef struct xoi_shm_lane {
     xoi_store_t store;   /* large buffers that go out */
     xoi_borrow_t borrow; /* and that come in */
     xo_timer_t tick;     /* the store's */
-    bool retired;        /* a shelf is, and the peer has not been told */
-    int rest_fd;         /* what the peer could not put into the ring before it left; -1: none */
-    bool hung_up;        /* the peer; what it has sent may still be there */
-    bool ending;         /* the rest is being read */
-    bool accepting;      /* the listener's user is being told: freed afterwards */
-    bool dead;           /* destroyed */
+    xo_timer_t wait;     /* for the first message of who came in, so many times so far: */
+    int waits;
+    bool retired;   /* a shelf is, and the peer has not been told */
+    int rest_fd;    /* what the peer could not put into the ring before it left; -1: none */
+    bool hung_up;   /* the peer; what it has sent may still be there */
+    bool ending;    /* the rest is being read */
+    bool accepting; /* the listener's user is being told: freed afterwards */
+    bool dead;      /* destroyed */
     struct xoi_shm_listener *listener; /* that it came by; NULL: gone, or it was dialled */
     struct xoi_shm_lane *next;         /* of the listener's */
     struct xoi_shm_lane *prev;

@@ -19,6 +19,10 @@
 
 #define ACCEPT_BATCH 64
 #define NO_FD_RETRY_MS 100
+/* Who came in and has sent no message by then is no lane. Not in one go: when this loop has stood
+ * still, what it waits for may have come. */
+#define SILENT_MS 1000
+#define SILENT_TIMES 5
 
 typedef struct xoi_shm_listener {
     xo_listener_t base; /* first */
@@ -36,8 +40,10 @@ static const char *path_of(const char *endpoint)
 
 void xoi_shm_leave_listener(xoi_shm_lane_t *lane)
 {
-    if (lane->listener)
-        DL_DELETE(lane->listener->lanes, lane);
+    if (!lane->listener)
+        return;
+    xo_timer_stop(&lane->wait);
+    DL_DELETE(lane->listener->lanes, lane);
     lane->listener = NULL;
 }
 
@@ -155,6 +161,7 @@ static void first_message(xo_lane_t *base, xo_msg_t **msg, void *arg)
     xo_listener_t *listener = &lane->listener->base;
 
     (void)arg;
+    xo_timer_stop(&lane->wait);
     lane->accepting = true;
     listener->events.accepted(listener, base, listener->arg);
     lane->accepting = false;
@@ -211,6 +218,19 @@ static void on_greeting(xo_io_t *io, int revents, void *arg)
     xoi_shm_receive(lane);
 }
 
+static void on_silence(xo_timer_t *timer, void *arg)
+{
+    xoi_shm_lane_t *lane = arg;
+    xo_error_t why = {0};
+
+    if (++lane->waits < SILENT_TIMES) {
+        xo_timer_start(timer, SILENT_MS * XO_MS);
+        return;
+    }
+    xo_error_set(&why, ETIMEDOUT, "it has sent no message for %d ms", SILENT_TIMES * SILENT_MS);
+    first_closed(&lane->base, &why, NULL);
+}
+
 static void take_in(xoi_shm_listener_t *listener, int fd)
 {
     xoi_shm_lane_t *lane =
@@ -222,9 +242,13 @@ static void take_in(xoi_shm_listener_t *listener, int fd)
     }
     lane->listener = listener;
     DL_APPEND(listener->lanes, lane);
+    xo_timer_init(&lane->wait, listener->base.loop, on_silence, lane);
     xo_io_init(&lane->socket, listener->base.loop, fd, XO_READ, on_greeting, lane);
-    if (xo_io_start(&lane->socket) < 0)
+    if (xo_io_start(&lane->socket) < 0) {
         xoi_shm_destroy(&lane->base);
+        return;
+    }
+    xo_timer_start(&lane->wait, SILENT_MS * XO_MS);
 }
 
 /* ---- listening ---- */

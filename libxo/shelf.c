@@ -91,12 +91,12 @@ static int check_head(xoi_shelf_t *shelf, xo_error_t *err)
     return 0;
 }
 
-xoi_shelf_t *xoi_shelf_attach(int fd, xo_error_t *err)
+xoi_shelf_t *xoi_shelf_attach(int fd, size_t max, xo_error_t *err)
 {
     xoi_shelf_t *shelf = shelf_alloc(false, err);
 
-    if (shelf && (xoi_segment_attach(&shelf->segment, fd, XOI_SHELF_BYTES_MAX, err) < 0 ||
-                  check_head(shelf, err) < 0)) {
+    if (shelf &&
+        (xoi_segment_attach(&shelf->segment, fd, max, err) < 0 || check_head(shelf, err) < 0)) {
         xoi_shelf_decref(shelf);
         shelf = NULL;
     }

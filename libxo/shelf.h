@@ -35,9 +35,10 @@ typedef struct xoi_shelf {
     atomic_bool used[XOI_SHELF_PLACES_MAX]; /* there is a frame over it on this side */
 } xoi_shelf_t;
 
-/* Both have one reference. *fd and errors are those of segment.h; EBADMSG: it is no shelf. */
+/* Both have one reference. *fd, `max` and errors are those of segment.h; EBADMSG: it is no shelf.
+ */
 xoi_shelf_t *xoi_shelf_create(size_t place_bytes, uint32_t count, int *fd, xo_error_t *err);
-xoi_shelf_t *xoi_shelf_attach(int fd, xo_error_t *err);
+xoi_shelf_t *xoi_shelf_attach(int fd, size_t max, xo_error_t *err);
 void xoi_shelf_decref(xoi_shelf_t *shelf);
 void *xoi_shelf_at(const xoi_shelf_t *shelf, uint32_t place);
 
