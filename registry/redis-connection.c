@@ -320,9 +320,9 @@ void xoi_redis_detach(redis_t *redis)
 }
 
 /* Registers a callback but sends nothing: see the top of this file. */
-int xoi_redis_add_spare(redisAsyncContext *ac)
+int xoi_redis_add_spare(redisAsyncContext *ac, redisCallbackFn *on_reply)
 {
-    return redisAsyncFormattedCommand(ac, xoi_redis_on_reply, NULL, "*1\r\n$4\r\nPING\r\n", 0);
+    return redisAsyncFormattedCommand(ac, on_reply, NULL, "*1\r\n$4\r\nPING\r\n", 0);
 }
 
 int xoi_redis_take(redis_t *redis, redisAsyncContext *ac, redisConnectCallback *on_connected,
@@ -352,7 +352,7 @@ static void attach(redis_t *redis, redisAsyncContext *ac)
     }
     redis->ac = ac;
     greet(redis);
-    xoi_redis_add_spare(ac);
+    xoi_redis_add_spare(ac, xoi_redis_on_reply);
 }
 
 static void on_resolved(const char *address, const char *why, void *arg)

@@ -7,7 +7,7 @@
  *   redis-moves.c       those by which a node takes over another one's actors
  *   redis-reply.c       replies as records and errors
  *   redis-scripts.c     the Lua
- *   redis-sentinel.c    which Redis to connect to, where sentinels say that
+ *   redis-sentinel.c    which Redis to connect to, and to leave, where sentinels say that
  */
 #ifndef XO_REGISTRY_REDIS_H
 #define XO_REGISTRY_REDIS_H
@@ -67,6 +67,8 @@ typedef enum {
     REDIS_LIMITED /* connected, but writing is refused; `retry` runs until it is not */
 } redis_state_t;
 
+typedef enum { AWAITS_NOTHING, AWAITS_LOGIN, AWAITS_MASTER } redis_awaited_t;
+
 typedef struct redis_greeting {
     bool under_way;
     bool created; /* the schema was not there: nothing of ours is */
@@ -90,10 +92,12 @@ struct redis {
     xo_resolve_t *resolve;
     unsigned turn;               /* which of the name's addresses comes next */
     int port;                    /* of what the name that is being resolved will be dialled at */
-    redisAsyncContext *sentinel; /* is being asked, within the time of `asking`; NULL: none */
-    xo_timer_t asking;
-    unsigned sentinel_turn; /* which comes next */
-    char asked[270];        /* "host:port" of the last one */
+    redisAsyncContext *sentinel; /* NULL: none */
+    redis_awaited_t awaited;     /* of it, within the time of `asking` */
+    xo_timer_t asking;           /* or when it will be asked again */
+    char master[270];            /* "host:port" that it named; "": asked for the first time */
+    unsigned sentinel_turn;      /* which comes next */
+    char asked[270];             /* "host:port" of the last one */
     int asked_port;
     redisAsyncContext *ac;
     redis_greeting_t greeting;
@@ -120,11 +124,11 @@ bool xoi_redis_is_refusal(int errnum);
 /* ---- redis-connection.c ---- */
 void xoi_redis_connect(redis_t *redis);
 void xoi_redis_connect_to(redis_t *redis, const char *host, int port);
-/* So that a server that talks out of turn cannot do harm. */
 /* Takes `ac`, fresh from hiredis, with its errno. -1: with what went wrong. */
 int xoi_redis_take(redis_t *redis, redisAsyncContext *ac, redisConnectCallback *on_connected,
                    redisDisconnectCallback *on_disconnected, xo_error_t *err);
-int xoi_redis_add_spare(redisAsyncContext *ac);
+/* So that a server that talks out of turn cannot do harm: gives the answer to `on_reply`, too. */
+int xoi_redis_add_spare(redisAsyncContext *ac, redisCallbackFn *on_reply);
 /* Lets go of the connection. No callback of it comes any more. */
 void xoi_redis_detach(redis_t *redis);
 /* Asks again whether writing works and the keys are of this schema; ends in up, limited or lost. */

@@ -99,6 +99,24 @@ def becomes_a_replica(place):
     node.stop()
 
 
+def left_behind(place):
+    """it leaves a master that the sentinels have left, and that does not know"""
+    _, first, second, sentinel = start_all(place)
+    node = Node(place, "--registry", f"redis+sentinel://127.0.0.1:{sentinel}/mine")
+    node.wait_registry()
+    key = f"xo:{{default}}:node:{node.call('status')['id']}"
+    ask(sentinel, "sentinel", "remove", "mine")
+    ask(second, "replicaof", "no", "one")
+    ask(sentinel, "sentinel", "monitor", "mine", "127.0.0.1", str(second), "1")
+    until(lambda: any("name=xo-default" in line for line in ask(second, "client", "list")), "it to come")
+    assert ask(first, "role")[0] == "master"
+    until(lambda: ask(second, "exists", key) == ["1"], "its record")
+    until(lambda: node.call("status")["registry_state"] == "up", "it to be up")
+    until(lambda: any("names another master" in e.get("reason", "") for e in node.events("registry.up")),
+          "the reason")
+    node.stop()
+
+
 def with_passwords(place):
     """one that wants a password gets the one in the file that the URL names, not the master's"""
     _, master = start(place, "--requirepass", "ofredis")
@@ -138,6 +156,6 @@ def no_master(place):
 
 
 if shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(failover, becomes_a_replica, with_passwords, no_master)
+    run(failover, becomes_a_replica, left_behind, with_passwords, no_master)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
