@@ -57,6 +57,7 @@ xo_pool_spec_t *xo_pool_spec_create(void)
     spec->index = -1;
     spec->ready_ms = XO_READY_MS;
     spec->hang_ms = -1;
+    spec->recover = true;
     spec->policy = xo_policy_default();
     snprintf(spec->address, sizeof(spec->address), "127.0.0.1:0");
     return spec;

@@ -129,4 +129,31 @@ is "$status" 0 "one is destroyed"
 die
 is "$(call "$again" always get)" 0 "what the broker does not know is created at the start"
 stop_node
+
+# ---- a pool that was given up ------------------------------------------------------------------
+
+# revived SETTING: of a pool that dies once too often, and is revived.
+revived() {
+    cat >"$work/revived.ini" <<INI
+[pool again]
+command = xo-pool --create Counter:one --create Counter:two
+modules = "$modules/counter.so"
+intensity = 0
+$1
+INI
+    start_node --config "$work/revived.ini"
+    again=$(address_of again)
+    until_true both_there
+    kill -KILL "$(pid_of again)"
+    until_true is_given_up
+    is "$(actors state)" "$2" "${1:-as it is by default}: what its actors are when it is given up"
+    run xo revive "$again"
+    is "$status" 0 "it is revived"
+    is "$(call "$again" one get) $(call "$again" two get)" "0 0" "and the actors of --create are there"
+    stop_node
+}
+both_there() { [ "$(xo actors --json | grep -c '"state":"running"')" -eq 2 ]; }
+is_given_up() { xo pools --json | grep -q '"state":"failed"'; }
+revived "" "failed failed "
+revived "recover = none" ""
 done_testing

@@ -42,7 +42,7 @@ def configured(place):
 
 def killed(place):
     """a pool that is killed comes back, in generation 2, at its place"""
-    node = Node(place, config=TWO_POOLS)
+    node = Node(place, config=TWO_POOLS + "recover = none\n")
     before = node.wait_pools(2)[0]
     node.wait_registry()
     until(lambda: len(node.call("lookup", "alice")) == 2, "both actors")
@@ -178,11 +178,12 @@ def revived(place):
 
 
 def recovering(place):
-    """while a pool is away, its actors are recovering, if they are to come back at all"""
-    for recover, states in (("actors", ["recovering"]), ("none", [])):
+    """while a pool is away, its actors are recovering, unless they are not to come back at all"""
+    for recover, states in (("", ["recovering"]), ("recover = actors\n", ["recovering"]),
+                            ("recover = none\n", [])):
         node = Node(place, config=f"[pool p]\ncommand = {FAKE_POOL} actor=alice\n"
                                   "backoff_ms = 60000\nbackoff_max_ms = 60000\n"
-                                  f"recover = {recover}\n")
+                                  + recover)
         for generation in (1, 2):  # the first restart is at once
             until(lambda g=generation: [p for p in node.pools("ready") if p["generation"] == g],
                   f"generation {generation}")

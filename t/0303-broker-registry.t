@@ -150,9 +150,9 @@ def emptied(place):
 
     def named():
         return [key for key in node.redis("keys", "*") if "alice@" in key or ":pool:" in key]
-    until(lambda: len(named()) == 2, "pool and actor")
+    until(lambda: len(named()) == 3, "pool, actor and its spec")
     node.redis("flushall")
-    assert seconds_until(lambda: len(named()) == 2, "pool and actor again") < WHOLE_S
+    assert seconds_until(lambda: len(named()) == 3, "all of them again") < WHOLE_S
     (up,) = until(lambda: node.events("registry.up"), "an event")
     assert up["reason"] == "it was empty, and is filled again", up
 
