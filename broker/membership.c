@@ -245,6 +245,21 @@ static int64_t hang_ms(const xo_supervisor_t *supervisor, const xo_member_t *mem
     return own >= 0 ? own : supervisor->options.hang_ms;
 }
 
+void xo_member_check_hang_timeout(const xo_member_t *member)
+{
+    const xo_supervisor_t *supervisor = member->supervisor;
+    int64_t least_ms = XO_MISSED_HEARTBEATS * (int64_t)supervisor->options.heartbeat_ms;
+    int64_t asked_ms = hang_ms(supervisor, member);
+    char who[XO_ADDRESS_BYTES + XO_LABEL_BYTES + 32];
+    if (asked_ms <= 0 || asked_ms >= least_ms)
+        return;
+    xo_member_describe(member, who, sizeof(who));
+    xo_log(supervisor->options.log, XO_LOG_WARN, COMPONENT,
+           "%s: hang_timeout_ms is %" PRId64 " but counts as %" PRId64 ": before that, %d "
+           "heartbeats, it is not known to stand still",
+           who, asked_ms, least_ms, XO_MISSED_HEARTBEATS);
+}
+
 static void end_hung(xo_member_t *member, int64_t still_ns)
 {
     char trouble[XO_ERROR_TEXT_BYTES], stall[STALL_BYTES];

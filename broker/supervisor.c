@@ -356,6 +356,7 @@ int xo_supervisor_start(xo_supervisor_t *supervisor, xo_pool_spec_t **spec, bool
         discard(run);
         return xo_error_set(err, ENOMEM, "out of memory");
     }
+    xo_member_check_hang_timeout(run->member);
     if (keep) {
         *spec = NULL;
         xo_run_launch(run);

@@ -127,10 +127,14 @@ void xo_member_forget(xo_member_t *member, const void *arg); /* who waits with i
 void xo_member_wake(xo_member_t *member, bool for_stop, const xo_error_t *why);
 /* Adds one of ours to the table. NULL: ENOMEM. */
 xo_member_t *xo_supervisor_add(xo_supervisor_t *supervisor, uint64_t id);
+/* Warns of a hang_timeout_ms that is shorter than a loop can be known to stand still. */
+void xo_member_check_hang_timeout(const xo_member_t *member);
 /* Kills its process, for this trouble of the pool. */
 void xo_member_kill_because(xo_member_t *member, const char *trouble);
 
 /* ---- ends.c ---- */
+/* waitpid's, or what its first pool had said that it would be; before it is marked as down. */
+int xo_run_exit_status(const xo_run_t *run, int status);
 /* Why it ended, for people; before it is marked as down. */
 void xo_run_explain_end(const xo_run_t *run, int status, char *text, size_t size);
 /* What this process of ours had started and that left its group is ended, now or soon. */

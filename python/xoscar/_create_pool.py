@@ -62,8 +62,8 @@ async def create_actor_pool(
     hang_timeout : float, optional
         Seconds after which a sub pool whose event loop stands still, in a method that does not
         await for instance, is killed, as if its process had died. Say more than anything takes that
-        does not await, imports included; less than three seconds is three seconds. By default it is
-        only said to be suspect (``xo pools``), and left alone.
+        does not await, imports included; less than three seconds is three seconds, and a warning in
+        the node's log. By default it is only said to be suspect (``xo pools``), and left alone.
     restart_policy : RestartPolicy, optional
         How often and how soon the process comes back, and its actors where they have no policy of
         their own. Without effect where auto_recover is False.
