@@ -22,11 +22,13 @@ static bool is_early(const xo_run_t *run)
     return m != NULL;
 }
 
-/* What it was in when a signal ended it: its progress page is there still. */
+/* What it was in when a signal ended it, or something that nobody knows: its progress page is there
+ * still. */
 static void describe_crash(const xo_run_t *run, int status, char *text, size_t size)
 {
     const char *oom = xo_oom_killer_says(&run->member->supervisor->oom_killer);
-    int length = snprintf(text, size, "%s", WTERMSIG(status) == SIGKILL ? oom : "");
+    int length = snprintf(text, size, "%s",
+                          status == XO_STATUS_UNKNOWN || WTERMSIG(status) == SIGKILL ? oom : "");
     xo_member_t *m = run->member;
     while (m != NULL && (xo_member_look(m) < 0 || !m->seen.inside))
         m = xo_member_sibling(m);
@@ -34,11 +36,19 @@ static void describe_crash(const xo_run_t *run, int status, char *text, size_t s
         xo_member_describe_stall(m, text + length, size - (size_t)length);
 }
 
+int xo_run_exit_status(const xo_run_t *run, int status)
+{
+    xo_member_t *m = run->member;
+    if (status != XO_STATUS_UNKNOWN || xo_member_look(m) < 0 || m->seen.exits < 0)
+        return status;
+    return W_EXITCODE(m->seen.exits, 0);
+}
+
 void xo_run_explain_end(const xo_run_t *run, int status, char *text, size_t size)
 {
     char sentence[64], line[LAST_LINE_BYTES] = "", crash[CRASH_BYTES] = "";
     xo_process_sentence(status, sentence, sizeof(sentence));
-    if (WIFSIGNALED(status))
+    if (WIFSIGNALED(status) || status == XO_STATUS_UNKNOWN)
         describe_crash(run, status, crash, sizeof(crash));
     if (run->spec->output != NULL && !run->was_ready)
         xo_last_line(run->spec->output, run->output_start, line, sizeof(line));

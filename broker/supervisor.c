@@ -182,8 +182,9 @@ void xo_run_on_ended(xo_process_t *process, int status, void *arg)
     xo_run_t *run = arg;
     xo_supervisor_t *supervisor = run->member->supervisor;
     char reason[XO_ERROR_TEXT_BYTES];
-    xo_end_t end = kind_of_end(run, status);
     drain(run);
+    status = xo_run_exit_status(run, status);
+    xo_end_t end = kind_of_end(run, status);
     xo_run_explain_end(run, status, reason, sizeof(reason));
     run->dead_pid = xo_process_pid(process);
     xo_process_destroy(process);

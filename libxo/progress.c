@@ -83,6 +83,7 @@ int xo_progress_watch(pid_t pid, int fd, xo_error_t *err)
 }
 
 #define TRIES 16
+#define EXIT_STATUS_BITS 0xff /* exit(3) */
 
 /* It is written while we read. What was the same twice was so all the time between, since the count
  * never comes back. */
@@ -114,12 +115,14 @@ int xo_progress_look(int page_fd, xo_progress_seen_t *seen)
 {
     xoi_progress_page_t page;
 
-    *seen = (xo_progress_seen_t){0};
+    *seen = (xo_progress_seen_t){.exits = -1};
     if (read_page(page_fd, &page) < 0 || memcmp(page.magic, magic, sizeof magic) != 0 ||
         page.uid_size > sizeof page.uid || page.method_size > sizeof page.method)
         return -1;
     seen->count = page.count;
     seen->boxed = page.boxed;
+    if (page.count == XOI_PROGRESS_ENDED)
+        seen->exits = (int)(page.since_ns & EXIT_STATUS_BITS);
     seen->inside = (page.count & 3) == XOI_PROGRESS_INSIDE;
     if (!seen->inside)
         return 0;

@@ -38,6 +38,9 @@ enum {
  * that it would wake up, once in so many, in case that something stands still which nobody sees. */
 #define XO_REST_HEARTBEATS 30
 
+/* Of a pool that is gone, since its process is about to exit: `since_ns` is with which status. */
+#define XOI_PROGRESS_ENDED UINT64_MAX
+
 typedef struct xoi_progress_page {
     char magic[8]; /* "xoprog3" */
     _Atomic uint64_t count;
@@ -103,6 +106,13 @@ static inline void xoi_progress_wake(xoi_progress_t *progress)
         atomic_store_explicit(&progress->page->count, count + 1, memory_order_release);
 }
 
+/* The last that is written. */
+static inline void xoi_progress_end(xoi_progress_t *progress, int status)
+{
+    progress->page->since_ns = status;
+    atomic_store_explicit(&progress->page->count, XOI_PROGRESS_ENDED, memory_order_release);
+}
+
 /* So many tells more wait, or fewer. */
 static inline void xoi_progress_box(_Atomic uint64_t *boxed, int64_t more)
 {
@@ -122,6 +132,7 @@ static inline void xoi_progress_forget(xoi_progress_t *progress, const void *who
 typedef struct xo_progress_seen {
     uint64_t count;
     uint64_t boxed;   /* as it was written, too, and of now, whatever it is in */
+    int exits;        /* the status with which its process is about to exit; -1: it is not */
     bool inside;      /* in a method; else the rest is empty */
     int64_t since_ns; /* as it was written: it may be anything */
     char uid[XOI_PROGRESS_UID_BYTES];

@@ -309,6 +309,9 @@ int xo_crew_run(xo_crew_t *crew, xo_crew_ready_f ready, void *arg, xo_error_t *e
     if (rc < 0)
         xo_crew_stop(crew);
     join_threads(crew);
+    if (crew->members[0].pool)
+        xo_pool_set_exit_status(crew->members[0].pool,
+                                rc < 0 || crew->why.errnum ? EXIT_FAILURE : EXIT_SUCCESS);
     member_close(&crew->members[0]);
     crew->members[0].pool = NULL;
     crew->members[0].host = NULL;

@@ -220,10 +220,18 @@ void xo_pool_destroy(xo_pool_t *pool)
     xoi_table_free(&pool->requests);
     xo_buf_free(&pool->scratch);
     xo_buf_free(&pool->said);
+    if (pool->exits)
+        xoi_progress_end(&pool->progress, pool->exit_status);
     xoi_progress_close(&pool->progress);
     free(pool->broker);
     free(pool);
     errno = saved;
+}
+
+void xo_pool_set_exit_status(xo_pool_t *pool, int status)
+{
+    pool->exits = true;
+    pool->exit_status = status;
 }
 
 xo_endpoint_t *xo_pool_endpoint(xo_pool_t *pool)

@@ -131,6 +131,8 @@ int xo_pool_join(xo_pool_t *pool, void (*joined)(xo_pool_t *pool, const xo_error
  * when none is left or after timeout_ms; then xo_pool_destroy. */
 void xo_pool_stop(xo_pool_t *pool, uint32_t timeout_ms, void (*done)(xo_pool_t *pool, void *arg),
                   void *arg);
+/* With what its process exits after xo_pool_destroy, for a broker that is not its parent. */
+void xo_pool_set_exit_status(xo_pool_t *pool, int status);
 /* Answers what waits with ServerClosed, releases all actors, says goodbye. Requests that run are
  * answered by the pool; ending them does nothing from then on, and the host must not touch them
  * once release has returned. Takes NULL. */

@@ -201,6 +201,8 @@ struct xo_pool {
     size_t kept_bytes, bytes_max;         /* what links have brought for all actors */
     bool closing;
     bool keep_specs, keep_grouped;
+    bool exits; /* its process is about to, with exit_status */
+    int exit_status;
     bool drained;     /* its node is to leave: it creates nothing */
     int64_t lease_ns; /* until when its names are its own, by xo_boot_ns */
     bool recovering;  /* its actors are being created again */

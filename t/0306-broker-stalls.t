@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -164,6 +165,38 @@ def resting_python(place):
     return None
 
 
+def open_page(pid):
+    """The progress page of a process's first pool."""
+    folder = f"/proc/{pid}/fd"
+    for fd in sorted(os.listdir(folder), key=int):
+        path = os.path.join(folder, fd)
+        if os.readlink(path).startswith("/memfd:"):
+            file = open(path, "rb", buffering=0)
+            if file.read(6) == b"xoprog":
+                return file
+            file.close()
+    return None
+
+
+def last_word(place):
+    """the page of a pool that ended in order says so, in C and in Python, and no other one"""
+    python = f"{QUICK}[pool idle]\ncommand = {PYTHON} -m xoscar.pool\n"
+    has_python = subprocess.run([PYTHON, "-c", "import xoscar"], capture_output=True, check=False)
+    for config in [pool()] + [python] * (has_python.returncode == 0):
+        for signum, is_said in ((signal.SIGKILL, False), (signal.SIGTERM, True)):
+            node = Node(place, config=config)
+            (process,) = node.wait_pools(1)
+            with open_page(process["pid"]) as page:
+                os.kill(process["pid"], signum)
+                until(lambda n=node: n.events("pool.down"), "its end")
+                page.seek(8)
+                count, status = struct.unpack("<QQ", page.read(16))
+            assert (count == 2 ** 64 - 1) == is_said, count
+            assert not is_said or status == 0, status
+            assert node.stop()[0] == 0
+            place.assert_clean()
+
+
 def hanging(place):
     """with a hang_timeout_ms it is killed and started again, and callers hear why"""
     for where in ("pool", "node"):
@@ -194,6 +227,17 @@ def patient(place):
         node.wait_pools(1, "suspect")
     (after,) = node.wait_pools(1)
     assert after["generation"] == 1 and not node.events("pool.down")
+
+
+def too_short(place):
+    """a hang_timeout_ms below three heartbeats is warned of, and what it counts as"""
+    for setting, warnings in (("200", 1), ("300", 0), ("0", 0)):
+        node = Node(place, config=pool(f"hang_timeout_ms = {setting}\n"))
+        node.wait_pools(1)
+        words = f": hang_timeout_ms is {setting} but counts as 300: "
+        assert node.log().count(words) == warnings, node.log()
+        assert node.stop()[0] == 0
+    place.assert_clean()
 
 
 def on_request(place):
@@ -273,5 +317,5 @@ def crashing(place):
     until(lambda: [event["reason"] for event in node.events("pool.down")] == [said], said)
 
 
-run(crashing, spinning, stopped, resting, resting_python, hanging, patient, on_request,
+run(crashing, spinning, stopped, resting, resting_python, last_word, hanging, patient, too_short, on_request,
     taken_over, orphaned)

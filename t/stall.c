@@ -303,6 +303,26 @@ static void names_are_made_text(void **state)
                                            "\"a\\xff\\x0a\\x22\"");
 }
 
+/* Of a process that is not the broker's child, where the kernel tells only its parent. */
+static void the_page_says_how_a_stranger_ended(void **state)
+{
+    world_t *w = *state;
+    char text[XO_ERROR_TEXT_BYTES];
+    xo_run_t run = {.member = w->member, .spec = xo_pool_spec_create(), .was_ready = true};
+    enter(w, "alice", "train");
+    assert_int_equal(xo_run_exit_status(&run, XO_STATUS_UNKNOWN), XO_STATUS_UNKNOWN);
+    xo_run_explain_end(&run, XO_STATUS_UNKNOWN, text, sizeof text);
+    assert_string_equal(text, "it ended, in method \"train\" of actor \"alice\"");
+    assert_int_equal(xo_run_exit_status(&run, SIGKILL), SIGKILL);
+    xoi_progress_end(&w->progress, 3);
+    assert_int_equal(xo_run_exit_status(&run, SIGKILL), SIGKILL);
+    int status = xo_run_exit_status(&run, XO_STATUS_UNKNOWN);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+    xo_run_explain_end(&run, status, text, sizeof text);
+    assert_string_equal(text, "exit status 3");
+    xo_pool_spec_destroy(run.spec);
+}
+
 static void a_page_that_is_none_is_borne(void **state)
 {
     world_t *w = *state;
@@ -336,6 +356,7 @@ int main(void)
         TEST(the_method_it_is_in_counts_from_its_beginning),
         TEST(a_method_of_the_future_is_not_believed),
         TEST(names_are_made_text),
+        TEST(the_page_says_how_a_stranger_ended),
         TEST(a_page_that_is_none_is_borne),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

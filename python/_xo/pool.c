@@ -181,7 +181,7 @@ static void on_joined(xo_pool_t *xo, const xo_error_t *why, void *arg)
 
 static void on_stopped(xo_pool_t *xo, void *arg)
 {
-    (void)xo;
+    xo_pool_set_exit_status(xo, EXIT_SUCCESS); /* of a sub pool, which stops when it is to end */
     settle(&((xopy_pool_t *)arg)->stopping, NULL);
 }
 
