@@ -1,10 +1,13 @@
 /* lane-shm-bulk.c - large buffers over lanes in shared memory: they arrive without a copy, go back
  * when they are closed, and nobody who dies takes anything along. Memory alone is in shelf.c.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -335,6 +338,23 @@ static void a_stopped_peer_holds_nobody_up(void **state)
     assert_false(keeper.out_of_order);
 }
 
+/* It is not filled first, as memory is that its maker has not filled. */
+static void what_is_too_much_takes_no_memory(void **state)
+{
+    xoi_borrow_t borrow = {.bytes = XOI_BORROW_BYTES_MAX - 8 * MIB + 1};
+    struct stat st;
+    int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    (void)state;
+    assert_int_equal(ftruncate(fd, 8 * MIB), 0);
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
+    assert_errno(xoi_borrow_add(&borrow, fd, NULL), EBADMSG);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_blocks, 0);
+    close(fd);
+    xoi_borrow_free(&borrow);
+}
+
 #define BULK_TEST(test)                                                                            \
     {                                                                                              \
 #test, test, fixture_open, fixture_close, "shm"                                            \
@@ -352,6 +372,7 @@ int main(void)
         BULK_TEST(the_rest_holds_lent_and_other_buffers),
         BULK_TEST(a_killed_peer_takes_nothing_along),
         BULK_TEST(a_stopped_peer_holds_nobody_up),
+        BULK_TEST(what_is_too_much_takes_no_memory),
     };
     scratch_t scratch;
     int rc;

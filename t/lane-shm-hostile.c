@@ -116,30 +116,6 @@ static void who_brings_no_lane_is_refused(void **state)
     end_destroy(&good);
 }
 
-/* Whether it says nothing at all, or brings a lane and no message. */
-static void who_says_nothing_is_refused_in_the_end(void **state)
-{
-    fixture_t *f = *state;
-    int fd;
-    end_t good;
-
-    rig_listen(&f->rig, f->endpoint);
-    rig_dial(&f->rig, &good, f->endpoint);
-    send_seq(good.lane, 1);
-    int silent = xoi_unix_connect(path_of(f), NULL);
-    assert_true(silent >= 0);
-    munmap(lane_memory(XOI_SHM_MAGIC, RING, WHOLE, &fd), WHOLE);
-    int empty = knock(f, XOI_SHM_VERSION, fd);
-    RUN_UNTIL(&f->rig, f->rig.refused == 2);
-    assert_non_null(strstr(f->rig.refused_why, "no message for"));
-    assert_int_equal(recv(silent, &fd, 1, 0), 0); /* it was hung up on */
-    assert_int_equal(recv(empty, &fd, 1, 0), 0);
-    close(silent);
-    close(empty);
-    assert_int_equal(f->rig.accepted[0].closed, 0); /* who has said something may be silent */
-    end_destroy(&good);
-}
-
 typedef struct hostile {
     int socket;
     xoi_shm_head_t *head;
@@ -501,7 +477,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SHM_TEST(who_brings_no_lane_is_refused),
-        SHM_TEST(who_says_nothing_is_refused_in_the_end),
         SHM_TEST(impossible_numbers_close_the_lane),
         SHM_TEST(a_broken_ring_is_named_though_nobody_listens),
         SHM_TEST(garbage_closes_the_lane),

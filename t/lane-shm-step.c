@@ -1,16 +1,18 @@
 /* lane-shm-step.c - a peer that dies in the middle of something leaves the other side of a lane in
  * shared memory with whole messages, in order, and then a closed lane; and its memory is given
  * back. The peer is a child that is stepped through what it does, instruction by instruction, and
- * killed after any number of them. $XO_TEST_SEED chooses which.
+ * killed after any number of them. $XO_TEST_SEED chooses which. Or it lives on and says nothing.
  */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "libxo/lane_shm.h"
+#include "libxo/unix_socket.h"
 #include "t/lane-rig.h"
 
 #define RING_BYTES XOI_SHM_RING_BYTES_MIN
@@ -258,6 +260,43 @@ static void killed_while_it_receives_and_answers(void **state)
     kill_in_all(*state, true);
 }
 
+/* A segment as a dialler makes it. */
+static int lane_memory(void)
+{
+    xoi_segment_t segment;
+    int fd;
+    assert_int_equal(
+        xoi_segment_create(&segment, XOI_SHM_DATA_AT + 2 * (size_t)RING_BYTES, &fd, NULL), 0);
+    xoi_shm_head_t *head = segment.memory;
+    head->magic = XOI_SHM_MAGIC;
+    head->ring_bytes = RING_BYTES;
+    xoi_segment_close(&segment);
+    return fd;
+}
+
+/* Whether it says nothing at all, or brings a lane and no message. */
+static void who_says_nothing_is_refused_in_the_end(void **state)
+{
+    fixture_t *f = *state;
+    const char *path = strstr(f->endpoint, "://") + 3;
+    char byte;
+    end_t good;
+    rig_meet(&f->rig, &good, f->endpoint);
+    int silent = xoi_unix_connect(path, NULL);
+    int empty = xoi_unix_connect(path, NULL);
+    int memory = lane_memory();
+    assert_int_equal(xoi_fd_send(empty, XOI_SHM_VERSION, memory), 0);
+    close(memory);
+    RUN_UNTIL(&f->rig, f->rig.refused == 2);
+    assert_non_null(strstr(f->rig.refused_why, "no message for"));
+    assert_int_equal(recv(silent, &byte, 1, 0), 0); /* it was hung up on */
+    assert_int_equal(recv(empty, &byte, 1, 0), 0);
+    close(silent);
+    close(empty);
+    assert_int_equal(f->rig.accepted[0].closed, 0); /* who has said something may be silent */
+    end_destroy(&good);
+}
+
 #define SHM_TEST(test)                                                                             \
     {                                                                                              \
 #test, test, fixture_open, fixture_close, "shm"                                            \
@@ -268,6 +307,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SHM_TEST(killed_while_it_sends),
         SHM_TEST(killed_while_it_receives_and_answers),
+        SHM_TEST(who_says_nothing_is_refused_in_the_end),
     };
     scratch_t scratch;
     scratch_enter(&scratch);

@@ -1,12 +1,9 @@
 /* shelf.c - large buffers in shared memory: what one side lends (libxo/store.h) and the other
  * borrows (libxo/borrow.h), without a lane between them. Run under ThreadSanitizer too.
  */
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -476,23 +473,6 @@ static void memory_that_is_no_shelf_is_refused(void **state)
     assert_int_equal(pair->borrow.arrived, 0);
 }
 
-/* It is not filled first, as memory is that its maker has not filled. */
-static void what_is_too_much_takes_no_memory(void **state)
-{
-    pair_t *pair = *state;
-    struct stat st;
-    int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-    assert_int_equal(ftruncate(fd, 8 * MIB), 0);
-    assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
-    pair->borrow.bytes = XOI_BORROW_BYTES_MAX - 8 * MIB + 1;
-    assert_errno(xoi_borrow_add(&pair->borrow, fd, NULL), EBADMSG);
-    pair->borrow.bytes = 0;
-    assert_int_equal(fstat(fd, &st), 0);
-    assert_int_equal(st.st_blocks, 0);
-    close(fd);
-}
-
 #define T(test) cmocka_unit_test_setup_teardown(test, open_pair, close_pair)
 
 int main(void)
@@ -515,7 +495,6 @@ int main(void)
         T(another_thread_may_close_frames),
         T(what_was_not_lent_is_refused),
         T(memory_that_is_no_shelf_is_refused),
-        T(what_is_too_much_takes_no_memory),
     };
     return run_tap(tests);
 }
