@@ -16,6 +16,7 @@
 
 #define MIB ((size_t)1 << 20)
 #define BULK_BYTES (64 * MIB)
+#define LARGE_BYTES (256 * MIB)
 #define CALL_BYTES 64
 #define CHUNK_BYTES (32 * 1024)
 #define ENDPOINT_BYTES 128
@@ -25,11 +26,12 @@
 /* How much is done of each. */
 typedef struct load {
     size_t bulks;      /* of BULK_BYTES */
+    size_t larges;     /* of LARGE_BYTES */
     size_t huge_bytes; /* beside which calls are made */
     int calls, floor_chunks;
 } load_t;
-static const load_t full_load = {8, 1024 * MIB, 5000, 256 * MIB / CHUNK_BYTES};
-static const load_t quick_load = {1, 64 * MIB, 500, 16 * MIB / CHUNK_BYTES};
+static const load_t full_load = {8, 2, 1024 * MIB, 5000, 256 * MIB / CHUNK_BYTES};
+static const load_t quick_load = {1, 0, 64 * MIB, 500, 16 * MIB / CHUNK_BYTES};
 
 static void need(int result, const char *what)
 {
@@ -285,14 +287,16 @@ static void calls_during_bulk(station_t *station, xo_link_t *link, size_t bytes)
     free(data);
 }
 
-static void bulks(station_t *station, xo_link_t *link, size_t count)
+static void bulks(station_t *station, xo_link_t *link, size_t bytes, size_t count)
 {
-    char *data = bytes_of(BULK_BYTES);
-    bulk_call(station, link, "echo", data, BULK_BYTES);
+    if (count == 0 || !xob_room(2 * bytes, "large messages"))
+        return;
+    char *data = bytes_of(bytes);
+    bulk_call(station, link, "echo", data, bytes);
     int64_t start = xob_now_ns();
     for (size_t i = 0; i < count; i++)
-        bulk_call(station, link, "echo", data, BULK_BYTES);
-    xob_number(gib_s(count * BULK_BYTES, start), "tcp_64mib_gib_s");
+        bulk_call(station, link, "echo", data, bytes);
+    xob_number(gib_s(count * bytes, start), "tcp_%zumib_gib_s", bytes / MIB);
     free(data);
 }
 
@@ -306,7 +310,8 @@ static void bench_xo(const child_t *child, const load_t *load)
         xob_die("link", err.text);
     station_create_at(&station, child->address, "Echo", "small");
     calls_idle(&station, link, load->calls);
-    bulks(&station, link, load->bulks);
+    bulks(&station, link, BULK_BYTES, load->bulks);
+    bulks(&station, link, LARGE_BYTES, load->larges);
     if (xob_room(2 * load->huge_bytes, "a message of 1 GiB"))
         calls_during_bulk(&station, link, load->huge_bytes);
     station_close(&station);

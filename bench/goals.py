@@ -92,6 +92,8 @@ GOALS = [
          "bulk.zmq_tcp_chunks_gib_s", None),
     Goal(C, "64 MiB, tcp, encrypted: ZeroMQ with CURVE, in chunks", "bulk.tcp_64mib_gib_s",
          "bulk.zmq_curve_chunks_gib_s", None),
+    Goal(C, "256 MiB, tcp, encrypted: ZeroMQ with CURVE, in chunks", "bulk.tcp_256mib_gib_s",
+         "bulk.zmq_curve_chunks_gib_s", None),
     Goal(C, "64 MiB, tcp, encrypted: libsodium on one core", "bulk.tcp_64mib_gib_s",
          "floor.sealed_gib_s", None),
     Goal(C, "call beside 1 GiB over tcp, p99: the same call alone", "bulk.tcp_bulk_call_us.p99",
