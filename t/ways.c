@@ -339,6 +339,61 @@ static void test_each_call_of_a_killed_pool_has_one_answer(void **state)
     setenv("XO_LANES", ALL_LANES, 1);
 }
 
+/* ---- a fork that stays ---- */
+
+static int fork_pids[2]; /* a pipe */
+
+static void fork_and_stay(int signal)
+{
+    (void)signal;
+    pid_t pid = fork();
+    while (pid == 0)
+        pause();
+    if (write(fork_pids[1], &pid, sizeof pid) != sizeof pid)
+        _exit(1);
+}
+
+/* It has all descriptors of the pool, so no connection ends with that. */
+static void killed_with_a_fork(fixture_t *f, const char *lane)
+{
+    char address[XO_ADDRESS_BYTES];
+    series_t series = {0};
+    pid_t pid;
+    setenv("XO_LANES", lane, 1);
+    pid_t child = start_pool(f, address);
+    xo_ctx_destroy(f->ctx);
+    f->ctx = xo_ctx_create("test", NULL);
+    f->a = node_create(f, XO_ROLE_CLIENT, NULL, NULL);
+    call_over(f, address, lane);
+    kill(child, SIGUSR1);
+    assert_int_equal(read(fork_pids[0], &pid, sizeof pid), sizeof pid);
+    kill(child, SIGSTOP);
+    call_series(f, xo_endpoint_link(f->a->endpoint, address, NULL), &series, 10);
+    kill(child, SIGKILL);
+    UNTIL(series.answered == 10);
+    assert_int_equal(series.failed, 10);
+    assert_int_equal(kill(pid, SIGKILL), 0); /* it was there all the time */
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    node_destroy(f->a);
+    f->a = NULL;
+}
+
+static void test_a_fork_does_not_keep_the_lane_of_a_killed_pool(void **state)
+{
+    assert_int_equal(pipe(fork_pids), 0);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    signal(SIGUSR1, fork_and_stay);
+    killed_with_a_fork(*state, "shm");
+    killed_with_a_fork(*state, "ipc");
+    killed_with_a_fork(*state, "tcp");
+    signal(SIGUSR1, SIG_DFL);
+    prctl(PR_SET_CHILD_SUBREAPER, 0);
+    setenv("XO_LANES", ALL_LANES, 1);
+    close(fork_pids[0]);
+    close(fork_pids[1]);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -355,6 +410,7 @@ int main(void)
         T(a_pool_without_shared_memory_is_reached_by_ipc),
         T(a_pool_without_room_for_sockets_is_reached_by_tcp),
         T(each_call_of_a_killed_pool_has_one_answer),
+        T(a_fork_does_not_keep_the_lane_of_a_killed_pool),
     };
     setenv("XO_LANES", ALL_LANES, 1);
     cmocka_set_message_output(CM_OUTPUT_TAP);
