@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "cmd/json.h"
@@ -60,26 +62,81 @@ xoi_node_t *xoi_node_open(const xoi_args_t *args, int *status)
     return xoi_node_open_at(args, "", status);
 }
 
-xoi_node_t *xoi_node_open_at(const xoi_args_t *args, const char *address, int *status)
+/* Who listens at a local socket, as the kernel knows it, also of a process that stands still; or 0.
+ */
+static long long listener_of(const char *where)
 {
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    struct ucred peer = {0};
+    socklen_t size = sizeof(peer);
+    if (strncmp(where, "ipc://", 6) != 0 || strlen(where + 6) >= sizeof(to.sun_path))
+        return 0;
+    snprintf(to.sun_path, sizeof(to.sun_path), "%s", where + 6);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+        peer.pid = 0;
+    if (fd >= 0)
+        close(fd);
+    return peer.pid;
+}
+
+static long long find_listener(const xoi_args_t *args)
+{
+    char where[XO_PATH_BYTES * 3] = "";
+    if (args->node)
+        return listener_of(args->node);
+    xo_ctx_t *ctx = xo_ctx_create(NULL, NULL);
+    bool found = ctx && xo_find_node(ctx, where, sizeof(where), NULL) == 0;
+    xo_ctx_destroy(ctx);
+    return found ? listener_of(where) : 0;
+}
+
+static int complain_unconnected(const xoi_args_t *args, const xo_error_t *err)
+{
+    long long pid = err->errnum == ETIMEDOUT ? find_listener(args) : 0;
+    if (pid)
+        return xoi_complain(XOI_TIMEOUT,
+                            "the broker (process %lld) does not answer within %g s; it may stand "
+                            "still (SIGSTOP, a debugger, no processor): ps -o stat,wchan %lld says "
+                            "more; one that is stopped (T) goes on with kill -CONT %lld",
+                            pid, (double)args->timeout_ms / 1e3, pid, pid);
+    if (err->errnum == ETIMEDOUT)
+        return xoi_complain(XOI_TIMEOUT, "%s", err->text);
+    return xoi_complain(err->errnum == EINVAL ? XOI_USAGE : XOI_NO_NODE, "%s", err->text);
+}
+
+static xoi_node_t *try_open(const xoi_args_t *args, const char *address, xo_error_t *err)
+{
+    int timeout_ms = args->timeout_ms > INT_MAX ? INT_MAX : (int)args->timeout_ms;
     if (args->cluster)
         setenv("XO_CLUSTER", args->cluster, 1);
-    xo_error_t err = {0};
-    xo_client_t *client = xo_connect(args->node, NULL, &err);
+    xo_client_t *client = xo_connect_within(args->node, NULL, timeout_ms, err);
     bool alone = !client && address[0] && !args->node && !getenv("XO_NODE");
     if (alone)
-        client = xo_connect(address, NULL, &err);
-    if (!client) {
-        *status = xoi_complain(err.errnum == EINVAL ? XOI_USAGE : XOI_NO_NODE, "%s", err.text);
+        client = xo_connect_within(address, NULL, timeout_ms, err);
+    if (!client)
         return NULL;
-    }
     xoi_node_t *node = xoi_need(calloc(1, sizeof(*node)));
     node->client = client;
     node->alone = alone;
     node->endpoint = xo_client_endpoint(client);
     node->loop = xo_client_loop(client);
     node->link = xo_link_incref(xo_endpoint_next_link(node->endpoint, NULL));
-    *status = XOI_OK;
+    return node;
+}
+
+xoi_node_t *xoi_node_try(const xoi_args_t *args)
+{
+    xo_error_t err;
+    return try_open(args, "", &err);
+}
+
+xoi_node_t *xoi_node_open_at(const xoi_args_t *args, const char *address, int *status)
+{
+    xo_error_t err = {0};
+    xoi_node_t *node = try_open(args, address, &err);
+    *status = node ? XOI_OK : complain_unconnected(args, &err);
     return node;
 }
 

@@ -16,6 +16,8 @@ xoi_node_t *xoi_node_open(const xoi_args_t *args, int *status);
 /* The same for who knows the address of what it wants: where no node is named and none is found,
  * the pool there is the other end. `address` "": not known. */
 xoi_node_t *xoi_node_open_at(const xoi_args_t *args, const char *address, int *status);
+/* The same without a complaint. */
+xoi_node_t *xoi_node_try(const xoi_args_t *args);
 /* Is the other end the pool at `address`, which needs nobody to pass calls on? */
 bool xoi_node_is_pool(const xoi_node_t *node, const char *address);
 void xoi_node_close(xoi_node_t *node); /* takes NULL */

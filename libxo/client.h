@@ -19,6 +19,8 @@ typedef struct xo_future xo_future_t;
  * a list). Makes a loop of its own unless `loop` is given. Blocks until the handshake is done, at
  * most 5 s. */
 xo_client_t *xo_connect(const char *where, xo_loop_t *loop, xo_error_t *err);
+/* The same in at most timeout_ms, above 0. ETIMEDOUT: no answer until then. */
+xo_client_t *xo_connect_within(const char *where, xo_loop_t *loop, int timeout_ms, xo_error_t *err);
 void xo_client_destroy(xo_client_t *client); /* takes NULL; destroy refs and futures first */
 xo_endpoint_t *xo_client_endpoint(xo_client_t *client);
 xo_loop_t *xo_client_loop(xo_client_t *client);

@@ -58,6 +58,24 @@ is "$(printf '%s\n' "$addresses" | wc -l)" 2 "pools --json has both"
 first=$(printf '%s\n' "$addresses" | sed -n 1p)
 second=$(printf '%s\n' "$addresses" | sed -n 2p)
 
+# ---- a broker that stands still ----------------------------------------------------------------
+
+kill -STOP "$node"
+began=$(date +%s%N)
+run xo status -t 0.3
+took_ms=$((($(date +%s%N) - began) / 1000000))
+is "$status:$out" "6:" "a broker that stands still gives no answer in time"
+like "$errors" "^xo: the broker \\(process $node\\) does not answer within 0.3 s; .*kill -CONT $node" \
+    "which is said, with what to do"
+ok "-t is how long it waits for that ($took_ms ms)" [ "$took_ms" -lt 5000 ]
+# Longer than a handshake may take (5 s): what began to wait before goes on with the broker.
+xo status -t 60 >"$work/waited" 2>&1 &
+waiting=$!
+run xo status -t 6
+is "$status" 6 "longer than a handshake, too"
+kill -CONT "$node"
+ok "who still waits when the broker goes on is answered" wait "$waiting"
+
 # ---- actors and calls --------------------------------------------------------------------------
 
 run xo actors
