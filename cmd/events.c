@@ -14,6 +14,7 @@
 #define PAGE_EVENTS 1000 /* what one question to the broker asks for at most */
 #define WAIT_MS 30000    /* how long the broker may wait for the next event */
 #define GONE_MS 1000     /* a node that refuses may be about to go */
+#define AGAIN_MS 200     /* between tries to find the next broker */
 #define TIME_BYTES 32
 #define TYPE_COLS 16   /* of the longest type that a broker of this version writes */
 #define BEFORE_TEXT 32 /* columns that the time and such a type take */
@@ -166,6 +167,41 @@ static int read_all(reader_t *reader)
     return status;
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* Goes on with the node's next broker, after the last event that was shown. */
+static int resume(reader_t *reader)
+{
+    const struct timespec pause = {.tv_nsec = AGAIN_MS * 1000000L};
+    int64_t end = now_ms() + reader->args->timeout_ms;
+    int status = XOI_FAILED;
+    size_t count;
+    xoi_complain(0, "events: the node went away; looking for it for %g s",
+                 (double)reader->args->timeout_ms / 1e3);
+    reader->wait_ms = 0;
+    while (status != XOI_OK && now_ms() < end) {
+        nanosleep(&pause, NULL);
+        xoi_node_close(reader->node);
+        reader->node = xoi_node_try(reader->args);
+        status = reader->node ? read_page(reader, &count) : XOI_FAILED;
+    }
+    reader->wait_ms = WAIT_MS;
+    if (status == XOI_OK)
+        return xoi_complain(XOI_OK, "events: it is back; going on after %s", reader->after);
+    return xoi_complain(XOI_FAILED, "events: the node went away, and did not come back");
+}
+
+/* Has the broker, or whoever stands between, gone? Not if it is the registry that fails. */
+static bool is_lost(const reader_t *reader, int status)
+{
+    return status == XOI_TIMEOUT || (status == XOI_FAILED && !xoi_node_wait(reader->node, GONE_MS));
+}
+
 static int follow(reader_t *reader)
 {
     if (reader->after[0] == '$') { /* there was no event yet */
@@ -180,9 +216,9 @@ static int follow(reader_t *reader)
         size_t count;
         fflush(stdout);
         status = read_page(reader, &count);
+        if (is_lost(reader, status))
+            status = resume(reader);
     }
-    if (status == XOI_FAILED && !xoi_node_wait(reader->node, GONE_MS))
-        xoi_complain(0, "events: the node went away");
     return status;
 }
 
@@ -222,8 +258,9 @@ const xoi_command_t xoi_command_events = {
     .summary = "Shows what happened in the cluster, with --follow what happens",
     .options = "fsnjwtNc",
     .text = "It shows the last 10, or N; with --since, at most N. With --follow and --json\n"
-            "each event is one line; --follow ends when it is interrupted, or with status 1\n"
-            "when the node goes away.\n"
+            "each event is one line. When the broker ends, --follow goes on with the next one,\n"
+            "after the last event shown; it ends when it is interrupted, or with status 1\n"
+            "when no node is back within --timeout.\n"
             "\n"
             "examples:\n"
             "  xo events -n 50\n"

@@ -2,6 +2,7 @@
 """A broker that is killed takes nothing with it, and the next one takes over (contract 14)."""
 
 import ctypes
+import json
 import os
 import re
 import shutil
@@ -220,6 +221,31 @@ def xo(node, *words):
     return done.stdout
 
 
+def followed(place):
+    """xo events --follow goes on with the next broker after the last event shown, and says so"""
+    node = Node(place, config=POOLS)
+    node.wait_pools(2)
+    node.wait_registry()
+    path = os.path.join(place.path, "followed")
+    with open(path, "w", encoding="utf-8") as out, \
+            subprocess.Popen(["xo", "events", "--follow", "--json"], env=place.env, stdout=out,
+                             stderr=subprocess.PIPE, text=True) as follower:
+        def shown():
+            with open(path, encoding="utf-8") as file:
+                return [json.loads(line) for line in file.read().split("\n")[:-1]]
+        try:
+            until(lambda: len([e for e in shown() if e["type"] == "pool.up"]) == 2, "the first")
+            kill(node)
+            until(lambda: "the node went away" in follower.stderr.readline(), "it to be told")
+            node = Node(place, config=POOLS)
+            until(lambda: [e for e in shown() if e["type"] == "broker.restarted"], "the next")
+            ids = [e["id"] for e in shown()]
+            assert len(ids) == len(set(ids)), ids
+        finally:
+            follower.kill()
+    assert node.stop()[0] == 0
+
+
 def no_registry_for_now(place):
     """the next one starts, and takes over, though it cannot start a Redis, and does when it can"""
     node = Node(place, config=TOLD_ONCE)
@@ -404,4 +430,4 @@ def not_there(place):
 
 
 run(taken_over, supervised, transient, transient_meanwhile, stopped_meanwhile, no_room, died_meanwhile, with_its_registry,
-    no_registry_for_now, spoilt, restarts_count_on, died_with_a_daemon, all_died, another_configuration, many_times, owned, nobody_is_left, stopped_at_once, not_there)
+    followed, no_registry_for_now, spoilt, restarts_count_on, died_with_a_daemon, all_died, another_configuration, many_times, owned, nobody_is_left, stopped_at_once, not_there)
