@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -65,6 +66,10 @@ def ends_in_order(place):
     assert xo(leaves, "call", "--tell", "slow", "slow_add", "1", str(SLOW_MS)).returncode == 0
     early = xo(leaves, "drain", "--timeout", "0.2")
     assert early.returncode == TIMEOUT, early
+    for words in ("goes on draining, with ", " actors left", "xo actors", "xo stop"):
+        assert words in early.stderr, early.stderr
+    # Those that have nothing to do may be gone already; the other node's do not count.
+    assert 1 <= int(re.search(r"with (\d+) actors", early.stderr)[1]) <= 3, early.stderr
     assert state_of(leaves, leaves) == "draining"
     assert xo(leaves, "call", "slow", "peek").stdout.strip() == "0"
     until(lambda: state_of(leaves, stays) == "draining", "the other to see it")
