@@ -258,9 +258,9 @@ const xoi_command_t xoi_command_events = {
     .summary = "Shows what happened in the cluster, with --follow what happens",
     .options = "fsnjwtNc",
     .text = "It shows the last 10, or N; with --since, at most N. With --follow and --json\n"
-            "each event is one line. When the broker ends, --follow goes on with the next one,\n"
-            "after the last event shown; it ends when it is interrupted, or with status 1\n"
-            "when no node is back within --timeout.\n"
+            "each event is one line. When the broker ends, --follow goes on with the next\n"
+            "one, after the last event shown; it ends when it is interrupted, or with status\n"
+            "1 when no node is back within --timeout.\n"
             "\n"
             "examples:\n"
             "  xo events -n 50\n"
