@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "broker/broker_impl.h"
+#include "registry/records.h"
 
 /* While the registry is refilling, what it does not have is asked for again, for less than those
  * who ask wait for an answer (pool/lookup.c). */
@@ -125,16 +126,38 @@ static void answer_own(xo_lookup_t *lookup)
     answer(lookup, xo_slice(NULL, 0), 0, anyone);
 }
 
+/* Its pool is gone, as far as the registry knows, and nobody creates it again. */
+static bool is_over(const xo_record_t *record)
+{
+    return xo_slice_eq_str(xo_rec_find(record, "state"), XO_STATE_LOST) &&
+           xo_rec_find(record, "placement").size == 0;
+}
+
+static void answer_over(xo_lookup_t *lookup, const xo_record_t *record)
+{
+    xo_slice_t node = xo_rec_find(record, "node"), address = xo_rec_find(record, "address");
+    xo_ask_fail(xo_ask_take(&lookup->ask), XO_CODE_ACTOR_NOT_EXIST,
+                "actor '%.*s' was in the pool at %.*s, and is gone with its node, %.*s",
+                (int)lookup->size, lookup->uid, (int)address.size,
+                address.size > 0 ? address.data : "", (int)node.size,
+                node.size > 0 ? node.data : "");
+}
+
 /* The directory knows our own better than the registry does. Only what runs is worth keeping. */
 static void answer_records(xo_lookup_t *lookup, const xo_record_t *records, size_t count)
 {
     const xo_broker_t *broker = lookup->broker;
     xo_buf_t others = XO_BUF_INIT;
+    const xo_record_t *over = NULL;
     uint32_t found = 0, running = 0;
     xo_rank_t least = least_rank(lookup, records, count);
     for (size_t i = 0; i < count; i++) {
         if (is_own(broker, &records[i]) || is_below(rank_of(&records[i]), least))
             continue;
+        if (is_over(&records[i])) {
+            over = &records[i];
+            continue;
+        }
         xo_rec_pack_registry(&records[i], false, &others);
         found++;
         running += xo_slice_eq_str(xo_rec_find(&records[i], "state"),
@@ -142,7 +165,10 @@ static void answer_records(xo_lookup_t *lookup, const xo_record_t *records, size
     }
     if (found > 0 && running == found && xo_buf_ok(&others) == 0)
         xo_known_put(broker->known, uid_of(lookup), xo_buf_slice(&others), found);
-    answer(lookup, xo_buf_slice(&others), found, least);
+    if (found == 0 && over != NULL && find_own(lookup) == NULL)
+        answer_over(lookup, over);
+    else
+        answer(lookup, xo_buf_slice(&others), found, least);
     xo_buf_free(&others);
 }
 

@@ -146,14 +146,23 @@ static void go_on(xoi_line_t *line)
         xo_timer_start(&line->timer, xoi_again_backoff(&line->backoff_ns));
 }
 
+/* The registry is there, if it says that it is gone with its node. */
+static bool knows(const xo_msg_t *answer)
+{
+    xo_failure_t failure;
+    if (answer == NULL || xo_msg_header(answer)->kind == XO_RESULT)
+        return answer != NULL;
+    return xo_failure_read(xo_msg_body(answer), &failure) == 0 &&
+           xo_slice_eq_str(failure.code, XO_CODE_ACTOR_NOT_EXIST);
+}
+
 static void on_found(xo_call_t *call, xo_msg_t **answer, void *arg)
 {
     (void)call;
     xoi_line_t *line = arg;
     line->lookup = NULL;
     xoi_line_hold(line);
-    bool knows = *answer && xo_msg_header(*answer)->kind == XO_RESULT; /* the registry is there */
-    if (knows && !xoi_line_is_open(line))
+    if (knows(*answer) && !xoi_line_is_open(line))
         settle(line, *answer);
     give_up_old(line);
     go_on(line);

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 
-from brokers import BUILD, CALL, Machine, redis, until
+from brokers import BUILD, CALL, Machine, Refused, redis, until
 
 MODULE = os.path.join(BUILD, "examples", ".libs", "counter.so")
 # Leases last 2 s: a busy machine may hold up a node that lives for a second.
@@ -40,8 +40,12 @@ class Mover(Machine):
         return json.loads(done.stdout) if kind != CREATE or done.returncode else None
 
     def where(self, uid):
-        return [record["address"] for record in self.call("lookup", uid)
-                if record["state"] == "running"]
+        try:
+            found = self.call("lookup", uid)
+        except Refused as refused:
+            assert refused.code == "ActorNotExist", refused.answer
+            found = []
+        return [record["address"] for record in found if record["state"] == "running"]
 
     def add(self, uid):
         """What it counts then; or the error."""
