@@ -123,15 +123,8 @@ static void on_refused(xo_endpoint_t *endpoint, const char *text, void *arg)
 
 /* ---- what the registry says ---- */
 
-static void publish_again(xo_broker_t *broker, xo_actor_entry_t *entry)
-{
-    xo_directory_set_stale(&broker->directory, entry, true);
-    if ((entry->member->recovers && !broker->lacks_specs) || entry->spec != NULL)
-        xo_directory_set_unsaved(&broker->directory, entry, true);
-}
-
-/* An actor has no lease: what was held is still there. But of one that may move somebody may have
- * written that it waits for another node. */
+/* An actor has no lease: what was held is still there, or reap.c hears that it is not. But of one
+ * that may move somebody may have written that it waits for another node. */
 static void on_lease_lapsed(xo_publish_t *publish, void *arg)
 {
     xo_broker_t *broker = arg;
@@ -158,16 +151,9 @@ static void on_registry_again(xo_publish_t *publish, void *arg)
     xo_broker_t *broker = arg;
     broker->publish = publish; /* in case it is up before create has returned */
     on_lease_lapsed(publish, broker);
-    for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
-        for (xo_actor_entry_t *entry = m->entries; entry != NULL; entry = entry->next)
-            publish_again(broker, entry);
-    }
-    for (xo_group_t *group = broker->groups; group != NULL; group = group->next)
-        xo_publish_group(publish, group);
     xo_known_forget_all(broker->known);
     xo_insist_tick(broker);
-    xo_publish_refresh(publish, broker);
-    xo_broker_save_specs(broker);
+    xo_broker_publish_all(broker);
     xo_publish_reconcile(publish, broker);
     xo_broker_reload_specs(broker);
     xo_revocations_publish(broker->revocations);
@@ -204,6 +190,7 @@ static void on_tick(xo_timer_t *timer, void *arg)
     xo_names_publish(broker);
     xo_insist_tick(broker);
     xo_moves_tick(broker);
+    xo_reap_tick(broker);
     xo_drain_go_on(broker);
     for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
         if (m->changed)
@@ -449,6 +436,7 @@ xo_broker_t *xo_broker_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_broker_op
     xo_timer_init(&broker->reconcile, loop, on_reconcile, broker);
     xo_timer_init(&broker->stop_groups, loop, on_groups_late, broker);
     xo_defer_init(&broker->stop_defer, loop, on_stop_defer, broker);
+    xo_reap_init(broker);
     broker->known = xo_known_create(loop, broker->options.node_id);
     broker->moves = xo_moves_create(broker);
     if (broker->known == NULL || broker->moves == NULL)
@@ -475,6 +463,7 @@ void xo_broker_destroy(xo_broker_t *broker)
     xo_timer_stop(&broker->reconcile);
     xo_timer_stop(&broker->stop_groups);
     xo_defer_stop(&broker->stop_defer);
+    xo_reap_stop(broker);
     xo_asks_fail(&broker->asks, "the node has stopped");
     xo_broker_close_port(broker);
     xo_supervisor_destroy(broker->supervisor);

@@ -42,6 +42,13 @@ typedef struct xo_moves xo_moves_t;           /* moves.c */
 typedef struct xo_astray xo_astray_t;         /* astray.c */
 typedef struct xo_insist xo_insist_t;         /* insist.c */
 
+/* reap.c */
+typedef struct xo_reap_state {
+    bool asking;
+    char after[24];   /* as the registry counts them: the last one that has been told */
+    xo_timer_t timer; /* until more of them is removed */
+} xo_reap_state_t;
+
 typedef enum { XO_DRAIN_NOT, XO_DRAIN_UNDER_WAY, XO_DRAIN_DONE } xo_drain_t;
 
 struct xo_broker {
@@ -68,6 +75,7 @@ struct xo_broker {
     unsigned name_doubts; /* how often they were put into doubt */
     xo_insist_t *insists_names, *insists_actors;
     xo_moves_t *moves;
+    xo_reap_state_t reap;
     xo_astray_t *astray;
     xo_known_t *known;
     xo_group_t *groups; /* in the order in which they came */
@@ -285,6 +293,13 @@ void xo_moves_leave(xo_broker_t *broker, xo_actor_entry_t *entry, const char *re
 /* That of an actor that the registry says is this node's, though it is not here: it is to be had.
  * Not if it is here. */
 void xo_moves_put_back(xo_broker_t *broker, const xo_record_t *record);
+
+/* ---- reap.c ---- */
+void xo_reap_init(xo_broker_t *broker);
+void xo_reap_tick(xo_broker_t *broker);
+void xo_reap_stop(xo_broker_t *broker);
+/* Everything that has no lease is written (again), as are specs. */
+void xo_broker_publish_all(xo_broker_t *broker);
 
 /* ---- astray.c ---- */
 /* Whether the registry goes on saying that the actor with this record ("UID@POOL") is here is

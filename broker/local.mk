@@ -75,6 +75,7 @@ broker_libxo_broker_la_SOURCES = \
 	broker/publish.c \
 	broker/publish.h \
 	broker/publish_impl.h \
+	broker/reap.c \
 	broker/record.c \
 	broker/record.h \
 	broker/recover.c \

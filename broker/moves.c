@@ -314,14 +314,6 @@ static void on_lapsed(int errnum, const char *text, const xo_record_t *records, 
         consider(moves, &records[i]);
 }
 
-/* A registry that was away says that all leases have lapsed, or has lost them: those who live renew
- * theirs first. */
-static bool has_just_come_up(const xo_broker_t *broker)
-{
-    return xo_loop_now(broker->loop) - xo_publish_up_since(broker->publish) <
-           xo_publish_lease_ms(broker->publish) * XO_MS;
-}
-
 void xo_moves_tick(xo_broker_t *broker)
 {
     xo_moves_t *moves = broker->moves;
@@ -330,7 +322,7 @@ void xo_moves_tick(xo_broker_t *broker)
         return;
     xo_astray_tick(broker);
     if (broker->drain != XO_DRAIN_NOT || broker->stopping || broker->reloading || moves->asking ||
-        moves->under_way >= UNDER_WAY_MAX || has_just_come_up(broker))
+        moves->under_way >= UNDER_WAY_MAX || xo_publish_has_just_come_up(broker->publish))
         return;
     moves->asking = true;
     xo_registry_lapsed(xo_publish_registry(broker->publish), UNDER_WAY_MAX - moves->under_way,

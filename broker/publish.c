@@ -145,9 +145,9 @@ bool xo_publish_is_shared(const xo_publish_t *publish)
     return publish->options.shared;
 }
 
-int64_t xo_publish_up_since(const xo_publish_t *publish)
+bool xo_publish_has_just_come_up(const xo_publish_t *publish)
 {
-    return publish->up_ns;
+    return xo_loop_now(publish->loop) - publish->up_ns < publish->options.lease_ms * XO_MS;
 }
 
 const xo_error_t *xo_publish_why_down(const xo_publish_t *publish)

@@ -46,8 +46,9 @@ int64_t xo_publish_lease_ms(const xo_publish_t *publish);
 int64_t xo_publish_lease_until(const xo_publish_t *publish);
 const char *xo_publish_owner(const xo_publish_t *publish); /* this node, as leases have it */
 bool xo_publish_is_shared(const xo_publish_t *publish);
-/* When it was last reached anew, by the loop's clock. */
-int64_t xo_publish_up_since(const xo_publish_t *publish);
+/* It is up, for less than the time of a lease: then those who live may not have renewed theirs yet.
+ */
+bool xo_publish_has_just_come_up(const xo_publish_t *publish);
 /* Why it is away; NULL: it is up, or has not said yet. */
 const xo_error_t *xo_publish_why_down(const xo_publish_t *publish);
 /* Somebody knows better why, as long as it is away. */

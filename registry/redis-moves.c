@@ -29,6 +29,33 @@ void xoi_redis_lapsed(xo_registry_t *registry, size_t max, uint64_t epoch, xo_re
     xoi_redis_submit(redis, op);
 }
 
+/* Actors and groups at a time: with their specs they hold up Redis for a millisecond or two. */
+#define REAP_MAX 100
+
+void xoi_redis_reap(xo_registry_t *registry, const xo_reap_t *reap, xo_reg_records_f done,
+                    void *arg)
+{
+    static const char *const keys[] = {"alive", "dead", "reaper", "events", "hosts"};
+    const size_t count = sizeof(keys) / sizeof(*keys);
+    redis_t *redis = self(registry);
+    redis_op_t *op = xoi_redis_op_create(redis, XO_SCRIPT_REAP, xoi_redis_on_records,
+                                         xoi_sink_records(done, arg));
+    if (!op)
+        return;
+    op->order = XO_AS_THEY_COME;
+    xoi_redis_op_number(op, (int64_t)count);
+    for (size_t i = 0; i < count; i++)
+        xoi_redis_op_key(redis, op, keys[i], "");
+    xoi_redis_op_key(redis, op, "", "");
+    xoi_redis_op_text(op, reap->owner);
+    xoi_redis_op_number(op, reap->lease_ms);
+    xoi_redis_op_number(op, reap->keep_ms);
+    xoi_redis_op_text(op, reap->after);
+    xoi_redis_op_number(op, REAP_MAX);
+    xoi_redis_op_number(op, XO_EVENTS_MAX);
+    xoi_redis_submit(redis, op);
+}
+
 /* {id, {'epoch', token, 'spec', bytes}}; 0; or who has it. */
 static void on_claimed(redis_t *redis, redis_op_t *op, const redisReply *reply)
 {

@@ -104,6 +104,11 @@ static const char put[] =
     "  end\n"
     "end\n"
     "if KEYS[3] == prefix .. 'keys' then redis.call('INCR', KEYS[3] .. ':version') end\n"
+    "if KEYS[3] == prefix .. 'nodes' then\n"
+    "  redis.call('SADD', prefix .. 'alive', ARGV[1])\n"
+    "  redis.call('ZREM', prefix .. 'dead', ARGV[1])\n"
+    "  if fresh.host then redis.call('HSET', prefix .. 'hosts', ARGV[1], fresh.host) end\n"
+    "end\n"
     "if fresh.epoch then\n" /* it may have been lost here */
     "  local fence = tonumber(redis.call('GET', prefix .. 'fence')) or 0\n"
     "  if tonumber(fresh.epoch) > fence then redis.call('SET', prefix .. 'fence', fresh.epoch) "
@@ -132,11 +137,23 @@ static const char del[] =
     "if KEYS[5] then redis.call('DEL', KEYS[5]) end\n"
     "redis.call('SREM', KEYS[3], ARGV[1])\n"
     "if owner then redis.call('SREM', KEYS[3] .. ':' .. owner, ARGV[1]) end\n"
+    "local prefix = KEYS[2]:sub(1, -6)\n"
+    "if KEYS[3] == prefix .. 'nodes' then\n" /* what it has left is reaped at once */
+    "  redis.call('SREM', prefix .. 'alive', ARGV[1])\n"
+    "  redis.call('HDEL', prefix .. 'hosts', ARGV[1])\n"
+    "  if redis.call('EXISTS', prefix .. 'actors:' .. ARGV[1], prefix .. 'groups:' .. ARGV[1]) "
+    "> 0 then\n"
+    "    redis.call('ZADD', prefix .. 'dead', 0, ARGV[1])\n"
+    "  end\n"
+    "end\n"
     "if KEYS[4] then\n"
     "  redis.call('SREM', KEYS[4], ARGV[3])\n"
     "  note(KEYS[2]:sub(1, -6), ARGV[1])\n"
     "end\n"
     "return redis.call('GET', KEYS[2]) == ARGV[#ARGV] and 1 or 2\n";
+
+/* How long a node that stands still may do so and hear then that it has been reaped: a week. */
+#define REAPED_MS "604800000"
 
 /* read: a thing as {id, {name, value, ...}}; nil if its lease has lapsed, and then the sets forget
  * it. An actor whose pool is gone is lost, and a group whose node is; a name whose node is gone is
@@ -290,9 +307,97 @@ static const char wait_for[] =
     "redis.call('HSET', KEYS[1], 'state', 'waiting', 'reason', ARGV[2])\n"
     "return 1\n";
 
+/* Which nodes are there is in `alive`, and since when which one is not in `dead`: there until the
+ * rest of it is reaped, by one at a time. Who is first to see that a lease is over writes that
+ * down, each once and in the order of the numbers, and the event. `reaped:NODE` says how far that
+ * is, and then that it has been: for the node, if it was not dead. SSCAN shows all that stays
+ * meanwhile, though the rest is removed. */
+static const char reap[] =
+    "-- KEYS alive, dead, reaper, events, hosts\n"
+    "-- ARGV prefix, owner, lease_ms, keep_ms, after, max, events_max\n"
+    "-- answers {{node, {'at', number, 'host', host}}, ..., {'-', {what there is to do}}}\n" NOTE
+        REFILLING "local prefix, owner, after = ARGV[1], ARGV[2], ARGV[5]\n"
+    "local things, more = {}, '0'\n"
+    "local time = redis.call('TIME')\n"
+    "local now = time[1] * 1000 + math.floor(time[2] / 1000)\n"
+    "local function text(number) return string.format('%.0f', number) end\n"
+    "if tonumber(after) == 0 then after = text(now - tonumber(ARGV[3])) end\n"
+    "local function is_there(node)\n"
+    "  return redis.call('EXISTS', prefix .. 'node:' .. node) == 1\n"
+    "end\n"
+    "local function bury(node)\n"
+    "  local host = redis.call('HGET', KEYS[5], node) or ''\n"
+    "  redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[7], '*', 'type', 'node.down', 'node', "
+    "node,\n"
+    "    'host', host, 'reason', 'its lease has lapsed')\n"
+    "  local last = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]\n"
+    "  redis.call('ZADD', KEYS[2], text(math.max(now, (tonumber(last) or 0) + 1)), node)\n"
+    "  redis.call('SREM', KEYS[1], node)\n"
+    "  redis.call('DEL', prefix .. 'reaped:' .. node)\n"
+    "end\n"
+    "local function tell()\n"
+    "  local news = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. after, '+inf', 'WITHSCORES',\n"
+    "    'LIMIT', 0, 100)\n"
+    "  for i = 1, #news, 2 do\n"
+    "    local host = redis.call('HGET', KEYS[5], news[i]) or ''\n"
+    "    after = text(tonumber(news[i + 1]))\n"
+    "    things[#things + 1] = {news[i], {'at', after, 'host', host}}\n"
+    "  end\n"
+    "end\n"
+    "local function remove(kind, id, node)\n"
+    "  local key = prefix .. kind .. ':' .. id\n"
+    "  local held = redis.call('HMGET', key, 'owner', 'placement')\n"
+    "  if held[1] == node and held[2] then return end\n"
+    "  redis.call('SREM', prefix .. kind .. 's:' .. node, id)\n"
+    "  if held[1] and held[1] ~= node then return end\n"
+    "  redis.call('SREM', prefix .. kind .. 's', id)\n"
+    "  redis.call('DEL', key)\n"
+    "  if kind ~= 'actor' then return end\n"
+    "  local uid, pool = id:match('^(.*)@([^@]*)$')\n"
+    "  redis.call('UNLINK', prefix .. 'spec:' .. id)\n"
+    "  redis.call('SREM', prefix .. 'uid:' .. uid, pool)\n"
+    "  note(prefix, id)\n"
+    "end\n"
+    "local function reap(node)\n"
+    "  local mark = prefix .. 'reaped:' .. node\n"
+    "  local kind, cursor = (redis.call('GET', mark) or ''):match('^(%a+) (%d+)$')\n"
+    "  kind = kind or 'actor'\n"
+    "  local page = redis.call('SSCAN', prefix .. kind .. 's:' .. node, cursor or 0, 'COUNT',\n"
+    "    ARGV[6])\n"
+    "  local next = page[1] ~= '0' and kind .. ' ' .. page[1] or\n"
+    "    kind == 'actor' and 'group 0' or 'all'\n"
+    "  redis.call('SET', mark, next, 'PX', " REAPED_MS ")\n"
+    "  for _, id in ipairs(page[2]) do remove(kind, id, node) end\n"
+    "  if next == 'all' then\n"
+    "    redis.call('ZREM', KEYS[2], node)\n"
+    "    redis.call('HDEL', KEYS[5], node)\n"
+    "  end\n"
+    "end\n"
+    "local function reap_one()\n"
+    "  local reaper = redis.call('GET', KEYS[3])\n"
+    "  if reaper and reaper ~= owner then return end\n"
+    "  local node = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', text(now - tonumber(ARGV[4])),\n"
+    "    'LIMIT', 0, 1)[1]\n"
+    "  if not node then return end\n"
+    "  redis.call('SET', KEYS[3], owner, 'PX', ARGV[3])\n"
+    "  more = '1'\n"
+    "  reap(node)\n"
+    "end\n"
+    "if not is_refilling(prefix) then\n"
+    "  for _, node in ipairs(redis.call('SRANDMEMBER', KEYS[1], 32)) do\n"
+    "    if not is_there(node) then bury(node) end\n"
+    "  end\n"
+    "  tell()\n"
+    "  reap_one()\n"
+    "end\n"
+    "local lacks = is_there(owner) and redis.call('DEL', prefix .. 'reaped:' .. owner) or 0\n"
+    "things[#things + 1] = {'-', {'after', after, 'more', more, 'lacks', text(lacks)}}\n"
+    "return things\n";
+
 const char *const xoi_redis_scripts[XO_SCRIPTS] = {
     [XO_SCRIPT_PUT] = put,     [XO_SCRIPT_RENEW] = renew,   [XO_SCRIPT_DEL] = del,
     [XO_SCRIPT_GET] = get,     [XO_SCRIPT_LIST] = list,     [XO_SCRIPT_LOOKUP] = lookup,
     [XO_SCRIPT_WATCH] = watch, [XO_SCRIPT_NEWS] = news,     [XO_SCRIPT_LAPSED] = lapsed,
     [XO_SCRIPT_CLAIM] = claim, [XO_SCRIPT_WAIT] = wait_for, [XO_SCRIPT_BEGIN] = begin,
+    [XO_SCRIPT_REAP] = reap,
 };

@@ -16,6 +16,7 @@ typedef enum {
     XO_SCRIPT_CLAIM,
     XO_SCRIPT_WAIT,
     XO_SCRIPT_BEGIN,
+    XO_SCRIPT_REAP,
     XO_SCRIPTS
 } xo_script_t;
 

@@ -252,6 +252,7 @@ const xo_registry_ops_t xoi_redis_ops = {
     .event = xoi_redis_event,
     .events = xoi_redis_events,
     .lapsed = xoi_redis_lapsed,
+    .reap = xoi_redis_reap,
     .claim = xoi_redis_claim,
     .wait = xoi_redis_wait,
 };

@@ -212,6 +212,8 @@ void xoi_redis_events(xo_registry_t *registry, const char *after, size_t max, xo
                       void *arg);
 
 /* ---- redis-moves.c: the same ---- */
+void xoi_redis_reap(xo_registry_t *registry, const xo_reap_t *reap, xo_reg_records_f done,
+                    void *arg);
 void xoi_redis_lapsed(xo_registry_t *registry, size_t max, uint64_t epoch, xo_reg_records_f done,
                       void *arg);
 void xoi_redis_claim(xo_registry_t *registry, const xo_claim_t *claim, xo_reg_records_f done,

@@ -334,6 +334,19 @@ void xo_registry_lapsed(xo_registry_t *registry, size_t max, uint64_t epoch, xo_
         registry->ops->lapsed(registry, max, epoch, done, arg);
 }
 
+void xo_registry_reap(xo_registry_t *registry, const xo_reap_t *reap, xo_reg_records_f done,
+                      void *arg)
+{
+    const char *why = check_lease(reap->owner, reap->lease_ms);
+    registry->stats.operations++;
+    if (registry->closed || why)
+        refuse(registry, xoi_sink_records(done, arg), why ? why : "the registry was closed before");
+    else if (!registry->ops->reap)
+        refuse_alone(registry, done, arg);
+    else
+        registry->ops->reap(registry, reap, done, arg);
+}
+
 static const char *check_claim(const xo_registry_t *registry, const xo_claim_t *claim)
 {
     const char *why = check_id(registry, XO_REG_ACTOR, claim->from);

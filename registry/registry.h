@@ -188,6 +188,21 @@ void xo_registry_claim(xo_registry_t *registry, const xo_claim_t *claim, xo_reg_
  * ENOENT: it is not lapsed, or was waiting already. */
 void xo_registry_wait(xo_registry_t *registry, const char *id, const char *reason,
                       xo_reg_done_f done, void *arg);
+/* Looks after nodes whose lease is over. One of all that ask writes the event `node.down`, once.
+ * What stays put of those that have been gone for `keep_ms` goes, their actors and groups, some of
+ * it, while no other does the same; actors with a field `placement` do not. */
+typedef struct xo_reap {
+    const char *owner; /* who asks */
+    int64_t lease_ms;
+    int64_t keep_ms;
+    const char *after; /* which ones have been told: what the last answer said, "0" at first */
+} xo_reap_t;
+/* `done` gets a record with the field `host` for each node that is gone and has not been told, and
+ * at last one with the id "-": `after`; `more` is "1": there is more to remove; `lacks` is "1":
+ * this has happened to what `owner` had put. While the registry is refilling there is none of that.
+ * ENOTSUP: as above. */
+void xo_registry_reap(xo_registry_t *registry, const xo_reap_t *reap, xo_reg_records_f done,
+                      void *arg);
 /* Appends an event ("pool.up", "actor.failed", ...); the stream is trimmed to about 10 000. What is
  * no text in a value is percent-encoded. */
 void xo_registry_event(xo_registry_t *registry, const char *type, const xo_field_t *fields,
@@ -228,6 +243,7 @@ typedef struct xo_registry_ops {
     /* NULL: not shared */
     void (*lapsed)(xo_registry_t *, size_t max, uint64_t epoch, xo_reg_records_f, void *);
     void (*claim)(xo_registry_t *, const xo_claim_t *, xo_reg_records_f, void *);
+    void (*reap)(xo_registry_t *, const xo_reap_t *, xo_reg_records_f, void *);
     void (*wait)(xo_registry_t *, const char *id, const char *reason, xo_reg_done_f, void *);
     void (*event)(xo_registry_t *, const char *type, const xo_field_t *, size_t);
     void (*events)(xo_registry_t *, const char *after, size_t max, xo_reg_records_f, void *);

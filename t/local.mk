@@ -167,6 +167,7 @@ system_tests = \
 	t/0536-moves.t \
 	t/0537-failover.t \
 	t/0538-port.t \
+	t/0539-dead-nodes.t \
 	t/0540-doctor.t \
 	t/0541-deploy.t \
 	t/0542-slurm.t \

@@ -26,7 +26,7 @@ static void keys_are_as_documented(void **state)
     assert_int_equal(list(probe, XO_REG_NODE, &none), 0);
     outcome_free(&none);
     redisContext *c = server_open(&probe->server);
-    assert_string_equal(server_ask(c, "DBSIZE"), "12");
+    assert_string_equal(server_ask(c, "DBSIZE"), "14");
     assert_string_equal(server_ask(c, "HGETALL xo:{test}:node:n1"),
                         "host here owner me lease_ms 60000");
     assert_in_range(atoi(server_ask(c, "PTTL xo:{test}:pool:p1")), 1, 60000);
@@ -34,6 +34,8 @@ static void keys_are_as_documented(void **state)
     assert_string_equal(server_ask(c, "PTTL xo:{test}:actor:a@p1"), "-1");
     assert_string_equal(server_ask(c, "SMEMBERS xo:{test}:uid:a"), "p1");
     assert_string_equal(server_ask(c, "SMEMBERS xo:{test}:nodes"), "n1");
+    assert_string_equal(server_ask(c, "SMEMBERS xo:{test}:alive"), "n1");
+    assert_string_equal(server_ask(c, "HGETALL xo:{test}:hosts"), "n1 here");
     assert_string_equal(server_ask(c, "SMEMBERS xo:{test}:pools"), "p1");
     assert_string_equal(server_ask(c, "SMEMBERS xo:{test}:actors"), "a@p1");
     assert_string_equal(server_ask(c, "SMEMBERS xo:{test}:actors:me"), "a@p1");

@@ -37,7 +37,8 @@ size_t sim_command_bytes(const sim_command_t *command)
         bytes += bulk(id) + bulk(owner) + 2 * bulk(KEY_BYTES);
     if (command->what == SIM_PUT || command->what == SIM_RENEW)
         bytes += bulk(owner) + bulk(strlen("5000"));
-    if (command->what == SIM_WATCH || command->what == SIM_NEWS || command->what == SIM_LAPSED)
+    if (command->what == SIM_WATCH || command->what == SIM_NEWS || command->what == SIM_LAPSED ||
+        command->what == SIM_REAP)
         bytes += SCRIPT_BYTES + bulk(owner);
     return bytes + fields_bytes(command->fields, command->count) + command->bytes.size;
 }
@@ -60,6 +61,18 @@ bool sim_is_found(const xo_record_t *records, size_t count)
 }
 
 /* ---- commands ---- */
+
+sim_command_t *sim_command_create(sim_what_t what, const char *id, const char *owner,
+                                  xo_sink_t sink)
+{
+    sim_command_t *command = calloc(1, sizeof(*command));
+    assert(command);
+    *command = (sim_command_t){.what = what,
+                               .id = id ? strdup(id) : NULL,
+                               .owner = owner ? strdup(owner) : NULL,
+                               .sink = sink};
+    return command;
+}
 
 void sim_command_free(sim_command_t *command)
 {

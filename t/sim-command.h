@@ -21,7 +21,8 @@ typedef enum {
     SIM_EVENTS,
     SIM_WATCH,
     SIM_NEWS,
-    SIM_LAPSED
+    SIM_LAPSED,
+    SIM_REAP
 } sim_what_t;
 
 typedef struct sim_client sim_client_t;
@@ -43,6 +44,9 @@ typedef struct sim_command {
     struct sim_command *prev_own, *next_own; /* of the client's */
 } sim_command_t;
 
+/* `id` and `owner` may be NULL. */
+sim_command_t *sim_command_create(sim_what_t what, const char *id, const char *owner,
+                                  xo_sink_t sink);
 void sim_command_free(sim_command_t *command);
 xo_slice_t sim_copy_slice(xo_slice_t slice);
 void sim_copy_fields(sim_command_t *command, const xo_field_t *fields, size_t count);

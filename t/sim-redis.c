@@ -50,15 +50,9 @@ __typeof__(xo_registry_open) __real_xo_registry_open, __wrap_xo_registry_open;
 static sim_command_t *create(xo_registry_t *registry, sim_what_t what, const char *id,
                              const char *owner, xo_sink_t sink)
 {
-    sim_client_t *client = (sim_client_t *)registry;
-    sim_command_t *command = calloc(1, sizeof(*command));
-    assert(command);
-    *command = (sim_command_t){.client = client,
-                               .what = what,
-                               .id = id ? strdup(id) : NULL,
-                               .owner = owner ? strdup(owner) : NULL,
-                               .sink = sink,
-                               .since_ns = xo_loop_now(registry->loop)};
+    sim_command_t *command = sim_command_create(what, id, owner, sink);
+    command->client = (sim_client_t *)registry;
+    command->since_ns = xo_loop_now(registry->loop);
     return command;
 }
 
@@ -186,6 +180,7 @@ static void execute(sim_redis_t *redis, sim_command_t *c)
         break;
     case SIM_KEYS_VERSION: /* nor is any key revoked */
     case SIM_LAPSED:       /* pools here have nothing that may move */
+    case SIM_REAP:         /* nor does a node die here */
         on_records(0, "", NULL, 0, c);
         break;
     }
@@ -291,14 +286,12 @@ static void sim_lookup(xo_registry_t *registry, const char *uid, xo_reg_records_
 
 static void sim_watch(xo_registry_t *registry, const char *uid, const char *reader)
 {
-    sim_command_t *command = create(registry, SIM_WATCH, uid, reader, xoi_sink_done(NULL, NULL));
-    submit(command);
+    submit(create(registry, SIM_WATCH, uid, reader, xoi_sink_done(NULL, NULL)));
 }
 
 static void sim_news(xo_registry_t *registry, const char *reader, xo_reg_records_f done, void *arg)
 {
-    sim_command_t *command = create(registry, SIM_NEWS, NULL, reader, xoi_sink_records(done, arg));
-    submit(command);
+    submit(create(registry, SIM_NEWS, NULL, reader, xoi_sink_records(done, arg)));
 }
 
 static void sim_lapsed(xo_registry_t *registry, size_t max, uint64_t epoch, xo_reg_records_f done,
@@ -306,6 +299,12 @@ static void sim_lapsed(xo_registry_t *registry, size_t max, uint64_t epoch, xo_r
 {
     (void)max, (void)epoch;
     submit(create(registry, SIM_LAPSED, NULL, NULL, xoi_sink_records(done, arg)));
+}
+
+static void sim_reap(xo_registry_t *registry, const xo_reap_t *reap, xo_reg_records_f done,
+                     void *arg)
+{
+    submit(create(registry, SIM_REAP, NULL, reap->owner, xoi_sink_records(done, arg)));
 }
 
 static void sim_keys_version(xo_registry_t *registry, xo_reg_records_f done, void *arg)
@@ -385,6 +384,7 @@ static const xo_registry_ops_t ops = {
     .watch = sim_watch,
     .news = sim_news,
     .lapsed = sim_lapsed,
+    .reap = sim_reap,
     .event = sim_event,
     .events = sim_events,
 };
