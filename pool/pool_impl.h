@@ -199,8 +199,7 @@ struct xo_pool {
     size_t near_messages;                 /* of senders of this pool, in a mailbox */
     size_t window_messages, window_bytes; /* what each link may have under way */
     size_t kept_bytes, bytes_max;         /* what links have brought for all actors */
-    bool closing;
-    bool keep_specs, keep_grouped;
+    bool closing, keep_specs, keep_grouped;
     bool exits; /* its process is about to, with exit_status */
     int exit_status;
     bool drained;     /* its node is to leave: it creates nothing */
