@@ -34,7 +34,9 @@ struct xo_revocations {
     xo_timer_t look;
     bool asking; /* the registry */
     unsigned looks;
-    char version[24]; /* of the keys that were read last */
+    char version[24]; /* of the keys that were taken over last */
+    char newest[24];  /* of those that are being read */
+    bool failed;      /* to take them over, which has been said */
     refused_t *refused;
 };
 
@@ -164,25 +166,30 @@ static void say_taken(const xo_revocations_t *r, const xo_key_member_t *member)
            member->name);
 }
 
-/* Into the list, where the other processes of this machine look, too. */
-static void take(xo_revocations_t *r, const xo_key_member_t *news, size_t count)
+/* Into the list, where the other processes of this machine look, too. False: it cannot be. */
+static bool take(xo_revocations_t *r, const xo_key_member_t *news, size_t count)
 {
     const xo_members_t members = {.list = (xo_key_member_t *)news, .count = count};
     xo_error_t err = {0};
     if (count == 0)
-        return;
+        return true;
     if (xo_members_merge(r->cluster, &members, &err) < 0) {
-        xo_log(r->broker->options.log, XO_LOG_ERROR, COMPONENT,
-               "%zu keys were revoked on another machine, and this one cannot take that over: %s",
-               count, err.text);
-        return;
+        if (!r->failed)
+            xo_log(r->broker->options.log, XO_LOG_ERROR, COMPONENT,
+                   "%zu keys were revoked on another machine, and this one cannot take that over, "
+                   "and tries again: %s",
+                   count, err.text);
+        r->failed = true;
+        return false;
     }
+    r->failed = false;
     for (size_t i = 0; i < count; i++)
         say_taken(r, &news[i]);
     /* What is on the list now is no news when the watch tells of it. */
     xo_members_clear(&r->members);
     if (xo_members_load(r->cluster, &r->members, &err) < 0)
         xo_log(r->broker->options.log, XO_LOG_WARN, COMPONENT, "%s", err.text);
+    return true;
 }
 
 static int compare_id(const void *digits, const void *record)
@@ -217,9 +224,11 @@ static void on_keys(int errnum, const char *text, const xo_record_t *records, si
     size_t found = 0;
     (void)text;
     r->asking = false;
-    if (errnum != 0) { /* it is away, which has been said: it will be up again */
-        if (errnum != ECANCELED)
-            look_again(r);
+    if (errnum == ECANCELED)
+        return;
+    if (errnum != 0) { /* it is away, which has been said, or did not answer this */
+        r->looks = 0;
+        look_again(r);
         return;
     }
     news = calloc(count + 1, sizeof(*news));
@@ -229,8 +238,10 @@ static void on_keys(int errnum, const char *text, const xo_record_t *records, si
         else if (!is_revoked(&r->members, news[found].key))
             found++;
     }
-    if (news != NULL)
-        take(r, news, found);
+    if (news != NULL && take(r, news, found))
+        memcpy(r->version, r->newest, sizeof(r->version));
+    else
+        r->looks = 0; /* the next look reads all of them again */
     free(news);
     publish_missing(r, records, count);
     look_again(r);
@@ -254,7 +265,7 @@ static void on_version(int errnum, const char *text, const xo_record_t *records,
         look_again(r);
         return;
     }
-    snprintf(r->version, sizeof(r->version), "%s", records[0].id);
+    snprintf(r->newest, sizeof(r->newest), "%s", records[0].id);
     list(r);
 }
 

@@ -4,6 +4,7 @@ Redis."""
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -149,6 +150,30 @@ def forged(place):
     server.stop()
 
 
+def unread(place):
+    """one that could not be read at first is out within a second of when it can"""
+    server = Server(place).start()
+    here, there, _ = machines(place, "here", "there", "lost")
+    one, two = here.node(server), there.node(server)
+    digits = here.digits("lost")
+    two.process.send_signal(signal.SIGSTOP)
+    here.keys("revoke", "lost")
+    until(lambda: redis(server.socket, "exists", key_of(digits)) == ["1"], "the key")
+    one.process.send_signal(signal.SIGSTOP)
+    for command in (("rename", "xo:{default}:keys", "kept"), ("set", "xo:{default}:keys", "no set")):
+        assert redis(server.socket, *command) == ["OK"]
+    redis(server.socket, "config", "resetstat")
+    two.process.send_signal(signal.SIGCONT)
+    until(lambda: "WRONGTYPE" in str(redis(server.socket, "info", "errorstats")), "it to be read")
+    assert redis(server.socket, "rename", "kept", "xo:{default}:keys") == ["OK"]
+    seconds = seconds_until(lambda: there.state("lost") == "revoked", "the other machine's list")
+    assert seconds < LATEST_S, seconds
+    one.process.send_signal(signal.SIGCONT)
+    one.stop()
+    two.stop()
+    server.stop()
+
+
 def own(place):
     """a machine whose own key was revoked says so"""
     server = Server(place).start()
@@ -165,6 +190,6 @@ def own(place):
 if not os.path.exists(MODULE):
     print("1..0 # SKIP counter.so is not built")
 elif shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(reaches_the_others, later, forged, own)
+    run(reaches_the_others, later, forged, unread, own)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
