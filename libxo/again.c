@@ -49,8 +49,8 @@ bool xoi_again_wants(const xo_call_t *call, const xo_msg_t *msg)
     const xo_link_t *link = call->link;
     const xo_header_t *header = xo_msg_header(msg);
     if (!link)
-        return call->endpoint->self.address[0] && xoi_seek_wants(header) && !xo_msg_payload(msg);
-    bool wants = (header->flags & XO_F_IDEMPOTENT) || xoi_seek_wants(header);
+        return call->endpoint->self.address[0] && xo_joins_line(header) && !xo_msg_payload(msg);
+    bool wants = (header->flags & XO_F_IDEMPOTENT) || xo_joins_line(header);
     return wants && xoi_wants_answer(header) && !header->target_id && address_of(link)[0];
 }
 
@@ -73,7 +73,7 @@ int xoi_again_keep(xo_call_t *call, const xo_msg_t *msg)
     snprintf(again->address, sizeof again->address, "%s",
              call->link ? address_of(call->link) : call->endpoint->self.address);
     xo_timer_init(&again->timer, call->endpoint->loop, send_again, again);
-    if (xoi_seek_wants(&header) && xoi_line_join(again) < 0) {
+    if (xo_joins_line(&header) && xoi_line_join(again) < 0) {
         xo_msg_destroy(&again->msg);
         xoi_cache_free(again, sizeof *again);
         return -1;

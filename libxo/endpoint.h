@@ -190,6 +190,9 @@ enum {
     XO_SEND_NEWS = 1 << 1   /* an event that may be lost, if the peer takes nothing for long */
 };
 
+/* A call of an actor by its name alone: those reach it in their order, wherever it is (line.c). */
+bool xo_joins_line(const xo_header_t *header);
+
 /* Sends a request that gets an answer (call, batch, create, destroy, ref, has). Takes *msg over
  * when it succeeds. `link` NULL: to this endpoint itself. deadline_ns: 0 none, else from now: the
  * answer then is DeadlineExceeded and the peer gets a cancel. -1: EAGAIN (no credit, or the actor

@@ -420,7 +420,6 @@ struct xoi_again *xoi_line_first_waiting(xoi_line_t *line); /* NULL: none does *
 bool xoi_line_is_open(xoi_line_t *line); /* what is behind it has to be answered before it goes */
 
 /* seek.c: where an actor with a name is, if it is not where it was */
-bool xoi_seek_wants(const xo_header_t *header);
 /* After its link has ended; after such a failure, which says that it has not run. */
 bool xoi_seek_may(struct xoi_again *again, const xo_link_t *link);
 bool xoi_seek_may_after(struct xoi_again *again, const xo_failure_t *failure);

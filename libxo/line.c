@@ -47,6 +47,13 @@ static void drop_if_empty(xoi_line_t *line)
     free(line);
 }
 
+bool xo_joins_line(const xo_header_t *header)
+{
+    bool own = xo_slice_starts(header->method, XO_METHOD_PREFIX);
+    return (header->kind == XO_CALL || header->kind == XO_BATCH) && !own && !header->incarnation &&
+           xo_uid_is_name(header->target_uid);
+}
+
 int xoi_line_join(xoi_again_t *again)
 {
     xo_endpoint_t *endpoint = again->call->endpoint;

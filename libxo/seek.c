@@ -16,13 +16,6 @@
 
 typedef enum { HERE, MOVING, NOWHERE } xoi_found_t;
 
-bool xoi_seek_wants(const xo_header_t *header)
-{
-    bool own = xo_slice_starts(header->method, XO_METHOD_PREFIX);
-    return (header->kind == XO_CALL || header->kind == XO_BATCH) && !own && !header->incarnation &&
-           xo_uid_is_name(header->target_uid);
-}
-
 /* A pool joins the next broker of its node. */
 static bool has_broker(const xo_endpoint_t *endpoint, const xo_link_t *link)
 {

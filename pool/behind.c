@@ -26,12 +26,13 @@ typedef struct xoi_behind_key {
     char bytes[sizeof(uint64_t) + XO_UID_BYTES_MAX];
 } xoi_behind_key_t;
 
-/* false: it is no message to a name from elsewhere. */
+/* false: it is no message to a name from elsewhere, or a call that is in no line: it says nothing
+ * of those that are. */
 static bool make_key(const xo_request_t *request, xoi_behind_key_t *key)
 {
     const xo_header_t *header = xo_msg_header(request->msg);
-    bool is_call = header->kind == XO_CALL || header->kind == XO_BATCH || header->kind == XO_TELL;
-    if (!request->from || !is_call || !xo_uid_is_name(header->target_uid))
+    bool is_tell = header->kind == XO_TELL && xo_uid_is_name(header->target_uid);
+    if (!request->from || (!is_tell && !xo_joins_line(header)))
         return false;
     memcpy(key->bytes, &header->sender_id, sizeof header->sender_id);
     memcpy(key->bytes + sizeof header->sender_id, header->target_uid.data, header->target_uid.size);

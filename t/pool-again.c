@@ -174,6 +174,11 @@ static void test_what_is_behind_a_refused_one_is_refused(void **state)
     peer_expect_error(&peer, 2, XO_CODE_ACTOR_NOT_EXIST, "no", NULL);
     create_again(broker, "xo:a");
     run_until(world, one_created, broker);
+    xo_header_t alone = call; /* it is in no line with the others */
+    alone.seq = 9;
+    alone.incarnation = xo_actor_incarnation(xo_pool_find(world->pool, call.target_uid));
+    peer_send(&peer, alone, "[[i] {}]", 9);
+    peer_expect_int(&peer, 9, 9);
     call.seq = 3;
     call.flags = XO_F_BEHIND;
     peer_send(&peer, call, "[[i] {}]", 2);
