@@ -43,6 +43,9 @@ typedef struct xo_move {
 
 static void move_destroy(xo_move_t *move)
 {
+    xo_member_t *member = xo_pools_find(&move->moves->broker->pools, move->pool);
+    if (member != NULL)
+        member->coming--;
     move->moves->under_way--;
     free(move->class_name);
     free(move);
@@ -209,7 +212,7 @@ static void submit(xo_move_t *move, const xo_record_t *old, const xo_member_t *m
     xo_registry_claim(xo_publish_registry(broker->publish), &claim, on_claimed, move);
 }
 
-static void take(xo_moves_t *moves, const xo_record_t *old, const xo_member_t *member)
+static void take(xo_moves_t *moves, const xo_record_t *old, xo_member_t *member)
 {
     xo_slice_t node = xo_rec_find(old, "owner");
     xo_move_t *move = calloc(1, sizeof(*move));
@@ -226,6 +229,7 @@ static void take(xo_moves_t *moves, const xo_record_t *old, const xo_member_t *m
     xo_rec_number(old, "incarnation", &move->incarnation);
     move->incarnation++;
     moves->under_way++;
+    member->coming++;
     submit(move, old, member);
 }
 
@@ -293,7 +297,7 @@ static void consider(xo_moves_t *moves, const xo_record_t *record)
         moves->epoch = epoch;
     if (xo_slice_eq_str(xo_rec_find(record, "owner"), xo_publish_owner(broker->publish)))
         return; /* our own lease had lapsed */
-    const xo_member_t *member =
+    xo_member_t *member =
         xo_placement_choose(&broker->pools, &moves->unfits, xo_rec_find(record, "language"),
                             xo_rec_find(record, "class"));
     if (member == NULL)

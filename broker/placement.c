@@ -27,6 +27,11 @@ static bool is_unfit(const xo_unfits_t *unfits, const xo_member_t *member, uint6
     return false;
 }
 
+static size_t load_of(const xo_member_t *member)
+{
+    return member->entry_count + member->coming;
+}
+
 xo_member_t *xo_placement_choose(const xo_pools_t *pools, const xo_unfits_t *unfits,
                                  xo_slice_t language, xo_slice_t class_name)
 {
@@ -35,8 +40,8 @@ xo_member_t *xo_placement_choose(const xo_pools_t *pools, const xo_unfits_t *unf
     for (xo_member_t *m = xo_pools_first(pools); m != NULL; m = xo_pools_next(m)) {
         bool may = m->state == XO_POOL_READY && m->link != NULL && m->recovers && !m->ending &&
                    xo_slice_eq_str(language, m->language) && !is_unfit(unfits, m, class_hash);
-        if (may && (best == NULL || m->entry_count < best->entry_count ||
-                    (m->entry_count == best->entry_count && m->index < best->index)))
+        if (may && (best == NULL || load_of(m) < load_of(best) ||
+                    (load_of(m) == load_of(best) && m->index < best->index)))
             best = m;
     }
     return best;

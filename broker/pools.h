@@ -74,6 +74,7 @@ typedef struct xo_member {
 
     xo_actor_entry_t *entries; /* the directory's */
     size_t entry_count;
+    size_t coming;     /* actors that the registry has been asked for, for it */
     size_t spec_bytes; /* of the entries' specs */
 
     int64_t lease_ns; /* names.c's: until when it may use them, as it was told; 0: it was not */

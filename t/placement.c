@@ -55,6 +55,8 @@ static void the_one_with_the_fewest(void **state)
     w->one->entry_count = 2;
     w->two->entry_count = 1;
     assert_ptr_equal(choose(w, "Counter"), w->two);
+    w->two->coming = 2; /* it has been asked for two more */
+    assert_ptr_equal(choose(w, "Counter"), w->one);
 }
 
 static void only_who_can_keep_it(void **state)
