@@ -224,7 +224,11 @@ static const char news[] = "-- KEYS reader's news\n"
                            "if #uids > 0 then redis.call('DEL', KEYS[1]) end\n"
                            "return uids\n";
 
-/* Which nodes have such actors is in a set, and for each node which these are. */
+/* Which nodes have such actors is in a set, and for each node which these are.
+ *
+ * What dead nodes had besides, names and ports, goes some time later: until then a name's epoch is
+ * a fence. Who puts or claims it again keeps it. Each time some are looked at: in the end all. */
+#define STALE_MS "3600000" /* for longer no node is expected to stand still */
 static const char lapsed[] =
     "-- KEYS nodes, fence   ARGV prefix, max, epoch   answers {thing, ...}\n" READ REFILLING
     "if (tonumber(redis.call('GET', KEYS[2])) or 0) < tonumber(ARGV[3]) then\n"
@@ -232,6 +236,17 @@ static const char lapsed[] =
     "end\n"
     "local things = {}\n"
     "if is_refilling(ARGV[1]) then return things end\n"
+    "for _, kind in ipairs({'name', 'port'}) do\n"
+    "  for _, id in ipairs(redis.call('SRANDMEMBER', ARGV[1] .. kind .. 's', 4)) do\n"
+    "    local key = ARGV[1] .. kind .. ':' .. id\n"
+    "    local owner = redis.call('HGET', key, 'owner')\n"
+    "    if not owner then\n"
+    "      redis.call('SREM', ARGV[1] .. kind .. 's', id)\n"
+    "    elseif not is_live(ARGV[1] .. 'node:' .. owner) and redis.call('PTTL', key) == -1 then\n"
+    "      redis.call('PEXPIRE', key, " STALE_MS ")\n"
+    "    end\n"
+    "  end\n"
+    "end\n"
     "for _, node in ipairs(redis.call('SRANDMEMBER', KEYS[1], 32)) do\n"
     "  local left = tonumber(ARGV[2]) - #things\n"
     "  if left > 0 and not is_live(ARGV[1] .. 'node:' .. node) then\n"
@@ -281,6 +296,7 @@ static const char claim[] =
     "local last = 10 + tonumber(ARGV[10])\n"
     "redis.call('HSET', KEYS[6], 'owner', ARGV[7], 'lease_ms', ARGV[8], 'epoch', token,\n"
     "  unpack(ARGV, last + 1, #ARGV - 1))\n"
+    "redis.call('PERSIST', KEYS[6])\n"
     "redis.call('SADD', KEYS[7], ARGV[6])\n"
     "if KEYS[5] == KEYS[1] then\n"
     "  redis.call('DEL', KEYS[5])\n"

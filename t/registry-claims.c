@@ -135,6 +135,34 @@ static void who_gives_it_away_again_is_too_late(void **state)
     outcome_free(&found);
 }
 
+static void what_a_dead_node_had_goes_unless_it_is_taken(void **state)
+{
+    probe_t *probe = *state;
+    outcome_t lapsed = {0}, claim = {0};
+    redisContext *c = server_open(&probe->server);
+    assert_int_equal(put_name(probe, "b", "7"), 0);
+    assert_int_equal(put(probe, XO_REG_PORT, "h:1", "b", 0, FIELDS("address", "h:2")), 0);
+    assert_int_equal(put(probe, XO_REG_PORT, "h:3", "a", 0, FIELDS("address", "h:4")), 0);
+    assert_int_equal(del(probe, XO_REG_NODE, "b", "b"), 0);
+    xo_registry_lapsed(probe->registry, 1, 0, on_records, &lapsed);
+    assert_int_equal(outcome_wait(probe, &lapsed), 0);
+    assert_true(atoi(server_ask(c, "PTTL xo:{test}:name:xo:x")) > 0);
+    assert_true(atoi(server_ask(c, "PTTL xo:{test}:port:h:1")) > 0);
+    assert_string_equal(server_ask(c, "PTTL xo:{test}:port:h:3"), "-1"); /* a lives */
+    begin_claim(probe, "a", "xo:x@pa", 0, &claim);
+    assert_int_equal(outcome_wait(probe, &claim), 0);
+    assert_string_equal(server_ask(c, "PTTL xo:{test}:name:xo:x"), "-1");
+    server_ask(c, "DEL xo:{test}:port:h:1"); /* as when its time has come */
+    outcome_free(&lapsed);
+    lapsed = (outcome_t){0};
+    xo_registry_lapsed(probe->registry, 1, 0, on_records, &lapsed);
+    assert_int_equal(outcome_wait(probe, &lapsed), 0);
+    assert_string_equal(server_ask(c, "SMEMBERS xo:{test}:ports"), "h:3");
+    redisFree(c);
+    outcome_free(&lapsed);
+    outcome_free(&claim);
+}
+
 static void while_it_is_refilling_nobody_gets_it(void **state)
 {
     probe_t *probe = *state;
@@ -168,6 +196,7 @@ int main(void)
         TEST(who_has_no_lease_gets_nothing),
         TEST(epochs_grow),
         TEST(who_gives_it_away_again_is_too_late),
+        TEST(what_a_dead_node_had_goes_unless_it_is_taken),
         TEST(while_it_is_refilling_nobody_gets_it),
     };
     if (!server_installed()) {
