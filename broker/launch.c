@@ -10,9 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "libxo/codec.h"
+
 #define VARIABLES_MAX 16
 
-/* "NAME=VALUE" strings; those of the spec come after ours, so ours cannot be replaced by mistake.
+/* "NAME=VALUE" strings; ours come after those of the spec, which cannot replace them.
  */
 typedef struct xo_environment {
     const char **list; /* ends with NULL */
@@ -101,6 +103,8 @@ static void describe(xo_environment_t *environment, const xo_run_t *run)
     add(environment, "XO_POOL_LABEL=%s", member->label);
     add(environment, "XO_POOL_ADDRESS=%s", member->address);
     add(environment, "XO_HEARTBEAT_MS=%" PRIu32, options->heartbeat_ms);
+    if (strcmp(getenv(XO_CODEC_VARIABLE) ?: "", xo_codec_name(XO_CODEC_MSGPACK)) == 0)
+        add(environment, XO_CODEC_VARIABLE "=msgpack"); /* whatever the pool's spec says */
     add_siblings(environment, member);
     if (options->port != NULL)
         add(environment, "XO_PORT=%s", options->port);

@@ -17,7 +17,7 @@
 enum { EXIT_USAGE = 2 };
 
 typedef struct xo_arguments {
-    const char *config, *cluster, *log, *port, *bind;
+    const char *config, *cluster, *log, *port, *bind, *codec;
     char *registry; /* a copy */
     int64_t owner;
     uint64_t adopt;
@@ -37,6 +37,8 @@ static void print_help(void)
          "      --port HOST:PORT the one port by which others reach this node and its\n"
          "                       pools [$XO_PORT]\n"
          "      --bind HOST:PORT what to listen on for it [as --port says]\n"
+         "      --codec CODEC    pickle, or msgpack: nothing in this node is unpickled\n"
+         "                       [$XO_CODEC, else pickle]\n"
          "      --owner PID      stop when this process is gone, and take the pools along\n"
          "      --adopt ID       take over this node, whose broker was killed\n"
          "      --ready-fd N     write the broker's endpoint to descriptor N when\n"
@@ -77,6 +79,7 @@ enum {
     OPT_REGISTRY,
     OPT_PORT,
     OPT_BIND,
+    OPT_CODEC,
     OPT_OWNER,
     OPT_ADOPT,
     OPT_READY_FD,
@@ -91,6 +94,7 @@ static const struct option long_options[] = {
     {"registry", required_argument, NULL, OPT_REGISTRY},
     {"port", required_argument, NULL, OPT_PORT},
     {"bind", required_argument, NULL, OPT_BIND},
+    {"codec", required_argument, NULL, OPT_CODEC},
     {"owner", required_argument, NULL, OPT_OWNER},
     {"adopt", required_argument, NULL, OPT_ADOPT},
     {"ready-fd", required_argument, NULL, OPT_READY_FD},
@@ -136,6 +140,9 @@ static int set_option(xo_arguments_t *arguments, int option)
         return 0;
     case OPT_BIND:
         arguments->bind = optarg;
+        return 0;
+    case OPT_CODEC:
+        arguments->codec = optarg;
         return 0;
     case OPT_OWNER:
         return read_number("owner", optarg, INT32_MAX, &arguments->owner);
@@ -193,10 +200,24 @@ static int choose_log(const xo_arguments_t *arguments, const xo_settings_t *sett
     return text != NULL ? xo_log_parse(text, &log->level, err) : 0;
 }
 
+/* The environment is how it reaches this process's context, and the pools. */
+static int choose_codec(const xo_arguments_t *arguments, const xo_settings_t *settings,
+                        xo_error_t *err)
+{
+    xo_codec_t codec;
+    const char *setting =
+        settings != NULL && settings->codec != 0 ? xo_codec_name(settings->codec) : "pickle";
+    const char *text = choose(arguments->codec, XO_CODEC_VARIABLE, setting);
+    if (xo_codec_parse(text, &codec, err) < 0)
+        return xo_error_prefix(err, arguments->codec != NULL ? "--codec" : XO_CODEC_VARIABLE);
+    return setenv(XO_CODEC_VARIABLE, text, 1) < 0 ? xo_error_set(err, ENOMEM, "out of memory") : 0;
+}
+
 static int run(const xo_arguments_t *arguments, const xo_settings_t *settings, xo_error_t *err)
 {
     xo_log_t log;
-    if (choose_log(arguments, settings, &log, err) < 0)
+    if (choose_log(arguments, settings, &log, err) < 0 ||
+        choose_codec(arguments, settings, err) < 0)
         return EXIT_USAGE;
     if (settings != NULL && settings->run_dir != NULL)
         setenv("XO_RUN_DIR", settings->run_dir, 0);

@@ -77,8 +77,10 @@ static char **merge_environment(const char *const *env)
         if (!replaced(*entry, env))
             merged[count++] = *entry;
     }
-    for (; *env != NULL; env++)
-        merged[count++] = (char *)*env;
+    for (; *env != NULL; env++) {
+        if (!replaced(*env, env + 1)) /* of one that is there twice the last counts */
+            merged[count++] = (char *)*env;
+    }
     return merged;
 }
 

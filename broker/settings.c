@@ -124,6 +124,11 @@ static int set_gpu_free(reader_t *reader, const char *value, xo_error_t *err)
     return set_number(&reader->settings->gpu_free_ms, value, 0, INT32_MAX, err);
 }
 
+static int set_codec(reader_t *reader, const char *value, xo_error_t *err)
+{
+    return xo_codec_parse(value, &reader->settings->codec, err);
+}
+
 static int set_log(reader_t *reader, const char *value, xo_error_t *err)
 {
     reader->settings->log_is_set = true;
@@ -139,6 +144,7 @@ static const xo_key_t node_keys[] = {
     {"heartbeat_ms", set_heartbeat, false},
     {"hang_timeout_ms", set_hang, false},
     {"gpu_free_timeout_ms", set_gpu_free, false},
+    {"codec", set_codec, false},
     {"log", set_log, false},
     {NULL, NULL, false},
 };

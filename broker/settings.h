@@ -8,6 +8,7 @@
 
 #include "broker/log.h"
 #include "broker/spec.h"
+#include "libxo/codec.h"
 
 /* One [pool NAME]. */
 typedef struct xo_pool_settings {
@@ -22,6 +23,7 @@ typedef struct xo_settings {
     int64_t heartbeat_ms;               /* 0: not set */
     int64_t hang_ms;                    /* 0: a loop may stand still */
     int64_t gpu_free_ms;                /* -1: not set */
+    xo_codec_t codec;                   /* 0: not set */
     bool log_is_set;
     xo_log_level_t log;
     xo_pool_settings_t *pools;

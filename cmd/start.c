@@ -57,6 +57,8 @@ const xoi_command_t xoi_command_start = {
             "  --cluster NAME            the cluster's name (default: $XO_CLUSTER)\n"
             "  --port HOST:PORT          the one port by which others reach the node and its\n"
             "                            pools (default: $XO_PORT; else each pool has one)\n"
+            "  --codec CODEC             pickle, or msgpack: pools refuse pickles (default:\n"
+            "                            $XO_CODEC; else pickle)\n"
             "\n"
             "xo-broker(1) lists all of them, and the settings that FILE can have. The node\n"
             "stops, and its pools with it, on SIGTERM or SIGINT (Ctrl-C), or by: xo stop\n"

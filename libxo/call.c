@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "libxo/cache.h"
+#include "libxo/codec.h"
 #include "libxo/endpoint_impl.h"
 #include "libxo/future.h"
 
@@ -205,6 +206,8 @@ void xoi_answer_arrived(xo_endpoint_t *endpoint, const xo_link_t *from, xo_msg_t
     uint64_t seq = xo_msg_header(*msg)->seq;
     xo_call_t *call = xoi_table_find(&endpoint->calls, hash_of(seq), has_seq, &seq);
     if (call && has_left(call) && call->link == from) {
+        if (!xoi_codec_passes(call))
+            xoi_codec_check_answer(call->link, msg);
         if (xoi_again_refused(call, msg))
             xo_msg_destroy(msg);
         else

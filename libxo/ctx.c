@@ -117,7 +117,8 @@ xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err)
     ctx->rundir.fd = -1;
     if (take_cluster(ctx, cluster, err) < 0 || take_lanes(ctx, err) < 0 ||
         take_letter_bytes(ctx, err) < 0 || take_port(ctx, err) < 0 ||
-        xoi_limits_read(&ctx->limits, err) < 0 || xo_keys_load(ctx->cluster, &ctx->keys, err) < 0 ||
+        xo_codec_from_env(&ctx->codec, err) < 0 || xoi_limits_read(&ctx->limits, err) < 0 ||
+        xo_keys_load(ctx->cluster, &ctx->keys, err) < 0 ||
         xoi_rundir_open(&ctx->rundir, ctx->cluster, err) < 0) {
         int saved = errno;
         free(ctx);

@@ -23,7 +23,7 @@ typedef struct xo_ctx xo_ctx_t;
  * the credit that each peer of its endpoints gets, $XO_MAILBOX_MESSAGES and $XO_MAILBOX_BYTES the
  * bounds of an actor's mailbox, $XO_POOL_BYTES that of all mailboxes of a pool, where options do
  * not say. $XO_PORT is the node's port, "host:port": pools are behind it (xo_endpoint_listen).
- * EINVAL for others. */
+ * $XO_CODEC says whether pickles are let in (codec.h). EINVAL for others. */
 xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err);
 /* Waits for what was sent to leave, at most a second; all lanes and listeners must be gone, or it
  * waits for them. Removes the run directory when no other process uses it. In a fork of the process

@@ -10,6 +10,7 @@
 
 #include "libxo/address.h"
 #include "libxo/admission.h"
+#include "libxo/codec.h"
 #include "libxo/ctx.h"
 #include "libxo/limits.h"
 #include "libxo/parting.h"
@@ -34,6 +35,7 @@ struct xo_ctx {
     atomic_uint serial;  /* makes names unique */
     char sync;           /* an address for annotations, see tsan.h */
     unsigned lanes;      /* XOI_LANE_*: what XO_LANES allows */
+    xo_codec_t codec;    /* XO_CODEC */
     size_t letter_bytes; /* of the body of a dead letter: XO_LETTER_BYTES */
     xo_address_t port;   /* XO_PORT, the node's, perhaps with the first place; port 0: none */
     xoi_limits_t limits;

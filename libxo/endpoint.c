@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "libxo/codec.h"
 #include "libxo/ctx_internal.h"
 #include "libxo/endpoint_impl.h"
 
@@ -191,13 +192,23 @@ static bool is_letter(xo_kind_t kind)
     return xo_kind_is_request(kind) || xoi_is_answer(kind);
 }
 
-void xo_endpoint_drop(xo_endpoint_t *endpoint, xo_drop_t reason, const xo_msg_t *msg)
+static void keep(xo_endpoint_t *endpoint, xo_drop_t reason, const xo_msg_t *msg)
 {
     char text[XO_LABEL_BYTES];
-    xo_endpoint_count_drop(endpoint, reason);
     if (is_letter(xo_msg_header(msg)->kind))
         xoi_letters_keep(&endpoint->letters, reason, msg, origin(endpoint, msg, text), NULL,
                          endpoint->ctx->letter_bytes);
+}
+
+void xo_endpoint_drop(xo_endpoint_t *endpoint, xo_drop_t reason, const xo_msg_t *msg)
+{
+    xo_endpoint_count_drop(endpoint, reason);
+    keep(endpoint, reason, msg);
+}
+
+void xoi_codec_keep(xo_endpoint_t *endpoint, const xo_msg_t *msg)
+{
+    keep(endpoint, XO_DROP_REFUSED, msg);
 }
 
 /* One letter for all of them: what they said left with them. */

@@ -274,7 +274,7 @@ typedef enum {
     XO_DROP_NO_CALLER, /* an answer whose caller is gone */
     XO_DROP_NO_ROUTE,  /* to be relayed, but to nobody known */
     XO_DROP_MALFORMED, /* a frame that does not decode */
-    XO_DROP_REFUSED,   /* a handshake refused */
+    XO_DROP_REFUSED,   /* a handshake, or a pickle (codec.h) */
     XO_DROP_OVERRUN,   /* a peer sent more than its credit */
     XO_DROP_ERROR,     /* a tell whose method failed */
     XO_DROP_STALLED,   /* news for a peer that took nothing */

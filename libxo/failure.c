@@ -23,6 +23,7 @@ static const struct code {
     {XO_CODE_CANCELLED, ECANCELED, "the call was cancelled"},
     {XO_CODE_SEND_FAILED, ECOMM, "the message or its answer could not be sent"},
     {XO_CODE_REFUSED, EINVAL, "the request was refused"},
+    {XO_CODE_PICKLE, EINVAL, "it holds a pickle, which codec = msgpack keeps out"},
     {XO_CODE_UNAVAILABLE, EHOSTDOWN, "what the request needs is not available at the moment"},
     {XO_CODE_AMBIGUOUS, ENOTUNIQ, "more than one actor has this uid"},
 };

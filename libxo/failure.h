@@ -34,8 +34,9 @@
 #define XO_CODE_DEADLINE "DeadlineExceeded"
 #define XO_CODE_CANCELLED "Cancelled"
 #define XO_CODE_SEND_FAILED                                                                        \
-    "SendMessageFailed"           /* what could not be sent, such as an unpicklable result */
-#define XO_CODE_REFUSED "Refused" /* bad arguments, not admitted, not supported */
+    "SendMessageFailed"                /* what could not be sent, such as an unpicklable result */
+#define XO_CODE_REFUSED "Refused"      /* bad arguments, not admitted, not supported */
+#define XO_CODE_PICKLE "PickleRefused" /* it holds a pickle, and codec = msgpack is set */
 #define XO_CODE_UNAVAILABLE "Unavailable" /* needs what is away: the registry, for example */
 #define XO_CODE_AMBIGUOUS "AmbiguousUid"  /* the message lists the candidates */
 
@@ -52,8 +53,8 @@ void xo_failure_pack(const xo_failure_t *failure, xo_buf_t *out);
 int xo_failure_read(xo_slice_t body, xo_failure_t *failure);
 /* The nearest errno. By code: MethodError EREMOTEIO, ActorNotExist and NoSuchClass ENOENT,
  * ActorAlreadyExist EEXIST, NoSuchMethod ENOSYS, ServerClosed ENOTCONN, DeadlineExceeded ETIMEDOUT,
- * Cancelled ECANCELED, SendMessageFailed ECOMM, Refused EINVAL, Unavailable EHOSTDOWN,
- * AmbiguousUid ENOTUNIQ; EREMOTEIO for others. */
+ * Cancelled ECANCELED, SendMessageFailed ECOMM, Refused and PickleRefused EINVAL, Unavailable
+ * EHOSTDOWN, AmbiguousUid ENOTUNIQ; EREMOTEIO for others. */
 int xo_failure_errno(const xo_failure_t *failure);
 /* Fills `err` with this errno and a sentence: "ServerClosed: pool 1 died (signal 9 (Killed))
  * [127.0.0.1:7000]; the method may have run". Returns -1. */

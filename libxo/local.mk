@@ -45,6 +45,8 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/call.c \
 	libxo/client.c \
 	libxo/creation.c \
+	libxo/codec.c \
+	libxo/codec.h \
 	libxo/ctx.c \
 	libxo/ctx_internal.h \
 	libxo/endpoint.c \

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "libxo/codec.h"
 #include "libxo/endpoint_impl.h"
 
 bool xoi_wants_answer(const xo_header_t *header)
@@ -37,6 +38,11 @@ static void proxy_answered(xo_call_t *call, xo_msg_t **answer, void *arg)
     xo_endpoint_consumed(proxy->endpoint, proxy->to.link, proxy->bytes);
     xo_endpoint_answer(proxy->endpoint, &proxy->to, answer);
     proxy_free(proxy);
+}
+
+bool xoi_codec_passes(const xo_call_t *call)
+{
+    return call->answer == proxy_answered;
 }
 
 static xoi_proxy_t *proxy_create(xo_endpoint_t *endpoint, xo_link_t *from, const xo_msg_t *msg)
@@ -214,7 +220,7 @@ void xoi_request(xo_link_t *link, xo_msg_t **msg)
         pass_on(endpoint, link, xo_endpoint_link_by_id(endpoint, header->target_id), msg);
     else if (for_other)
         no_route(endpoint, link, *msg, "the endpoint that it is for is not this one");
-    else
+    else if (!xoi_codec_refuses_request(link, *msg))
         endpoint->ops.request(endpoint, link, msg, endpoint->arg);
 }
 

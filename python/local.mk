@@ -136,6 +136,7 @@ EXTRA_DIST += \
 	python/setup.py \
 	python/tests/actors.py \
 	python/tests/conftest.py \
+	python/tests/codec_node.py \
 	python/tests/flood.py \
 	python/tests/surface.py \
 	python/tests/values.py

@@ -28,10 +28,13 @@ def wrong_options(place):
     for options, words in (
             (["--frobnicate"], "frobnicate"), (["node"], "'node'"), (["--owner", "me"], "--owner"),
             (["--ready-fd", "77"], "--ready-fd"), (["--log", "loud"], "'loud'"),
+            (["--codec", "json"], "--codec: 'json'"),
             (["--config"], "config"), (["--config", "/nonexistent.ini"], "/nonexistent.ini")):
         done = broker(place, *options)
         assert done.returncode == 2 and words in done.stderr, (options, done)
     assert broker(place, XO_LOG="loud").returncode == 2
+    done = broker(place, XO_CODEC="json")
+    assert done.returncode == 2 and "XO_CODEC: 'json'" in done.stderr, done
     place.assert_clean()
 
 

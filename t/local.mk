@@ -19,6 +19,7 @@ unit_tests = \
 	t/bundle \
 	t/cache \
 	t/cgroup \
+	t/codec \
 	t/ctx \
 	t/directory \
 	t/endpoint \
@@ -190,6 +191,7 @@ python_tests = \
 	python/tests/test_by_value.py \
 	python/tests/test_calls.py \
 	python/tests/test_cancel.py \
+	python/tests/test_codec.py \
 	python/tests/test_copy_to.py \
 	python/tests/test_create_pool.py \
 	python/tests/test_debug.py \
@@ -290,6 +292,7 @@ t_again_SOURCES = t/again.c t/node.c
 t_bulk_SOURCES = t/bulk.c t/bulk-rig.c t/node.c
 t_bulk_hostile_SOURCES = t/bulk-hostile.c t/bulk-rig.c t/node.c
 t_bundle_SOURCES = t/bundle.c t/lane-rig.c
+t_codec_SOURCES = t/codec.c t/node.c
 t_endpoint_SOURCES = t/endpoint.c t/node.c
 t_faults_SOURCES = \
 	t/fault-node.c t/fault-points.c t/fault-steps.c t/fault-ties.c t/faults.c

@@ -64,6 +64,7 @@ static void node_settings_are_read(void **unused)
     xo_settings_t *settings = load_well("# a comment\n[node]\ncluster = blue\n"
                                         "registry = redis://localhost:6379/1\n"
                                         "run_dir = /run/xo\nheartbeat_ms = 250\nlog = debug\n"
+                                        "codec = msgpack\n"
                                         "port = gpu1:7000\nbind = 0.0.0.0:7000\n");
     assert_string_equal(settings->cluster, "blue");
     assert_string_equal(settings->registry, "redis://localhost:6379/1");
@@ -71,6 +72,7 @@ static void node_settings_are_read(void **unused)
     assert_string_equal(settings->port, "gpu1:7000");
     assert_string_equal(settings->bind, "0.0.0.0:7000");
     assert_int_equal(settings->heartbeat_ms, 250);
+    assert_int_equal(settings->codec, XO_CODEC_MSGPACK);
     assert_true(settings->log_is_set);
     assert_int_equal(settings->log, XO_LOG_DEBUG);
     assert_int_equal(settings->pool_count, 0);
@@ -83,6 +85,7 @@ static void an_empty_file_sets_nothing(void **unused)
     xo_settings_t *settings = load_well("");
     assert_null(settings->cluster);
     assert_int_equal(settings->heartbeat_ms, 0);
+    assert_int_equal(settings->codec, 0);
     assert_false(settings->log_is_set);
     xo_settings_destroy(settings);
 }
@@ -188,6 +191,8 @@ static void mistakes_name_file_and_line(void **unused)
     assert_mistake("[node]\n\nheartbeat_ms = soon\n", 3, "[node] heartbeat_ms: 'soon'");
     assert_mistake("[node]\nheartbeat_ms = 5\n", 2, "from 10 to 60000");
     assert_mistake("[node]\nlog = loud\n", 2, "'loud'");
+    assert_mistake("[node]\ncodec = json\n", 2,
+                   "[node] codec: 'json' is not one of pickle, msgpack");
     assert_mistake("[node]\nrun_dir = here\n", 2, "begin with /");
     assert_mistake("[node]\nport = gpu1\n", 2, "no node's port");
     assert_mistake("[node]\nbind = gpu1:x\n", 2, "the port must be a number");

@@ -247,8 +247,26 @@ static int add_options(xopy_body_t *body, PyObject *options)
     return written == XOPY_WRITTEN ? ended(body) : -1;
 }
 
+/* The class goes by its name, which is the message's method. */
+static int put_named(xopy_body_t *body, PyObject *what)
+{
+    PyObject *pair = xopy_glue("plain_create", "(O)", what); /* (args, kwargs or None) */
+    if (!pair)
+        return -1;
+    xopy_written_t written =
+        xopy_write_pair(body, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1));
+    int failed = written == XOPY_NOT_PLAIN ? xopy_put_pickle(body, pair) /* which says why not */
+                 : written == XOPY_WRITTEN ? ended(body)
+                                           : -1;
+    Py_DECREF(pair);
+    return failed;
+}
+
 static int put_python(xopy_body_t *body, PyObject *what)
 {
+    int refuses = xopy_refuses_pickle();
+    if (refuses)
+        return refuses < 0 ? -1 : put_named(body, what);
     PyObject *portable = xopy_glue("portable_create", "(O)", what);
     int failed = portable ? xopy_put_pickle(body, portable) : -1;
     Py_XDECREF(portable);

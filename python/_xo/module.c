@@ -62,6 +62,18 @@ xo_ctx_t *xopy_ctx(xopy_state_t *state)
     return state->ctx;
 }
 
+int xopy_refuses_pickle(void)
+{
+    xo_error_t err;
+    xopy_state_t *state = xopy_state();
+    if (!state->codec && xo_codec_from_env(&state->codec, &err) < 0) {
+        state->codec = 0;
+        xopy_raise(&err);
+        return -1;
+    }
+    return state->codec == XO_CODEC_MSGPACK;
+}
+
 PyObject *xopy_raise(const xo_error_t *err)
 {
     if (err->errnum == ENOMEM)
@@ -282,6 +294,14 @@ static PyObject *module_run_dir(PyObject *module, PyObject *unused)
     return ctx ? PyUnicode_DecodeFSDefault(xo_ctx_run_dir(ctx)) : NULL;
 }
 
+static PyObject *module_refuses_pickle(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    int refuses = xopy_refuses_pickle();
+    return refuses < 0 ? NULL : PyBool_FromLong(refuses);
+}
+
 static PyObject *module_encode(PyObject *module, PyObject *value)
 {
     xopy_body_t body;
@@ -394,6 +414,7 @@ static PyMethodDef functions[] = {
     {"check_address", module_check_address, METH_O,
      "check_address(address)\n--\n\nThe address, if it is one of a pool; else ValueError."},
     {"run_dir", module_run_dir, METH_NOARGS, "The directory of the ipc sockets of pools here."},
+    {"refuses_pickle", module_refuses_pickle, METH_NOARGS, "Does $XO_CODEC keep pickles out?"},
     {"encode", module_encode, METH_O,
      "encode(value)\n--\n\nThe value as it goes over the wire: (bytes, list of buffers)."},
     {"decode", module_decode, METH_VARARGS, "decode(bytes, buffers)\n--\n\nThe reverse of encode."},

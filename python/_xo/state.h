@@ -8,6 +8,7 @@
 
 #include "_xo/compat.h"
 
+#include "libxo/codec.h"
 #include "libxo/xo.h"
 #include "pool/pool.h"
 
@@ -44,7 +45,8 @@ typedef struct xopy_state {
     PyObject *home;     /* the one of home.h, or NULL */
     PyObject *identity; /* (uid, address) of the actor that is about to be made, or NULL */
 
-    xo_ctx_t *ctx; /* made with the first runtime, as is pins */
+    xo_codec_t codec; /* 0: not asked for yet */
+    xo_ctx_t *ctx;    /* made with the first runtime, as is pins */
     struct xopy_pins *pins;
     struct xopy_runtime *runtimes; /* all that are open */
     struct xopy_run *current_run;  /* whose method's step it is; NULL: none's */
@@ -68,6 +70,9 @@ PyObject *xopy_glue(const char *name, const char *format, ...);
 int xopy_need_asyncio(xopy_state_t *state);
 /* The context, made when first needed. */
 xo_ctx_t *xopy_ctx(xopy_state_t *state);
+
+/* Does $XO_CODEC, as it was when first asked for, keep pickles out? -1 with an exception. */
+int xopy_refuses_pickle(void);
 
 /* Raises what `err` says as the built-in exception nearest to its errno. Returns NULL. */
 PyObject *xopy_raise(const xo_error_t *err);

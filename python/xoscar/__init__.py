@@ -60,7 +60,14 @@ from .core import (
     no_lock,
 )
 from .debug import DebugOptions, get_debug_options, set_debug_options
-from .errors import ActorAlreadyExist, ActorNotExist, Return, SendMessageFailed, ServerClosed
+from .errors import (
+    ActorAlreadyExist,
+    ActorNotExist,
+    PickleRefused,
+    Return,
+    SendMessageFailed,
+    ServerClosed,
+)
 
 __version__ = "0.1.0"  # as in configure.ac and pyproject.toml
 
@@ -110,6 +117,7 @@ __all__ = [
     "MainActorPoolType",
     "Monitor",
     "NodeRecord",
+    "PickleRefused",
     "PoolRecord",
     "RestartPolicy",
     "Return",

@@ -140,19 +140,46 @@ def dress_local(exception, address):
     return _dress(exception, _where(address, os.getpid()))
 
 
+def _class_named(name):
+    """The class of an error's `type`, if it is one of Python's own or the package's."""
+    import builtins
+
+    module, _, name = name.rpartition(".")
+    found = getattr({"builtins": builtins, "xoscar.errors": errors}.get(module), name, None)
+    return found if isinstance(found, type) and issubclass(found, Exception) else None
+
+
+def _made_by_name(name, text):
+    """The exception as far as its class's name and its text go; None for a class of a user's."""
+    cls = _class_named(name)
+    try:
+        if cls is KeyError:  # whose text is the repr of the key
+            import ast
+
+            text = ast.literal_eval(text)
+        return cls and cls(text)
+    except Exception:
+        return None
+
+
+def _made_anew(f, text):
+    if f["exception"]:
+        try:
+            return _pickle.loads(f["exception"], ())
+        except Exception:
+            pass
+    return _made_by_name(f["type"], text)
+
+
 def _method_error(f):
     where, message = _where(f["address"], f["pid"]), f["message"]
     first = _WHERE.match(message)  # it has come through several pools: where it was raised
     cause = RemoteTraceback(f"{where}\n{f['traceback']}")
-    if f["exception"]:
-        try:
-            exception = _pickle.loads(f["exception"], ())
-        except Exception:
-            exception = None
-        if isinstance(exception, BaseException):
-            new = _dress(exception, first.group() if first else where)
-            _remake.put(new, "__cause__", cause)
-            return new
+    exception = _made_anew(f, message[first.end() :].lstrip() if first else message)
+    if isinstance(exception, BaseException):
+        new = _dress(exception, first.group() if first else where)
+        _remake.put(new, "__cause__", cause)
+        return new
     text = f"{f['type'] or 'the method failed'}: {message}"
     if not first:
         text = f"{where} {text}"
@@ -182,6 +209,12 @@ def _cancelled(f, text):
     return asyncio.CancelledError(text)
 
 
+def _send_failed(f, text):
+    cls = _class_named(f["type"])
+    failed = errors.SendMessageFailed
+    return (cls if cls and issubclass(cls, failed) else failed)(text)
+
+
 def _simple(cls):
     return lambda f, text: cls(text)
 
@@ -194,7 +227,8 @@ _by_code = {
     "ServerClosed": _server_closed,
     "DeadlineExceeded": _timeout,
     "Cancelled": _cancelled,
-    "SendMessageFailed": _simple(errors.SendMessageFailed),
+    "SendMessageFailed": _send_failed,
+    "PickleRefused": _simple(errors.PickleRefused),
     "Refused": _simple(ValueError),
 }
 

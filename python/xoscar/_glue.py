@@ -2,7 +2,7 @@
 import sys
 
 from ._failure import describe, dress_local, failure, local_error, no_broker, not_accepted
-from ._pickle import dumps, loads, portable_create
+from ._pickle import dumps, loads, plain_create, portable_create
 from ._settle import holds_lock, settle, settle_rest
 from ._shown import shown
 from .core import Actor, ActorRef, actor_traits, hook
@@ -22,6 +22,7 @@ __all__ = [
     "no_post_create",
     "not_accepted",
     "peer_gone",
+    "plain_create",
     "portable_create",
     "settle",
     "settle_rest",

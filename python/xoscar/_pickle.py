@@ -14,8 +14,10 @@ from _pickle import Pickler as _Pickler
 from _pickle import loads as _loads
 from operator import methodcaller
 
+import _xo
+
 from . import _remake
-from .errors import SendMessageFailed
+from .errors import PickleRefused, SendMessageFailed
 
 _OUT_OF_BAND_BYTES = 64 << 10  # smaller buffers stay in the pickle (XO_INLINE_BYTES_MAX in msg.h)
 _MAIN, _SPAWNED_MAIN = b"__main__", b"__mp_main__"
@@ -178,19 +180,79 @@ def _culprit(value, place="", levels=_CULPRIT_LEVELS):
     return (f" (at {place})" if place else ""), value
 
 
+# ---- codec = msgpack ----
+
+_SCALARS = frozenset((type(None), bool, int, float, complex, str, bytes))
+_CONTAINERS = frozenset((list, tuple, dict, set, frozenset))
+_PLAIN_SAID = (
+    "send plain values (None, bool, int, float, complex, str, bytes, list, tuple, dict, set, "
+    "frozenset, references), of an array its tobytes()"
+)
+
+
+def _not_plain(value, place="", levels=_CULPRIT_LEVELS):
+    """(where, what) in a value is of a type that needs a pickle; None: nothing that is seen."""
+    kind = type(value)
+    if kind in _SCALARS or isinstance(value, _xo.ActorRef):
+        return None
+    if kind not in _CONTAINERS:
+        return (f" (at {place})" if place else ""), value
+    items = enumerate(value) if kind in (set, frozenset) else _items(value)
+    for key, item in items if levels else ():
+        found = _not_plain(item, f"{place}[{key!r}]", levels - 1)
+        if found is not None:
+            return found
+    return None
+
+
+def _refusal(value):
+    found = _not_plain(value)
+    if found is None:
+        what = (
+            "what is sent holds one list, dict or set twice, text that is no UTF-8, or containers "
+            "that are nested too deeply: it"
+        )
+    else:
+        what = f"{type(found[1]).__module__}.{type(found[1]).__qualname__}{found[0]}"
+    return PickleRefused(f"{what} would need a pickle, and codec = msgpack is set: {_PLAIN_SAID}")
+
+
+def plain_create(what):
+    """(args, kwargs or None) of a create request for a class that goes by its name."""
+    cls, args, kwargs = what[:3]
+    if _goes_by_value(cls):
+        raise PickleRefused(
+            f"class {cls.__module__}.{cls.__qualname__} would need a pickle, and codec = msgpack "
+            "is set: define it at the top of a module that the pools can import"
+        )
+    return args, kwargs or None
+
+
+# ---- what others use ----
+
+
 def dumps(value):
     """(bytes, list of buffers)"""
+    if _xo.refuses_pickle():
+        raise _refusal(value)
     buffers = _Buffers()
     return _dump(value, buffers), buffers
 
 
 def dumps_whole(value):
     """Bytes that hold everything."""
+    if _xo.refuses_pickle():
+        raise _refusal(value)
     return _dump(value)
 
 
 def loads(data, buffers):
     """What was pickled; SendMessageFailed if it cannot be made anew here."""
+    if _xo.refuses_pickle():  # libxo has refused it, but for what came within something else
+        raise PickleRefused(
+            f"what arrived in process {os.getpid()} is a pickle, which codec = msgpack keeps out: "
+            f"{_PLAIN_SAID}"
+        )
     try:
         return _loads(data, buffers=buffers)
     except Exception as e:

@@ -25,6 +25,10 @@ class SendMessageFailed(XoscarError):
     """What could not be sent, for example a result that cannot be pickled."""
 
 
+class PickleRefused(SendMessageFailed, TypeError):
+    """What only a pickle could carry, sent to or from a node with ``codec = msgpack``."""
+
+
 class ServerClosed(XoscarError, ConnectionError):
     """The process, node or link that a request went to died, or cannot be reached.
 

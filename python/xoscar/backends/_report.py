@@ -20,7 +20,7 @@ def report_path(endpoint: str) -> str:
 
 def write_report(path: str, exception: BaseException) -> None:
     """In the sub pool: says why it ends."""
-    import pickle
+    import json
 
     from .._failure import describe
 
@@ -30,25 +30,26 @@ def write_report(path: str, exception: BaseException) -> None:
         "message": message,
         "type": kind,
         "traceback": traceback,
-        "exception": pickled,
+        "exception": pickled.hex(),
         "address": os.environ.get("XO_POOL_ADDRESS", ""),
         "pid": os.getpid(),
     }
-    with open(path + ".new", "wb") as file:
-        pickle.dump(fields, file)
+    with open(path + ".new", "w") as file:
+        json.dump(fields, file)
     os.rename(path + ".new", path)
 
 
 def read_report(path: str) -> BaseException | None:
     """In who started it: the exception, as its own type; None if there is no report."""
-    import pickle
+    import json
 
     from .._failure import failure
 
     try:
-        with open(path, "rb") as file:
-            fields = pickle.load(file)
+        with open(path) as file:
+            fields = json.load(file)
         os.unlink(path)
     except OSError:
         return None
+    fields["exception"] = bytes.fromhex(fields["exception"])
     return failure(fields)
