@@ -434,6 +434,7 @@ chaos = \
 	t/chaos/machines.py \
 	t/chaos/mesh.py \
 	t/chaos/mesh_faults.py \
+	t/chaos/mesh_tells.py \
 	t/chaos/mesh_world.py \
 	t/chaos/place.py \
 	t/chaos/sabotage.py \

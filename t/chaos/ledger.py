@@ -55,12 +55,16 @@ class Ledger:
         self.say = say
         self.clock = Clock()
         self.outcomes = {}  # of what a Tally notes: "ran", "no", "maybe"
-        self.tells = Tells(self)
+        self.tells = self.make_tells()
         self.counts = collections.Counter()
         self.complaints = []
         self.holdups = []  # [from, until]: when a fault kept something from going on
         self.asked = self.answered = 0
         self.longest = (0.0, "nothing")
+
+    def make_tells(self):
+        """What accounts for the tells."""
+        return Tells(self)
 
     def complain(self, text):
         """Something that must not be."""

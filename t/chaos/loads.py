@@ -200,9 +200,9 @@ async def during(world, load, faults):
         await one
 
 
-def all_of(world, seed):
-    """The coroutines."""
-    senders = [Sender(world, seed, f"sender{i}").run() for i in range(SENDERS)]
+def all_of(world, seed, count=SENDERS):
+    """The coroutines, with so many senders."""
+    senders = [Sender(world, seed, f"sender{i}").run() for i in range(count)]
     python = [create(world, seed, f"passing{i}") for i in range(CREATORS)]
     in_c = [create_in_c(world, seed, f"passing-c{i}") for i in range(CREATORS)]
     return senders + python + in_c

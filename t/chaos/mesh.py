@@ -3,15 +3,17 @@
     ./quickstart exec python3 t/chaos/mesh.py [--seed N] [--seconds S] [--faults LIST]
 
 Each machine is a network namespace with a node of its own, a hub has the registry and the node of
-this program, which makes the load: calls, batches, streams and large buffers to actors that may be
-anywhere (placement=any), in Python, from here and from each node. Every call must get exactly one
-answer in a bounded time; nothing may run twice or out of order; of an actor that moves, the old one
-must never run again once the new one has; in the end all are up, each in one place, all nodes are
-seen, a partition heals within 5 s, and nothing is left over. Exit status 0: the ledger is clean, or
-it may not be done here.
+this program, which makes the load of chaos.py: calls, tells, batches, streams and large buffers, in
+Python and in C, to actors that may be anywhere (placement=any), from here, between them, and from
+each node; and creations of others. Every call must get exactly one answer in a bounded time;
+nothing may run twice or out of order; a tell that is accepted arrives, is a dead letter, or goes
+with who had it; of an actor that moves, the old one must never run again once the new one has; in
+the end all are up, each in one place, all nodes are seen, a partition heals within 5 s, and nothing
+is left over. Exit status 0: the ledger is clean, or it may not be done here.
 """
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -20,6 +22,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 MACHINES = 3
+SENDERS = 16  # most wait, at any time, for a machine that is away
 IN_HUB = "XO_CHAOS_HUB"  # what this program's environment has when it runs there
 
 
@@ -73,6 +76,14 @@ def notices(lines):
     return bool(ledger.complaints)
 
 
+def notices_vanished():
+    """Would it of a tell that is nowhere, though the next one arrived where it should have?"""
+    ledger = MeshLedger(os.devnull, lambda _: None)
+    ledger.tells.accept("a", ("s", 1), ledger.tells.begin("here", "there"))
+    ledger.tells.check(["a x.1 1 1 s 2"])
+    return bool(ledger.complaints)
+
+
 def in_hub(options, prefix, path):
     """The load, the faults, and what must be true."""
     network = machines.Network(prefix, MACHINES)
@@ -102,7 +113,8 @@ def in_hub(options, prefix, path):
     print(f"{'not ok' if ledger.complaints else 'ok'} 1 - the ledger is clean")
     say(words)
     # One actor in two places, and one that went on as if nothing had been.
-    noticed = notices(["a x 1 1 s 0", "a y 2 1 s 1", "a x 1 2 s 2"]) and notices(["a x 1 2 s 0"])
+    noticed = notices(["a x 1 1 s 0", "a y 2 1 s 1", "a x 1 2 s 2"]) and notices(
+        ["a x 1 2 s 0"]) and notices_vanished()
     print(f"{'ok' if noticed else 'not ok'} 2 - the ledger notices what it is there for")
     print("1..2")
     return 0 if noticed and not ledger.complaints else 1
@@ -113,15 +125,19 @@ async def run(world, seed, plan):
     ticking = asyncio.ensure_future(world.ledger.clock.run())
     await world.open()
     keeping = asyncio.ensure_future(world.keep())
-    load = [MeshSender(world, seed, f"sender{i}").run() for i in range(loads.SENDERS)]
+    reading = asyncio.ensure_future(world.ledger.tells.watch(world.broker()))
+    load = loads.all_of(world, seed, SENDERS)
     await loads.during(world, load, mesh_faults.MeshFaults(world, plan).run())
     await checks.all_up(world)
     await world.in_one_place()
     await world.all_nodes_seen()
+    await checks.no_call_is_open(world)
+    await checks.letters_are_read(world)
     await world.heals()
-    keeping.cancel()
-    ticking.cancel()
-    await asyncio.wait([keeping, ticking])
+    for task in (keeping, ticking, reading):
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
     await world.close()
 
 
@@ -131,7 +147,7 @@ if __name__ == "__main__":
     import loads
     import machines
     import mesh_faults
-    from mesh_world import HubRedis, MeshLedger, MeshSender, MeshWorld
+    from mesh_world import HubRedis, MeshLedger, MeshWorld
     from place import Place
 
     chosen = arguments()

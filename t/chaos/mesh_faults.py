@@ -5,6 +5,7 @@ import signal
 
 from faults import Faults
 from machines import pids_in, signal_all
+from world import life_of
 
 # A node that is silent for five heartbeats has lost its lease; so long, and as long again, one is
 # away, stands still or is cut off at most.
@@ -49,7 +50,13 @@ class MeshFaults(Faults):
 
     async def kill_node(self, fault):
         """The power of a machine is gone; later its node begins anew."""
-        return await self._take_away(fault, lambda one: one.kill(), lambda one: one.start())
+        return await self._take_away(fault, self._kill_machine, lambda one: one.start())
+
+    def _kill_machine(self, machine):
+        lives = [life_of(pid) for pid in pids_in(machine.namespace)]
+        machine.kill()
+        for life in lives:
+            self.ledger.tells.end(life)
 
     async def stop_node(self, fault):
         """All its processes stand still."""
@@ -97,7 +104,12 @@ class MeshFaults(Faults):
 
     async def kill_a_pool(self, fault):
         """SIGKILL to one pool's process."""
-        return _send(self._process(fault, POOL_PROGRAMS), signal.SIGKILL)
+        pid = self._process(fault, POOL_PROGRAMS)
+        life = pid and life_of(pid)
+        killed = _send(pid, signal.SIGKILL)
+        if killed:
+            self.ledger.tells.end(life)
+        return killed
 
     async def kill_a_broker(self, fault):
         """SIGKILL to a broker, which is started again. Of one that has not begun nobody takes over,

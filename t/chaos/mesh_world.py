@@ -7,11 +7,11 @@ import subprocess
 import xoscar as xo
 from chaos_actors import Tally, Walker
 from ledger import Ledger, how_busy
-from loads import Sender
 from machines import HUB_ADDRESS, Machine
+from mesh_tells import MeshTells, NodeAnswers
 from world import OutsideRedis, ask_redis, module_path
 
-ACTORS = 6
+ACTORS, IN_C = 6, 3
 KEEP_S = 0.1
 START_S, PATIENCE_S = 60, 60
 HEALED_S = 5  # after the end of a partition all is as it was
@@ -32,6 +32,9 @@ class HubRedis(OutsideRedis):
 class MeshLedger(Ledger):
     """Actors move: what counts is that no earlier one runs after a later one."""
 
+    def make_tells(self):
+        return MeshTells(self)
+
     def check_time(self, what, began, ended, timeout, cancel):
         """A call that is cancelled waits for its pool, which may be cut off."""
         super().check_time(what, began, ended, timeout, None)
@@ -50,14 +53,6 @@ class MeshLedger(Ledger):
             self.expect(int(count) == counts[name, token], f"{name} lost its state: {line}")
 
 
-class MeshSender(Sender):
-    """To actors that may be anywhere."""
-
-    def kinds(self, ref):
-        return [self.calls, self.batch, self.through, self.again, self.deadline, self.cancel,
-                self.slow, self.stream, self.large, self.back]
-
-
 class MeshWorld:
     """The nodes and their actors."""
 
@@ -70,8 +65,10 @@ class MeshWorld:
         self.machines = [Machine(network, i, place, redis.url(), module_path())
                          for i in range(len(network.machines))]
         self.pool = None
-        self.actors = []
-        self.in_c = set()
+        self.python_pools = [one for machine in self.machines for one in machine.python_pools()]
+        self.c_pools = [machine.c_pool() for machine in self.machines]
+        self.actors = []  # the permanent ones, in Python and in C
+        self.in_c = set()  # which of these are
         self.cut = set()  # pairs of machines that do not hear each other
         self.over = False
 
@@ -79,20 +76,30 @@ class MeshWorld:
         """Of the main pool."""
         return self.pool.external_address
 
+    def broker(self):
+        """What answers for each node."""
+        return [NodeAnswers([self.address()])] + [
+            NodeAnswers([*machine.python_pools(), machine.c_pool()]) for machine in self.machines]
+
     async def open(self):
         """Starts all and creates the actors."""
         for machine in self.machines:
             machine.start()
         self.pool = await xo.create_actor_pool(f"{HUB_ADDRESS}:0", n_process=0)
         await self.all_nodes_seen()
-        policy = xo.RestartPolicy(intensity=60, backoff_max=0.5, placement="any")
         for i in range(ACTORS):
             machine = self.machines[i % len(self.machines)]
-            address, uid = machine.python_pools()[i % 2], f"xo:tally{i}"
-            self.actors.append(await xo.create_actor(
-                Tally, uid, self.place.notes, uid=uid, address=address, restart_policy=policy))
+            await self._create(Tally, f"xo:tally{i}", machine.python_pools()[i % 2])
+        for i in range(IN_C):
+            await self._create("Tally", f"xo:tally-c{i}", self.c_pools[i % len(self.c_pools)])
+        self.in_c = set(self.actors[ACTORS:])
         for machine in self.machines:
             await self.walk(machine)
+
+    async def _create(self, actor_class, uid, address):
+        policy = xo.RestartPolicy(intensity=60, backoff_max=0.5, placement="any")
+        self.actors.append(await xo.create_actor(
+            actor_class, uid, self.place.notes, uid=uid, address=address, restart_policy=policy))
 
     async def walk(self, machine):
         """Has somebody there send notes, too, once its node is up."""
@@ -122,9 +129,7 @@ class MeshWorld:
     async def all_nodes_seen(self):
         """From here all nodes are, and their pools are ready."""
         end = self.ledger.clock.now() + START_S
-        wanted = {one for machine in self.machines
-                  for one in [*machine.python_pools(), machine.c_pool()]}
-        lacks = wanted
+        lacks = wanted = {*self.python_pools, *self.c_pools}
         while lacks and self.ledger.clock.now() < end:
             try:
                 pools = await xo.list_pools(self.address())

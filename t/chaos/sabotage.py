@@ -6,7 +6,6 @@ import sys
 
 import checks
 from ledger import FREE, Ledger
-from tells import stands_for
 
 
 def _lines(world):
@@ -48,7 +47,7 @@ def vanished(world, ledger):
     gone = [actor, *map(str, note)]
     lines = [line for line in lines if [line.split()[0], *line.split()[4:]] != gone]
     tells.letters = {one: times for one, times in tells.letters.items()
-                     if not stands_for(one, actor, tell)}
+                     if not tells.stands_for(one, actor, tell)}
     ledger.check_notes(lines)
 
 

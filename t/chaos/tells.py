@@ -43,7 +43,7 @@ class Tells:
         """Takes in all dead letters that there are. Whether every process was asked."""
         try:
             answer = await xo.wait_for(broker.letters(LETTERS_MAX, False), ASK_S)
-        except (xo.ServerClosed, asyncio.TimeoutError, OSError):
+        except (xo.ServerClosed, xo.ActorNotExist, asyncio.TimeoutError, OSError):
             return False
         self.letters |= collections.Counter(_letter(record) for record in answer["letters"])
         return not answer["silent"]
@@ -79,7 +79,7 @@ class Tells:
                 token = at_end.get(actor, 0) if later is None else pair[later]
                 was_taken = token > tell.since_ns and self._lived(lives[actor], tell)
                 sender_died = at_end.get(tell.sender, 0) > tell.since_ns
-                became = _fate(actor, tell, was_taken, sender_died, left)
+                became = self._fate(actor, tell, was_taken, sender_died, left)
             self.ledger.counts[f"tells: {became}"] += 1
             self.ledger.expect(became != VANISHED, f"a tell has {VANISHED}: number {number} of "
                                f"{sender}, from {tell.source} to {actor} at {tell.to}")
@@ -90,18 +90,24 @@ class Tells:
         end = self.ends.get(lives.get(life))
         return end is None or tell.since_ns <= end + LATE_NS
 
+    def _fate(self, actor, tell, was_taken, sender_died, left):
+        """was_taken: the receiver may have taken it, and has been made anew since."""
+        for letter in left:
+            if left[letter] and self.stands_for(letter, actor, tell):
+                left[letter] -= 1
+                return f"dead letters ({letter.reason})"
+        if was_taken:
+            return "gone with their receiver"
+        if sender_died:
+            return "gone with their sender"
+        return VANISHED
 
-def _fate(actor, tell, was_taken, sender_died, left):
-    """was_taken: the receiver may have taken it, and has been made anew since."""
-    for letter in left:
-        if left[letter] and stands_for(letter, actor, tell):
-            left[letter] -= 1
-            return f"dead letters ({letter.reason})"
-    if was_taken:
-        return "gone with their receiver"
-    if sender_died:
-        return "gone with their sender"
-    return VANISHED
+    def stands_for(self, letter, actor, tell):
+        """May that be this one's letter?"""
+        if not in_its_time(letter, tell):
+            return False
+        whose = {"lost": letter.to == tell.to, "closed": letter.uid == actor}
+        return letter.address == tell.source and whose.get(letter.reason, False)
 
 
 Letter = collections.namedtuple("Letter", "reason kind address uid to time count")
@@ -114,12 +120,9 @@ def _letter(record):
                   record["time"], record.get("count", 1))
 
 
-def stands_for(letter, actor, tell):
-    """May that be this one's letter?"""
-    if letter.kind != "tell" or not tell.since_s <= letter.time <= tell.since_s + LOST_S:
-        return False
-    whose = {"lost": letter.to == tell.to, "closed": letter.uid == actor}
-    return letter.address == tell.source and whose.get(letter.reason, False)
+def in_its_time(letter, tell):
+    """Was that one dropped soon enough after this had been sent?"""
+    return letter.kind == "tell" and tell.since_s <= letter.time <= tell.since_s + LOST_S
 
 
 def _since(item):

@@ -32,6 +32,19 @@ def _environment(pid):
     return {name.decode(): value.decode(errors="replace") for name, _, value in pairs}
 
 
+def _life_in(environment):
+    return "{XO_POOL_ID}.{XO_POOL_GENERATION}".format_map(
+        collections.defaultdict(str, environment))
+
+
+def life_of(pid):
+    """Of a pool's process, as in notes; of another one, or one that is gone, "." or the like."""
+    try:
+        return _life_in(_environment(pid))
+    except OSError:
+        return "."
+
+
 def _text(pid, name):
     with open(f"/proc/{pid}/{name}", "rb") as file:
         return file.read().replace(b"\0", b" ").decode(errors="replace").strip()
@@ -52,8 +65,7 @@ class Process:
             )
             self.label = environment.get("XO_POOL_LABEL") or self.program
             # As in notes, where there is a pool to write them.
-            self.life = "{XO_POOL_ID}.{XO_POOL_GENERATION}".format_map(
-                collections.defaultdict(str, environment))
+            self.life = _life_in(environment)
         except BaseException:
             self.close()
             raise
