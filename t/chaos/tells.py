@@ -71,15 +71,26 @@ class Tells:
         # All that die after these have taken nothing with them.
         at_end = {name: numbers[min(numbers)] for (name, sender), numbers in arrived.items()
                   if sender == END}
-        left = {one: times * one.count for one, times in sorted(self.letters.items(), key=_when)}
-        for (actor, sender, number), tell in sorted(self.accepted.items(), key=_since):
-            pair, became = arrived[actor, sender], "arrived"
-            if number not in pair:
-                later = min((one for one in pair if one > number), default=None)
-                token = at_end.get(actor, 0) if later is None else pair[later]
-                was_taken = token > tell.since_ns and self._lived(lives[actor], tell)
-                sender_died = at_end.get(tell.sender, 0) > tell.since_ns
-                became = self._fate(actor, tell, was_taken, sender_died, left)
+        missing = []  # (what may have become of it, key, Tell)
+        for key, tell in sorted(self.accepted.items(), key=_since):
+            actor, sender, number = key
+            pair = arrived[actor, sender]
+            if number in pair:
+                self.ledger.counts["tells: arrived"] += 1
+                continue
+            later = min((one for one in pair if one > number), default=None)
+            token = at_end.get(actor, 0) if later is None else pair[later]
+            was_taken = token > tell.since_ns and self._lived(lives[actor], tell)
+            sender_died = at_end.get(tell.sender, 0) > tell.since_ns
+            missing.append((_gone_with(was_taken, sender_died), key, tell))
+        self._account_for(missing)
+
+    def _account_for(self, missing):
+        """Letters are for those first of which nothing else is known: a letter looks the same
+        whichever of a few tells it is."""
+        left = {one: times * one.count for one, times in sorted(self.letters.items(), key=_order)}
+        for gone, (actor, sender, number), tell in sorted(missing, key=lambda one: bool(one[0])):
+            became = self._letter_of(actor, tell, left) or gone or VANISHED
             self.ledger.counts[f"tells: {became}"] += 1
             self.ledger.expect(became != VANISHED, f"a tell has {VANISHED}: number {number} of "
                                f"{sender}, from {tell.source} to {actor} at {tell.to}")
@@ -90,17 +101,13 @@ class Tells:
         end = self.ends.get(lives.get(life))
         return end is None or tell.since_ns <= end + LATE_NS
 
-    def _fate(self, actor, tell, was_taken, sender_died, left):
-        """was_taken: the receiver may have taken it, and has been made anew since."""
+    def _letter_of(self, actor, tell, left):
+        """Takes it from those that are left; "": there is none."""
         for letter in left:
             if left[letter] and self.stands_for(letter, actor, tell):
                 left[letter] -= 1
                 return f"dead letters ({letter.reason})"
-        if was_taken:
-            return "gone with their receiver"
-        if sender_died:
-            return "gone with their sender"
-        return VANISHED
+        return ""
 
     def stands_for(self, letter, actor, tell):
         """May that be this one's letter?"""
@@ -108,6 +115,13 @@ class Tells:
             return False
         whose = {"lost": letter.to == tell.to, "closed": letter.uid == actor}
         return letter.address == tell.source and whose.get(letter.reason, False)
+
+
+def _gone_with(was_taken, sender_died):
+    """was_taken: the receiver may have taken it, and has been made anew since."""
+    if was_taken:
+        return "gone with their receiver"
+    return "gone with their sender" if sender_died else ""
 
 
 Letter = collections.namedtuple("Letter", "reason kind address uid to time count")
@@ -129,5 +143,6 @@ def _since(item):
     return item[1].since_ns
 
 
-def _when(item):
-    return item[0].time
+def _order(item):
+    """Those that name their receiver before those of a whole link; in time."""
+    return item[0].reason == "lost", item[0].time
