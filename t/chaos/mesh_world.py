@@ -10,6 +10,7 @@ from ledger import Ledger, how_busy
 from machines import HUB_ADDRESS, Machine
 from mesh_tells import MeshTells, NodeAnswers
 from world import OutsideRedis, ask_redis, module_path
+from xoscar.errors import XoscarError
 
 ACTORS, IN_C = 6, 3
 KEEP_S = 0.1
@@ -143,15 +144,23 @@ class MeshWorld:
         """The registry knows each actor once, running."""
         end = self.ledger.clock.now() + PATIENCE_S
         while True:
-            states = collections.defaultdict(list)
-            for actor in await xo.list_actors(self.address()):
-                states[actor.uid].append(actor.state)
+            states = await self._states()
             wrong = {ref.uid: states[ref.uid] for ref in self.actors
                      if states[ref.uid] != ["running"]}
             if not wrong or self.ledger.clock.now() > end:
                 break
             await asyncio.sleep(0.2)
         self.ledger.expect(not wrong, f"not in one place: {wrong}")
+
+    async def _states(self):
+        """{uid: [state]}; nothing while the registry is filled again, for which it says to wait."""
+        states = collections.defaultdict(list)
+        try:
+            for actor in await xo.list_actors(self.address()):
+                states[actor.uid].append(actor.state)
+        except XoscarError as error:
+            self.say(f"the actors: {error}")
+        return states
 
     async def heals(self):
         """A machine that was cut off until its leases had lapsed soon is one of them again: all
