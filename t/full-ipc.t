@@ -12,10 +12,10 @@ for name in bounds calls cancel copy_to fork generator generator_ends memory poo
 done
 
 for test in $lane_tests; do
-    try "t/$test over ipc" passes "t/$test"
+    beside try "t/$test over ipc" passes "t/$test"
 done
 for test in 0200-xo-pool 0210-node-pools 0301-broker-pools 0308-groups 0510-xo-node 0610-client; do
-    try "t/$test.t over ipc" passes "$XO_SRCDIR/t/$test.t"
+    beside try "t/$test.t over ipc" passes "$XO_SRCDIR/t/$test.t"
 done
-try "Python over ipc" passes "$PYTHON" "$XO_SRCDIR/t/tap/pytest-tap.py" "${python_tests[@]}"
+beside try "Python over ipc" passes "$PYTHON" "$XO_SRCDIR/t/tap/pytest-tap.py" "${python_tests[@]}"
 finish

@@ -1,12 +1,14 @@
 #!/bin/bash
-# The Python tests in which Pythons differ, on every Python of this machine, 3.9 and later, one of
-# each version, with `-X dev -W error`, but for the one on which `make check` runs all of them so; and
-# on the newest on uvloop. All on all would take longer than all other long tests together.
+# The Python tests in which Pythons differ, on the oldest (3.9 and later) and the newest Python here,
+# with `-X dev -W error`, and on the newest on uvloop; on one of each version between them a
+# few that need no other packages, or with XO_FULL=all the same. `make check` runs all on its own.
 . "$XO_SRCDIR/t/tap/full.sh"
 modules="cloudpickle mypy numpy pandas prometheus_client pytest pytest_asyncio uvloop"
 differ="actor_classes batch by_value calls cancel create_pool exceptions fork generator guide lean
     loops main_module metrics package remake serialization sub_pool_modules typing utils values
     values_calls views yield"
+few="actor_classes batch calls exceptions serialization yield"
+few_modules="cloudpickle pytest pytest_asyncio"
 own=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 unset PYTHONPATH
 
@@ -37,13 +39,13 @@ PC
     export PKG_CONFIG_PATH=$work${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
 }
 
-# The tests' modules, kept from run to run.
+# The modules $1, kept from run to run.
 get_modules() {
-    [ -e "$place/.done" ] && return
+    [ "$(cat "$place/.done" 2>/dev/null)" = "$1" ] && return
     rm -rf "$place"
     # shellcheck disable=SC2086
-    "$python" -m pip install -q --no-warn-script-location --target "$place" setuptools $modules &&
-        touch "$place/.done"
+    "$python" -m pip install -q --no-warn-script-location --target "$place" setuptools $1 &&
+        echo "$1" >"$place/.done"
 }
 
 build_extension() {
@@ -65,26 +67,27 @@ run_tests() {
     [ $status -eq 0 ] && grep -q '^1\.\.[1-9]' "$work/tap" && ! grep -q '^not ok' "$work/tap"
 }
 
+is_between() { [ "$1" != "$oldest" ] && [ "$1" != "$newest" ]; }
+
 # test_python VERSION PYTHON: all of one version.
 test_python() {
-    local version=$1 python=$2 place=$XO_BUILDDIR/full/modules-$1 work=$work/python-$1
-    mkdir "$work"
-    try "Python $version: modules" get_modules || return
+    local version=$1 python=$2 place=$XO_BUILDDIR/full/modules-$1
+    local tests=$differ needed=$modules
+    ! is_between "$version" || is_everything || tests=$few needed=$few_modules
+    try "Python $version: modules" get_modules "$needed" || return
     try "Python $version: the extension" build_extension || return
     [ "$version" = "$own" ] ||
-        try "Python $version: -X dev -W error" run_tests asyncio "$differ" -X dev -W error
-    [ "$version" != "$newest" ] || try "Python $version: uvloop" run_tests uvloop "$differ"
+        try "Python $version: -X dev -W error" run_tests asyncio "$tests" -X dev -W error
+    [ "$version" != "$newest" ] || try "Python $version: uvloop" run_tests uvloop "$tests"
 }
 
 write_pc
 mapfile -t pythons < <(find_pythons)
 [ ${#pythons[@]} -gt 0 ] || skip_all "no Python with its headers"
-newest=${pythons[-1]%% *}
+oldest=${pythons[0]%% *} newest=${pythons[-1]%% *}
 for ((i = ${#pythons[@]} - 1; i >= 0; i--)); do # the one that takes longest first
     version=${pythons[i]%% *}
     [ "$version" != "$own" ] || [ "$version" = "$newest" ] || continue
-    [ "$(jobs -rp | wc -l)" -le "$jobs" ] || wait -n # one more: they wait for processes to start
-    test_python "$version" "${pythons[i]#* }" >"$work/$i.tap" &
+    beside test_python "$version" "${pythons[i]#* }"
 done
-wait
-cat "$work"/*.tap | number
+finish

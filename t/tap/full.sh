@@ -1,6 +1,7 @@
 # full.sh: what the scripts of `make check-full` share. Each step is one TAP test.
 set -u
 count=0
+started=0
 work=$(mktemp -d "${TMPDIR:-/tmp}/xo-full.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 jobs=$(nproc)
@@ -26,6 +27,9 @@ try() {
     fi
 }
 
+# Does somebody want all of it? What CI runs is to take 20 minutes at most, on two cores.
+is_everything() { [ "${XO_FULL:-}" = all ]; }
+
 # skip NAME WHY: a test that cannot be made here.
 skip() {
     count=$((count + 1))
@@ -37,28 +41,22 @@ skip_all() {
     exit 0
 }
 
+# beside FUNCTION...: runs a function that tries, or `try` itself, without waiting: a few run
+# at the same time, as many tests wait more than they work. `finish` prints their results.
+beside() {
+    local place=$work/$((++started))
+    mkdir "$place"
+    [ "$(jobs -rp | wc -l)" -le "$jobs" ] || wait -n
+    (work=$place && "$@") >"$place.tap" &
+}
+
+# Waits for those beside, and numbers their tests behind the others.
 finish() {
-    echo "1..$count"
+    wait
+    for ((i = 1; i <= started; i++)); do cat "$work/$i.tap"; done |
+        awk -v count="$count" '/^(not )?ok / { sub(/ok [0-9]+/, "ok " ++count) } { print }
+            END { print "1.." count }'
     exit 0
-}
-
-# side_by_side FUNCTION...: runs each with a scratch folder of its own, all at the same time, and prints
-# their results, numbered as those of one test.
-side_by_side() {
-    local all=$work function running=()
-    for function in "$@"; do
-        mkdir "$all/$function"
-        (work=$all/$function && "$function") >"$all/$function.tap" &
-        running+=($!)
-    done
-    wait "${running[@]}"
-    for function in "$@"; do cat "$all/$function.tap"; done | number
-}
-
-# Numbers the tests of several.
-number() {
-    awk -v count="$count" '/^(not )?ok / { sub(/ok [0-9]+/, "ok " ++count) } { print }
-        END { print "1.." count }'
 }
 
 # other_tree NAME FLAGS...: configures another tree, $XO_BUILDDIR/full/NAME, kept from run to run.
@@ -77,7 +75,7 @@ run_each_test() {
     local title=$1 list=$2 test
     shift 2
     for test in $(make -s "print-$list"); do
-        try "$test $title" passes "$@" "./$test"
+        beside try "$test $title" passes "$@" "./$test"
     done
 }
 
@@ -86,7 +84,7 @@ run_each_test() {
 run_system_tests() {
     local title=$1 test
     for test in $(make -s print-system-tests); do
-        try "$test $title" passes "$XO_SRCDIR/$test"
+        beside try "$test $title" passes "$XO_SRCDIR/$test"
     done
 }
 
