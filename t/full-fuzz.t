@@ -1,6 +1,6 @@
 #!/bin/bash
-# The libFuzzer targets, XO_FUZZ_S seconds (60) altogether. What they find is kept in
-# BUILD/full/fuzz/; add it to t/corpus/ as a regression test.
+# The libFuzzer targets, XO_FUZZ_S seconds (30, with XO_FULL=all 600) altogether. What they find is
+# kept in BUILD/full/fuzz/; add it to t/corpus/ as a regression test.
 . "$XO_SRCDIR/t/tap/full.sh"
 command -v clang >/dev/null || skip_all "clang is not installed"
 
@@ -10,7 +10,9 @@ try "configure CC=clang --enable-fuzzers" \
 try "make fuzzers" make -s -j "$jobs" fuzzers || finish
 
 targets=$(make -s print-fuzz-targets)
-seconds=$((${XO_FUZZ_S:-60} / ($(wc -w <<<"$targets") + ! $(wc -w <<<"$targets"))))
+seconds=30
+is_everything && seconds=600
+seconds=$((${XO_FUZZ_S:-$seconds} / ($(wc -w <<<"$targets") + ! $(wc -w <<<"$targets"))))
 for target in $targets; do
     name=${target#t/fuzz-}
     mkdir -p "found/$name"

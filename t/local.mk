@@ -306,8 +306,11 @@ fault_points = \
 	zmq_getsockopt zmq_msg_init_data zmq_msg_init_size zmq_msg_recv zmq_msg_send zmq_recv \
 	zmq_setsockopt zmq_socket zmq_socket_monitor
 t_fuzz_codec_SOURCES = t/fuzz-codec.c t/transcode.c
+t_fuzz_codec_LDADD = libxo/libxo-core.la
 t_fuzz_codec_LDFLAGS = $(libfuzzer_flags)
+t_fuzz_handshake_LDADD = libxo/libxo-core.la
 t_fuzz_handshake_LDFLAGS = $(libfuzzer_flags)
+t_fuzz_keys_LDADD = libxo/libxo-core.la
 t_fuzz_keys_LDFLAGS = $(libfuzzer_flags)
 t_keys_SOURCES = t/keys.c t/lane-rig.c
 t_lane_SOURCES = t/lane-rig.c t/lane.c
@@ -485,8 +488,8 @@ PY_LOG_COMPILER = $(run_test) $(PYTHON) -X dev -W error $(srcdir)/t/tap/pytest-t
 # `make check-full`: what takes minutes. `./quickstart check --full` and CI run it after check. The
 # longest comes first, so that the others run beside it.
 full_tests = \
-	t/full-pythons.t \
 	t/full-asan.t \
+	t/full-pythons.t \
 	t/full-valgrind.t \
 	t/full-bench.t \
 	t/full-bench-run.t \
@@ -499,7 +502,7 @@ full_tests = \
 	t/full-tsan.t
 EXTRA_DIST += $(full_tests) t/tap/full.sh t/tap/run t/tap/tsan.supp t/tap/valgrind.supp
 check-full: all
-	XO_TEST_LIMIT_S=1200 $(MAKE) $(AM_MAKEFLAGS) check check_PROGRAMS= TESTS='$(full_tests)'
+	XO_TEST_LIMIT_S=7200 $(MAKE) $(AM_MAKEFLAGS) check check_PROGRAMS= TESTS='$(full_tests)'
 
 # What `make check` builds before it runs anything.
 check-programs: all
