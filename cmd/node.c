@@ -86,7 +86,7 @@ static long long find_listener(const xoi_args_t *args)
     char where[XO_PATH_BYTES * 3] = "";
     if (args->node)
         return listener_of(args->node);
-    xo_ctx_t *ctx = xo_ctx_create(NULL, NULL);
+    xo_ctx_t *ctx = xo_ctx_create_client(NULL, NULL);
     bool found = ctx && xo_find_node(ctx, where, sizeof(where), NULL) == 0;
     xo_ctx_destroy(ctx);
     return found ? listener_of(where) : 0;

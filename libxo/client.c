@@ -175,7 +175,7 @@ static int connect_home(xo_client_t *client, const char *where, int timeout_ms, 
 static int client_open(xo_client_t *client, const char *where, int timeout_ms, xo_error_t *err)
 {
     xo_identity_t self = {.role = XO_ROLE_CLIENT, .index = -1};
-    client->ctx = xo_ctx_create(NULL, err);
+    client->ctx = xo_ctx_create_client(NULL, err);
     if (!client->ctx)
         return -1;
     if (!client->loop)

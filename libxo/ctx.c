@@ -106,7 +106,9 @@ static int take_port(xo_ctx_t *ctx, xo_error_t *err)
     return 0;
 }
 
-xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err)
+typedef int (*keys_f)(const char *cluster, xo_keys_t *keys, xo_error_t *err);
+
+static xo_ctx_t *create(const char *cluster, keys_f take_keys, xo_error_t *err)
 {
     xo_ctx_t *ctx = calloc(1, sizeof *ctx);
 
@@ -118,7 +120,7 @@ xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err)
     if (take_cluster(ctx, cluster, err) < 0 || take_lanes(ctx, err) < 0 ||
         take_letter_bytes(ctx, err) < 0 || take_port(ctx, err) < 0 ||
         xo_codec_from_env(&ctx->codec, err) < 0 || xoi_limits_read(&ctx->limits, err) < 0 ||
-        xo_keys_load(ctx->cluster, &ctx->keys, err) < 0 ||
+        take_keys(ctx->cluster, &ctx->keys, err) < 0 ||
         xoi_rundir_open(&ctx->rundir, ctx->cluster, err) < 0) {
         int saved = errno;
         free(ctx);
@@ -127,6 +129,16 @@ xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err)
     }
     pthread_mutex_init(&ctx->lock, NULL);
     return ctx;
+}
+
+xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err)
+{
+    return create(cluster, xo_keys_load, err);
+}
+
+xo_ctx_t *xo_ctx_create_client(const char *cluster, xo_error_t *err)
+{
+    return create(cluster, xo_keys_borrow, err);
 }
 
 static void end_zmq(xo_ctx_t *ctx)

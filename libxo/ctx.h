@@ -25,6 +25,8 @@ typedef struct xo_ctx xo_ctx_t;
  * not say. $XO_PORT is the node's port, "host:port": pools are behind it (xo_endpoint_listen).
  * $XO_CODEC says whether pickles are let in (codec.h). EINVAL for others. */
 xo_ctx_t *xo_ctx_create(const char *cluster, xo_error_t *err);
+/* The same for a process that hosts no actors: it makes no keys of the cluster. */
+xo_ctx_t *xo_ctx_create_client(const char *cluster, xo_error_t *err);
 /* Waits for what was sent to leave, at most a second; all lanes and listeners must be gone, or it
  * waits for them. Removes the run directory when no other process uses it. In a fork of the process
  * that made it, it only frees memory: make a new context after fork(2). Takes NULL. */

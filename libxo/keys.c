@@ -15,6 +15,7 @@
 #include <zmq.h>
 
 #include "libxo/ctx_internal.h"
+#include "libxo/members.h"
 
 #define FILE_BYTES_MAX 4096 /* a certificate has some 250, and room for comments */
 
@@ -117,6 +118,10 @@ int xoi_keys_read(const char *path, size_t bytes_max, xoi_keys_text_t *out, xo_e
     explicit_bzero(text, bytes_max);
     free(text);
     errno = saved;
+    if (rc < 0 && errno == E2BIG)
+        return xo_error_set(err, E2BIG,
+                            "%s has more than %d keys, or bytes than %zu: take some out", path,
+                            XO_MEMBERS_MAX, bytes_max);
     if (rc < 0 && errno != EBADMSG)
         return xo_error_set(err, errno, "cannot read the key %s: %s", path, strerror(errno));
     return rc;
@@ -214,23 +219,27 @@ static void name_machine(char name[XO_KEY_NAME_BYTES])
         strcpy(name, "machine");
 }
 
-static int make_file(const char *path, const char *name, xo_keys_t *keys, xo_error_t *err)
+static int make_pairs(const char *name, xo_keys_t *made, xo_error_t *err)
 {
-    xoi_keys_text_t text = {.has_keys = true};
-    xo_keys_t *made = &text.keys;
-    int rc = -1;
-
     if (name)
         snprintf(made->own_name, sizeof made->own_name, "%s", name);
     else
         name_machine(made->own_name);
     if (zmq_curve_keypair(made->public_text, made->secret_text) < 0 ||
         zmq_curve_keypair(made->own_public, made->own_secret) < 0)
-        xo_error_set(err, errno, "cannot make a CURVE key pair: %s", zmq_strerror(errno));
-    else
+        return xo_error_set(err, errno, "cannot make a CURVE key pair: %s", zmq_strerror(errno));
+    return 0;
+}
+
+static int make_file(const char *path, const char *name, xo_keys_t *keys, xo_error_t *err)
+{
+    xoi_keys_text_t text = {.has_keys = true};
+    int rc = make_pairs(name, &text.keys, err);
+
+    if (rc == 0)
         rc = xoi_keys_write(path, &text, false, err);
     if (rc == 0)
-        *keys = *made;
+        *keys = text.keys;
     int saved = errno;
     xoi_keys_text_clear(&text);
     errno = saved;
@@ -251,6 +260,17 @@ int xo_keys_load(const char *cluster, xo_keys_t *keys, xo_error_t *err)
             rc = read_file(path, keys, err);
     }
     return rc;
+}
+
+int xo_keys_borrow(const char *cluster, xo_keys_t *keys, xo_error_t *err)
+{
+    char path[PATH_MAX];
+    int rc;
+
+    if (xoi_keys_path(cluster, "key", path, err) < 0)
+        return -1;
+    rc = read_file(path, keys, err);
+    return rc < 0 && errno == ENOENT ? make_pairs(NULL, keys, err) : rc;
 }
 
 int xo_keys_find(const char *cluster, xo_keys_t *keys, xo_error_t *err)

@@ -34,6 +34,9 @@ bool xo_key_name_ok(const char *name);
  * with the same ones. EPERM if the file is readable by others; EBADMSG if it holds no key; the
  * sentence names the file. */
 int xo_keys_load(const char *cluster, xo_keys_t *keys, xo_error_t *err);
+/* The same for who only asks: where there are none it gets some that are kept nowhere, so that this
+ * machine can still become a member of a cluster. They are enough for ipc and shared memory. */
+int xo_keys_borrow(const char *cluster, xo_keys_t *keys, xo_error_t *err);
 /* The same, but ENOENT where there are none. */
 int xo_keys_find(const char *cluster, xo_keys_t *keys, xo_error_t *err);
 /* Makes them, with an own pair named `name` (NULL: after the machine). EEXIST: there are some;

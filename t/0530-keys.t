@@ -17,6 +17,10 @@ refused() {
     is "$out" "" "$what: nothing on stdout"
 }
 
+run xo nodes
+is "$status" 3 "xo without a node"
+ok "which makes no key: this machine may be about to become a member of a cluster" \
+    [ ! -e "$work/config/default.key" ]
 refused "no key yet" "no key here, $work/config/default.key.*generate.*import" list
 refused "a bad name" "'no/good'" generate no/good
 run xo keys generate first
@@ -42,6 +46,12 @@ is "$(printf '%s\n' "$out" | grep -c secret-key)" 0 "prints no secret"
 like "$out" 'allowed = "gpu1 ' "but the list"
 cp "$work/run.out" "$work/list"
 refused "the own name" "'first' already" export first
+mkdir -m 0700 "$work/full"
+cp -p "$work/config/default.key" "$work/config/default.members" "$work/full"
+for i in {1..4097}; do printf '    allowed = "m%d %040d"\n' "$i" "$i"; done >>"$work/full/default.members"
+run env XO_CONFIG_DIR="$work/full" xo keys list
+is "$status" 1 "a list with too many keys"
+like "$errors" "full/default.members has more than 4096 keys" "the file and the limit are named"
 away xo keys import <"$work/exported" >"$work/import.out"
 is "$?" 0 "xo keys import"
 like "$(cat "$work/import.out")" "member of the cluster 'default'" "it says so"
