@@ -240,7 +240,8 @@ void xo_member_record(const xo_member_t *member, xo_rec_t *rec)
     xo_rec_int(rec, "index", member->index);
     xo_rec_text(rec, "label", member->label);
     xo_rec_text(rec, "address", member->address);
-    xo_rec_int(rec, "pid", member->pid);
+    if (member->pid > 0) /* 0 would be the caller's own group, for kill(1) */
+        xo_rec_int(rec, "pid", member->pid);
     xo_rec_int(rec, "generation", member->generation);
     xo_rec_text(rec, "state", xo_member_state_name(member));
     if (member->reason[0] != 0)
@@ -254,7 +255,8 @@ void xo_member_record(const xo_member_t *member, xo_rec_t *rec)
     xo_rec_int(rec, "waiting", member->waiting);
     xo_rec_int(rec, "handled", member->handled);
     xo_rec_int(rec, "restarts", (int64_t)member->restarts);
-    xo_rec_int(rec, "started", member->started);
+    if (member->pid > 0)
+        xo_rec_int(rec, "started", member->started);
     xo_member_record_busy(member, rec);
     record_drops(member, rec);
     xo_rec_raw(rec, "lanes", xo_buf_slice(&member->lanes));

@@ -123,6 +123,8 @@ def output_file(place):
     node = Node(place, config=f"[pool p]\ncommand = {FAKE_POOL} exit=4\noutput = {output}\n"
                               "intensity = 1\nbackoff_ms = 1\n")
     (pool,) = node.wait_pools(1, "failed")
+    # A pid of 0 would be the group of who passes it to kill.
+    assert "pid" not in pool and "started" not in pool, pool
     node.wait_registry()
     until(lambda: node.events("pool.failed"), "the event")
     reason = node.events("pool.failed")[0]["reason"]

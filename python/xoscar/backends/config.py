@@ -194,7 +194,7 @@ def _entry(record):
     return {
         "label": record["label"] or None,
         "external_address": [record["address"]],
-        "pid": record["pid"],
+        "pid": record.get("pid"),
         "state": record["state"],
     }
 
