@@ -51,6 +51,8 @@ static int read_target(call_t *call)
     return XOI_OK;
 }
 
+#define SHOWN_BYTES 80 /* of an argument that is wrong */
+
 /* What most often is behind an argument that is not JSON. */
 static const char *hint(const char *text)
 {
@@ -65,8 +67,9 @@ static int pack_argument(call_t *call, int index)
     xo_error_t err = {0};
     json_object *value;
     if (xoi_json_parse(text, &value, &err) < 0)
-        return xoi_complain(XOI_USAGE, "call: argument %d, '%s', is not JSON: %s%s", index + 1,
-                            text, err.text, hint(text));
+        return xoi_complain(XOI_USAGE, "call: argument %d, '%.*s%s', is not JSON: %s%s", index + 1,
+                            SHOWN_BYTES, text, strlen(text) > SHOWN_BYTES ? "..." : "", err.text,
+                            hint(text));
     int rc = xoi_json_to_pack(value, &call->body, &err);
     json_object_put(value);
     return rc < 0 ? xoi_complain(XOI_USAGE, "call: argument %d: %s", index + 1, err.text) : XOI_OK;

@@ -73,8 +73,10 @@ int xoi_way_choose(xo_link_t *link, xo_error_t *err)
     xoi_way_endpoint(ctx, link->way, link->address, out, size);
     while (!is_last(link->way, link->address) && !is_open(ctx, link->way, out))
         xoi_way_endpoint(ctx, ++link->way, link->address, out, size);
-    if (link->way == XOI_BY_TCP && strcmp(strrchr(link->address, ':'), ":0") == 0)
-        return xo_error_set(err, EINVAL, "%s has no port to connect to", link->address);
+    const char *port = strrchr(link->address, ':');
+    if (link->way == XOI_BY_TCP && strcmp(port, ":0") == 0)
+        return xo_error_set(err, EINVAL, "'%.*s' has no port to connect to: it takes HOST:PORT",
+                            (int)(port - link->address), link->address);
     return 0;
 }
 

@@ -64,8 +64,11 @@ static int mistake(const char *option, const char *text, const char *what)
 
 static int add(const char **list, int *count, const char *option, const char *text)
 {
-    if (*count == XO_CLI_LIST_MAX)
-        return mistake(option, text, "too many");
+    char full[32];
+    if (*count == XO_CLI_LIST_MAX) {
+        snprintf(full, sizeof full, "too many, %d can be", XO_CLI_LIST_MAX);
+        return mistake(option, text, full);
+    }
     list[(*count)++] = text;
     return 0;
 }

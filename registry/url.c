@@ -57,7 +57,8 @@ static int wrong(const char *text, xo_error_t *err, const char *why)
         "registry URL '%s': %s; it is memory:, unix:///PATH[?db=N] or "
         "redis://[USER:PASSWORD@]HOST[:PORT][/DB], "
         "redis+sentinel://[USER:PASSWORD@]HOST[:PORT],.../NAME[/DB], or has USER@ and, "
-        "behind a ?, password_file=PATH",
+        "behind a ?, password_file=PATH; for sentinels also sentinel_password_file=PATH and "
+        "sentinel_user=USER, with & between them",
         shown, why);
 }
 

@@ -66,6 +66,9 @@ usage --module "$modules/counter.so" --pools many
 usage --module "$modules/counter.so" --bind socket
 usage --module "$modules/counter.so" --nonsense
 usage --module "$modules/counter.so" --create ':uid'
+# shellcheck disable=SC2046
+usage --module "$modules/counter.so" $(printf -- '--create Counter:%s ' {1..65})
+like "$errors" "too many, 64 can be" "how many actors one can create"
 usage --module "$modules/counter.so" --create 'Counter:c:{"no": "array"}'
 usage --module "$modules/counter.so" --create 'Counter:c:[1'
 bad_policy() {

@@ -48,6 +48,8 @@ wrong "a bad count" "not '1x'" events -n 1x
 wrong "too many arguments" "'more'" nodes more
 wrong "call without a method" "METHOD" call counter
 wrong "an argument that is not JSON" "argument 2, 'five', is not JSON.*'\"text\"'" call c add 1 five
+wrong "a long argument" "argument 1, 'a{80}\.\.\.', is not" call c add "$(printf '%90000s' | tr ' ' a)"
+wrong "a node without a port" "'foo' has no port.*HOST:PORT" nodes --node foo
 wrong "JSON that is cut off" "argument 1, .*unexpected end" call c add '[1, 2'
 wrong "a number too large" "out of range, at character 2" call c add '[99999999999999999999]'
 wrong "options behind the UID" "before the UID" call c add --timeout 3
