@@ -54,4 +54,21 @@ ok "a pool that stands still is found" until_true finds_it
 like "$(cat "$work/found")" '"node1:7001".*"suspect"' "and named"
 on node1 kill -CONT "$pid"
 ok "until it goes on" until_true on node2 check-xo
+
+# The upgrade as it is typed, so without -e, where a node is not drained in time.
+mkdir "$work/stubs"
+for program in ssh tar as-xo; do
+    cat >"$work/stubs/$program" <<'STUB'
+#!/bin/sh
+echo "${0##*/} $*" >>"$calls"
+case "$*" in
+*drain*) exit 6 ;;
+*pools*) yes ready | head -n 6 ;;
+esac
+STUB
+done
+chmod +x "$work"/stubs/*
+calls=$work/calls PATH=$work/stubs:$PATH timeout 60 bash "$(grep -l 'drain --timeout' "$work"/block-*)"
+is "$(grep -c '^ssh' "$work/calls")" 1 "an upgrade ends at the node that is not drained"
+is "$(grep -c '^tar' "$work/calls")" 0 "of which nothing is replaced"
 done_testing
