@@ -16,7 +16,7 @@ STOP_S = 2.0  # what stands still, is full or away, is so for at most so long
 PROMISED, PERIOD_S = 2, 60  # of each kind there are so many in each period
 FEWER = {"kill_node_core": 1}  # since it takes a broker, as kill_broker does
 WAIT_S = 300  # so long one of these waits until it can be made
-RETRY_S, RETRY_MAX_S = 0.1, 3.0  # doubled, since each look costs: many that wait hold nobody up
+RETRY_S = 0.1
 JOIN_S = 10  # so long after its start a process may not have joined
 HUNG_S = 60  # so long after it began to stand still a pool must have been killed
 POLL_S = 0.05
@@ -62,6 +62,7 @@ class Faults:
         self.killed = collections.defaultdict(list)  # by label: when
         self.hung = set()  # pids of those that nobody but the broker is to end
         self.turn = asyncio.Lock()  # of broker and Redis
+        self.rows = collections.defaultdict(asyncio.Lock)  # by name: who waits to be made
         self.began = 0.0
 
     async def run(self):
@@ -76,13 +77,18 @@ class Faults:
             await one
 
     async def _make(self, fault):
-        end, pause_s = self.ledger.clock.now() + WAIT_S, RETRY_S
-        while not await getattr(self, fault.name)(fault) and fault.promised:
-            if self.ledger.clock.now() > end:
-                self.ledger.complain(f"{fault.name} could not be made within {WAIT_S} s")
-                break
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, RETRY_MAX_S)
+        """One that cannot be made yet stands in a row with the others of its kind: each look costs,
+        and with many that look this program's own clock hardly moves."""
+        make = getattr(self, fault.name)
+        if await make(fault) or not fault.promised:
+            return
+        async with self.rows[fault.name]:
+            end = self.ledger.clock.now() + WAIT_S
+            while not await make(fault):
+                if self.ledger.clock.now() > end:
+                    self.ledger.complain(f"{fault.name} could not be made within {WAIT_S} s")
+                    break
+                await asyncio.sleep(RETRY_S)
 
     def say(self, fault, text):
         """What happens, and when."""
