@@ -29,7 +29,7 @@ void xoi_redis_lapsed(xo_registry_t *registry, size_t max, uint64_t epoch, xo_re
     xoi_redis_submit(redis, op);
 }
 
-/* Actors and groups at a time: with their specs they hold up Redis for a millisecond or two. */
+/* Actors and groups at a time: with their specs they hold up Redis for some 3 ms. */
 #define REAP_MAX 100
 
 void xoi_redis_reap(xo_registry_t *registry, const xo_reap_t *reap, xo_reg_records_f done,
