@@ -108,7 +108,8 @@ int xo_registry_name_id(xo_slice_t uid, char *id, size_t size);
 int xo_registry_actor_uid(const char *id, char *uid, size_t size, size_t *uid_size);
 
 /* Whose an actor is that is to be had at once: no node has this id. If its name was claimed since,
- * with a larger `epoch` than it has, putting it is EPERM. */
+ * with a larger `epoch` than it has, putting it is EPERM, and a record that is older goes if who
+ * has the name lives: that it should go was lost. */
 #define XO_REG_NOBODY "0000000000000000"
 /* Writes the whole record (fields it had and has no more go). ttl_ms > 0 makes it a lease of
  * `owner`; 0: it stays. EPERM if another owner holds a lease on it. An actor put also adds it to

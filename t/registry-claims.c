@@ -135,6 +135,39 @@ static void who_gives_it_away_again_is_too_late(void **state)
     outcome_free(&found);
 }
 
+/* Whose record was written once more, or is one that Redis had saved: its own end was lost. */
+static void what_another_has_got_since_is_forgotten(void **state)
+{
+    probe_t *probe = *state;
+    outcome_t claim = {0}, found = {0};
+    begin_claim(probe, "a", "xo:x@pa", 0, &claim);
+    assert_int_equal(outcome_wait(probe, &claim), 0);
+    assert_int_equal(put(probe, XO_REG_ACTOR, ACTOR, "b", 0, FIELDS("placement", "any")), 0);
+    assert_int_equal(put_spec(probe, ACTOR, xo_slice_str("spec")), 0);
+    assert_int_equal(put(probe, XO_REG_ACTOR, ACTOR, XO_REG_NOBODY, 0, FIELDS("n", "1")), EPERM);
+    assert_int_equal(get(probe, XO_REG_ACTOR, ACTOR, &found), ENOENT);
+    assert_int_equal(lookup(probe, "xo:x", 4, &found), 0);
+    assert_int_equal(found.count, 1);
+    redisContext *c = server_open(&probe->server);
+    assert_string_equal(server_ask(c, "EXISTS xo:{test}:spec:" ACTOR), "0");
+    assert_string_equal(server_ask(c, "SMEMBERS xo:{test}:movable:b"), "");
+    assert_string_equal(server_ask(c, "SMEMBERS xo:{test}:actors:b"), "");
+    redisFree(c);
+    outcome_free(&claim);
+    outcome_free(&found);
+}
+
+/* Not if that one is gone, too: whoever claims it decides. */
+static void what_nobody_who_lives_has_is_not_forgotten(void **state)
+{
+    probe_t *probe = *state;
+    outcome_t found = {0};
+    assert_int_equal(put_name(probe, "gone", "7"), 0);
+    assert_int_equal(put(probe, XO_REG_ACTOR, ACTOR, XO_REG_NOBODY, 0, FIELDS("n", "1")), EPERM);
+    assert_int_equal(get(probe, XO_REG_ACTOR, ACTOR, &found), 0);
+    outcome_free(&found);
+}
+
 static void what_a_dead_node_had_goes_unless_it_is_taken(void **state)
 {
     probe_t *probe = *state;
@@ -196,6 +229,8 @@ int main(void)
         TEST(who_has_no_lease_gets_nothing),
         TEST(epochs_grow),
         TEST(who_gives_it_away_again_is_too_late),
+        TEST(what_another_has_got_since_is_forgotten),
+        TEST(what_nobody_who_lives_has_is_not_forgotten),
         TEST(what_a_dead_node_had_goes_unless_it_is_taken),
         TEST(while_it_is_refilling_nobody_gets_it),
     };
