@@ -256,6 +256,8 @@ void xo_names_review(xo_broker_t *broker, xo_member_t *member);
 int xo_names_claimed(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid);
 /* An actor of this node has it, in whichever pool. */
 bool xo_names_has(const xo_broker_t *broker, xo_slice_t uid);
+/* Another has got its name: it has been told to end. */
+bool xo_names_has_lost(const xo_broker_t *broker, const xo_actor_entry_t *entry);
 /* An actor with the placement "any" does nothing from now on. */
 void xo_names_fence(xo_broker_t *broker, const xo_actor_entry_t *entry);
 void xo_names_publish(xo_broker_t *broker); /* those that are in doubt, or waited for */

@@ -61,6 +61,13 @@ static xo_actor_entry_t *entry_of(const xo_name_t *name)
     return member ? xo_directory_get(&name->broker->directory, member, uid_of(name)) : NULL;
 }
 
+bool xo_names_has_lost(const xo_broker_t *broker, const xo_actor_entry_t *entry)
+{
+    xo_slice_t uid = xo_actor_entry_uid(entry);
+    const xo_name_t *name = find(broker, uid);
+    return xo_uid_is_name(uid) && (name == NULL || name->pool != entry->member->id);
+}
+
 /* Of the actor's record. */
 static int record_id(const xo_member_t *member, xo_slice_t uid, char id[XO_RECORD_ID_BYTES])
 {

@@ -206,7 +206,7 @@ static void away(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reaso
 {
     char why[XO_ERROR_TEXT_BYTES];
     entry->alone = false;
-    if (entry->spec == NULL) {
+    if (entry->spec == NULL || xo_names_has_lost(broker, entry)) {
         xo_broker_actor_down(broker, entry, reason);
         return;
     }

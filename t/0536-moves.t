@@ -127,6 +127,25 @@ def stopped(place):
         assert one.add("xo:job") == 2 and two.add("xo:job") == 3
 
 
+def dies_before_it_ends(place):
+    """one whose pool dies before it has heard that another node has got its name is gone with it"""
+    with nodes(place, CONFIG, CONFIG) as (_, one, two):
+        assert one.create("xo:job") is None
+        pool = one.own_pool()
+        pids = one.pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        moves(two, "xo:job", pool["address"])
+        os.kill(one.process.pid, signal.SIGCONT)
+        until(lambda: two.events("name.lost"), "the old one to be found out")
+        os.kill(pool["pid"], signal.SIGKILL)
+        until(lambda: one.own_pool().get("generation") == 2 and one.own_pool()["state"] == "ready",
+              "its pool")
+        (found,) = one.call("lookup", "xo:job")
+        assert found["address"] == two.own_pool()["address"], found
+        assert one.add("xo:job") == 1 and two.add("xo:job") == 2
+
+
 def cut_off(place):
     """a node that cannot reach the registry lets none of them work once its lease is over"""
     server = Server(place).start()
@@ -389,8 +408,8 @@ def refused(place):
 if not os.path.exists(MODULE):
     print("1..0 # SKIP counter.so is not built")
 elif shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(node_dies, stopped, cut_off, dies_cut_off, registry_comes_back, claim_is_lost,
-        claim_is_inherited, claim_is_forgotten, nobody_can, seemed_to_wait, drained,
+    run(node_dies, stopped, dies_before_it_ends, cut_off, dies_cut_off, registry_comes_back,
+        claim_is_lost, claim_is_inherited, claim_is_forgotten, nobody_can, seemed_to_wait, drained,
         drained_unheard, broker_restarts, refused)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
