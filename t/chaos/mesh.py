@@ -76,10 +76,13 @@ def notices(lines):
     return bool(ledger.complaints)
 
 
-def notices_vanished():
-    """Would it of a tell that is nowhere, though the next one arrived where it should have?"""
+def notices_vanished(ended):
+    """Would it of a tell that is nowhere, though the next one arrived where it should have? `ended`:
+    the life of what was killed meanwhile."""
     ledger = MeshLedger(os.devnull, lambda _: None)
+    ledger.tells.addresses = {"x": "there", "y": "elsewhere"}
     ledger.tells.accept("a", ("s", 1), ledger.tells.begin("here", "there"))
+    ledger.tells.end(ended)
     ledger.tells.check(["a x.1 1 1 s 2"])
     return bool(ledger.complaints)
 
@@ -114,7 +117,7 @@ def in_hub(options, prefix, path):
     say(words)
     # One actor in two places, and one that went on as if nothing had been.
     noticed = notices(["a x 1 1 s 0", "a y 2 1 s 1", "a x 1 2 s 2"]) and notices(
-        ["a x 1 2 s 0"]) and notices_vanished()
+        ["a x 1 2 s 0"]) and notices_vanished("y.1") and not notices_vanished("x.1")
     print(f"{'ok' if noticed else 'not ok'} 2 - the ledger notices what it is there for")
     print("1..2")
     return 0 if noticed and not ledger.complaints else 1

@@ -3,7 +3,7 @@ import asyncio
 import collections
 
 import xoscar as xo
-from tells import ASK_S, Tells, in_its_time
+from tells import ASK_S, LOST_S, Tells, in_its_time
 from xoscar.core import ActorRef
 
 
@@ -53,6 +53,15 @@ class MeshTells(Tells):
                 told = tell.sender, sender.removesuffix(f"-by-{tell.sender}"), number
                 self.accepted[key] = tell._replace(source=places.get(told))
         super().check(lines)
+
+    def gone_elsewhere(self, actor, tell):
+        """Who knew that it was not there may have been killed before anybody read that letter."""
+        homes = self.homes[actor] | {tell.to}
+        for life, end in self.ends.items():
+            soon = 0 <= end - tell.since_ns <= LOST_S * 1_000_000_000
+            if soon and self.addresses.get(life.partition(".")[0]) in homes:
+                return "gone with where it went"
+        return ""
 
     def stands_for(self, letter, actor, tell):
         """Those of a link are at its sender. Others are where somebody knew that it is not there,

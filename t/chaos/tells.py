@@ -82,7 +82,8 @@ class Tells:
             token = at_end.get(actor, 0) if later is None else pair[later]
             was_taken = token > tell.since_ns and self._lived(lives[actor], tell)
             sender_died = at_end.get(tell.sender, 0) > tell.since_ns
-            missing.append((_gone_with(was_taken, sender_died), key, tell))
+            gone = _gone_with(was_taken, sender_died) or self.gone_elsewhere(actor, tell)
+            missing.append((gone, key, tell))
         self._account_for(missing)
 
     def _account_for(self, missing):
@@ -107,6 +108,10 @@ class Tells:
             if left[letter] and self.stands_for(letter, actor, tell):
                 left[letter] -= 1
                 return f"dead letters ({letter.reason})"
+        return ""
+
+    def gone_elsewhere(self, _actor, _tell):
+        """What else may have taken it with it; "": nothing."""
         return ""
 
     def stands_for(self, letter, actor, tell):
