@@ -77,8 +77,8 @@ def notices(lines):
 
 
 def notices_vanished(ended):
-    """Would it of a tell that is nowhere, though the next one arrived where it should have? `ended`:
-    the life of what was killed meanwhile."""
+    """Would it of a tell that is nowhere, though the next one arrived where it should have?
+    ended: the life of what was killed meanwhile."""
     ledger = MeshLedger(os.devnull, lambda _: None)
     ledger.tells.addresses = {"x": "there", "y": "elsewhere"}
     ledger.tells.accept("a", ("s", 1), ledger.tells.begin("here", "there"))
