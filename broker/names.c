@@ -231,6 +231,12 @@ void xo_names_fence(xo_broker_t *broker, const xo_actor_entry_t *entry)
     xo_broker_send_event(broker, entry->member->link, "actor.fenced", &rec);
 }
 
+/* And is created again when there is the next one. */
+static bool is_without_process(const xo_actor_entry_t *entry)
+{
+    return entry->member->away && entry->member->link == NULL;
+}
+
 static void lose_actor(xo_broker_t *broker, xo_actor_entry_t *entry)
 {
     static const char *const why = "another actor has got its name";
@@ -244,7 +250,8 @@ static void lose_actor(xo_broker_t *broker, xo_actor_entry_t *entry)
     xo_log(broker->options.log, XO_LOG_WARN, COMPONENT, "actor '%.*s' in the pool at %s ends: %s",
            (int)uid.size, uid.data, entry->member->address, why);
     xo_broker_note_actor(broker, "name.lost", entry, why);
-    if (entry->state == XO_ACTOR_FAILED || xo_broker_creation_waits(broker, entry))
+    if (entry->state == XO_ACTOR_FAILED || is_without_process(entry) ||
+        xo_broker_creation_waits(broker, entry))
         xo_broker_actor_down(broker, entry, why);
     else
         end_actor(broker, entry, why);
@@ -261,7 +268,9 @@ static void lose(xo_name_t *name)
 {
     xo_broker_t *broker = name->broker;
     xo_actor_entry_t *entry = entry_of(name);
-    if (entry != NULL && (entry->member->link == NULL || is_being_created(broker, entry)))
+    bool is_dead = entry != NULL && is_without_process(entry);
+    if (entry != NULL && !is_dead &&
+        (entry->member->link == NULL || is_being_created(broker, entry)))
         return; /* the next tick comes back to it */
     drop(name);
     if (entry != NULL)

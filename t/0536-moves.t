@@ -17,6 +17,7 @@ from brokers import CALL, Node, Server, redis, run, until  # noqa: E402
 from movers import ANY, CALL_KIND, CONFIG, MODULE, SLOW, Mover, moves, record  # noqa: E402
 
 OTHER = CONFIG.replace("counter.so", "keeper.so")
+PAIR = CONFIG + "count = 2\nbackoff_ms = 60000\nbackoff_max_ms = 60000\n"
 DESTROY = 11  # a kind
 
 
@@ -144,6 +145,32 @@ def dies_before_it_ends(place):
         (found,) = one.call("lookup", "xo:job")
         assert found["address"] == two.own_pool()["address"], found
         assert one.add("xo:job") == 1 and two.add("xo:job") == 2
+
+
+def moves_while_its_pool_is_away(place):
+    """one whose name another node gets while its own pool is away does not come back with that"""
+    with nodes(place, PAIR, CONFIG) as (_, one, two):
+        until(lambda: len(one.pools("ready")) == 3, "all pools")
+        assert one.create("xo:job") is None
+        old, other = [pool for pool in one.pools() if pool["node"] == one.id]
+        for generation in (1, 2):  # the first time it is started again at once
+            until(lambda: one.where("xo:job") and one.own_pool()["generation"] == generation,
+                  "it to be there")
+            os.kill(one.own_pool()["pid"], signal.SIGKILL)
+        until(lambda: one.call("lookup", "xo:job")[0]["state"] == "recovering", "its end")
+        for pid in (one.process.pid, other["pid"]):
+            os.kill(pid, signal.SIGSTOP)
+        moves(two, "xo:job", old["address"])
+        for pid in (one.process.pid, other["pid"]):
+            os.kill(pid, signal.SIGCONT)
+        until(lambda: two.events("name.lost"), "the old one to be found out")
+        (found,) = one.call("lookup", "xo:job")
+        assert found["address"] == two.own_pool()["address"], found
+        assert one.add("xo:job") == 1
+        two.kill()
+        until(lambda: one.where("xo:job") == [other["address"]], "it to come back")
+        (found,) = one.call("lookup", "xo:job")  # in one place
+        assert one.add("xo:job") == 1
 
 
 def cut_off(place):
@@ -408,8 +435,8 @@ def refused(place):
 if not os.path.exists(MODULE):
     print("1..0 # SKIP counter.so is not built")
 elif shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(node_dies, stopped, dies_before_it_ends, cut_off, dies_cut_off, registry_comes_back,
-        claim_is_lost, claim_is_inherited, claim_is_forgotten, nobody_can, seemed_to_wait, drained,
-        drained_unheard, broker_restarts, refused)
+    run(node_dies, stopped, dies_before_it_ends, moves_while_its_pool_is_away, cut_off,
+        dies_cut_off, registry_comes_back, claim_is_lost, claim_is_inherited, claim_is_forgotten,
+        nobody_can, seemed_to_wait, drained, drained_unheard, broker_restarts, refused)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
