@@ -90,25 +90,38 @@ class Tells:
         """Letters are for those first of which nothing else is known: a letter looks the same
         whichever of a few tells it is."""
         left = {one: times * one.count for one, times in sorted(self.letters.items(), key=_order)}
-        for gone, (actor, sender, number), tell in sorted(missing, key=lambda one: bool(one[0])):
-            became = self._letter_of(actor, tell, left) or gone or VANISHED
+        given, has = collections.defaultdict(list), {}
+        missing.sort(key=lambda one: bool(one[0]))
+        for gone, key, _ in missing:
+            self._give(key, left, given, has, bool(gone))
+        for gone, key, tell in missing:
+            actor, sender, number = key
+            became = f"dead letters ({has[key].reason})" if key in has else gone or VANISHED
             self.ledger.counts[f"tells: {became}"] += 1
             self.ledger.expect(became != VANISHED, f"a tell has {VANISHED}: number {number} of "
                                f"{sender}, from {tell.source} to {actor} at {tell.to}")
+
+    def _give(self, key, left, given, has, only_left):
+        """Gives a letter to this tell: one that is left, or that of another tell which may have one
+        that is. given: keys by letter; has: the letters by key."""
+        came, wanting = {}, [key]  # by letter: the key that wants it
+        for wants in wanting:  # which grows
+            for letter in left:
+                if letter in came or not self.stands_for(letter, wants[0], self.accepted[wants]):
+                    continue
+                came[letter] = wants
+                if left[letter]:
+                    left[letter] -= 1
+                    _pass_on(letter, came, given, has)
+                    return
+                if not only_left:
+                    wanting += given[letter]
 
     def _lived(self, lives, tell):
         """Had its receiver a process that could take it?"""
         life = max((one for one in lives if one <= tell.since_ns), default=None)
         end = self.ends.get(lives.get(life))
         return end is None or tell.since_ns <= end + LATE_NS
-
-    def _letter_of(self, actor, tell, left):
-        """Takes it from those that are left; "": there is none."""
-        for letter in left:
-            if left[letter] and self.stands_for(letter, actor, tell):
-                left[letter] -= 1
-                return f"dead letters ({letter.reason})"
-        return ""
 
     def gone_elsewhere(self, _actor, _tell):
         """What else may have taken it with it; "": nothing."""
@@ -127,6 +140,18 @@ def _gone_with(was_taken, sender_died):
     if was_taken:
         return "gone with their receiver"
     return "gone with their sender" if sender_died else ""
+
+
+def _pass_on(letter, came, given, has):
+    """Who wants it has it from now on; what that one had, who wants that."""
+    while letter is not None:
+        key = came[letter]
+        before = has.get(key)
+        has[key] = letter
+        given[letter].append(key)
+        if before is not None:
+            given[before].remove(key)
+        letter = before
 
 
 Letter = collections.namedtuple("Letter", "reason kind address uid to time count")
