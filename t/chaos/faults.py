@@ -189,6 +189,7 @@ class Faults:
                     return False
                 self.ledger.counts[f"fault: {fault.name}"] += 1
                 await self._is_ended(process)
+            self.hung.discard(process.pid)  # soon another's
             return True
 
     async def _freeze(self, process):
