@@ -19,6 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BASELINE = os.path.join(HERE, "baseline.json")
 WORSE_AT_MOST = 1.3
 ROUNDS = 40
+TRIES = 3  # of times that look worse, since others may have had the cores in all rounds of one
 
 FLOORS = {
     "pool_call": "floor_zmq",
@@ -73,19 +74,28 @@ def _ratios(figures, kinds):
             for kind in kinds if kind in figures}
 
 
-def measure(build):
-    """{"instructions": {kind: ratio}, "times": {kind: ratio}, ...}"""
+def measure(build, baseline=None):
+    """{"instructions": {kind: ratio}, "times": {kind: ratio}, ...}. Times that are too much worse
+    than those of `baseline` are measured again."""
     program = os.path.join(build, "bench", "count")
     behind = os.path.join(build, "bench", ".libs", "count")  # what libtool's script starts
     commands = [[behind if os.path.exists(behind) else program],
                 [os.environ.get("PYTHON") or sys.executable, os.path.join(HERE, "count.py")]]
     instructions, times = {}, {}
+    now = {"python": ".".join(platform.python_version_tuple()[:2])}
     with scratch() as place:
         for command in commands:
             instructions.update(_instructions(command + ["once"], place))
-            times.update(_run(command + [str(ROUNDS)], place))
-    return {"python": ".".join(platform.python_version_tuple()[:2]),
-            "instructions": _ratios(instructions, FLOORS), "times": _ratios(times, TIMED)}
+        now["instructions"] = _ratios(instructions, FLOORS)
+        for _ in range(TRIES):
+            for command in commands:
+                for kind, best in _run(command + [str(ROUNDS)], place).items():
+                    times[kind] = min(best, times.get(kind, best))
+            now["times"] = _ratios(times, TIMED)
+            if not baseline or not any(worse for figure, _, _, worse in compare(now, baseline)
+                                       if figure.startswith("times")):
+                break
+    return now
 
 
 def compare(now, baseline):
