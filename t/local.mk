@@ -129,7 +129,9 @@ valgrind_unfit = \
 	t/bulk \
 	t/cgroup \
 	t/faults \
+	t/keys \
 	t/lane-hostile \
+	t/lane-linger \
 	t/lane-shm-step \
 	t/lane-silence \
 	t/lane-tcp \
