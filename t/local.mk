@@ -130,6 +130,7 @@ valgrind_unfit = \
 	t/cgroup \
 	t/faults \
 	t/keys \
+	t/lane \
 	t/lane-hostile \
 	t/lane-linger \
 	t/lane-shm-step \
