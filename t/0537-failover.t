@@ -14,8 +14,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
-from brokers import CALL, Refused, redis, refusal, run, until  # noqa: E402
-from movers import ANY, CONFIG, CREATE, MODULE, SLOW, Mover, moves, record  # noqa: E402
+from brokers import CALL, redis, refusal, run, until  # noqa: E402
+from movers import ANY, CONFIG, CREATE, MODULE, SLOW, Mover, finds, moves, record  # noqa: E402
 
 REFILLING = "is being refilled"
 KEY = "xo:{default}:"
@@ -197,15 +197,6 @@ def name_is_lost(place):
         assert two.add("xo:fresh") == 1 and not two.events("name.lost")
         until(lambda: not finds(three, "never", [True]), "the registry to be full again")
         assert three.create("xo:new") is None
-
-
-def finds(node, uid, otherwise=()):
-    """What the registry says; `otherwise`: while it says nothing."""
-    try:
-        return node.where(uid)
-    except Refused as refused:
-        assert refused.code == "Unavailable", refused
-        return otherwise
 
 
 def emptied(place):
