@@ -161,7 +161,7 @@ static bool after_failure(xo_creation_t *creation, const xo_msg_t *answer)
             wait_for(creation, entry, LOOK_AGAIN_NS);
         return later;
     }
-    if (entry->epoch > 0 && xo_moves_may_leave(creation->broker, entry) &&
+    if (entry->epoch > 0 && xo_leave_may_now(creation->broker, entry) &&
         xo_placement_is_unfit(failure.code, failure.type, failure.message)) {
         xo_moves_unfit(creation->broker, entry, text);
         return false;

@@ -90,7 +90,7 @@ static void on_record(int errnum, const char *text, const xo_record_t *records, 
     }
     if (errnum == 0 && count == 1 && astray->left > 0 &&
         xo_slice_eq_str(xo_rec_find(&records[0], "owner"), xo_publish_owner(broker->publish)))
-        xo_moves_put_back(broker, &records[0]);
+        xo_leave_stray(broker, &records[0]);
 }
 
 void xo_astray_tick(xo_broker_t *broker)

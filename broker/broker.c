@@ -153,7 +153,7 @@ static void on_registry_again(xo_publish_t *publish, void *arg)
     on_lease_lapsed(publish, broker);
     xo_known_forget_all(broker->known);
     xo_insist_tick(broker);
-    xo_broker_publish_all(broker);
+    xo_publish_all(publish, broker);
     xo_publish_reconcile(publish, broker);
     xo_broker_reload_specs(broker);
     xo_revocations_publish(broker->revocations);

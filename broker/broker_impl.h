@@ -288,20 +288,18 @@ void xo_moves_unfit(xo_broker_t *broker, xo_actor_entry_t *entry, const char *re
 
 /* ---- leave.c ---- */
 /* May it be left to others? And now, while the registry is there? */
-bool xo_moves_can_leave(const xo_broker_t *broker, const xo_actor_entry_t *entry);
-bool xo_moves_may_leave(const xo_broker_t *broker, const xo_actor_entry_t *entry);
+bool xo_leave_may(const xo_broker_t *broker, const xo_actor_entry_t *entry);
+bool xo_leave_may_now(const xo_broker_t *broker, const xo_actor_entry_t *entry);
 /* It ends here, and is to be had: another node creates it again. The entry is gone afterwards. */
-void xo_moves_leave(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason);
+void xo_leave_actor(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason);
 /* That of an actor that the registry says is this node's, though it is not here: it is to be had.
  * Not if it is here. */
-void xo_moves_put_back(xo_broker_t *broker, const xo_record_t *record);
+void xo_leave_stray(xo_broker_t *broker, const xo_record_t *record);
 
 /* ---- reap.c ---- */
 void xo_reap_init(xo_broker_t *broker);
 void xo_reap_tick(xo_broker_t *broker);
 void xo_reap_stop(xo_broker_t *broker);
-/* Everything that has no lease is written (again), as are specs. */
-void xo_broker_publish_all(xo_broker_t *broker);
 
 /* ---- astray.c ---- */
 /* Whether the registry goes on saying that the actor with this record ("UID@POOL") is here is

@@ -91,11 +91,11 @@ static void destroy(xo_broker_t *broker, xo_actor_entry_t *entry)
 /* One that is being created again has its turn when it is there. */
 static void end_actor(xo_broker_t *broker, xo_actor_entry_t *entry)
 {
-    bool moves = xo_moves_can_leave(broker, entry);
-    if (moves && !xo_moves_may_leave(broker, entry))
+    bool moves = xo_leave_may(broker, entry);
+    if (moves && !xo_leave_may_now(broker, entry))
         return; /* when the registry is back */
     if (moves && entry->state == XO_ACTOR_FAILED)
-        xo_moves_leave(broker, entry, why_ends);
+        xo_leave_actor(broker, entry, why_ends);
     else if (entry->state == XO_ACTOR_FAILED)
         xo_broker_actor_down(broker, entry, why_ends);
     else if (entry->state == XO_ACTOR_RUNNING && !entry->ending && entry->member->link != NULL)

@@ -229,8 +229,8 @@ static void drop_actors(xo_broker_t *broker, xo_member_t *member, const char *re
 {
     bool died = member->run == NULL && !member->ending && member->state != XO_POOL_STOPPING;
     while (member->entries != NULL) {
-        if (died && xo_moves_can_leave(broker, member->entries))
-            xo_moves_leave(broker, member->entries, reason);
+        if (died && xo_leave_may(broker, member->entries))
+            xo_leave_actor(broker, member->entries, reason);
         else
             xo_broker_actor_down(broker, member->entries, reason);
     }

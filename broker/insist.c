@@ -105,6 +105,8 @@ void xo_insist_name(xo_broker_t *broker, xo_slice_t uid)
     xo_insist_t *insist = find_or_add(broker, false, uid);
     if (insist != NULL)
         ask(insist);
+    else /* once at least */
+        xo_publish_remove_name(broker->publish, uid, NULL, NULL);
 }
 
 /* -1: ENOMEM. */

@@ -12,7 +12,7 @@
 
 #include "libxo/codec.h"
 
-#define VARIABLES_MAX 16
+#define VARIABLES_MAX 24 /* of ours */
 
 /* "NAME=VALUE" strings; ours come after those of the spec, which cannot replace them.
  */
@@ -35,7 +35,8 @@ static void add(xo_environment_t *environment, const char *format, ...)
     if (vasprintf(&text, format, args) < 0)
         text = NULL;
     va_end(args);
-    if (text == NULL) {
+    if (text == NULL || environment->owned_count == VARIABLES_MAX) {
+        free(text);
         environment->failed = true;
         return;
     }

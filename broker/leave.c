@@ -46,17 +46,17 @@ static void give_away(xo_broker_t *broker, const xo_leaving_t *leaving, const ch
     xo_insist_actor(broker, &record, leaving->spec);
 }
 
-bool xo_moves_can_leave(const xo_broker_t *broker, const xo_actor_entry_t *entry)
+bool xo_leave_may(const xo_broker_t *broker, const xo_actor_entry_t *entry)
 {
     return xo_actor_spec_is_anywhere(entry->spec) && xo_publish_is_shared(broker->publish);
 }
 
-bool xo_moves_may_leave(const xo_broker_t *broker, const xo_actor_entry_t *entry)
+bool xo_leave_may_now(const xo_broker_t *broker, const xo_actor_entry_t *entry)
 {
-    return xo_moves_can_leave(broker, entry) && xo_publish_why_down(broker->publish) == NULL;
+    return xo_leave_may(broker, entry) && xo_publish_why_down(broker->publish) == NULL;
 }
 
-void xo_moves_leave(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason)
+void xo_leave_actor(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason)
 {
     const xo_member_t *member = entry->member;
     xo_leaving_t leaving = {.uid = xo_actor_entry_uid(entry),
@@ -82,15 +82,15 @@ void xo_broker_leave(xo_broker_t *broker)
     for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
         for (xo_actor_entry_t *entry = m->entries, *next; entry != NULL; entry = next) {
             next = entry->next;
-            if (!xo_moves_may_leave(broker, entry))
+            if (!xo_leave_may_now(broker, entry))
                 continue;
             xo_names_fence(broker, entry);
-            xo_moves_leave(broker, entry, why);
+            xo_leave_actor(broker, entry, why);
         }
     }
 }
 
-void xo_moves_put_back(xo_broker_t *broker, const xo_record_t *record)
+void xo_leave_stray(xo_broker_t *broker, const xo_record_t *record)
 {
     static const char why[] = "the registry says that it is on a node that does not have it";
     char uid[XO_UID_BYTES_MAX];

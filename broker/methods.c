@@ -192,8 +192,8 @@ static void is_down(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t rea
             xo_broker_say_failed(broker, entry); /* to who has waited for its end */
         return;
     }
-    if (entry->ending && xo_moves_can_leave(broker, entry)) {
-        xo_moves_leave(broker, entry, text);
+    if (entry->ending && xo_leave_may(broker, entry)) {
+        xo_leave_actor(broker, entry, text);
         return;
     }
     if (entry->seat == NULL || !xo_seat_was_stopped(entry->seat, reason)) {

@@ -132,7 +132,7 @@ void xo_moves_unfit(xo_broker_t *broker, xo_actor_entry_t *entry, const char *re
     xo_unfits_add(&broker->moves->unfits, entry->member, xo_slice_str(entry->class_name));
     xo_directory_set_failed(entry, reason);
     xo_broker_say_failed(broker, entry); /* to who has waited for it there */
-    xo_moves_leave(broker, entry, reason);
+    xo_leave_actor(broker, entry, reason);
 }
 
 /* ---- claims ---- */

@@ -23,9 +23,9 @@ typedef struct xo_unfits {
 
 void xo_unfits_add(xo_unfits_t *unfits, const xo_member_t *member, xo_slice_t class_name);
 
-/* The ready pool of this language that has the fewest actors, those that are on their way counted,
- * of those that keep them (their
- * processes are started again) and of which it is not known that they cannot. NULL: none. */
+/* The ready pool of this language that has the fewest actors, with those on their way to it, of the
+ * pools that keep them (their processes are started again) and of which it is not known that they
+ * cannot. NULL: none. */
 xo_member_t *xo_placement_choose(const xo_pools_t *pools, const xo_unfits_t *unfits,
                                  xo_slice_t language, xo_slice_t class_name);
 /* Does a creation that failed so say that the process does not know the class? Any other failure is

@@ -77,6 +77,8 @@ void xo_publish_remove_name(xo_publish_t *publish, xo_slice_t uid, xo_reg_done_f
 void xo_publish_event(xo_publish_t *publish, const char *type, const xo_rec_t *rec);
 
 /* ---- refresh.c ---- */
+/* Everything of the node that has no lease is written (again), as are specs. */
+void xo_publish_all(xo_publish_t *publish, xo_broker_t *broker);
 /* Writes the records of the actors that are `stale`, a few at a time, until none is. */
 void xo_publish_refresh(xo_publish_t *publish, xo_broker_t *broker);
 /* After the registry was away: removes the actors and groups of this node that it still has and the

@@ -11,26 +11,8 @@
 #define COMPONENT "nodes"
 /* Until then the next broker of the node, if only that was killed, finds what there was. */
 #define KEEP_LEASES 60
-#define PAUSE_NS (10 * XO_MS) /* between two of what holds up Redis for one or two */
-
-static void publish_again(xo_broker_t *broker, xo_actor_entry_t *entry)
-{
-    xo_directory_set_stale(&broker->directory, entry, true);
-    if ((entry->member->recovers && !broker->lacks_specs) || entry->spec != NULL)
-        xo_directory_set_unsaved(&broker->directory, entry, true);
-}
-
-void xo_broker_publish_all(xo_broker_t *broker)
-{
-    for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
-        for (xo_actor_entry_t *entry = m->entries; entry != NULL; entry = entry->next)
-            publish_again(broker, entry);
-    }
-    for (xo_group_t *group = broker->groups; group != NULL; group = group->next)
-        xo_publish_group(broker->publish, group);
-    xo_publish_refresh(broker->publish, broker);
-    xo_broker_save_specs(broker);
-}
+#define PAUSE_NS (10 * XO_MS) /* between two scripts, each of which holds up Redis for some 3 ms   \
+                               */
 
 static void note_dead(xo_broker_t *broker, const xo_record_t *record)
 {
@@ -51,7 +33,7 @@ static void go_on(xo_broker_t *broker, const xo_record_t *record)
     if (xo_slice_eq_str(xo_rec_find(record, "lacks"), "1")) {
         xo_log(broker->options.log, XO_LOG_WARN, COMPONENT,
                "this node was taken for gone: what it has is written again");
-        xo_broker_publish_all(broker);
+        xo_publish_all(broker->publish, broker);
     }
     if (xo_slice_eq_str(xo_rec_find(record, "more"), "1"))
         xo_timer_start(&reap->timer, PAUSE_NS);

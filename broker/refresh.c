@@ -93,6 +93,25 @@ void xo_publish_refresh(xo_publish_t *publish, xo_broker_t *broker)
     refresh_more(publish);
 }
 
+static void set_unwritten(xo_broker_t *broker, xo_actor_entry_t *entry)
+{
+    xo_directory_set_stale(&broker->directory, entry, true);
+    if ((entry->member->recovers && !broker->lacks_specs) || entry->spec != NULL)
+        xo_directory_set_unsaved(&broker->directory, entry, true);
+}
+
+void xo_publish_all(xo_publish_t *publish, xo_broker_t *broker)
+{
+    for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
+        for (xo_actor_entry_t *entry = m->entries; entry != NULL; entry = entry->next)
+            set_unwritten(broker, entry);
+    }
+    for (xo_group_t *group = broker->groups; group != NULL; group = group->next)
+        xo_publish_group(publish, group);
+    xo_publish_refresh(publish, broker);
+    xo_broker_save_specs(broker);
+}
+
 /* ---- what must not be there any more ----
  * A pool's record is a lease, which lapses. */
 

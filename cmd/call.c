@@ -95,9 +95,7 @@ static int ambiguous(call_t *call, json_object *actors)
 {
     xoi_complain(0, "%s: several pools have an actor with this uid; name one:", call->what);
     for (size_t i = 0; i < json_object_array_length(actors); i++) {
-        json_object *address = NULL;
-        json_object_object_get_ex(json_object_array_get_idx(actors, i), "address", &address);
-        char *text = xoi_cell_text(address);
+        char *text = xoi_cell_text(xoi_json_get(json_object_array_get_idx(actors, i), "address"));
         char *uid = xoi_text_escape(call->uid.data, call->uid.size, XOI_KEEP_BACKSLASHES);
         fprintf(stderr, "  %s/%s\n", text, uid);
         free(uid);
@@ -108,7 +106,6 @@ static int ambiguous(call_t *call, json_object *actors)
 
 static int choose(call_t *call, json_object *actors)
 {
-    json_object *address = NULL;
     size_t count =
         json_object_is_type(actors, json_type_array) ? json_object_array_length(actors) : 0;
     if (count == 0)
@@ -116,8 +113,7 @@ static int choose(call_t *call, json_object *actors)
                             call->what, xoi_node_cluster(call->node));
     if (count > 1)
         return ambiguous(call, actors);
-    json_object_object_get_ex(json_object_array_get_idx(actors, 0), "address", &address);
-    const char *text = address ? json_object_get_string(address) : "";
+    const char *text = xoi_json_get_text(json_object_array_get_idx(actors, 0), "address");
     if (!read_address(call, text, strlen(text)))
         return xoi_complain(XOI_FAILED, "%s: its address, '%s', does not read", call->what, text);
     return XOI_OK;

@@ -2,18 +2,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/json.h"
 #include "cmd/node.h"
 #include "cmd/text.h"
 
 #define COUNT_MS 5000 /* for how many actors are left */
-
-static const char *text_of(json_object *record, const char *key)
-{
-    json_object *value = NULL;
-    json_object_object_get_ex(record, key, &value);
-    const char *text = json_object_get_string(value);
-    return text ? text : "";
-}
 
 /* Of the node itself, not of the cluster; -1: it does not say. */
 static int64_t count_left(xoi_node_t *node)
@@ -25,8 +18,8 @@ static int64_t count_left(xoi_node_t *node)
         json_object_is_type(actors, json_type_array))
         count = 0;
     for (size_t i = 0; count >= 0 && i < json_object_array_length(actors); i++)
-        count += strcmp(text_of(json_object_array_get_idx(actors, i), "node"),
-                        text_of(status, "id")) == 0;
+        count += strcmp(xoi_json_get_text(json_object_array_get_idx(actors, i), "node"),
+                        xoi_json_get_text(status, "id")) == 0;
     json_object_put(actors);
     json_object_put(status);
     return count;

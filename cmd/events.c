@@ -95,9 +95,7 @@ static char *details(json_object *event, bool all)
 /* A longer type is not cut: where lines have an end, what is told of it begins in the next one. */
 static void print_type(json_object *event, bool wrap)
 {
-    json_object *type = NULL;
-    json_object_object_get_ex(event, "type", &type);
-    char *name = xoi_cell_text(type);
+    char *name = xoi_cell_text(xoi_json_get(event, "type"));
     int pad = TYPE_COLS - xoi_text_width(name);
     if (pad < 0 && wrap)
         printf("  %s\n%*s", name, BEFORE_TEXT, "");
@@ -167,24 +165,17 @@ static int read_all(reader_t *reader)
     return status;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
 /* Goes on with the node's next broker, after the last event that was shown. */
 static int resume(reader_t *reader)
 {
     const struct timespec pause = {.tv_nsec = AGAIN_MS * 1000000L};
-    int64_t end = now_ms() + reader->args->timeout_ms;
+    int64_t end = xo_boot_ns() + reader->args->timeout_ms * XO_MS;
     int status = XOI_FAILED;
     size_t count;
     xoi_complain(0, "events: the node went away; looking for it for %g s",
                  (double)reader->args->timeout_ms / 1e3);
     reader->wait_ms = 0;
-    while (status != XOI_OK && now_ms() < end) {
+    while (status != XOI_OK && xo_boot_ns() < end) {
         nanosleep(&pause, NULL);
         xoi_node_close(reader->node);
         reader->node = xoi_node_try(reader->args);

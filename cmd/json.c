@@ -373,3 +373,16 @@ char *xoi_json_text(json_object *value)
     fclose(out);
     return xoi_need(text);
 }
+
+json_object *xoi_json_get(json_object *object, const char *key)
+{
+    json_object *value = NULL;
+    json_object_object_get_ex(object, key, &value);
+    return value;
+}
+
+const char *xoi_json_get_text(json_object *object, const char *key)
+{
+    const char *text = json_object_get_string(xoi_json_get(object, key));
+    return text ? text : "";
+}

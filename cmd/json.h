@@ -34,6 +34,11 @@ int xoi_json_parse(const char *text, json_object **value, xo_error_t *err);
 /* One line of JSON in which nothing could move a terminal's cursor. The caller frees it. */
 char *xoi_json_text(json_object *value);
 
+/* Of an object; NULL: there is none. It stays the object's. */
+json_object *xoi_json_get(json_object *object, const char *key);
+/* The same as text; "" where there is none. */
+const char *xoi_json_get_text(json_object *object, const char *key);
+
 /* "00ff" to bytes, appended. -1 if `hex` is not pairs of hex digits. */
 int xoi_hex_read(const char *hex, size_t size, xo_buf_t *out);
 

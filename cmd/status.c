@@ -8,13 +8,6 @@
 #include "cmd/table.h"
 #include "cmd/text.h"
 
-static json_object *get(json_object *record, const char *key)
-{
-    json_object *value = NULL;
-    json_object_object_get_ex(record, key, &value);
-    return value;
-}
-
 /* "key       value", the value cut to the line's width. */
 static void print_line(const xoi_args_t *args, const char *key, char *value)
 {
@@ -26,7 +19,7 @@ static void print_line(const xoi_args_t *args, const char *key, char *value)
 
 static void print_field(const xoi_args_t *args, json_object *record, const char *key)
 {
-    print_line(args, key, xoi_cell_text(get(record, key)));
+    print_line(args, key, xoi_cell_text(xoi_json_get(record, key)));
 }
 
 static json_object *lane_row(const char *scheme, json_object *numbers)
@@ -94,8 +87,8 @@ static char *drops_text(json_object *drops)
 /* "unix:///... (up)" */
 static char *registry_text(json_object *record)
 {
-    json_object *state = get(record, "registry_state");
-    char *url = xoi_cell_text(get(record, "registry"));
+    json_object *state = xoi_json_get(record, "registry_state");
+    char *url = xoi_cell_text(xoi_json_get(record, "registry"));
     if (!state)
         return url;
     char *name = xoi_cell_text(state);
@@ -112,14 +105,14 @@ static void print_status(const xoi_args_t *args, const xoi_node_t *node, json_ob
     print_field(args, record, "state");
     print_field(args, record, "host");
     print_field(args, record, "pid");
-    print_line(args, "up", xoi_cell_age(get(record, "started")));
+    print_line(args, "up", xoi_cell_age(xoi_json_get(record, "started")));
     print_field(args, record, "address");
     print_field(args, record, "version");
     print_line(args, "registry", registry_text(record));
     print_field(args, record, "pools");
     print_field(args, record, "actors");
-    print_line(args, "drops", drops_text(get(record, "drops")));
-    print_lanes(args, get(record, "lanes"));
+    print_line(args, "drops", drops_text(xoi_json_get(record, "drops")));
+    print_lanes(args, xoi_json_get(record, "lanes"));
 }
 
 static int run(const xoi_args_t *args)

@@ -370,7 +370,6 @@ void *xoi_monitor_open(xo_ctx_t *ctx, void *socket, int events, xo_error_t *err)
                          zmq_strerror(saved));
 }
 
-/* An event is two frames: a number (16 bits) with a value (32 bits), and the endpoint. */
 void xoi_monitor_close(void *socket, void **monitor)
 {
     if (!*monitor)
@@ -379,6 +378,7 @@ void xoi_monitor_close(void *socket, void **monitor)
     xoi_lane_socket_close(monitor, 0);
 }
 
+/* An event is two frames: a number (16 bits) with a value (32 bits), and the endpoint. */
 int xoi_monitor_read(void *monitor, int *event, int *value)
 {
     unsigned char frame[6];
