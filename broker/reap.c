@@ -11,8 +11,7 @@
 #define COMPONENT "nodes"
 /* Until then the next broker of the node, if only that was killed, finds what there was. */
 #define KEEP_LEASES 60
-#define PAUSE_NS (10 * XO_MS) /* between two scripts, each of which holds up Redis for some 3 ms   \
-                               */
+#define PAUSE_NS (10 * XO_MS) /* between two scripts: each holds up Redis for some 3 ms */
 
 static void note_dead(xo_broker_t *broker, const xo_record_t *record)
 {

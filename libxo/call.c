@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "libxo/cache.h"
-#include "libxo/codec.h"
+#include "libxo/codec_impl.h"
 #include "libxo/endpoint_impl.h"
 #include "libxo/future.h"
 

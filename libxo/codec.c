@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libxo/codec_impl.h"
 #include "libxo/ctx_internal.h"
 #include "libxo/endpoint_impl.h"
 

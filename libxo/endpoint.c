@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "libxo/codec.h"
+#include "libxo/codec_impl.h"
 #include "libxo/ctx_internal.h"
 #include "libxo/endpoint_impl.h"
 

@@ -46,7 +46,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/client.c \
 	libxo/creation.c \
 	libxo/codec.c \
-	libxo/codec.h \
+	libxo/codec_impl.h \
 	libxo/ctx.c \
 	libxo/ctx_internal.h \
 	libxo/endpoint.c \
@@ -167,6 +167,7 @@ libxoincludedir = $(includedir)/xo/libxo
 libxoinclude_HEADERS = \
 	libxo/address.h \
 	libxo/client.h \
+	libxo/codec.h \
 	libxo/ctx.h \
 	libxo/endpoint.h \
 	libxo/error.h \

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "libxo/codec.h"
+#include "libxo/codec_impl.h"
 #include "libxo/endpoint_impl.h"
 
 bool xoi_wants_answer(const xo_header_t *header)

@@ -59,6 +59,19 @@ if_in_functions() {
         inside && /^[ \t]*#[ \t]*if/ { printf "%s:%d: %s\n", FILENAME, FNR, $0 }'
 }
 
+# Installed headers, and what pip builds beside them, include installed headers.
+not_installed() {
+    local headers
+    headers=$(cat ./*/local.mk | awk '
+        /^[a-z]*include_HEADERS *\+?=/ { inside = 1 }
+        inside { for (i = 1; i <= NF; i++) if ($i ~ /\.h$/) print $i }
+        !/\\$/ { inside = 0 }')
+    # shellcheck disable=SC2086
+    { echo $headers | xargs -n1; c_files python/_xo; } |
+        xargs grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]+"(libxo|pool)/' |
+        grep -vE "\"($(echo $headers | tr ' ' '|'))\""
+}
+
 exported() {
     nm -D --defined-only "$XO_BUILDDIR/.libs/libxo.so" | awk '$3 !~ /^xo_/ { print $2, $3 }'
 }
@@ -77,6 +90,7 @@ report "broker/ includes libxo/ and registry/ only" "$(layer broker libxo regist
 report "cmd/ includes libxo/ and registry/ only" "$(layer cmd libxo registry)"
 report "python/ includes libxo/ and pool/ only" "$(layer python _xo libxo pool)"
 report "examples/ includes libxo/ and pool/ only" "$(layer examples libxo pool)"
+report "installed headers and python/ include installed headers only" "$(not_installed)"
 report "functions have at most 80 lines" "$(long_functions)"
 report "files have at most 500 lines" "$(long_files)"
 report "lines have at most 100 columns" "$(long_lines)"
