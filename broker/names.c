@@ -237,6 +237,14 @@ static bool is_without_process(const xo_actor_entry_t *entry)
     return entry->member->away && entry->member->link == NULL;
 }
 
+/* What its pool holds for it would wait for ever. */
+static void give_up_actor(xo_broker_t *broker, xo_actor_entry_t *entry, const char *why)
+{
+    xo_directory_set_failed(entry, why);
+    xo_broker_say_failed(broker, entry);
+    xo_broker_actor_down(broker, entry, why);
+}
+
 static void lose_actor(xo_broker_t *broker, xo_actor_entry_t *entry)
 {
     static const char *const why = "another actor has got its name";
@@ -252,7 +260,7 @@ static void lose_actor(xo_broker_t *broker, xo_actor_entry_t *entry)
     xo_broker_note_actor(broker, "name.lost", entry, why);
     if (entry->state == XO_ACTOR_FAILED || is_without_process(entry) ||
         xo_broker_creation_waits(broker, entry))
-        xo_broker_actor_down(broker, entry, why);
+        give_up_actor(broker, entry, why);
     else
         end_actor(broker, entry, why);
 }

@@ -18,6 +18,8 @@ from movers import ANY, CALL_KIND, CONFIG, MODULE, SLOW, Mover, moves, record  #
 
 OTHER = CONFIG.replace("counter.so", "keeper.so")
 PAIR = CONFIG + "count = 2\nbackoff_ms = 60000\nbackoff_max_ms = 60000\n"
+LATER = dict(ANY, backoff_ms=60000, backoff_max_ms=60000)
+GOOD, BAD = r"'\147\145\005'", r"'\147\145\192'"  # creation's arguments: 5, nil
 DESTROY = 11  # a kind
 
 
@@ -68,6 +70,14 @@ class Forgetful:
                         return
 
 
+def relayed(place, node, address):
+    """A call of xo:job there, which that node makes."""
+    words = ["relay", address, CALL_KIND, "xo:job", "add", [[1], {}]]
+    # pylint: disable=consider-using-with
+    return subprocess.Popen([CALL, node.endpoint, words[0], *map(json.dumps, words[1:])],
+                            env=place.env, stdout=subprocess.PIPE)
+
+
 def node_dies(place):
     """the actors of a node that dies go on on one of the others, each on exactly one"""
     with nodes(place, CONFIG, CONFIG, CONFIG) as (server, one, two, three):
@@ -112,10 +122,7 @@ def stopped(place):
         moves(two, "xo:job", old)
         assert two.add("xo:job") == 1
         # What came while it stood still, and what comes before its broker knows.
-        words = ["relay", old, CALL_KIND, "xo:job", "add", [[1], {}]]
-        # pylint: disable=consider-using-with
-        waits = subprocess.Popen([CALL, two.endpoint, words[0], *map(json.dumps, words[1:])],
-                                 env=place.env, stdout=subprocess.PIPE)
+        waits = relayed(place, two, old)
         for pid in reversed(pids):
             os.kill(pid, signal.SIGCONT)
         error = json.loads(waits.communicate()[0])
@@ -171,6 +178,38 @@ def moves_while_its_pool_is_away(place):
         until(lambda: one.where("xo:job") == [other["address"]], "it to come back")
         (found,) = one.call("lookup", "xo:job")  # in one place
         assert one.add("xo:job") == 1
+
+
+def edit_spec(server, uid, pool, old, new):
+    """In what creates it again."""
+    key = f"xo:{{default}}:spec:{uid}@{pool['id']}"
+    until(lambda: redis(server.socket, "exists", key) == ["1"], "its spec")
+    redis(server.socket, "eval", f"return redis.call('SET', KEYS[1], "
+          f"(redis.call('GET', KEYS[1]):gsub({old}, {new})))", "1", key)
+
+
+def moves_while_it_is_tried_again(place):
+    """who waits where one is to be tried again hears of it when another node gets its name"""
+    with nodes(place, CONFIG, CONFIG) as (server, one, two):
+        assert one.create("xo:job", 5, options=LATER) is None
+        edit_spec(server, "xo:job", one.own_pool(), GOOD, BAD)
+        one.kill()
+        failed = "could not be created again"
+        until(lambda: two.log().count(failed) == 2, "it to wait for its third try")
+        old = two.own_pool()
+        edit_spec(server, "xo:job", old, BAD, GOOD)
+        waits = relayed(place, two, old["address"])
+        three = Mover(place, f"unix://{server.socket}", "three")
+        pids = two.pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        moves(three, "xo:job", old["address"])
+        for pid in reversed(pids):
+            os.kill(pid, signal.SIGCONT)
+        error = json.loads(waits.communicate()[0])
+        assert error["code"] == "ActorNotExist" and error["executed"] == "no", error
+        assert two.add("xo:job") == 6
+        three.stop()
 
 
 def cut_off(place):
@@ -435,8 +474,9 @@ def refused(place):
 if not os.path.exists(MODULE):
     print("1..0 # SKIP counter.so is not built")
 elif shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(node_dies, stopped, dies_before_it_ends, moves_while_its_pool_is_away, cut_off,
-        dies_cut_off, registry_comes_back, claim_is_lost, claim_is_inherited, claim_is_forgotten,
-        nobody_can, seemed_to_wait, drained, drained_unheard, broker_restarts, refused)
+    run(node_dies, stopped, dies_before_it_ends, moves_while_its_pool_is_away,
+        moves_while_it_is_tried_again, cut_off, dies_cut_off, registry_comes_back, claim_is_lost,
+        claim_is_inherited, claim_is_forgotten, nobody_can, seemed_to_wait, drained,
+        drained_unheard, broker_restarts, refused)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
