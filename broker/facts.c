@@ -79,6 +79,9 @@ void xo_broker_node_record(const xo_broker_t *broker, xo_rec_t *rec)
     xo_rec_int(rec, "started", broker->started);
     xo_rec_text(rec, "version", broker->options.version);
     xo_rec_text(rec, "registry", xo_registry_url(xo_publish_registry(broker->publish)));
+    const uint64_t *drops = xo_endpoint_drops(broker->endpoint);
+    for (int i = 0; i < XO_DROP_REASONS; i++)
+        xo_rec_drops(rec, (xo_drop_t)i, (int64_t)drops[i]);
     if (xo_publish_why_down(broker->publish) != NULL)
         xo_rec_text(rec, "reason", xo_publish_why_down(broker->publish)->text);
 }

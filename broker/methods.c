@@ -70,7 +70,6 @@ static void status(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
     xo_rec_text(&rec, "endpoint", broker->options.listen);
     xo_rec_int(&rec, "links", count_links(broker));
     xo_rec_int(&rec, "handled", (int64_t)broker->handled);
-    xo_rec_int(&rec, "refused", (int64_t)xo_ctx_refused(xo_endpoint_ctx(broker->endpoint)));
     xo_rec_pack(&rec, 2, &out);
     pack_lanes(broker, &out);
     pack_drops(broker, &out);

@@ -208,21 +208,6 @@ const char *xo_member_absence(const xo_member_t *member)
     return member->generation > 0 && member->away ? "is being started again" : "is being started";
 }
 
-static void record_drops(const xo_member_t *member, xo_rec_t *rec)
-{
-    static const char *const names[XO_DROP_REASONS] = {
-        [XO_DROP_NO_ACTOR] = "drops_no_actor",   [XO_DROP_STALE] = "drops_stale",
-        [XO_DROP_DEADLINE] = "drops_deadline",   [XO_DROP_CLOSED] = "drops_closed",
-        [XO_DROP_NO_CALLER] = "drops_no_caller", [XO_DROP_NO_ROUTE] = "drops_no_route",
-        [XO_DROP_MALFORMED] = "drops_malformed", [XO_DROP_REFUSED] = "drops_refused",
-        [XO_DROP_OVERRUN] = "drops_overrun",     [XO_DROP_ERROR] = "drops_error",
-        [XO_DROP_STALLED] = "drops_stalled",     [XO_DROP_LOST] = "drops_lost",
-    };
-    for (int i = 0; i < XO_DROP_REASONS; i++)
-        if (member->drops[i] > 0)
-            xo_rec_int(rec, names[i], member->drops[i]);
-}
-
 void xo_member_record_busy(const xo_member_t *member, xo_rec_t *rec)
 {
     const xo_progress_seen_t *seen = &member->seen;
@@ -258,6 +243,7 @@ void xo_member_record(const xo_member_t *member, xo_rec_t *rec)
     if (member->pid > 0)
         xo_rec_int(rec, "started", member->started);
     xo_member_record_busy(member, rec);
-    record_drops(member, rec);
+    for (int i = 0; i < XO_DROP_REASONS; i++)
+        xo_rec_drops(rec, (xo_drop_t)i, member->drops[i]);
     xo_rec_raw(rec, "lanes", xo_buf_slice(&member->lanes));
 }

@@ -103,6 +103,20 @@ void xo_rec_int(xo_rec_t *rec, const char *name, int64_t value)
     add_number(rec, name, XO_REC_INT, value, digits);
 }
 
+void xo_rec_drops(xo_rec_t *rec, xo_drop_t reason, int64_t count)
+{
+    static const char *const names[XO_DROP_REASONS] = {
+        [XO_DROP_NO_ACTOR] = "drops_no_actor",   [XO_DROP_STALE] = "drops_stale",
+        [XO_DROP_DEADLINE] = "drops_deadline",   [XO_DROP_CLOSED] = "drops_closed",
+        [XO_DROP_NO_CALLER] = "drops_no_caller", [XO_DROP_NO_ROUTE] = "drops_no_route",
+        [XO_DROP_MALFORMED] = "drops_malformed", [XO_DROP_REFUSED] = "drops_refused",
+        [XO_DROP_OVERRUN] = "drops_overrun",     [XO_DROP_ERROR] = "drops_error",
+        [XO_DROP_STALLED] = "drops_stalled",     [XO_DROP_LOST] = "drops_lost",
+    };
+    if (count > 0)
+        xo_rec_int(rec, names[reason], count);
+}
+
 void xo_rec_id(xo_rec_t *rec, const char *name, uint64_t id)
 {
     char digits[XO_ID_TEXT_BYTES];

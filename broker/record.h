@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+#include "libxo/endpoint.h"
 #include "libxo/pack.h"
 #include "registry/registry.h"
 
@@ -39,6 +40,8 @@ void xo_rec_bytes(xo_rec_t *rec, const char *name,
                   xo_slice_t value); /* wire: str if it is text, else bin */
 void xo_rec_int(xo_rec_t *rec, const char *name, int64_t value);
 void xo_rec_id(xo_rec_t *rec, const char *name, uint64_t id); /* hex, in both */
+/* drops_REASON, unless there are none. */
+void xo_rec_drops(xo_rec_t *rec, xo_drop_t reason, int64_t count);
 void xo_rec_endpoint(xo_rec_t *rec, const char *name,
                      uint64_t id); /* wire: uint64; registry: hex */
 void xo_rec_raw(xo_rec_t *rec, const char *name, xo_slice_t value); /* msgpack; wire only */

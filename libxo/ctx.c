@@ -212,11 +212,6 @@ void xoi_ctx_warn(xo_ctx_t *ctx, const char *format, ...)
     fprintf(stderr, "xo: %s\n", text);
 }
 
-uint64_t xo_ctx_refused(const xo_ctx_t *ctx)
-{
-    return atomic_load_explicit(&ctx->refused, memory_order_relaxed);
-}
-
 /* ---- ZeroMQ ---- */
 
 /* With the lock held. */

@@ -55,8 +55,6 @@ int xo_ctx_set_io_threads(xo_ctx_t *ctx, int count, xo_error_t *err);
 /* Starts the ZAP handler (RFC 27/ZAP) of this context if it does not run yet: a thread that answers
  * CURVE requests by comparing the client's key. Every tcp listener calls this. */
 int xo_ctx_start_zap(xo_ctx_t *ctx, xo_error_t *err);
-/* How many who dialled were turned away: by the ZAP handler, or in the handshake before it. */
-uint64_t xo_ctx_refused(const xo_ctx_t *ctx);
 
 /* Which addresses live in this process, so that they are reached by inproc. Thread-safe.
  * add: EADDRINUSE. has: 1 or 0. */

@@ -31,13 +31,12 @@ struct xo_ctx {
     xo_keys_t keys;
     xoi_rundir_t rundir;
     xoi_admission_t admission; /* open while the ZAP handler runs */
-    atomic_uint_fast64_t refused;
-    atomic_uint serial;  /* makes names unique */
-    char sync;           /* an address for annotations, see tsan.h */
-    unsigned lanes;      /* XOI_LANE_*: what XO_LANES allows */
-    xo_codec_t codec;    /* XO_CODEC */
-    size_t letter_bytes; /* of the body of a dead letter: XO_LETTER_BYTES */
-    xo_address_t port;   /* XO_PORT, the node's, perhaps with the first place; port 0: none */
+    atomic_uint serial;        /* makes names unique */
+    char sync;                 /* an address for annotations, see tsan.h */
+    unsigned lanes;            /* XOI_LANE_*: what XO_LANES allows */
+    xo_codec_t codec;          /* XO_CODEC */
+    size_t letter_bytes;       /* of the body of a dead letter: XO_LETTER_BYTES */
+    xo_address_t port;         /* XO_PORT, the node's, perhaps with the first place; port 0: none */
     xoi_limits_t limits;
     atomic_bool warned; /* see xoi_ctx_warn */
 

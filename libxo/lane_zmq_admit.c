@@ -98,7 +98,6 @@ static void revoke(xoi_peer_t *peer)
 
     say_key(peer->key, true, &why);
     xoi_peer_shut(peer, EACCES, REVOKED);
-    atomic_fetch_add_explicit(&listener->ctx->refused, 1, memory_order_relaxed);
     xoi_listener_refuse(listener, xoi_listener_from(listener, peer->fd), &why);
 }
 

@@ -88,7 +88,6 @@ static void say_refused(xoi_listener_t *listener, const char *from, const char *
 static void end_failed(xoi_listener_t *listener, int fd)
 {
     listener->failed--;
-    atomic_fetch_add_explicit(&listener->ctx->refused, 1, memory_order_relaxed);
     say_refused(listener, xoi_listener_from(listener, fd),
                 xoi_scheme_is_far(listener->scheme) ? "the encrypted handshake failed"
                                                     : "the handshake failed");

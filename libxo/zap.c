@@ -105,7 +105,6 @@ static int serve(xo_ctx_t *ctx, void *socket)
         take_host(&request, host);
         xoi_admission_note_refused(&ctx->admission, host, key);
         key[0] = 0;
-        atomic_fetch_add_explicit(&ctx->refused, 1, memory_order_relaxed);
     }
     return answer(socket, &request, key);
 }

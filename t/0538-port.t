@@ -331,6 +331,29 @@ def doctor(place):
     node.stop()
 
 
+def refusals(place):
+    """who is refused at the port is counted once, in the node's status and in its record"""
+    port = free_port()
+    node = Node(place, config=pools_config(port))
+    node.wait_pools(2)
+    record = f"xo:{{default}}:node:{node.call('status')['id']}"
+
+    def refused():
+        status = node.call("status")
+        kept, = node.redis("hget", record, "drops_refused")
+        counts = {status.get("drops_refused", 0), status["drops"]["refused"], int(kept or 0)}
+        return counts.pop() if len(counts) == 1 else 0
+
+    for _ in range(3):
+        socket.create_connection((LOOPBACK, port)).close()  # who leaves without a word
+    until(lambda: refused() == 3, refused)
+    other = dict(elsewhere(place, "far"), XO_CONFIG_DIR=os.path.join(place.path, "stranger"))
+    assert xo(other, "keys", "generate", "stranger").returncode == 0
+    assert xo(other, "pools", "--node", f"{LOOPBACK}:{port}").returncode != 0
+    until(lambda: refused() > 3, refused)
+    node.stop()
+
+
 def silence(place):
     """a machine that falls silent ends the calls that wait for it"""
     reason = netns.why_not()
@@ -362,7 +385,7 @@ if not os.path.exists(MODULE):
 elif not shutil.which("redis-server"):
     print("1..0 # SKIP redis-server is needed")
 elif not has_python():
-    run(only_one_is_open, own_port_is_shut, keeps_its_place, taken, borrowed, doctor)
+    run(only_one_is_open, own_port_is_shut, keeps_its_place, taken, borrowed, doctor, refusals)
 else:
-    run(only_one_is_open, own_port_is_shut, keeps_its_place, taken, borrowed, doctor, all_of_it,
-        own_address, firewalls, dial_out, silence)
+    run(only_one_is_open, own_port_is_shut, keeps_its_place, taken, borrowed, doctor, refusals,
+        all_of_it, own_address, firewalls, dial_out, silence)

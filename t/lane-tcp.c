@@ -29,7 +29,7 @@ static void another_cluster_is_refused(void **state)
     rig_dial(rig, &dialled, xo_listener_endpoint(rig->listener));
     rig->ctx = own;
     send_seq(dialled.lane, 1);
-    RUN_UNTIL(rig, dialled.closed && xo_ctx_refused(own) == 1 && rig->refused >= 1);
+    RUN_UNTIL(rig, dialled.closed && rig->refused == 1);
     assert_int_equal(dialled.why, EACCES);
     assert_int_equal(rig->accepted_count, 0);
     end_destroy(&dialled); /* before its context */
@@ -49,7 +49,6 @@ static void a_key_of_its_own_is_refused(void **state)
     assert_int_equal(zmq_connect(f->raw, xo_listener_endpoint(f->rig.listener)), 0);
     raw_msg(f, 1);
     RUN_UNTIL(&f->rig, f->rig.refused == 1);
-    assert_int_equal(xo_ctx_refused(f->rig.ctx), 1);
     assert_string_equal(f->rig.refused_from, "127.0.0.1");
     xo_key_fingerprint(xo_ctx_keys(f->foreign)->own_public, digits);
     snprintf(why, sizeof why, "its key %.16s is no member's", digits);
@@ -67,7 +66,6 @@ static void no_encryption_is_refused(void **state)
     assert_int_equal(zmq_connect(f->raw, xo_listener_endpoint(f->rig.listener)), 0);
     raw_msg(f, 1);
     RUN_UNTIL(&f->rig, f->rig.refused >= 1);
-    assert_int_equal(xo_ctx_refused(f->rig.ctx), f->rig.refused);
     assert_int_equal(f->rig.accepted_count, 0);
 }
 
