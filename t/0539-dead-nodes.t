@@ -2,6 +2,7 @@
 """What becomes of a node that dies: who lives says so, and removes what it has put into Redis."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -10,8 +11,8 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
-from brokers import Server, redis, refusal, run, until  # noqa: E402
-from movers import CONFIG, MODULE, Mover  # noqa: E402
+from brokers import CALL, Server, redis, refusal, run, until  # noqa: E402
+from movers import CALL_KIND, CONFIG, MODULE, Mover  # noqa: E402
 
 OTHER = CONFIG.replace("counter.so", "keeper.so")
 KEEP_MS = 60 * 5 * 400  # 60 leases of 5 heartbeats
@@ -93,6 +94,14 @@ def is_gone(node, uid):
     return None
 
 
+def beats(server, node, count):
+    """So many of its heartbeats."""
+    lease = key(f"node:{node.id}")
+    for _ in range(count):
+        until(lambda: int(redis(server.socket, "pttl", lease)[0]) < 1800, "its heartbeat")
+        until(lambda: int(redis(server.socket, "pttl", lease)[0]) > 1800, "its next one")
+
+
 def says_so(place):
     """a node that dies is one event, and a line in the log of each that lives"""
     with nodes(place, CONFIG, CONFIG, CONFIG) as (server, one, two, three):
@@ -102,10 +111,7 @@ def says_so(place):
         assert event["host"] == os.uname().nodename, event
         three.stop()
         until(lambda: len(downs(two)) == 2, "its own event")
-        beat = key(f"node:{two.id}")
-        for _ in range(2):  # until it has asked once more
-            until(lambda: int(redis(server.socket, "pttl", beat)[0]) < 1800, "its heartbeat")
-            until(lambda: int(redis(server.socket, "pttl", beat)[0]) > 1800, "its next one")
+        beats(server, two, 2)  # until it has asked once more
         assert [event["node"] for event in downs(two)] == [one.id, three.id], downs(two)
         assert not is_told(two, three)
         assert redis(server.socket, "zrange", key("dead"), "0", "-1") == [one.id]
@@ -195,6 +201,72 @@ def back_in_time(place):
         assert {event["node"] for event in downs(two)} == {one.id}
 
 
+def is_without_a_broker(one, two):
+    """Kills one's broker, and waits until its node is taken for dead."""
+    one.process.kill()
+    one.process.wait()
+    until(lambda: is_told(two, one), "that to be seen")
+
+
+def add_there(place, node, address):
+    """What "stays" counts there, which that node calls by its address."""
+    words = ["relay", address, CALL_KIND, "stays", "add", [[1], {}]]
+    done = subprocess.run([CALL, node.endpoint, words[0], *map(json.dumps, words[1:])],
+                          env=place.env, stdout=subprocess.PIPE, check=False)
+    return json.loads(done.stdout)
+
+
+def next_broker(place, server, one):
+    """Of the same node."""
+    return Mover(place, f"unix://{server.socket}", os.path.basename(one.env["XO_RUN_DIR"]))
+
+
+def without_a_broker(place):
+    """one whose broker alone is away for so long seems dead, loses nothing, and is back with it"""
+    with nodes(place, CONFIG, OTHER) as (server, one, two):
+        assert one.create("stays", options={"restart": "permanent"}) is None
+        until(lambda: two.where("stays"), "the registry to know it")
+        pool = one.own_pool()
+        is_without_a_broker(one, two)
+        error = until(lambda: is_gone(two, "stays"), "it to seem gone")
+        assert error.code == "ActorNotExist" and one.id in str(error), error
+        assert [p["id"] for p in two.pools()] == [two.own_pool()["id"]], two.pools()
+        assert add_there(place, two, pool["address"]) == 1
+        again = next_broker(place, server, one)
+        assert again.id == one.id
+        until(lambda: two.where("stays") == [pool["address"]], "it to be there again")
+        assert two.add("stays") == 2
+        (found,) = [p for p in two.pools() if p["id"] == pool["id"]]
+        assert (found["pid"], found["generation"]) == (pool["pid"], pool["generation"]), found
+        assert redis(server.socket, "exists", key("dead")) == ["0"]
+        assert [event["node"] for event in two.events("node.down")] == [one.id]
+        assert not two.events("actor.nospec") and not two.events("actor.down")
+        os.kill(pool["pid"], signal.SIGKILL)
+        until(lambda: again.own_pool().get("generation") == 2 and two.where("stays"),
+              "it to come back with its pool")
+        assert two.add("stays") == 1
+        again.stop()
+
+
+def without_a_broker_for_long(place):
+    """after the time for which things are kept its actors go on, but do not come back any more"""
+    with nodes(place, CONFIG, OTHER) as (server, one, two):
+        assert one.create("stays", options={"restart": "permanent"}) is None
+        until(lambda: two.where("stays"), "the registry to know it")
+        beats(server, one, 5)  # until its pool does not keep any more what creates it
+        is_without_a_broker(one, two)
+        time_passes(server, one)
+        until(lambda: redis(server.socket, "exists", key("dead")) == ["0"], "it to be removed")
+        again = next_broker(place, server, one)
+        until(lambda: two.where("stays"), "it to be there again")
+        assert two.add("stays") == 1
+        (event,) = until(lambda: two.events("actor.nospec"), "that to be said")
+        assert event["uid"] == "stays", event
+        until(lambda: redis(server.socket, "exists", key(f"reaped:{one.id}")) == ["0"],
+              "it to hear what was removed")
+        again.stop()
+
+
 def nobody_left(place):
     """where nobody lives the next node that starts does both"""
     with nodes(place, CONFIG) as (server, one):
@@ -214,6 +286,7 @@ def nobody_left(place):
 if not os.path.exists(MODULE):
     print("1..0 # SKIP counter.so is not built")
 elif shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(says_so, found_out, removed, stood_still, back_in_time, nobody_left)
+    run(says_so, found_out, removed, stood_still, back_in_time, without_a_broker,
+        without_a_broker_for_long, nobody_left)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
