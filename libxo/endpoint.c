@@ -7,6 +7,7 @@
 #include "libxo/codec_impl.h"
 #include "libxo/ctx_internal.h"
 #include "libxo/endpoint_impl.h"
+#include "libxo/msg_impl.h"
 
 static void set_options(xo_endpoint_t *endpoint, const xo_endpoint_options_t *options)
 {
@@ -58,9 +59,11 @@ void xo_endpoint_set_self(xo_endpoint_t *endpoint, const xo_identity_t *self)
 
 static void say_goodbye(xo_link_t *link)
 {
-    xo_msg_t *msg =
-        xo_msg_create(&(xo_header_t){.kind = XO_GOODBYE, .sender_id = link->endpoint->self.id},
-                      xo_slice(NULL, 0));
+    xo_buf_t body = XO_BUF_INIT;
+    xo_header_t header = {.kind = XO_GOODBYE, .sender_id = link->endpoint->self.id};
+    xoi_goodbye_pack(link, &body);
+    xo_msg_t *msg = xoi_msg_of(&header, &body);
+    xo_buf_free(&body);
     if (msg && link->lane)
         xo_lane_send(link->lane, &msg);
     xo_msg_destroy(&msg);

@@ -249,6 +249,9 @@ void xo_endpoint_consumed(xo_endpoint_t *endpoint, xo_link_t *link, size_t bytes
 void xo_endpoint_show_boxed(xo_endpoint_t *endpoint, _Atomic uint64_t *boxed);
 void xo_link_box(xo_link_t *link);
 void xo_link_unbox(xo_link_t *link);
+/* A tell of the peer's is dropped since this endpoint is about to end, and its dead letter with it:
+ * the peer hears how many there were, and counts them as lost. NULL link: it is our own. */
+void xo_link_undelivered(xo_link_t *link);
 /* So many tells died with the process at `address`: counted as lost, with one letter for all. */
 void xo_endpoint_drop_boxed(xo_endpoint_t *endpoint, const char *address, uint64_t count);
 /* Has the peer taken the answers that it got, but for less than its window? Who begins a request of

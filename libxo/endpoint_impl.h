@@ -19,6 +19,7 @@
 #include "libxo/endpoint.h"
 #include "libxo/hash.h"
 #include "libxo/letters.h"
+#include "libxo/lost.h"
 #include "libxo/own_call.h"
 #include "libxo/table.h"
 
@@ -87,20 +88,6 @@ typedef struct xoi_credit {
     int64_t answers; /* bytes of answers to requests of the one who grants them */
     int64_t news;    /* heartbeats and events */
 } xoi_credit_t;
-
-/* Requests that have left and whose credit has not come back, a ring: see lost.c. */
-typedef struct xoi_left {
-    bool *is_tell;
-    size_t size, first, count;
-    size_t tells; /* among them */
-} xoi_left_t;
-
-/* Tells of the peer that wait in mailboxes: see lost.c. */
-typedef struct xoi_boxed {
-    int64_t inside;
-    int64_t owed;  /* that came last, inside or not: their credit has not gone back */
-    int64_t shown; /* of those inside, how many have had it, as far as is known: to who looks */
-} xoi_boxed_t;
 
 /* The ways to an address of this machine, the nearest first. */
 typedef enum { XOI_BY_SHM, XOI_BY_IPC, XOI_BY_TCP } xoi_way_t;
@@ -353,13 +340,6 @@ int xoi_send_or_break(xo_link_t *link, xo_msg_t **msg);
 
 /* Gives back what has been handled, before the link ends: what the peer misses then is lost. */
 void xoi_credit_settle(xo_link_t *link);
-
-/* lost.c */
-bool xoi_is_tell(const xo_msg_t *msg); /* or a batch of them */
-void xoi_left_add(xoi_left_t *left, bool is_tell);
-void xoi_left_taken(xoi_left_t *left, int64_t messages); /* their credit has come back */
-void xoi_left_lost(xo_link_t *link);                     /* it has ended */
-void xoi_boxed_paid(xo_link_t *link);                    /* all credit goes back */
 
 /* news.c */
 bool xoi_is_news(xo_kind_t kind);

@@ -106,6 +106,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/loop_timer.c \
 	libxo/loop_zmq.c \
 	libxo/lost.c \
+	libxo/lost.h \
 	libxo/members.c \
 	libxo/moved.c \
 	libxo/msg.c \

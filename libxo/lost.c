@@ -2,7 +2,8 @@
  *
  * What has left on a link and whose credit has not come back: if the link ends, nobody knows what
  * became of it. And the other side: what has got its credit back waits in a mailbox, and is lost
- * only if the process dies; how many there are is shown to who will see that.
+ * only if the process dies; how many there are is shown to who will see that. Who ends in order
+ * says of how many it has kept a dead letter that nobody will be able to read.
  *
  * Credit says how many messages the peer has taken, not which: it takes nearly all in the order in
  * which they left, so the oldest are taken to be meant.
@@ -62,8 +63,7 @@ void xoi_left_lost(xo_link_t *link)
     link->left = (xoi_left_t){0};
     if (lost == 0 || endpoint->closing)
         return;
-    endpoint->drops[XO_DROP_LOST] += lost;
-    xoi_letters_keep_lost(endpoint, link->address, lost);
+    xo_endpoint_drop_boxed(endpoint, link->address, lost);
 }
 
 /* ---- the other side ---- */
@@ -106,4 +106,29 @@ void xo_endpoint_drop_boxed(xo_endpoint_t *endpoint, const char *address, uint64
 {
     endpoint->drops[XO_DROP_LOST] += count;
     xoi_letters_keep_lost(endpoint, address, count);
+}
+
+/* ---- who ends in order ---- */
+
+void xo_link_undelivered(xo_link_t *link)
+{
+    if (link)
+        link->boxed.undelivered++;
+}
+
+void xoi_goodbye_pack(const xo_link_t *link, xo_buf_t *out)
+{
+    if (link->boxed.undelivered)
+        xo_pack_format(out, "[s U]", "", link->boxed.undelivered);
+}
+
+void xoi_goodbye_read(xo_link_t *link, xo_slice_t body, xo_slice_t *why)
+{
+    uint64_t count;
+    if (body.size == 0)
+        return;
+    if (xo_unpack(body, NULL, "[S U]", why, &count) < 0)
+        xo_unpack(body, NULL, "S", why);
+    else if (count > 0 && count <= xo_link_stats(link)->messages_out)
+        xo_endpoint_drop_boxed(link->endpoint, link->address, count);
 }

@@ -169,8 +169,7 @@ static void said_goodbye(xo_link_t *link, const xo_msg_t *msg)
 {
     xo_slice_t text = {"", 0};
     xo_error_t why;
-    if (xo_msg_body(msg).size)
-        xo_unpack(xo_msg_body(msg), NULL, "S", &text);
+    xoi_goodbye_read(link, xo_msg_body(msg), &text);
     xo_error_set(&why, ESHUTDOWN, "%s closed the link%s%.*s",
                  link->address[0] ? link->address : "the peer", text.size ? ": " : "",
                  (int)text.size, text.data);

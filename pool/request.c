@@ -272,6 +272,8 @@ void xoi_request_absent(xo_request_t *request, const char *why)
     xo_slice_t uid = xo_msg_header(request->msg)->target_uid;
     if (!why)
         why = xoi_failed_why(pool, uid);
+    if ((pool->stopping || pool->closing) && xoi_request_is_tell(request))
+        xo_link_undelivered(request->from);
     if (pool->stopping || pool->closing)
         xoi_request_reject(request, XO_DROP_CLOSED, XO_CODE_SERVER_CLOSED, XO_WHY_POOL_STOPPING,
                            "the pool at %s is stopping", xo_pool_address(pool));

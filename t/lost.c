@@ -103,6 +103,37 @@ static void test_nothing_by_who_closes_in_order(void **state)
     assert_int_equal(lost(f), 0);
 }
 
+static void test_what_came_in_vain_before_the_end(void **state)
+{
+    fixture_t *f = *state;
+    tell(f, link_ab(f, NULL), 10);
+    UNTIL(f->b->count == 10);
+    xo_link_t *back = xo_endpoint_link_by_id(f->b->endpoint, xo_endpoint_self(f->a->endpoint)->id);
+    for (int i = 0; i < 9; i++)
+        node_swallow(f->b);
+    for (int i = 0; i < 4; i++)
+        xo_link_undelivered(back);
+    node_destroy(f->b);
+    f->b = NULL;
+    UNTIL(f->a->unlinked == 1);
+    assert_int_equal(lost(f), 4 + 1);
+}
+
+static void test_no_more_than_there_were(void **state)
+{
+    fixture_t *f = *state;
+    tell(f, link_ab(f, NULL), 1);
+    UNTIL(f->b->count == 1);
+    xo_link_t *back = xo_endpoint_link_by_id(f->b->endpoint, xo_endpoint_self(f->a->endpoint)->id);
+    node_swallow(f->b);
+    for (int i = 0; i < 1000; i++)
+        xo_link_undelivered(back);
+    node_destroy(f->b);
+    f->b = NULL;
+    UNTIL(f->a->unlinked == 1);
+    assert_int_equal(lost(f), 0);
+}
+
 static void test_what_a_closed_link_had_not_taken(void **state)
 {
     fixture_t *f = *state;
@@ -161,6 +192,8 @@ int main(void)
         T(not_those_whose_credit_came_back),
         T(not_calls),
         T(nothing_by_who_closes_in_order),
+        T(what_came_in_vain_before_the_end),
+        T(no_more_than_there_were),
         T(what_a_closed_link_had_not_taken),
         T(what_was_in_mailboxes_is_counted_once),
         T(what_had_begun_and_is_counted_all_the_same),

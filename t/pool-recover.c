@@ -179,6 +179,27 @@ static void test_the_end_answers_what_waits(void **state)
     expect_error(call, XO_CODE_SERVER_CLOSED, "no");
 }
 
+static bool has_lost_two(void *arg)
+{
+    return xo_endpoint_drops(((world_t *)arg)->client)[XO_DROP_LOST] == 2;
+}
+
+/* Its dead letters go with it. */
+static void test_who_told_in_vain_counts_it(void **state)
+{
+    broker_t *broker = *state;
+    world_t *world = broker->world;
+    tell(world, "a", "echo", 1);
+    settle(broker);
+    xo_pool_stop(world->pool, 1000, NULL, NULL);
+    tell(world, "a", "echo", 2);
+    settle(broker);
+    assert_int_equal(xo_endpoint_drops(world->client)[XO_DROP_LOST], 0);
+    xo_pool_destroy(world->pool);
+    world->pool = NULL;
+    run_until(world, has_lost_two, world);
+}
+
 static bool has_asked(void *arg)
 {
     return ((broker_t *)arg)->withheld.link != NULL;
@@ -341,6 +362,7 @@ int main(void)
         SECOND(test_what_is_let_go_can_be_cancelled_within),
         SECOND(test_one_that_is_there_is_adopted_by_the_broker),
         SECOND(test_the_end_answers_what_waits),
+        SECOND(test_who_told_in_vain_counts_it),
         SECOND(test_what_is_created_again_has_its_spec_though_the_broker_goes),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
