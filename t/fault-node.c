@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "libxo/keys.h"
 #include "libxo/members.h"
@@ -154,6 +155,55 @@ static int load_keys(world_t *world, xo_error_t *err)
     return xo_keys_load("default", &keys, err);
 }
 
-const step_t steps_of_keys[] = {{"make keys", make_keys},   {"find keys", find_keys},
-                                {"share keys", share_keys}, {"revoke a key", revoke_key},
-                                {"load keys", load_keys},   {NULL, NULL}};
+/* Where there are none, too, but these are kept nowhere. */
+static int borrow_keys(world_t *world, xo_error_t *err)
+{
+    xo_keys_t keys;
+    go(world, "home");
+    if (xo_keys_borrow("default", &keys, err) < 0)
+        return -1;
+    go(world, "nowhere");
+    return xo_keys_borrow("default", &keys, err);
+}
+
+static int add_member(world_t *world, xo_error_t *err)
+{
+    xo_keys_t keys;
+    xo_key_member_t member = {.name = "by-hand"};
+    go(world, "nowhere");
+    if (xo_keys_borrow("default", &keys, err) < 0)
+        return -1;
+    memcpy(member.key, keys.own_public, sizeof member.key);
+    go(world, "home");
+    return xo_members_add("default", &member, err);
+}
+
+static int merge_members(world_t *world, xo_error_t *err)
+{
+    xo_members_t members;
+    go(world, "home");
+    if (xo_members_load("default", &members, err) < 0)
+        return -1;
+    go(world, "away");
+    int rc = xo_members_merge("default", &members, err);
+    int saved = errno;
+    xo_members_clear(&members);
+    errno = saved;
+    return rc;
+}
+
+static int watch_members(world_t *world, xo_error_t *err)
+{
+    go(world, "home");
+    int fd = xo_members_watch("default", err);
+    if (fd < 0)
+        return -1;
+    close(fd);
+    return 0;
+}
+
+const step_t steps_of_keys[] = {{"make keys", make_keys},         {"find keys", find_keys},
+                                {"share keys", share_keys},       {"revoke a key", revoke_key},
+                                {"load keys", load_keys},         {"borrow keys", borrow_keys},
+                                {"add a member", add_member},     {"merge members", merge_members},
+                                {"watch members", watch_members}, {NULL, NULL}};

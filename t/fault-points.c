@@ -236,6 +236,7 @@ FAULTY(FAULT_DESCRIPTORS, EMFILE, -1, int, mkostemp, (char *path, int flags), (p
 FAULTY(FAULT_DESCRIPTORS, EMFILE, -1, int, memfd_create, (const char *name, unsigned flags),
        (name, flags))
 FAULTY(FAULT_DESCRIPTORS, EMFILE, -1, int, eventfd, (unsigned count, int flags), (count, flags))
+FAULTY(FAULT_DESCRIPTORS, EMFILE, -1, int, inotify_init1, (int flags), (flags))
 FAULTY(FAULT_DESCRIPTORS, EMFILE, -1, int, epoll_create1, (int flags), (flags))
 FAULTY(FAULT_DESCRIPTORS, EMFILE, -1, int, timerfd_create, (int clock, int flags), (clock, flags))
 FAULTY(FAULT_DESCRIPTORS, EAGAIN, EAGAIN, int, pthread_create,
@@ -248,6 +249,8 @@ FAULTY(FAULT_SYSTEM, ENOMEM, MAP_FAILED, void *, mmap,
 FAULTY(FAULT_SYSTEM, ENOSPC, -1, int, fallocate, (int fd, int mode, off_t offset, off_t size),
        (fd, mode, offset, size))
 FAULTY(FAULT_SYSTEM, EFBIG, -1, int, ftruncate, (int fd, off_t size), (fd, size))
+FAULTY(FAULT_SYSTEM, ENOSPC, -1, int, inotify_add_watch, (int fd, const char *to, uint32_t events),
+       (fd, to, events))
 FAULTY(FAULT_SYSTEM, ENOSPC, -1, int, mkdir, (const char *path, mode_t mode), (path, mode))
 FAULTY(FAULT_SYSTEM, ENOSPC, -1, int, link, (const char *from, const char *to), (from, to))
 FAULTY(FAULT_SYSTEM, ENOSPC, -1, int, fsync, (int fd), (fd))

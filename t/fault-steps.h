@@ -33,10 +33,12 @@ typedef struct step {
 extern const step_t steps_to_others[];     /* with another process' context */
 extern const step_t steps_to_neighbours[]; /* by inproc */
 extern const step_t steps_of_all[];
-extern const step_t steps_of_ties[]; /* of actors: fault-ties.c */
+extern const step_t steps_of_ties[];   /* of actors: fault-ties.c */
+extern const step_t steps_of_client[]; /* fault-client.c */
 extern const step_t
     steps_of_node[]; /* what a pool and a client have with the broker: fault-node.c */
-extern const step_t steps_of_keys[]; /* without any of that */
+extern const step_t steps_of_keys[];  /* without any of that */
+extern const step_t steps_of_parts[]; /* the same: fault-parts.c */
 
 void close_world(world_t *world);
 

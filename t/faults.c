@@ -119,6 +119,8 @@ static void walk_all(fault_kind_t kind)
     static const route_t far_ties = {"ties", steps_to_others, steps_of_ties, false};
     static const route_t near_ties = {"ties", steps_to_neighbours, steps_of_ties, false};
     static const route_t node = {"node", steps_to_others, steps_of_node, false};
+    static const route_t client = {"client", steps_to_others, steps_of_client, false};
+    static const route_t parts = {"parts", none, steps_of_parts, true};
     static const route_t keys = {"keys", none, steps_of_keys, true};
     walk(&far, "shm", kind);
     walk(&far, "ipc", kind);
@@ -128,6 +130,9 @@ static void walk_all(fault_kind_t kind)
     walk(&far_ties, "tcp", kind);
     walk(&near_ties, "shm,ipc,tcp", kind);
     walk(&node, "ipc", kind);
+    walk(&client, "shm", kind);
+    walk(&client, "tcp", kind);
+    walk(&parts, "shm,ipc,tcp", kind);
     walk(&keys, "ipc", kind);
 }
 

@@ -298,12 +298,13 @@ t_bundle_SOURCES = t/bundle.c t/lane-rig.c
 t_codec_SOURCES = t/codec.c t/node.c
 t_endpoint_SOURCES = t/endpoint.c t/node.c
 t_faults_SOURCES = \
-	t/fault-node.c t/fault-points.c t/fault-steps.c t/fault-ties.c t/faults.c
+	t/fault-client.c t/fault-node.c t/fault-parts.c t/fault-points.c t/fault-steps.c \
+	t/fault-ties.c t/faults.c
 t_faults_LDFLAGS = $(AM_LDFLAGS) $(fault_points_ldflags)
 fault_points_ldflags = $(fault_points:%=-Wl,--wrap=%)
 fault_points = \
 	accept4 asprintf bind calloc chmod connect epoll_create1 epoll_ctl ev_loop_new eventfd \
-	fallocate fcntl flock free fsync ftruncate getaddrinfo link listen malloc memfd_create mkdir \
+	fallocate fcntl flock free fsync ftruncate getaddrinfo inotify_add_watch inotify_init1 link listen malloc memfd_create mkdir \
 	mkostemp mmap open openat posix_memalign pread pthread_create read realloc recvmsg sendmsg \
 	socket strdup strndup syscall timerfd_create vasprintf write zmq_bind zmq_connect zmq_ctx_new \
 	zmq_getsockopt zmq_msg_init_data zmq_msg_init_size zmq_msg_recv zmq_msg_send zmq_recv \
