@@ -7,7 +7,6 @@
 #include "broker/supervisor_impl.h"
 
 #define COMPONENT "supervisor"
-#define LAST_LINE_BYTES 256
 #define CRASH_BYTES 512
 /* Where many die at once they are looked for together. */
 #define SWEEP_AFTER_MS 20
@@ -44,14 +43,22 @@ int xo_run_exit_status(const xo_run_t *run, int status)
     return W_EXITCODE(m->seen.exits, 0);
 }
 
+void xo_run_last_words(const xo_run_t *run, char text[XO_ERROR_TEXT_BYTES])
+{
+    xo_run_take_why(run, text, XO_ERROR_TEXT_BYTES);
+    if (!is_early(run)) /* it may be somebody's whom it had started */
+        text[0] = 0;
+    if (text[0] == 0 && run->spec->output != NULL && !run->was_ready)
+        xo_last_line(run->spec->output, run->output_start, text, XO_ERROR_TEXT_BYTES);
+}
+
 void xo_run_explain_end(const xo_run_t *run, int status, char *text, size_t size)
 {
-    char sentence[64], line[LAST_LINE_BYTES] = "", crash[CRASH_BYTES] = "";
+    char sentence[64], line[XO_ERROR_TEXT_BYTES], crash[CRASH_BYTES] = "";
     xo_process_sentence(status, sentence, sizeof(sentence));
     if (WIFSIGNALED(status) || status == XO_STATUS_UNKNOWN)
         describe_crash(run, status, crash, sizeof(crash));
-    if (run->spec->output != NULL && !run->was_ready)
-        xo_last_line(run->spec->output, run->output_start, line, sizeof(line));
+    xo_run_last_words(run, line);
     if (run->cause[0] != 0)
         snprintf(text, size, "%s", run->cause);
     else

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "libxo/codec.h"
 
 #define VARIABLES_MAX 24 /* of ours */
+#define WHY_PATH "%s/why-%016" PRIx64
 
 /* "NAME=VALUE" strings; ours come after those of the spec, which cannot replace them.
  */
@@ -113,6 +115,8 @@ static void describe(xo_environment_t *environment, const xo_run_t *run)
         add(environment, "XO_POOL_BIND=%s", run->spec->bind);
     if (run->spec->recover)
         add(environment, "XO_POOL_RECOVER=actors");
+    if (options->dir != NULL)
+        add(environment, "XO_POOL_WHY=" WHY_PATH, options->dir, member->id);
     if (options->owner > 0)
         add(environment, "XO_OWNER_PID=%d", (int)options->owner);
 }
@@ -184,6 +188,17 @@ static ssize_t read_end(const char *path, off_t offset, char *text, size_t size)
     ssize_t got = pread(fd, text, size - 1, from > offset ? from : offset);
     close(fd);
     return got;
+}
+
+void xo_run_take_why(const xo_run_t *run, char *text, size_t size)
+{
+    char path[PATH_MAX];
+    const char *dir = run->member->supervisor->options.dir;
+    text[0] = 0;
+    if (dir == NULL || snprintf(path, sizeof(path), WHY_PATH, dir, run->member->id) >= PATH_MAX)
+        return;
+    xo_last_line(path, 0, text, size);
+    unlink(path);
 }
 
 void xo_last_line(const char *path, off_t offset, char *text, size_t size)

@@ -135,6 +135,9 @@ void xo_member_kill_because(xo_member_t *member, const char *trouble);
 /* ---- ends.c ---- */
 /* waitpid's, or what its first pool had said that it would be; before it is marked as down. */
 int xo_run_exit_status(const xo_run_t *run, int status);
+/* What it said as it ended before it was ready, to us or to its file of output; "" if nothing, or
+ * asked before. */
+void xo_run_last_words(const xo_run_t *run, char text[XO_ERROR_TEXT_BYTES]);
 /* Why it ended, for people; before it is marked as down. */
 void xo_run_explain_end(const xo_run_t *run, int status, char *text, size_t size);
 /* What this process of ours had started and that left its group is ended, now or soon. */

@@ -24,12 +24,14 @@ static void go_on(xo_member_t *member)
 /* What it had started and that has left its group nobody has looked for yet. */
 static void has_ended(xo_run_t *run, pid_t pid)
 {
-    char how[64], reason[128];
+    char how[64], line[XO_ERROR_TEXT_BYTES], reason[XO_ERROR_TEXT_BYTES + 128];
     int status = xo_proc_status(pid, run->left_started);
     xo_run_sweep(run);
     run->dead_pid = pid;
     xo_process_sentence(status, how, sizeof(how));
-    snprintf(reason, sizeof(reason), "%s while the node had no broker", how);
+    xo_run_last_words(run, line);
+    snprintf(reason, sizeof(reason), "%s while the node had no broker%s%s", how,
+             line[0] ? ": " : "", line);
     xo_run_ended(run, status == 0 ? XO_END_NORMAL : XO_END_FAILED, reason);
 }
 

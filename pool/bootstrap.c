@@ -1,8 +1,10 @@
 /* bootstrap.c - what the broker tells a pool that it starts, through the environment. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pool/pool_impl.h"
 
@@ -134,6 +136,17 @@ int xo_pool_sibling_from_env(int number, xo_identity_t *self, xo_error_t *err)
     }
     *self = place;
     return found;
+}
+
+/* Where there is no room for it, standard error has it. */
+void xo_pool_say_why(const char *text)
+{
+    const char *path = getenv("XO_POOL_WHY");
+    int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
+    if (fd < 0)
+        return;
+    (void)!write(fd, text, strlen(text));
+    close(fd);
 }
 
 int xo_pool_options_from_env(xo_pool_options_t *options, xo_error_t *err)

@@ -239,6 +239,12 @@ static void cleanup(program_t *program)
         xo_buf_free(&program->creations[i].body);
 }
 
+static void complain(const xo_error_t *err)
+{
+    fprintf(stderr, "xo-pool: %s\n", err->text);
+    xo_pool_say_why(err->text);
+}
+
 static int parse(program_t *program, int argc, char **argv)
 {
     xo_error_t err;
@@ -246,7 +252,7 @@ static int parse(program_t *program, int argc, char **argv)
     for (int i = 0; rc == 0 && i < program->cli.create_count; i++)
         if (xo_creation_parse(program->cli.creates[i], program->cli.policies[i],
                               &program->creations[i], &err) < 0) {
-            fprintf(stderr, "xo-pool: %s\n", err.text);
+            complain(&err);
             rc = -1;
         }
     return rc;
@@ -256,15 +262,12 @@ int main(int argc, char **argv)
 {
     xo_error_t err = {0};
     program_t program = {0};
-    char name[] = "xo-pool"; /* what getopt's complaints begin with, wherever the program lies */
-    if (argc > 0)
-        argv[0] = name;
     int rc = parse(&program, argc, argv);
     if (rc)
         return rc > 0 ? EXIT_SUCCESS : EXIT_USAGE;
     rc = run(&program, &err);
     if (rc < 0)
-        fprintf(stderr, "xo-pool: %s\n", err.text);
+        complain(&err);
     cleanup(&program);
     return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

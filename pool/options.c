@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "pool/pool.h"
 
 static const char usage[] =
     "Usage: xo-pool [OPTION]... --module FILE...\n"
@@ -58,8 +59,20 @@ static const struct option options[] = {{"module", required_argument, NULL, 'm'}
 
 static int mistake(const char *option, const char *text, const char *what)
 {
-    fprintf(stderr, "xo-pool: %s %s: %s\nTry 'xo-pool --help'.\n", option, text, what);
+    xo_error_t err;
+    xo_error_set(&err, EINVAL, "%s %s: %s", option, text, what);
+    fprintf(stderr, "xo-pool: %s\nTry 'xo-pool --help'.\n", err.text);
+    xo_pool_say_why(err.text);
     return -1;
+}
+
+/* What getopt_long does not know what to do with. */
+static int bad_option(int option, char **argv)
+{
+    char letter[] = {'-', (char)optopt, 0};
+    bool has_letter = optopt > 0 && optopt < OPT_BIND_ADDRESS;
+    return mistake("option", has_letter ? letter : argv[optind - 1],
+                   option == ':' ? "needs an argument" : "not known, or takes no argument");
 }
 
 static int add(const char **list, int *count, const char *option, const char *text)
@@ -167,8 +180,7 @@ static int take(xo_pool_cli_t *cli, int option)
         puts("xo-pool (xo) " PACKAGE_VERSION);
         return 1;
     default:
-        fputs("Try 'xo-pool --help'.\n", stderr);
-        return -1;
+        return 0;
     }
 }
 
@@ -176,8 +188,9 @@ int xo_pool_cli_parse(xo_pool_cli_t *cli, int argc, char **argv)
 {
     int option;
     *cli = (xo_pool_cli_t){.pools = 1, .ready_fd = -1};
-    while ((option = getopt_long(argc, argv, "m:lc:a:b:n:hV", options, NULL)) != -1) {
-        int rc = take(cli, option);
+    opterr = 0; /* what is wrong is said by us */
+    while ((option = getopt_long(argc, argv, ":m:lc:a:b:n:hV", options, NULL)) != -1) {
+        int rc = option == '?' || option == ':' ? bad_option(option, argv) : take(cli, option);
         if (rc)
             return rc;
     }

@@ -117,6 +117,10 @@ int xo_pool_options_from_env(xo_pool_options_t *options, xo_error_t *err);
  */
 int xo_pool_sibling_from_env(int number, xo_identity_t *self, xo_error_t *err);
 
+/* Why the process ends before it is ready, in a sentence: for the reason that the broker gives,
+ * which looks for it in the file $XO_POOL_WHY. If that is not set, nothing. */
+void xo_pool_say_why(const char *text);
+
 /* Makes the endpoint and listens. The broker hears of the pool (and may consider it ready) only by
  * xo_pool_join. */
 xo_pool_t *xo_pool_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_pool_options_t *options,

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import sys
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
 from brokers import CALL, FAKE_POOL, STOP_S, Node, refusal, run, start_pool, until  # noqa: E402
 
+PYTHON = os.environ.get("PYTHON") or sys.executable
 TWO_POOLS = f"[pool work]\ncommand = {FAKE_POOL} actor=alice\ncount = 2\nenv.COLOUR = blue\n"
 
 
@@ -133,6 +135,26 @@ def output_file(place):
     assert pool["restarts"] == 1
     with open(output, encoding="utf-8") as file:
         assert file.read().count("its last words") == 2
+
+
+def last_words(place):
+    """without such a file its last words go where the node's do, and into the reason"""
+    node = Node(place)
+    says = {
+        ("xo-pool", "--module", "/none.so"): "exit status 1 .*: .*/none.so: no such file",
+        ("xo-pool", "--nonsense"): "exit status 2 .*: option --nonsense: not known",
+        ("/dev/null",): "/dev/null: Permission denied",
+    }
+    if not subprocess.run([PYTHON, "-c", "import xoscar"], capture_output=True, check=False).returncode:
+        says[PYTHON, "-m", "xoscar.pool", "--module", "none"] = (
+            "exit status 1 .*: ImportError: cannot import none.* No module named 'none'")
+        says[PYTHON, "-m", "xoscar.pool", "--none"] = "exit status 1 .*: not understood: --none"
+    for argv, words in says.items():
+        text = str(refusal(node.call, "pool.start", {"argv": argv}))
+        assert re.search(words, text), text
+        last = text.rpartition(": ")[2]
+        assert argv == ("/dev/null",) or f"{last}\n" in node.log(), node.log()
+    assert not [name for name in os.listdir(node.directory) if name.startswith("why")]
 
 
 def gives_up(place):
@@ -354,6 +376,6 @@ def death_answers(place):
     assert "signal 9 (Killed)" in answer["reason"], answer
 
 
-run(death_answers, configured, killed, drops, lookups, on_request, failing_starts, output_file, gives_up,
-    revived, recovering, created_again, temporary, family, families, stubborn, by_itself, impostor, silent,
-    relayed)
+run(death_answers, configured, killed, drops, lookups, on_request, failing_starts, output_file,
+    last_words, gives_up, revived, recovering, created_again, temporary, family, families, stubborn,
+    by_itself, impostor, silent, relayed)

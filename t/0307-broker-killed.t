@@ -114,6 +114,28 @@ def transient_meanwhile(place):
     place.assert_clean()
 
 
+def failed_meanwhile(place):
+    """why a pool could not start is known, too, if there was no broker then"""
+    gate = os.path.join(place.path, "gate")
+    os.mkfifo(gate)
+    start = place.write("start", f"read _ <{gate}\nexec xo-pool --module /none.so\n")
+    config = f"[pool work]\ncommand = sh {start}\nintensity = 0\n"
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    node = Node(place, config=config)
+    pid = until(lambda: node.pools()[0].get("pid"), "its process")
+    kill(node)
+    with open(gate, "w", encoding="utf-8") as file:
+        file.write("\n")
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    node = Node(place, config=config)
+    (pool,) = node.wait_pools(1, "failed")
+    assert pool["reason"].startswith("exit status 1 while the node had no broker: "), pool
+    assert "/none.so: no such file" in pool["reason"], pool
+    node.call("pool.stop", pool["id"])
+    assert node.stop()[0] == 0
+    place.assert_clean()
+
+
 def stopped_meanwhile(place):
     """what stands still when it dies goes on all the same"""
     node = Node(place, config=POOLS)
@@ -429,5 +451,5 @@ def not_there(place):
     assert node.stop()[0] == 0
 
 
-run(taken_over, supervised, transient, transient_meanwhile, stopped_meanwhile, no_room, died_meanwhile, with_its_registry,
+run(taken_over, supervised, transient, transient_meanwhile, failed_meanwhile, stopped_meanwhile, no_room, died_meanwhile, with_its_registry,
     followed, no_registry_for_now, spoilt, restarts_count_on, died_with_a_daemon, all_died, another_configuration, many_times, owned, nobody_is_left, stopped_at_once, not_there)

@@ -155,15 +155,30 @@ def _run(conf, modules):
         loop.close()
 
 
+def _say_why(exception):
+    """For the reason that the broker gives: why the process ends, should it not be ready yet."""
+    path = os.environ.get("XO_POOL_WHY")
+    if not path:
+        return
+    import traceback
+
+    text = "".join(traceback.format_exception_only(type(exception), exception))
+    try:
+        with open(path, "wb") as file:
+            file.write(text.encode(errors="backslashreplace"))
+    except OSError:
+        pass  # no room: standard error has it
+
+
 def main(argv):
     gc.disable()  # a twentieth of the start
-    conf = _take_conf()
-    modules = _modules(conf, argv)
     try:
-        _run(conf, modules)
-    except Exception as e:
+        conf = _take_conf()
+        _run(conf, _modules(conf, argv))
+    except BaseException as e:
+        _say_why(e)
         report = os.environ.get("XO_POOL_REPORT")
-        if not report or os.environ["XO_POOL_GENERATION"] != "1":
+        if not isinstance(e, Exception) or not report or os.environ["XO_POOL_GENERATION"] != "1":
             raise
         _report(report, e)
         sys.exit(1)
