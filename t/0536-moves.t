@@ -180,6 +180,17 @@ def moves_while_its_pool_is_away(place):
         assert one.add("xo:job") == 1
 
 
+def leaves_nothing(place):
+    """a node that stops in order leaves nothing in the registry, also where it is the last one"""
+    with nodes(place, CONFIG) as (server, one):
+        assert one.create("xo:job") is None
+        until(lambda: redis(server.socket, "exists", f"xo:{{default}}:movable:{one.id}") == ["1"],
+              "the registry to know it")
+        one.stop()
+        left = {key.partition("}:")[2] for key in redis(server.socket, "keys", "*")}
+        assert left <= {"schema", "epoch", "lineage", "events", "reaper"}, left
+
+
 def edit_spec(server, uid, pool, old, new):
     """In what creates it again."""
     key = f"xo:{{default}}:spec:{uid}@{pool['id']}"
@@ -474,7 +485,7 @@ def refused(place):
 if not os.path.exists(MODULE):
     print("1..0 # SKIP counter.so is not built")
 elif shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(node_dies, stopped, dies_before_it_ends, moves_while_its_pool_is_away,
+    run(node_dies, stopped, leaves_nothing, dies_before_it_ends, moves_while_its_pool_is_away,
         moves_while_it_is_tried_again, cut_off, dies_cut_off, registry_comes_back, claim_is_lost,
         claim_is_inherited, claim_is_forgotten, nobody_can, seemed_to_wait, drained,
         drained_unheard, broker_restarts, refused)
