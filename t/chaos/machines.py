@@ -138,7 +138,9 @@ class Machine:
     def has_begun(self):
         """Its node has written down whose it is, and has no other before it."""
         found = glob.glob(os.path.join(self.run_dir, "*", "n-*"))
-        return bool(found) and all(os.path.exists(os.path.join(one, "claim")) for one in found)
+        pids = map(_pid_in, found)
+        return (not set(pids_in(self.namespace)).isdisjoint(pids) and
+                all(os.path.exists(os.path.join(one, "claim")) for one in found))
 
     def kill(self):
         """All of it, as if the power were gone."""
@@ -158,6 +160,15 @@ class Machine:
         except subprocess.TimeoutExpired:
             return False
         return not pids_in(self.namespace)
+
+
+def _pid_in(directory):
+    """Of the broker whose node's directory that is; 0: there is none yet."""
+    try:
+        with open(os.path.join(directory, "broker.pid"), encoding="utf-8") as file:
+            return int(file.read().split()[0])
+    except (OSError, IndexError):
+        return 0
 
 
 def settings(address, registry, module):
