@@ -107,9 +107,10 @@ static bool append(const tally_t *tally, const char *line, size_t size)
 static int write_line(tally_t *tally, xo_request_t *request, xo_slice_t sender, int64_t number)
 {
     char line[LINE_BYTES];
-    int size = snprintf(line, sizeof line, "%s %s.%s %" PRId64 " %" PRId64 " %.*s %" PRId64 "\n",
+    int size = snprintf(line, sizeof line, "%s %s.%s@%s %" PRId64 " %" PRId64 " %.*s %" PRId64 "\n",
                         tally->name, getenv("XO_POOL_ID"), getenv("XO_POOL_GENERATION"),
-                        tally->token, ++tally->count, (int)sender.size, sender.data, number);
+                        getenv("XO_POOL_ADDRESS"), tally->token, ++tally->count, (int)sender.size,
+                        sender.data, number);
     if (append(tally, line, (size_t)size))
         return 0;
     xo_request_fail(request, XO_CODE_METHOD, "cannot write a note");

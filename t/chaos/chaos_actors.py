@@ -14,8 +14,9 @@ import zlib
 import xoscar as xo
 
 
-# The process, of all that there ever are: pids come again.
-_LIFE = "{XO_POOL_ID}.{XO_POOL_GENERATION}".format_map(collections.defaultdict(str, os.environ))
+# The process, of all that there ever are, since pids come again; and where it is.
+_LIFE = "{XO_POOL_ID}.{XO_POOL_GENERATION}@{XO_POOL_ADDRESS}".format_map(
+    collections.defaultdict(str, os.environ))
 
 
 class Tally(xo.Actor):

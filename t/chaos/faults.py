@@ -68,7 +68,7 @@ class Faults:
     async def run(self):
         """All, each at its time; several may be under way."""
         loop = asyncio.get_running_loop()
-        self.began = loop.time()
+        self.ledger.began = self.began = loop.time()
         under_way = []
         for fault in self.faults:
             await asyncio.sleep(max(0.0, self.began + fault.at_s - loop.time()))

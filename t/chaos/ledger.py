@@ -58,6 +58,7 @@ class Ledger:
         self.tells = self.make_tells()
         self.counts = collections.Counter()
         self.complaints = []
+        self.began = 0.0  # by the monotonic clock: the first fault's time is counted from then
         self.holdups = []  # [from, until]: when a fault kept something from going on
         self.asked = self.answered = 0
         self.longest = (0.0, "nothing")

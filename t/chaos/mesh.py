@@ -81,10 +81,21 @@ def notices_vanished(ended):
     """Would it of a tell that is nowhere, though the next one arrived where it should have?
     ended: the life of what was killed meanwhile."""
     ledger = MeshLedger(os.devnull, lambda _: None)
-    ledger.tells.addresses = {"x": "there", "y": "elsewhere"}
     ledger.tells.accept("a", ("s", 1), ledger.tells.begin("here", "there"))
     ledger.tells.end(ended)
-    ledger.tells.check(["a x.1 1 1 s 2"])
+    ledger.tells.check(["a x.1@there 1 1 s 2"])
+    return bool(ledger.complaints)
+
+
+def notices_read(reads):
+    """Would it of one that went to a process that was killed after its letters had been read so
+    often?"""
+    ledger = MeshLedger(os.devnull, lambda _: None)
+    ledger.tells.accept("a", ("s", 1), ledger.tells.begin("here", "there"))
+    since = time.monotonic_ns() + mesh_tells.ON_ITS_WAY_NS
+    ledger.tells.reads["there"] = [since + i for i in range(reads)]
+    ledger.tells.ends["x.1@there"] = since + reads
+    ledger.tells.check(["a y.1@elsewhere 1 1 s 2"])
     return bool(ledger.complaints)
 
 
@@ -130,8 +141,9 @@ def in_hub(options, prefix, path):
     say(words)
     # One actor in two places, and one that went on as if nothing had been.
     noticed = notices(["a x 1 1 s 0", "a y 2 1 s 1", "a x 1 2 s 2"]) and notices(
-        ["a x 1 2 s 0"]) and notices_vanished("y.1") and not notices_vanished(
-            "x.1") and finds_letters()
+        ["a x 1 2 s 0"]) and notices_vanished("y.1@elsewhere") and not notices_vanished(
+            "x.1@there") and finds_letters()
+    noticed = noticed and not notices_read(1) and notices_read(2)
     print(f"{'ok' if noticed else 'not ok'} 2 - the ledger notices what it is there for")
     print("1..2")
     return 0 if noticed and not ledger.complaints else 1
@@ -151,6 +163,7 @@ async def run(world, seed, plan):
     await checks.no_call_is_open(world)
     await checks.letters_are_read(world)
     await world.heals()
+    world.ledger.tells.read_events(world.redis)
     for task in (keeping, ticking, reading):
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -164,6 +177,7 @@ if __name__ == "__main__":
     import loads
     import machines
     import mesh_faults
+    import mesh_tells
     from mesh_world import HubRedis, MeshLedger, MeshWorld
     from place import Place
     from tells import Letter

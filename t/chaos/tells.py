@@ -13,10 +13,12 @@ POLL_S, ASK_S = 0.5, 2
 END = "end"  # the sender that each actor hears of last
 VANISHED = "vanished, and nobody knows why"
 LATE_NS = 10_000_000  # until a signal that was sent has stopped its process
+EXPLAINED = 5  # complaints
 LOST_S = 30  # after which the end of a link is not that of the one that a tell went over
 
 # One that was accepted. sender: the uid of the actor that sent it, or None: this process did.
-Tell = collections.namedtuple("Tell", "since_ns since_s sender source to")
+# left_ns: when that was known, so since then at the latest it is on its way.
+Tell = collections.namedtuple("Tell", "since_ns since_s sender source to left_ns")
 
 
 class Tells:
@@ -27,17 +29,22 @@ class Tells:
         self.accepted = {}
         self.letters = collections.Counter()  # those that look alike, counted
         self.ends = {}  # by life: since when a process has taken nothing
+        self.became = {}  # by key, of those that did not arrive
+        self.at_end = {}  # by actor: when the life that was there in the end began
+        self.looked = {}  # by address: when its letters were read last
+        self.gaps = collections.defaultdict(list)  # by address: [from, until] letters are missing
 
     # ---- while it runs ----
 
     @staticmethod
     def begin(source, to, sender=None):
         """A Tell that is about to be sent from the address `source` to the address `to`."""
-        return Tell(time.monotonic_ns(), time.time(), sender, source, to)
+        now = time.monotonic_ns()
+        return Tell(now, time.time(), sender, source, to, now)
 
     def accept(self, actor, note, tell):
         """It has been."""
-        self.accepted[actor, *note] = tell
+        self.accepted[actor, *note] = tell._replace(left_ns=time.monotonic_ns())
 
     async def collect(self, broker):
         """Takes in all dead letters that there are. Whether every process was asked."""
@@ -45,8 +52,22 @@ class Tells:
             answer = await xo.wait_for(broker.letters(LETTERS_MAX, False), ASK_S)
         except (xo.ServerClosed, xo.ActorNotExist, asyncio.TimeoutError, OSError):
             return False
-        self.letters |= collections.Counter(_letter(record) for record in answer["letters"])
+        letters = collections.Counter(_letter(record) for record in answer["letters"])
+        self._look_for_gaps(letters)
+        self.letters |= letters
         return not answer["silent"]
+
+    def _look_for_gaps(self, letters):
+        """Where a process has as many as it keeps, and none that is known, others were between."""
+        counts, now = collections.Counter(), time.monotonic_ns()
+        for letter, times in letters.items():
+            counts[letter.address] += times
+        known = {letter.address for letter in letters if letter in self.letters}
+        for address, count in counts.items():
+            if count >= LETTERS_MAX and address not in known:
+                self.gaps[address].append((self.looked.get(address, 0), now))
+                self.ledger.counts["times that too many letters came at once"] += 1
+            self.looked[address] = now
 
     async def watch(self, broker):
         """Reads them again and again, since they go with their process, for ever."""
@@ -69,8 +90,8 @@ class Tells:
             arrived[name, sender][int(number)] = int(token)
             lives[name][int(token)] = life
         # All that die after these have taken nothing with them.
-        at_end = {name: numbers[min(numbers)] for (name, sender), numbers in arrived.items()
-                  if sender == END}
+        self.at_end = {name: numbers[min(numbers)] for (name, sender), numbers in arrived.items()
+                       if sender == END}
         missing = []  # (what may have become of it, key, Tell)
         for key, tell in sorted(self.accepted.items(), key=_since):
             actor, sender, number = key
@@ -79,27 +100,32 @@ class Tells:
                 self.ledger.counts["tells: arrived"] += 1
                 continue
             later = min((one for one in pair if one > number), default=None)
-            token = at_end.get(actor, 0) if later is None else pair[later]
-            was_taken = token > tell.since_ns and self._lived(lives[actor], tell)
-            sender_died = at_end.get(tell.sender, 0) > tell.since_ns
-            gone = _gone_with(was_taken, sender_died) or self.gone_elsewhere(actor, tell)
-            missing.append((gone, key, tell))
+            token = self.at_end.get(actor, 0) if later is None else pair[later]
+            missing.append((self.gone(key, lives[actor], tell, token), key, tell))
         self._account_for(missing)
 
     def _account_for(self, missing):
         """Letters are for those first of which nothing else is known: a letter looks the same
         whichever of a few tells it is."""
+        self.became = {}
         left = {one: times * one.count for one, times in sorted(self.letters.items(), key=_order)}
         given, has = collections.defaultdict(list), {}
         missing.sort(key=lambda one: bool(one[0]))
         for gone, key, _ in missing:
             self._give(key, left, given, has, bool(gone))
-        for gone, key, tell in missing:
-            actor, sender, number = key
+        for gone, key, _ in missing:
             became = f"dead letters ({has[key].reason})" if key in has else gone or VANISHED
             self.ledger.counts[f"tells: {became}"] += 1
-            self.ledger.expect(became != VANISHED, f"a tell has {VANISHED}: number {number} of "
-                               f"{sender}, from {tell.source} to {actor} at {tell.to}")
+            self.became[key] = became
+        for key, became in self.became.items():
+            if became == VANISHED:
+                self._complain(*key, self.accepted[key])
+
+    def _complain(self, actor, sender, number, tell):
+        self.ledger.complain(f"a tell has {VANISHED}: number {number} of {sender}, from "
+                             f"{tell.source} to {actor} at {tell.to}")
+        if len(self.ledger.complaints) <= EXPLAINED:
+            self.explain((actor, sender, number), tell)
 
     def _give(self, key, left, given, has, only_left):
         """Gives a letter to this tell: one that is left, or that of another tell which may have one
@@ -123,9 +149,16 @@ class Tells:
         end = self.ends.get(lives.get(life))
         return end is None or tell.since_ns <= end + LATE_NS
 
-    def gone_elsewhere(self, _actor, _tell):
-        """What else may have taken it with it; "": nothing."""
-        return ""
+    def gone(self, _key, lives, tell, token):
+        """What may have taken it with it; "": nothing. lives: of its receiver. token: of that which
+        got the next one of this sender, or a note in the end; 0: none did."""
+        if token > tell.since_ns and self._lived(lives, tell):
+            return "gone with their receiver"
+        sender_died = self.at_end.get(tell.sender, 0) > tell.since_ns
+        return "gone with their sender" if sender_died else ""
+
+    def explain(self, key, tell):
+        """Says what is known of one that has vanished."""
 
     def stands_for(self, letter, actor, tell):
         """May that be this one's letter?"""
@@ -133,13 +166,6 @@ class Tells:
             return False
         whose = {"lost": letter.to == tell.to, "closed": letter.uid == actor}
         return letter.address == tell.source and whose.get(letter.reason, False)
-
-
-def _gone_with(was_taken, sender_died):
-    """was_taken: the receiver may have taken it, and has been made anew since."""
-    if was_taken:
-        return "gone with their receiver"
-    return "gone with their sender" if sender_died else ""
 
 
 def _pass_on(letter, came, given, has):

@@ -33,16 +33,16 @@ def _environment(pid):
 
 
 def _life_in(environment):
-    return "{XO_POOL_ID}.{XO_POOL_GENERATION}".format_map(
+    return "{XO_POOL_ID}.{XO_POOL_GENERATION}@{XO_POOL_ADDRESS}".format_map(
         collections.defaultdict(str, environment))
 
 
 def life_of(pid):
-    """Of a pool's process, as in notes; of another one, or one that is gone, "." or the like."""
+    """Of a pool's process, as in notes; of another one, or one that is gone, ".@" or the like."""
     try:
         return _life_in(_environment(pid))
     except OSError:
-        return "."
+        return _life_in({})
 
 
 def _text(pid, name):
