@@ -436,6 +436,7 @@ chaos = \
 	t/chaos/chaos_actors.py \
 	t/chaos/checks.py \
 	t/chaos/faults.py \
+	t/chaos/keys.py \
 	t/chaos/ledger.py \
 	t/chaos/loads.py \
 	t/chaos/machines.py \

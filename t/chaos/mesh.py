@@ -99,6 +99,16 @@ def notices_read(reads):
     return bool(ledger.complaints)
 
 
+def notices_keys():
+    """Would it of keys that belong to nobody, and only of these?"""
+    dead = {"dead": ["n"], "actor:a@p": ["owner", "n"], "actors:n": ["a@p"], "uid:a": ["p"],
+            "spec:a@p": "", "name:a": ["uid", "a", "node", "n", "pool", "p"]}
+    left = {"spec:b@p": "", "uid:b": ["p"], "movable": ["n"], "actor:c@p": ["owner", "m"],
+            "name:d": ["uid", "d", "node", "n", "pool", "p"], "stray": ""}
+    found = {text.partition(": ")[0] for text in keys.Left(dead | left).of_nobody()}
+    return found == set(left) and not keys.Left(dead).of_nobody()
+
+
 def finds_letters():
     """Has each tell a letter, if the first may have those of both, and the second one of them?"""
     ledger = MeshLedger(os.devnull, lambda _: None)
@@ -143,7 +153,7 @@ def in_hub(options, prefix, path):
     noticed = notices(["a x 1 1 s 0", "a y 2 1 s 1", "a x 1 2 s 2"]) and notices(
         ["a x 1 2 s 0"]) and notices_vanished("y.1@elsewhere") and not notices_vanished(
             "x.1@there") and finds_letters()
-    noticed = noticed and not notices_read(1) and notices_read(2)
+    noticed = noticed and notices_keys() and not notices_read(1) and notices_read(2)
     print(f"{'ok' if noticed else 'not ok'} 2 - the ledger notices what it is there for")
     print("1..2")
     return 0 if noticed and not ledger.complaints else 1
@@ -174,6 +184,7 @@ async def run(world, seed, plan):
 if __name__ == "__main__":
     import checks
     import faults
+    import keys
     import loads
     import machines
     import mesh_faults

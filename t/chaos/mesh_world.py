@@ -4,6 +4,7 @@ import collections
 import os
 import subprocess
 
+import keys
 import xoscar as xo
 from chaos_actors import Tally, Walker
 from ledger import Ledger, how_busy
@@ -211,13 +212,14 @@ class MeshWorld:
         await self.no_keys()
 
     async def no_keys(self):
-        """What is left of nodes that stopped is what counts for ever; and of those whose machine
-        had no power any more, that actors which stay where they are were lost. A node that could
-        not reach the registry just then leaves leases, which lapse."""
+        """Nothing is left that belongs to nobody. A node that could not reach the registry just
+        then leaves leases, which lapse."""
         end = self.ledger.clock.now() + PATIENCE_S
         left = {"all"}
         while left and self.ledger.clock.now() < end:
             left = {key for key in ask_redis(self.redis.socket, "KEYS", "*")
-                    if ":node:" in key or ":pool:" in key or ":actor:xo:" in key}
+                    if ":node:" in key or ":pool:" in key}
             await asyncio.sleep(KEEP_S)
-        self.ledger.expect(not left, f"keys left over: {left}")
+        self.ledger.expect(not left, f"leases left over: {left}")
+        for text in keys.Left(keys.read(self.redis)).of_nobody():
+            self.ledger.complain(f"left over in the registry: {text}")
