@@ -155,16 +155,19 @@ class Ledger:
         """The same with these lines. Returns how many there are."""
         seen = collections.Counter()  # by note
         within = collections.Counter()  # by (note, actor, process)
-        last = {}  # by (actor, sender)
+        last = {}  # by (actor, sender, its life)
+        tokens = _tokens(lines)
         for line in lines:
             name, life, _, _, sender, number = line.split()
             note = sender, int(number)
             seen[note] += 1
             within[note, name, life] += 1
             if not sender.startswith(FREE):
-                before = last.get((name, sender), -1)
+                # What one that was replaced had sent before may arrive after what the next one has.
+                key = name, sender, tokens.get(_sent_by(sender, number))
+                before = last.get(key, -1)
                 self.expect(before <= note[1], f"{name} got {note} after number {before}")
-                last[name, sender] = note[1]
+                last[key] = note[1]
         for (note, name, _), times in within.items():
             self.expect(times == 1, f"{note} ran {times} times in {name}")
         self.check_lives(lines)
@@ -188,6 +191,19 @@ class Ledger:
         for note, times in seen.items():
             if not note[0].startswith(FREE):
                 self.expect(times == 1, f"{note} ran {times} times")
+
+
+def _tokens(lines):
+    """By (actor, sender of the note, number): which life of the actor got it."""
+    words = map(str.split, lines)
+    return {(name, sender, number): token for name, _, token, _, sender, number in words}
+
+
+def _sent_by(sender, number):
+    """The note that an actor had got when it sent this one as "SENDER-by-ACTOR"; for who is no
+    actor, none that there is."""
+    sender, _, name = sender.rpartition("-by-")
+    return name, sender, number
 
 
 class _Lives:

@@ -77,6 +77,15 @@ def notices(lines):
     return bool(ledger.complaints)
 
 
+def notices_disorder(sender_lives):
+    """Would it of two notes that another actor sent, in these lives, and that changed places?"""
+    ledger = MeshLedger(os.devnull, lambda _: None)
+    first, second = sender_lives
+    ledger.check_notes([f"b x {first} 1 s 1", f"b y {second} {1 + (first == second)} s 2",
+                        "a z 1 1 s-by-b 2", "a z 1 2 s-by-b 1"])
+    return bool(ledger.complaints)
+
+
 def notices_vanished(ended):
     """Would it of a tell that is nowhere, though the next one arrived where it should have?
     ended: the life of what was killed meanwhile."""
@@ -153,6 +162,7 @@ def in_hub(options, prefix, path):
     noticed = notices(["a x 1 1 s 0", "a y 2 1 s 1", "a x 1 2 s 2"]) and notices(
         ["a x 1 2 s 0"]) and notices_vanished("y.1@elsewhere") and not notices_vanished(
             "x.1@there") and finds_letters()
+    noticed = noticed and notices_disorder((1, 1)) and not notices_disorder((1, 2))
     noticed = noticed and notices_keys() and not notices_read(1) and notices_read(2)
     print(f"{'ok' if noticed else 'not ok'} 2 - the ledger notices what it is there for")
     print("1..2")
