@@ -19,6 +19,7 @@ SOURCE = os.environ.get("XO_SRCDIR", ".")
 KINDS = {("v1", "ConfigMap"), ("v1", "Service"), ("apps/v1", "StatefulSet"),
          ("policy/v1", "PodDisruptionBudget"), ("networking.k8s.io/v1", "NetworkPolicy")}
 POD = "xo-0"
+VERSIONS = [f"1.{minor}" for minor in range(29, 38)]  # as doc/deploy.md says
 
 
 def documents():
@@ -56,7 +57,8 @@ def schema(_):
     except ImportError:
         return "kubernetes-validate is not installed"
     for document in documents():
-        kubernetes_validate.validate(document, "1.29", strict=True)
+        for version in VERSIONS:
+            kubernetes_validate.validate(document, version, strict=True)
     return None
 
 
