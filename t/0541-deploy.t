@@ -41,19 +41,37 @@ for block in "$work"/block-*; do
         is "$status" 0 "line $line on $node: $(sed -n 2p "$block" | cut -c 1-60)"
         say "$out
 $errors"
+        echo "$out" >"$work/out-$line-$node"
         [ "$status" -eq 0 ] || bail_out "the rest builds on it"
     done
 done
 
+is "$(grep -hE '^(warning|error) (run-dir|nofile)' "$work"/out-*)" "" "xo doctor finds nothing wrong"
 names=$(on node2 as-xo xo nodes --json | value host | sort | tr '\n' ' ')
 is "$names" "node1 node2 node3 " "all are there"
 pid=$(on node1 as-xo xo pools --json | grep '"node1:7001"' | value pid)
 on node1 kill -STOP "$pid"
-finds_it() { ! on node2 check-xo >"$work/found"; }
-ok "a pool that stands still is found" until_true finds_it
+
+# finds NODE PATTERN: check-xo says there that something is wrong, this too.
+finds() {
+    ! on "$1" check-xo "${nodes[@]}" >"$work/found" && grep -Eq "$2" "$work/found"
+}
+all_is_well() { on node1 check-xo "${nodes[@]}" && on node3 check-xo "${nodes[@]}"; }
+
+ok "a pool that stands still is found" until_true finds node2 '"suspect"'
 like "$(cat "$work/found")" '"node1:7001".*"suspect"' "and named"
 on node1 kill -CONT "$pid"
-ok "until it goes on" until_true on node2 check-xo
+ok "until it goes on" until_true all_is_well
+on node2 kill -KILL "$(on node2 as-xo xo nodes --json | grep '"node2"' | value pid)"
+ok "a node that has died is missing" until_true finds node1 '^no node on node2$'
+ok "where it was there is none" finds node2 '^no answer'
+on node2 systemctl start xo-broker
+ok "until it is back" until_true all_is_well
+on node3 ip link set eth0 down
+ok "a node that is cut off is missing" until_true finds node1 '^no node on node3$'
+ok "and is isolated" until_true finds node3 '"state":"isolated"'
+on node3 ip link set eth0 up
+ok "until it is not" until_true all_is_well
 
 # The upgrade as it is typed, so without -e, where a node is not drained in time.
 mkdir "$work/stubs"

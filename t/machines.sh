@@ -6,7 +6,7 @@
 # only they see.
 if [ -z "${XO_T_MACHINES:-}" ]; then
     machines=(unshare --net --mount --pid --fork --kill-child --mount-proc)
-    probe='mount -t tmpfs tmpfs /run && cd /run && mkdir upper work &&
+    probe='mount -t tmpfs -o mode=755 tmpfs /run && cd /run && mkdir upper work &&
         mount -t overlay -o lowerdir=/etc,upperdir=upper,workdir=work overlay /etc &&
         ip link add probe type veth'
     reason=$("${machines[@]}" sh -c "$probe" 2>&1) || {
@@ -25,13 +25,13 @@ be_machine='
 set -e
 hostname "$0"
 mount -t tmpfs tmpfs /mnt
-for dir in /etc /usr /var "$1"; do
+for dir in /etc /opt /usr /var "$1"; do
     own=/mnt/$(echo "$dir" | tr / _)
     mkdir -p "$own/upper" "$own/work"
     mount -t overlay -o "lowerdir=$dir,upperdir=$own/upper,workdir=$own/work" overlay "$dir"
 done
 cp /run/hosts /etc/hosts
-mount -t tmpfs tmpfs /run
+mount -t tmpfs -o mode=755 tmpfs /run
 touch /run/is-on
 sleep infinity & # and whoever has lost its parent is waited for by bash
 wait $!'
@@ -40,7 +40,7 @@ wait $!'
 lay_cables() {
     local number=0 name
     bin=$work/bin
-    mkdir -p "$bin" && mount -t tmpfs tmpfs /run && mkdir /run/netns || return
+    mkdir -p "$bin" && mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/netns || return
     ip link set lo up && ip link add cables type bridge && ip link set cables up || return
     echo "127.0.0.1 localhost" >/run/hosts
     for name; do
