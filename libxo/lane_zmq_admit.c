@@ -1,16 +1,23 @@
-/* lane_zmq_admit.c - whom a listener refuses, and where they come from; lets go of the peers whose
- * keys are revoked while they are there. Only lanes over tcp have keys. */
+/* lane_zmq_admit.c - whom a listener refuses, and where they come from; lets go of who floods it
+ * before its handshake is done, and of the peers whose keys are revoked while they are there. Only
+ * lanes over tcp have keys. */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/tcp.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "libxo/lane_zmq_listen.h"
+#include "libxo/opening.h"
 
+#define OPENING_LOOK_MS 20 /* a link of 10 Gbit/s brings 25 MB meanwhile */
 #define REVOKED "its key was revoked"
 
 /* Who comes through the node's port is named by the broker, in the name of its socket (port.h). */
@@ -47,6 +54,10 @@ void xoi_listener_note_from(xoi_listener_t *listener, int fd)
     if (getpeername(fd, (struct sockaddr *)&address, &size) < 0)
         size = 0;
     name_host((struct sockaddr *)&address, size, listener->froms[fd].host);
+    listener->froms[fd].flooded = false;
+    listener->froms[fd].opening = listener->scheme == XOI_TCP;
+    if (listener->scheme == XOI_TCP && !xo_timer_active(&listener->openings))
+        xo_timer_start(&listener->openings, OPENING_LOOK_MS * XO_MS);
 }
 
 const char *xoi_listener_from(const xoi_listener_t *listener, int fd)
@@ -55,6 +66,73 @@ const char *xoi_listener_from(const xoi_listener_t *listener, int fd)
                ? listener->froms[fd].host
                : NULL;
 }
+
+const char *xoi_listener_why_refused(const xoi_listener_t *listener, int fd)
+{
+    return fd >= 0 && (size_t)fd < listener->from_count && listener->froms[fd].flooded
+               ? "it went on sending before its handshake was done"
+               : "it sent no handshake of ZeroMQ's, or left before that was done";
+}
+
+/* ---- who floods it (opening.h) ---- */
+
+typedef enum { OPENING, OPENED, FLOODS } opening_t;
+
+/* Of a descriptor that libzmq has, or has closed. */
+static opening_t look_at(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0 ||
+        info.tcpi_bytes_acked > XOI_OPENING_BYTES)
+        return OPENED; /* or it has ended */
+    return xoi_opening_floods(info.tcpi_bytes_received, info.tcpi_bytes_acked) ? FLOODS : OPENING;
+}
+
+static uint16_t local_port(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+
+    getsockname(fd, (struct sockaddr *)&address, &size);
+    return address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                         : ((struct sockaddr_in *)&address)->sin_port;
+}
+
+/* By a descriptor of our own, which cannot become another's between a look and the end. */
+static bool end_flood(const xoi_listener_t *listener, int fd)
+{
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    bool floods =
+        own >= 0 && local_port(own) == local_port(listener->door) && look_at(own) == FLOODS;
+
+    if (floods)
+        shutdown(own, SHUT_RDWR);
+    if (own >= 0)
+        close(own);
+    return floods;
+}
+
+static void on_openings(xo_timer_t *timer, void *arg)
+{
+    xoi_listener_t *listener = arg;
+    bool again = false;
+
+    for (size_t fd = 0; fd < listener->from_count; fd++) {
+        xoi_from_t *from = &listener->froms[fd];
+        opening_t opening = from->opening ? look_at((int)fd) : OPENED;
+
+        if (opening == FLOODS && listener->door >= 0)
+            from->flooded = end_flood(listener, (int)fd);
+        from->opening = opening != OPENED && !from->flooded;
+        again = again || from->opening;
+    }
+    if (again)
+        xo_timer_start(timer, OPENING_LOOK_MS * XO_MS);
+}
+
+/* ---- whom it refuses ---- */
 
 void xoi_listener_refuse(xoi_listener_t *listener, const char *from, const xo_error_t *why)
 {
@@ -91,7 +169,7 @@ static bool is_admitted(const xoi_peer_t *peer)
     return xoi_admission_has(&peer->listener->ctx->admission, peer->key);
 }
 
-static void revoke(xoi_peer_t *peer)
+static void revoke_peer(xoi_peer_t *peer)
 {
     xoi_listener_t *listener = peer->listener;
     xo_error_t why = {0};
@@ -121,7 +199,7 @@ static void on_look(xo_timer_t *timer, void *arg)
             continue;
         again = true;
         if (!is_admitted(peer))
-            revoke(peer);
+            revoke_peer(peer);
         if (listener->dead) /* by who was told, and its peers with it */
             break;
     }
@@ -136,7 +214,7 @@ void xoi_listener_admit(xoi_listener_t *listener, xoi_peer_t *peer)
         return;
     xoi_ctx_look_members(listener->ctx);
     if (!is_admitted(peer))
-        revoke(peer);
+        revoke_peer(peer);
     else if (!xo_timer_active(&listener->look))
         xo_timer_start(&listener->look, XOI_ADMISSION_LOOK_MS * XO_MS);
 }
@@ -144,4 +222,5 @@ void xoi_listener_admit(xoi_listener_t *listener, xoi_peer_t *peer)
 void xoi_listener_watch_members(xoi_listener_t *listener)
 {
     xo_timer_init(&listener->look, listener->base.loop, on_look, listener);
+    xo_timer_init(&listener->openings, listener->base.loop, on_openings, listener);
 }

@@ -14,6 +14,7 @@ static void close_sockets(xoi_listener_t *listener)
 {
     xo_timer_stop(&listener->probe);
     xo_timer_stop(&listener->look);
+    xo_timer_stop(&listener->openings);
     xo_zmq_stop(&listener->in);
     if (listener->monitor)
         xo_zmq_stop(&listener->events);

@@ -111,7 +111,7 @@ static void note_unknown(xoi_listener_t *listener, int fd)
         listener->denied--;
     else
         say_refused(listener, xoi_listener_from(listener, fd),
-                    "it sent no handshake of ZeroMQ's, or left before that was done");
+                    xoi_listener_why_refused(listener, fd));
 }
 
 static void note_disconnected(xoi_listener_t *listener, int fd)

@@ -48,6 +48,8 @@ typedef struct xoi_peer {
 
 typedef struct xoi_from {
     char host[XOI_HOST_BYTES]; /* "": unknown */
+    bool opening;              /* its handshake may not be over (opening.h) */
+    bool flooded;              /* and it sent too much before that was */
 } xoi_from_t;
 
 typedef struct xoi_listener {
@@ -59,14 +61,15 @@ typedef struct xoi_listener {
     xo_zmq_t in;
     xo_zmq_t events;
     xo_timer_t probe;
-    xo_timer_t look;    /* at the list of members, while a peer of another machine is there */
-    uint64_t inode;     /* of an ipc socket's file */
-    int door;           /* the descriptor that listens; -1: not known */
-    int busy;           /* its code runs, further up the stack: it is freed when that ends */
-    bool dead;          /* the user has destroyed it */
-    xoi_peer_t *peers;  /* by routing id */
-    xoi_peer_t *ending; /* list */
-    bool *strays;       /* by descriptor: a connection ended that no peer was known by */
+    xo_timer_t look;     /* at the list of members, while a peer of another machine is there */
+    xo_timer_t openings; /* looks at handshakes, while there are any */
+    uint64_t inode;      /* of an ipc socket's file */
+    int door;            /* the descriptor that listens; -1: not known */
+    int busy;            /* its code runs, further up the stack: it is freed when that ends */
+    bool dead;           /* the user has destroyed it */
+    xoi_peer_t *peers;   /* by routing id */
+    xoi_peer_t *ending;  /* list */
+    bool *strays;        /* by descriptor: a connection ended that no peer was known by */
     size_t stray_count;
     xoi_from_t *froms; /* by descriptor: the host it leads to; over tcp only */
     size_t from_count;
@@ -108,6 +111,8 @@ void xoi_listener_admit(xoi_listener_t *listener, xoi_peer_t *peer);
  * descriptor be another's: what is kept is good enough for a log, and nothing else. */
 void xoi_listener_note_from(xoi_listener_t *listener, int fd);
 const char *xoi_listener_from(const xoi_listener_t *listener, int fd); /* NULL: nobody knows */
+/* Why its connection ended before a handshake of it was done. */
+const char *xoi_listener_why_refused(const xoi_listener_t *listener, int fd);
 void xoi_listener_refuse(xoi_listener_t *listener, const char *from, const xo_error_t *why);
 /* ZAP refused somebody, for a reason that the handler has left. */
 void xoi_listener_refuse_key(xoi_listener_t *listener);

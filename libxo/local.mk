@@ -115,6 +115,7 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/mute.c \
 	libxo/news.c \
 	libxo/outbox.c \
+	libxo/opening.h \
 	libxo/own_call.c \
 	libxo/own_call.h \
 	libxo/pack_arguments.h \

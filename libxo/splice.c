@@ -13,6 +13,7 @@
 
 #include "libxo/lane_silence.h"
 #include "libxo/loop_internal.h"
+#include "libxo/opening.h"
 
 /* How long one direction may go on when the other has ended. Neither end of a lane goes on to send
  * when the other has hung up. */
@@ -26,6 +27,7 @@ typedef struct half {
     xo_io_t in, out;
     char *rest; /* what `to` had no room for */
     size_t at, size;
+    uint64_t came; /* bytes from `from`, while the other end may not know it (opening.h) */
     bool ended;
 } half_t;
 
@@ -136,6 +138,13 @@ static bool keep(half_t *half, const char *bytes, size_t size)
     return false;
 }
 
+static bool floods(half_t *half, size_t got)
+{
+    half_t *halves = half->splice->halves;
+    half->came += got;
+    return xoi_opening_floods(half->came, halves[half == halves].came);
+}
+
 static void on_readable(xo_io_t *io, int revents, void *arg)
 {
     half_t *half = arg;
@@ -147,6 +156,10 @@ static void on_readable(xo_io_t *io, int revents, void *arg)
         return;
     if (got <= 0) {
         end_half(half);
+        return;
+    }
+    if (floods(half, (size_t)got)) {
+        end(half->splice);
         return;
     }
     ssize_t sent = give(half, buffer, (size_t)got);

@@ -2,7 +2,8 @@
  *
  * What the next has no room for waits here, at most one buffer for each direction, and meanwhile
  * nothing more is read: so who is slow slows the other end, as it would without us. A socket of
- * tcp whose machine falls silent ends both, as a lane's does (lane_silence.h).
+ * tcp whose machine falls silent ends both, as a lane's does (lane_silence.h), and so does who
+ * goes on sending while the other end is silent (opening.h).
  */
 #ifndef XO_SPLICE_H
 #define XO_SPLICE_H

@@ -266,6 +266,35 @@ static void a_handshake_that_is_replayed_is_refused(void **state)
     free(tap);
 }
 
+/* ---- what is more than a handshake ---- */
+
+/* A greeting, and a command of 4 GiB that libzmq would keep until the handshake's time is over. */
+static void who_floods_is_let_go(void **state)
+{
+    static const char greeting[GREETING_BYTES] = "\xff\0\0\0\0\0\0\0\1\x7f\3\1"
+                                                 "CURVE";
+    static const char announced[] = {6, 0, 0, 0, 1, 0, 0, 0, 0};
+    static const char zeros[64 << 10];
+    fixture_t *f = *state;
+    end_t good;
+
+    rig_meet(&f->rig, &good, f->endpoint);
+    int fd = dial_bytes(xo_listener_endpoint(f->rig.listener));
+    assert_true(fd >= 0);
+    assert_int_equal(send(fd, greeting, sizeof greeting, MSG_NOSIGNAL), sizeof greeting);
+    assert_int_equal(send(fd, announced, sizeof announced, MSG_NOSIGNAL), sizeof announced);
+    while (f->rig.refused == 0) {
+        send(fd, zeros, sizeof zeros, MSG_NOSIGNAL | MSG_DONTWAIT);
+        xo_loop_once(f->rig.loop, 0);
+    }
+    assert_string_equal(f->rig.refused_why, "it went on sending before its handshake was done");
+    assert_string_equal(f->rig.refused_from, "127.0.0.1");
+    close(fd);
+    expect_undisturbed(f, &good);
+    assert_int_equal(f->rig.refused, 1);
+    end_destroy(&good);
+}
+
 /* ---- connections that say nothing ---- */
 
 /* The child: holds them until it is killed. */
@@ -377,6 +406,7 @@ int main(void)
         TCP_TEST(other_mechanisms_are_refused),
         TCP_TEST(a_handshake_that_is_cut_off_is_refused),
         TCP_TEST(a_handshake_that_is_replayed_is_refused),
+        TCP_TEST(who_floods_is_let_go),
         TCP_TEST(who_says_nothing_is_let_go),
         TCP_TEST(more_than_there_are_descriptors),
     };
