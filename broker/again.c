@@ -57,6 +57,7 @@ void xo_broker_forgive_actor(xo_actor_entry_t *entry)
 {
     xo_actor_spec_forgive(entry->spec);
     xo_directory_set_recent(entry, "");
+    xo_depends_forget(entry);
 }
 
 void xo_broker_set_spec(const xo_broker_t *broker, xo_actor_entry_t *entry, xo_actor_spec_t *spec)
@@ -124,16 +125,17 @@ static bool next_try(xo_creation_t *creation, xo_actor_entry_t *entry, const cha
 }
 
 /* The pool is gone, or its node's lease is, without which it creates nothing that may move. */
-static bool is_closed(const xo_failure_t *failure)
+static bool is_closed(const xo_actor_entry_t *entry, const xo_failure_t *failure)
 {
-    return xo_slice_eq_str(failure->code, XO_CODE_SERVER_CLOSED);
+    return xo_slice_eq_str(failure->code, XO_CODE_SERVER_CLOSED) &&
+           xo_depends_on(entry, failure).size == 0;
 }
 
 /* It says nothing about the actor: the link or the process is gone, which has consequences for a
  * recovery as a whole, or somebody else is creating it. */
-static bool is_neutral(const xo_failure_t *failure)
+static bool is_neutral(const xo_actor_entry_t *entry, const xo_failure_t *failure)
 {
-    return is_closed(failure) || xo_slice_eq_str(failure->code, XO_CODE_ACTOR_EXISTS);
+    return is_closed(entry, failure) || xo_slice_eq_str(failure->code, XO_CODE_ACTOR_EXISTS);
 }
 
 static void read_failure(const xo_msg_t *answer, xo_failure_t *failure,
@@ -149,17 +151,22 @@ static void read_failure(const xo_msg_t *answer, xo_failure_t *failure,
 /* True: there will be another try, with this object. */
 static bool after_failure(xo_creation_t *creation, const xo_msg_t *answer)
 {
+    int64_t delay;
     xo_failure_t failure;
     char text[XO_ERROR_TEXT_BYTES];
     xo_actor_entry_t *entry = find(creation);
     read_failure(answer, &failure, text);
     if (entry == NULL)
         return false;
-    if (is_neutral(&failure)) {
-        bool later = creation->recovery == NULL || is_closed(&failure);
+    if (is_neutral(entry, &failure)) {
+        bool later = creation->recovery == NULL || is_closed(entry, &failure);
         if (later)
             wait_for(creation, entry, LOOK_AGAIN_NS);
         return later;
+    }
+    if (!creation->revives && xo_depends_waits(creation->broker, entry, &failure, text, &delay)) {
+        wait_for(creation, entry, delay);
+        return true;
     }
     if (entry->epoch > 0 && xo_leave_may_now(creation->broker, entry) &&
         xo_placement_is_unfit(failure.code, failure.type, failure.message)) {
@@ -183,6 +190,7 @@ static void answer_ask(xo_ask_t *ask, bool made, xo_msg_t **answer)
 /* Its group goes on, or decides what becomes of this. */
 static void on_seat_created(xo_call_t *call, xo_msg_t **answer, void *arg)
 {
+    int64_t delay;
     xo_failure_t failure;
     char text[XO_ERROR_TEXT_BYTES], why[XO_ERROR_TEXT_BYTES];
     xo_creation_t creation = *(xo_creation_t *)arg;
@@ -197,8 +205,12 @@ static void on_seat_created(xo_call_t *call, xo_msg_t **answer, void *arg)
         return;
     }
     read_failure(*answer, &failure, text);
-    if (is_neutral(&failure)) {
-        xo_group_try_later(seat);
+    if (is_neutral(seat->entry, &failure)) {
+        xo_group_try_later(seat, 0);
+        return;
+    }
+    if (xo_depends_waits(broker, seat->entry, &failure, text, &delay)) {
+        xo_group_try_later(seat, delay);
         return;
     }
     log_failure(broker, seat->entry, XO_LOG_WARN, text);
@@ -357,6 +369,18 @@ bool xo_broker_creation_waits(const xo_broker_t *broker, const xo_actor_entry_t 
     if (find(creation) == entry)
         return true;
     return false;
+}
+
+void xo_broker_creations_hurry(xo_broker_t *broker, const xo_member_t *member)
+{
+    xo_creation_t *creation;
+    DL_FOREACH(broker->creations, creation)
+    {
+        const xo_actor_entry_t *entry = find(creation);
+        if (entry != NULL && xo_depends_is_for(entry, member))
+            xo_timer_start(&creation->timer, 0);
+    }
+    xo_groups_hurry(broker, member);
 }
 
 void xo_broker_creations_end(xo_broker_t *broker)

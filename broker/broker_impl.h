@@ -16,7 +16,7 @@
  * entrance.c  the node's port                     outlet.c   a node behind another's
  * doors.c     other ways to pools whose own port is shut
  * insist.c    what the registry is told until it has heard
- * leave.c     actors that leave for other nodes
+ * leave.c     actors that leave for other nodes  depends.c  whom an actor's creation waits for
  */
 #ifndef XO_BROKER_BROKER_IMPL_H
 #define XO_BROKER_BROKER_IMPL_H
@@ -222,6 +222,21 @@ void xo_broker_revive_actor(xo_broker_t *broker, xo_ask_t *ask, xo_actor_entry_t
 /* Nothing of it is on its way to its pool. */
 bool xo_broker_creation_waits(const xo_broker_t *broker, const xo_actor_entry_t *entry);
 void xo_broker_creations_end(xo_broker_t *broker);
+
+/* A pool is there (again), or has failed: those that wait for it are tried at once. */
+void xo_broker_creations_hurry(xo_broker_t *broker, const xo_member_t *member);
+
+/* ---- depends.c ---- */
+/* Whom a creation that failed so did not reach, though it needed it: mostly the address of a pool.
+ * Empty: that is not why it failed. */
+xo_slice_t xo_depends_on(const xo_actor_entry_t *entry, const xo_failure_t *failure);
+/* Is that why it failed, and may who was missed come (back)? Then says so, once, and the actor is
+ * to be tried again after *delay_ns, which does not count. `text`: the failure, for people. */
+bool xo_depends_waits(xo_broker_t *broker, xo_actor_entry_t *entry, const xo_failure_t *failure,
+                      const char *text, int64_t *delay_ns);
+void xo_depends_forget(xo_actor_entry_t *entry);
+/* Does it wait for this pool? */
+bool xo_depends_is_for(const xo_actor_entry_t *entry, const xo_member_t *member);
 
 /* ---- reload.c ---- */
 /* Adds the actors of all pools to the directory, with their specs, as the registry knows them.

@@ -181,6 +181,7 @@ void xo_directory_remove(xo_directory_t *directory, xo_actor_entry_t *entry)
         xo_seat_leave(entry->seat);
     xo_directory_set_spec(entry, NULL);
     free(entry->reason);
+    free(entry->awaited);
     free(entry->recent);
     free(entry);
     drop_name_if_empty(directory, name);

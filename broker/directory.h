@@ -19,6 +19,13 @@ typedef struct xo_actor_name {
     char uid[];
 } xo_actor_name_t;
 
+/* What an actor's creation needs of somebody else, who was not there. */
+typedef struct xo_awaited {
+    int64_t since_ns; /* when it first was not, or was last known to come */
+    unsigned tries;   /* that were in vain */
+    char whom[XO_ADDRESS_BYTES];
+} xo_awaited_t;
+
 struct xo_actor_entry {
     xo_actor_name_t *name;
     xo_member_t *member;
@@ -30,6 +37,7 @@ struct xo_actor_entry {
     xo_actor_spec_t *spec; /* NULL: it is not created again */
     xo_seat_t *seat;       /* in its group; NULL: it is in none */
     char *reason;          /* why it does not run; NULL: it does, or its pool is the reason */
+    xo_awaited_t *awaited; /* NULL: it waits for nobody */
     char *recent;          /* its latest restarts (policy.h), as its record has them; NULL: none */
     bool ending;           /* it has been asked to end, since the node is being drained */
     bool unsaved;          /* the registry does not know its spec yet, or that it has none */

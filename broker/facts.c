@@ -391,4 +391,6 @@ void xo_broker_on_fact(xo_supervisor_t *supervisor, xo_member_t *member, xo_fact
         xo_names_review(broker, member);
         xo_broker_recover(broker, member);
     }
+    if (fact == XO_FACT_UP || fact == XO_FACT_FAILED)
+        xo_broker_creations_hurry(broker, member);
 }

@@ -83,11 +83,25 @@ void xo_group_end_step(xo_seat_t *seat)
     xo_group_wake(group);
 }
 
-void xo_group_try_later(xo_seat_t *seat)
+void xo_group_try_later(xo_seat_t *seat, int64_t delay_ns)
 {
     xo_group_end_step(seat);
     if (!xo_timer_active(&seat->group->pause))
-        xo_timer_start(&seat->group->pause, LOOK_AGAIN_NS);
+        xo_timer_start(&seat->group->pause, delay_ns > 0 ? delay_ns : LOOK_AGAIN_NS);
+}
+
+void xo_groups_hurry(xo_broker_t *broker, const xo_member_t *member)
+{
+    xo_group_t *group;
+    xo_seat_t *seat;
+    DL_FOREACH(broker->groups, group)
+    DL_FOREACH(group->seats, seat)
+    {
+        if (seat->entry == NULL || !xo_depends_is_for(seat->entry, member))
+            continue;
+        xo_timer_stop(&group->pause);
+        xo_group_wake(group);
+    }
 }
 
 void xo_group_wake(xo_group_t *group)
@@ -160,7 +174,7 @@ static void on_stopped(xo_call_t *call, xo_msg_t **msg, void *arg)
     if (*msg != NULL && xo_msg_header(*msg)->kind == XO_ERROR)
         xo_failure_read(xo_msg_body(*msg), &failure);
     if (xo_slice_eq_str(failure.code, XO_CODE_SERVER_CLOSED))
-        xo_group_try_later(seat);
+        xo_group_try_later(seat, 0);
     else if (xo_slice_eq_str(failure.code, XO_CODE_ACTOR_NOT_EXIST))
         xo_broker_actor_down(step.broker, seat->entry, "it was not there any more");
     else
@@ -201,7 +215,7 @@ static bool stop_actor(xo_seat_t *seat)
         return true;
     }
     if (member->link != NULL && request_stop(seat) < 0)
-        xo_group_try_later(seat);
+        xo_group_try_later(seat, 0);
     return false;
 }
 
@@ -269,7 +283,7 @@ static bool start_actor(xo_seat_t *seat)
     uint64_t mark = xo_random_id() | 1; /* not 0 */
     uint64_t step = begin_step(seat, mark);
     if (xo_broker_create_seat(seat->group->broker, seat->entry, step, mark) < 0)
-        xo_group_try_later(seat);
+        xo_group_try_later(seat, 0);
     return false;
 }
 

@@ -17,6 +17,7 @@ broker_libxo_broker_la_SOURCES = \
 	broker/cgroup.h \
 	broker/command.c \
 	broker/command.h \
+	broker/depends.c \
 	broker/directory.c \
 	broker/directory.h \
 	broker/drain.c \

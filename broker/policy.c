@@ -113,7 +113,7 @@ static void remember(const xo_policy_t *policy, xo_policy_state_t *state, int64_
         state->count++;
 }
 
-static int64_t backoff(const xo_policy_t *policy, unsigned streak, uint32_t random)
+int64_t xo_policy_backoff(const xo_policy_t *policy, unsigned streak, uint32_t random)
 {
     int64_t delay = policy->backoff_ns;
     if (streak == 0)
@@ -135,7 +135,7 @@ static xo_decision_t decide(const xo_policy_t *policy, xo_policy_state_t *state,
     if (recent == 0)
         state->streak = 0;
     remember(policy, state, now_ns);
-    return (xo_decision_t){XO_DECIDE_RESTART, backoff(policy, state->streak++, random)};
+    return (xo_decision_t){XO_DECIDE_RESTART, xo_policy_backoff(policy, state->streak++, random)};
 }
 
 xo_decision_t xo_policy_ended(const xo_policy_t *policy, xo_policy_state_t *state, xo_end_t end,

@@ -75,6 +75,8 @@ size_t xo_policy_state_bytes(const xo_policy_t *policy);
  * it were the first, and not remembered. `random`: any 32 bits, for the jitter. */
 xo_decision_t xo_policy_ended(const xo_policy_t *policy, xo_policy_state_t *state, xo_end_t end,
                               int64_t now_ns, uint32_t random);
+/* How long to wait before a try, after `streak` in a row: 0 for the first. */
+int64_t xo_policy_backoff(const xo_policy_t *policy, unsigned streak, uint32_t random);
 /* What is remembered, for whoever goes on with it by another clock: when the restarts were, the
  * oldest first, as milliseconds since 1970 with spaces between. now_ms: the same, at now_ns. */
 void xo_policy_write(const xo_policy_t *policy, const xo_policy_state_t *state, int64_t now_ns,

@@ -47,7 +47,7 @@ static const struct entry {
     {"code", offsetof(xo_failure_t, code)},           {"message", offsetof(xo_failure_t, message)},
     {"executed", offsetof(xo_failure_t, executed)},   {"reason", offsetof(xo_failure_t, reason)},
     {"address", offsetof(xo_failure_t, address)},     {"type", offsetof(xo_failure_t, type)},
-    {"traceback", offsetof(xo_failure_t, traceback)},
+    {"traceback", offsetof(xo_failure_t, traceback)}, {"missed", offsetof(xo_failure_t, missed)},
 };
 #define ENTRY_COUNT (sizeof entries / sizeof entries[0])
 

@@ -9,7 +9,8 @@
  *   pid        process in which it happened
  *   type       the exception's type, "module.Class"
  *   traceback  the remote traceback, text
- *   exception  ext XO_EXT_PICKLE, the exception itself, where it can be pickled
+ *   missed     of a creation: the address of the pool that it needed and did not reach, or what
+ * else exception  ext XO_EXT_PICKLE, the exception itself, where it can be pickled
  */
 #ifndef XO_FAILURE_H
 #define XO_FAILURE_H
@@ -41,7 +42,7 @@
 #define XO_CODE_AMBIGUOUS "AmbiguousUid"  /* the message lists the candidates */
 
 typedef struct xo_failure {
-    xo_slice_t code, message, executed, reason, address, type, traceback;
+    xo_slice_t code, message, executed, reason, address, type, traceback, missed;
     int64_t pid;
     xo_slice_t exception; /* the pickle's bytes */
 } xo_failure_t;

@@ -195,6 +195,50 @@ static void one_that_fails_is_tried_again_and_then_given_up(void **state)
 }
 
 /* Its pool does not wait for it. */
+static void answer_closed(world_t *w, const char *address)
+{
+    node_t *pool = w->f->b;
+    xo_return_t to = xo_return_of(pool->inbox[pool->first].from, pool->inbox[pool->first].msg);
+    xo_failure_t failure = {.code = xo_slice_str(XO_CODE_SERVER_CLOSED),
+                            .message = xo_slice_str("nobody there"),
+                            .address = xo_slice_str(address)};
+    xo_msg_t *msg = xo_failure_answer(0, &failure);
+    xo_endpoint_answer(pool->endpoint, &to, &msg);
+    node_swallow(pool);
+}
+
+static void one_that_needs_another_pool_is_not_at_fault(void **state)
+{
+    world_t *w = *state;
+    fixture_t *f = w->f;
+    up(w, "user", 1, "");
+    UNTIL(entry_of(w, "user"));
+    die_and_come_back(w);
+    UNTIL(f->b->first < f->b->count);
+    char *once = strdup(entry_of(w, "user")->recent);
+    expect_create(w, "user");
+    answer_closed(w, "10.9.9.9:1");
+    expect_barrier(w); /* these were all */
+    answer(w, NULL);
+    expect_barrier(w);
+    answer(w, NULL);
+    UNTIL(w->member->state == XO_POOL_READY);
+    for (int i = 0; i < 2; i++) {
+        UNTIL(f->b->first < f->b->count);
+        expect_create(w, "user");
+        assert_string_equal(entry_of(w, "user")->awaited->whom, "10.9.9.9:1");
+        assert_non_null(strstr(entry_of(w, "user")->reason, "it waits for 10.9.9.9:1: "));
+        assert_string_equal(entry_of(w, "user")->recent, once);
+        answer_closed(w, "10.9.9.9:1");
+    }
+    UNTIL(f->b->first < f->b->count);
+    up(w, "user", 11, NULL);
+    answer(w, NULL);
+    UNTIL(entry_of(w, "user")->state == XO_ACTOR_RUNNING);
+    assert_null(entry_of(w, "user")->awaited);
+    free(once);
+}
+
 static void one_that_fails_at_first_comes_back(void **state)
 {
     world_t *w = *state;
@@ -371,6 +415,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(actors_are_created_in_order_all_at_once),
         TEST(one_that_fails_is_tried_again_and_then_given_up),
+        TEST(one_that_needs_another_pool_is_not_at_fault),
         TEST(one_that_fails_at_first_comes_back),
         TEST(one_that_waits_begins_anew_with_its_pool),
         TEST(one_whose_process_dies_too_often_is_given_up),

@@ -19,6 +19,7 @@ static xo_failure_t sample(void)
         .address = xo_slice_str("10.0.0.1:7000"),
         .type = xo_slice_str("builtins.ZeroDivisionError"),
         .traceback = xo_slice_str("Traceback\n  line 1\n"),
+        .missed = xo_slice_str("10.0.0.2:7001"),
         .pid = 4711,
         .exception = xo_slice("\x80\x05N.", 4),
     };
@@ -38,6 +39,7 @@ static void survives_the_wire(void **state)
     assert_slice(back.address, "10.0.0.1:7000");
     assert_slice(back.type, "builtins.ZeroDivisionError");
     assert_slice(back.traceback, "Traceback\n  line 1\n");
+    assert_slice(back.missed, "10.0.0.2:7001");
     assert_int_equal(back.pid, 4711);
     assert_slice(back.exception, "\x80\x05N.");
     xo_buf_free(&buf);

@@ -198,6 +198,7 @@ python_tests = \
 	python/tests/test_copy_to.py \
 	python/tests/test_create_pool.py \
 	python/tests/test_debug.py \
+	python/tests/test_depends.py \
 	python/tests/test_errors.py \
 	python/tests/test_exceptions.py \
 	python/tests/test_failed.py \

@@ -83,7 +83,17 @@ static xo_msg_t *pack(const xo_failure_t *failure)
     return msg ? msg : (xo_msg_t *)PyErr_NoMemory();
 }
 
-xo_msg_t *xopy_failure_message(const char *code, PyObject *exception, const char *address)
+/* Whom a creation did not reach, as a new str; empty: it failed for another reason. */
+static PyObject *missed_by(PyObject *exception)
+{
+    PyObject *missed = xopy_glue("missed", "(O)", exception);
+    if (!missed)
+        PyErr_Clear();
+    return missed;
+}
+
+xo_msg_t *xopy_failure_message(const char *code, PyObject *exception, const char *address,
+                               bool creates)
 {
     PyObject *message, *type, *traceback, *bytes;
     PyObject *parts = xopy_glue("describe", "(O)", exception);
@@ -91,6 +101,7 @@ xo_msg_t *xopy_failure_message(const char *code, PyObject *exception, const char
         Py_XDECREF(parts);
         return NULL;
     }
+    PyObject *missed = creates ? missed_by(exception) : NULL;
     xo_failure_t failure = {
         .code = xo_slice_str(code),
         .message = slice_of(message),
@@ -98,10 +109,12 @@ xo_msg_t *xopy_failure_message(const char *code, PyObject *exception, const char
         .address = xo_slice_str(address),
         .type = slice_of(type),
         .traceback = slice_of(traceback),
+        .missed = missed ? slice_of(missed) : xo_slice(NULL, 0),
         .pid = getpid(),
         .exception = xo_slice(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)),
     };
     xo_msg_t *msg = pack(&failure);
+    Py_XDECREF(missed);
     Py_DECREF(parts);
     return msg;
 }

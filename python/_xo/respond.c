@@ -64,7 +64,8 @@ static void fail_with(xopy_pool_t *pool, xo_request_t *request, const char *code
         end(request, local_answer(request, XO_ERROR, payload));
         return;
     }
-    xo_msg_t *answer = xopy_failure_message(code, exception, address_of(pool));
+    bool creates = xo_msg_header(xo_request_msg(request))->kind == XO_CREATE;
+    xo_msg_t *answer = xopy_failure_message(code, exception, address_of(pool), creates);
     if (!answer)
         PyErr_WriteUnraisable(exception);
     end(request, answer);

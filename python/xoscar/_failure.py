@@ -66,6 +66,30 @@ def describe(exception):
     )
 
 
+def _chain(exception, seen):
+    """The exception and all that led to it, as its traceback shows them."""
+    if exception is None or id(exception) in seen:
+        return
+    seen.add(id(exception))
+    yield exception
+    hidden = exception.__suppress_context__
+    yield from _chain(exception.__cause__ or (None if hidden else exception.__context__), seen)
+    members = getattr(exception, "exceptions", ())  # of an ExceptionGroup
+    for member in members if isinstance(members, tuple) else ():
+        if isinstance(member, BaseException):
+            yield from _chain(member, seen)
+
+
+def missed(exception):
+    """The address of the pool whose absence led to the exception, or what else; "": nobody's."""
+    for one in _chain(exception, set()):
+        if isinstance(one, errors.ServerClosed):
+            return str(one.address) or "a pool"
+        if getattr(one, "_xo_unavailable", False):
+            return "the registry"
+    return ""
+
+
 # ---- dressing ----
 
 _WHERE = re.compile(r"\[address=\S+, pid=\d+\]")  # an exception on its way has it in front
@@ -215,6 +239,12 @@ def _send_failed(f, text):
     return (cls if cls and issubclass(cls, failed) else failed)(text)
 
 
+def _unavailable(f, text):
+    error = errors.XoscarError(text)
+    error._xo_unavailable = True  # see missed
+    return error
+
+
 def _simple(cls):
     return lambda f, text: cls(text)
 
@@ -230,6 +260,7 @@ _by_code = {
     "SendMessageFailed": _send_failed,
     "PickleRefused": _simple(errors.PickleRefused),
     "Refused": _simple(ValueError),
+    "Unavailable": _unavailable,
 }
 
 

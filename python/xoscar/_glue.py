@@ -1,7 +1,15 @@
 """What the extension _xo calls for what is rare: one name for each, found when first needed."""
 import sys
 
-from ._failure import describe, dress_local, failure, local_error, no_broker, not_accepted
+from ._failure import (
+    describe,
+    dress_local,
+    failure,
+    local_error,
+    missed,
+    no_broker,
+    not_accepted,
+)
 from ._pickle import dumps, loads, plain_create, portable_create
 from ._settle import holds_lock, settle, settle_rest
 from ._shown import shown
@@ -18,6 +26,7 @@ __all__ = [
     "internal",
     "loads",
     "local_error",
+    "missed",
     "no_broker",
     "no_post_create",
     "not_accepted",
