@@ -284,6 +284,7 @@ noinst_HEADERS += \
 	t/registry-support.h \
 	t/scratch.h \
 	t/sim-command.h \
+	t/sim-reap.h \
 	t/sim-redis.h \
 	t/sim-world.h \
 	t/transcode.h \
@@ -363,7 +364,7 @@ t_settings_LDADD = $(broker_test_libs)
 t_ctx_LDADD = $(unit_test_libs) $(CZMQ_LIBS)
 EXTRA_DIST += t/sim-plot.py
 t_sim_LDADD = $(broker_test_libs) -lm
-t_sim_SOURCES = t/sim-command.c t/sim-redis.c t/sim-world.c t/sim.c
+t_sim_SOURCES = t/sim-command.c t/sim-reap.c t/sim-redis.c t/sim-world.c t/sim.c
 t_sim_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getpid,--wrap=gethostname,--wrap=time \
 	-Wl,--wrap=xo_lane_send,--wrap=xo_members_watch,--wrap=xo_random_id,--wrap=xo_registry_open \
 	-Wl,--wrap=xo_unix_ms

@@ -40,6 +40,10 @@ size_t sim_command_bytes(const sim_command_t *command)
     if (command->what == SIM_WATCH || command->what == SIM_NEWS || command->what == SIM_LAPSED ||
         command->what == SIM_REAP)
         bytes += SCRIPT_BYTES + bulk(owner);
+    if (command->what == SIM_LAPSED) /* `fence`; what comes before ids; how many, and an epoch */
+        bytes += 2 * bulk(KEY_BYTES) + bulk(2);
+    if (command->what == SIM_REAP) /* four more keys; and the four numbers beside `after` */
+        bytes += 5 * bulk(KEY_BYTES) + bulk(4) + bulk(6) + bulk(3) + bulk(5);
     return bytes + fields_bytes(command->fields, command->count) + command->bytes.size;
 }
 
@@ -58,6 +62,62 @@ bool sim_is_found(const xo_record_t *records, size_t count)
         if (strcmp(records[0].fields[i].name, "state") == 0)
             return !xo_slice_eq_str(records[0].fields[i].value, XO_STATE_LOST);
     return count > 0;
+}
+
+/* ---- what is done ---- */
+
+void sim_command_execute(sim_command_t *c, xo_registry_t *store, xo_reg_done_f done,
+                         xo_reg_records_f records)
+{
+    const xo_registry_ops_t *ops = store->ops;
+    xo_record_t record = {.id = c->id, .fields = c->fields, .count = c->count};
+    switch (c->what) {
+    case SIM_PUT:
+        ops->put(store, c->kind, &record, c->owner, c->ttl_ms, done, c);
+        break;
+    case SIM_RENEW:
+        ops->renew(store, c->kind, c->id, c->owner, c->ttl_ms, done, c);
+        break;
+    case SIM_DEL:
+        ops->del(store, c->kind, c->id, c->owner, done, c);
+        break;
+    case SIM_PUT_SPEC:
+        ops->put_spec(store, c->id, c->bytes, done, c);
+        break;
+    case SIM_GET_SPEC:
+        ops->get_spec(store, c->id, records, c);
+        break;
+    case SIM_GET:
+        ops->get(store, c->kind, c->id, records, c);
+        break;
+    case SIM_LIST:
+        ops->list(store, c->kind, c->owner, records, c);
+        break;
+    case SIM_LOOKUP:
+        ops->lookup(store, c->id, records, c);
+        break;
+    case SIM_EVENT:
+        ops->event(store, c->id, c->fields, c->count);
+        done(0, "", c);
+        break;
+    case SIM_EVENTS:
+        ops->events(store, c->id, c->max, records, c);
+        break;
+    case SIM_WATCH:
+        ops->watch(store, c->id, c->owner);
+        done(0, "", c);
+        break;
+    case SIM_NEWS:
+        ops->news(store, c->owner, records, c);
+        break;
+    case SIM_KEYS_VERSION: /* no key is revoked here */
+    case SIM_LAPSED:       /* pools here have nothing that may move */
+        records(0, "", NULL, 0, c);
+        break;
+    case SIM_REFILL:
+    case SIM_REAP:
+        abort();
+    }
 }
 
 /* ---- commands ---- */

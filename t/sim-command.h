@@ -36,7 +36,7 @@ typedef struct sim_command {
     xo_field_t *fields;
     size_t count;
     xo_slice_t bytes;
-    int64_t ttl_ms;
+    int64_t ttl_ms, keep_ms;
     size_t max;
     int64_t since_ns;
     xo_sink_t sink;
@@ -50,6 +50,9 @@ sim_command_t *sim_command_create(sim_what_t what, const char *id, const char *o
 void sim_command_free(sim_command_t *command);
 xo_slice_t sim_copy_slice(xo_slice_t slice);
 void sim_copy_fields(sim_command_t *command, const xo_field_t *fields, size_t count);
+/* Has `store` do it; all but SIM_REFILL and SIM_REAP. */
+void sim_command_execute(sim_command_t *command, xo_registry_t *store, xo_reg_done_f done,
+                         xo_reg_records_f records);
 size_t sim_command_bytes(const sim_command_t *command);
 /* What a lookup has found is no mere memory of an actor. */
 bool sim_is_found(const xo_record_t *records, size_t count);

@@ -9,6 +9,7 @@
 #include <utlist.h>
 
 #include "t/sim-command.h"
+#include "t/sim-reap.h"
 
 #define TICK_NS XO_MS
 #define PATIENCE_NS (5000 * XO_MS)
@@ -31,6 +32,7 @@ struct sim_client {
 struct sim_redis {
     xo_loop_t *loop;
     xo_registry_t *store;
+    sim_reap_t *reap;
     sim_client_t *clients;
     sim_traffic_t *traffic;
     size_t traffic_count;
@@ -72,6 +74,12 @@ static void submit(sim_command_t *command)
 
 /* ---- the server ---- */
 
+static void work(sim_redis_t *redis, int64_t ns)
+{
+    redis->debt_ns += redis->free ? 0 : ns;
+    redis->busy_ns += redis->free ? 0 : ns;
+}
+
 static void end(sim_command_t *command, int errnum, const char *text, const xo_record_t *records,
                 size_t count)
 {
@@ -109,10 +117,7 @@ static void on_records(int errnum, const char *text, const xo_record_t *records,
     if (errnum == 0 && command->what == SIM_LOOKUP && !sim_is_found(records, count) &&
         xo_loop_now(redis->loop) < redis->refill_ns)
         errnum = EAGAIN;
-    if (!redis->free) {
-        redis->debt_ns += (int64_t)count * RECORD_NS;
-        redis->busy_ns += (int64_t)count * RECORD_NS;
-    }
+    work(redis, (int64_t)count * RECORD_NS + sim_reap_take_work(redis->reap));
     if (command->client) {
         sim_traffic_t *traffic = command->client->traffic;
         traffic->received += sim_records_bytes(records, count);
@@ -129,60 +134,18 @@ static void refill(sim_redis_t *redis, const sim_client_t *client)
     redis->refill_ns = xo_loop_now(redis->loop) + client->base.events.refill_ms * XO_MS;
 }
 
-static void execute(sim_redis_t *redis, sim_command_t *c)
+static void execute(sim_redis_t *redis, sim_command_t *command)
 {
-    xo_registry_t *store = redis->store;
-    const xo_registry_ops_t *ops = store->ops;
-    xo_record_t record = {.id = c->id, .fields = c->fields, .count = c->count};
-    switch (c->what) {
-    case SIM_PUT:
-        ops->put(store, c->kind, &record, c->owner, c->ttl_ms, on_done, c);
-        break;
-    case SIM_REFILL:
-        if (redis->refill_ns > xo_loop_now(redis->loop) && c->client)
-            refill(redis, c->client);
-        on_done(0, "", c);
-        break;
-    case SIM_RENEW:
-        ops->renew(store, c->kind, c->id, c->owner, c->ttl_ms, on_done, c);
-        break;
-    case SIM_DEL:
-        ops->del(store, c->kind, c->id, c->owner, on_done, c);
-        break;
-    case SIM_PUT_SPEC:
-        ops->put_spec(store, c->id, c->bytes, on_done, c);
-        break;
-    case SIM_GET_SPEC:
-        ops->get_spec(store, c->id, on_records, c);
-        break;
-    case SIM_GET:
-        ops->get(store, c->kind, c->id, on_records, c);
-        break;
-    case SIM_LIST:
-        ops->list(store, c->kind, c->owner, on_records, c);
-        break;
-    case SIM_LOOKUP:
-        ops->lookup(store, c->id, on_records, c);
-        break;
-    case SIM_EVENT:
-        ops->event(store, c->id, c->fields, c->count);
-        on_done(0, "", c);
-        break;
-    case SIM_EVENTS:
-        ops->events(store, c->id, c->max, on_records, c);
-        break;
-    case SIM_WATCH:
-        ops->watch(store, c->id, c->owner);
-        on_done(0, "", c);
-        break;
-    case SIM_NEWS:
-        ops->news(store, c->owner, on_records, c);
-        break;
-    case SIM_KEYS_VERSION: /* nor is any key revoked */
-    case SIM_LAPSED:       /* pools here have nothing that may move */
-    case SIM_REAP:         /* nor does a node die here */
-        on_records(0, "", NULL, 0, c);
-        break;
+    bool refilling = redis->refill_ns > xo_loop_now(redis->loop);
+    sim_reap_note(redis->reap, command);
+    if (command->what == SIM_REAP) {
+        sim_reap_execute(redis->reap, command, refilling, on_records);
+    } else if (command->what == SIM_REFILL) {
+        if (refilling && command->client)
+            refill(redis, command->client);
+        on_done(0, "", command);
+    } else {
+        sim_command_execute(command, redis->store, on_done, on_records);
     }
 }
 
@@ -196,10 +159,7 @@ static void serve(sim_redis_t *redis, sim_command_t *command)
         end(command, ETIMEDOUT, "Redis did not answer within 5 s", NULL, 0);
         return;
     }
-    if (!redis->free) {
-        redis->debt_ns += redis->command_ns;
-        redis->busy_ns += redis->command_ns;
-    }
+    work(redis, redis->command_ns);
     execute(redis, command);
 }
 
@@ -304,7 +264,11 @@ static void sim_lapsed(xo_registry_t *registry, size_t max, uint64_t epoch, xo_r
 static void sim_reap(xo_registry_t *registry, const xo_reap_t *reap, xo_reg_records_f done,
                      void *arg)
 {
-    submit(create(registry, SIM_REAP, NULL, reap->owner, xoi_sink_records(done, arg)));
+    sim_command_t *command =
+        create(registry, SIM_REAP, reap->after, reap->owner, xoi_sink_records(done, arg));
+    command->ttl_ms = reap->lease_ms;
+    command->keep_ms = reap->keep_ms;
+    submit(command);
 }
 
 static void sim_keys_version(xo_registry_t *registry, xo_reg_records_f done, void *arg)
@@ -394,6 +358,7 @@ static void open_store(sim_redis_t *redis)
     xo_error_t err;
     redis->store = __real_xo_registry_open(redis->loop, "memory:", "sim", NULL, NULL, &err);
     assert(redis->store);
+    redis->reap = sim_reap_create(redis->store);
 }
 
 xo_registry_t *__wrap_xo_registry_open(xo_loop_t *loop, const char *url, const char *cluster,
@@ -438,6 +403,7 @@ void sim_redis_destroy(sim_redis_t *redis)
     sim_command_t *command, *next;
     xo_timer_stop(&redis->tick);
     xo_registry_close(redis->store);
+    sim_reap_destroy(redis->reap);
     DL_FOREACH_SAFE(redis->queue, command, next)
     sim_command_free(command);
     free(redis->traffic);
@@ -449,6 +415,7 @@ void sim_redis_flush(sim_redis_t *redis)
 {
     sim_client_t *client;
     xo_registry_close(redis->store);
+    sim_reap_destroy(redis->reap);
     open_store(redis);
     DL_FOREACH(redis->clients, client)
     {
@@ -490,10 +457,10 @@ static void on_counted(int errnum, const char *text, const xo_record_t *records,
     *(size_t *)arg = errnum == 0 ? count : 0;
 }
 
-size_t sim_redis_count(const sim_redis_t *redis, xo_reg_kind_t kind)
+size_t sim_redis_count(const sim_redis_t *redis, xo_reg_kind_t kind, const char *owner)
 {
     size_t count = SIZE_MAX;
-    redis->store->ops->list(redis->store, kind, NULL, on_counted, &count);
+    redis->store->ops->list(redis->store, kind, owner, on_counted, &count);
     while (count == SIZE_MAX)
         xo_loop_once(redis->loop, 0);
     return count;

@@ -32,7 +32,7 @@ void sim_redis_set_free(sim_redis_t *redis, bool free_of_charge);
 void sim_redis_set_command_ns(sim_redis_t *redis, int64_t command_ns);
 /* Forgets all, as FLUSHALL does. Clients notice it by the epoch. */
 void sim_redis_flush(sim_redis_t *redis);
-/* How many of a kind there are. */
-size_t sim_redis_count(const sim_redis_t *redis, xo_reg_kind_t kind);
+/* How many of a kind there are; NULL: of all owners. */
+size_t sim_redis_count(const sim_redis_t *redis, xo_reg_kind_t kind, const char *owner);
 
 #endif

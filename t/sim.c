@@ -11,15 +11,27 @@
 #include <getopt.h>
 #include <math.h>
 
+#include "broker/record.h"
 #include "t/sim-world.h"
 
 #define SECONDS 60
+#define RECORDS_STAY_SECONDS 300 /* of a node that has died (broker/reap.c) */
 
-typedef enum { IDLE, TALK, CHURN, POOLS_DIE, NODE_JOINS, NODE_DIES, EMPTIED, PHASES } phase_t;
+typedef enum {
+    IDLE,
+    TALK,
+    CHURN,
+    POOLS_DIE,
+    NODE_JOINS,
+    NODE_DIES,
+    REAPED,
+    EMPTIED,
+    PHASES
+} phase_t;
 
-static const char *const phase_names[] = {"idle",         "pairs talk",   "actors come and go",
-                                          "pools die",    "a node joins", "a node dies",
-                                          "Redis emptied"};
+static const char *const phase_names[] = {"idle",           "pairs talk",   "actors come and go",
+                                          "pools die",      "a node joins", "a node dies",
+                                          "its records go", "Redis emptied"};
 
 /* Of one node and second. */
 typedef struct figures {
@@ -30,6 +42,8 @@ typedef struct figures {
 
 typedef struct result {
     figures_t phases[PHASES];
+    size_t lost;    /* actors that have died with their node, before their records go */
+    size_t left;    /* and after */
     size_t missing; /* actors that it lacks then */
 } result_t;
 
@@ -98,14 +112,33 @@ static void measure(sim_world_t *world, phase_t phase, figures_t *figures)
     };
 }
 
+static size_t of_the_dead(sim_world_t *world)
+{
+    char id[XO_ID_TEXT_BYTES];
+    xo_id_format(world->options.nodes + 1, id);
+    return sim_redis_count(world->redis, XO_REG_ACTOR, id);
+}
+
+/* Until just before that. */
+static size_t wait_for_reaper(sim_world_t *world)
+{
+    sim_world_run(world, (RECORDS_STAY_SECONDS - SECONDS) * 1000);
+    return of_the_dead(world);
+}
+
 static void simulate(const sim_options_t *options, phase_t phases, result_t *result)
 {
     sim_world_t *world = sim_world_create(options);
     *result = (result_t){0};
-    for (phase_t phase = 0; phase < phases; phase++)
+    for (phase_t phase = 0; phase < phases; phase++) {
+        if (phase == REAPED)
+            result->lost = wait_for_reaper(world);
         measure(world, phase, &result->phases[phase]);
+        if (phase == REAPED)
+            result->left = of_the_dead(world);
+    }
     size_t actors = options->nodes * options->pools * options->actors;
-    size_t found = sim_redis_count(world->redis, XO_REG_ACTOR);
+    size_t found = sim_redis_count(world->redis, XO_REG_ACTOR, NULL);
     result->missing = found < actors ? actors - found : 0;
     sim_world_destroy(world);
 }
@@ -158,6 +191,7 @@ static int by_hand(int argc, char **argv)
 #define FEW 4
 #define MANY 16
 #define POOLS 3
+#define ACTORS 20
 #define PAIRS 3
 
 typedef struct results {
@@ -166,7 +200,8 @@ typedef struct results {
 
 static sim_options_t of_nodes(size_t nodes)
 {
-    return (sim_options_t){.nodes = nodes, .pools = POOLS, .actors = 20, .pairs = PAIRS, .seed = 7};
+    return (sim_options_t){
+        .nodes = nodes, .pools = POOLS, .actors = ACTORS, .pairs = PAIRS, .seed = 7};
 }
 
 static int setup(void **state)
@@ -223,6 +258,13 @@ static void a_redis_that_was_emptied_is_filled_again(void **state)
     assert_int_equal(results->many.missing, 0);
 }
 
+static void what_a_dead_node_has_left_is_removed(void **state)
+{
+    const results_t *results = *state;
+    assert_int_equal(results->many.lost, POOLS * ACTORS);
+    assert_int_equal(results->many.left, 0);
+}
+
 /* What all write then takes Redis longer than a lease lasts, and than a command may wait. */
 static void a_slow_redis_is_filled_again_without_a_lapse(void **state)
 {
@@ -233,8 +275,8 @@ static void a_slow_redis_is_filled_again_without_a_lapse(void **state)
     sim_redis_set_command_ns(world->redis, 2 * XO_MS);
     measure(world, EMPTIED, &figures);
     assert_int_equal(sim_redis_waiting(world->redis), 0);
-    assert_int_equal(sim_redis_count(world->redis, XO_REG_ACTOR), 4 * 3 * 500);
-    assert_int_equal(sim_redis_count(world->redis, XO_REG_POOL), 4 * 3);
+    assert_int_equal(sim_redis_count(world->redis, XO_REG_ACTOR, NULL), 4 * 3 * 500);
+    assert_int_equal(sim_redis_count(world->redis, XO_REG_POOL, NULL), 4 * 3);
     assert_true(figures.late == 0);
     sim_world_destroy(world);
 }
@@ -253,6 +295,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_node_costs_grows_with_the_logarithm_at_most),
         cmocka_unit_test(only_pairs_that_talk_are_linked),
+        cmocka_unit_test(what_a_dead_node_has_left_is_removed),
         cmocka_unit_test(a_redis_that_was_emptied_is_filled_again),
         cmocka_unit_test(a_slow_redis_is_filled_again_without_a_lapse),
         cmocka_unit_test(the_same_seed_gives_the_same),
