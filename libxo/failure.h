@@ -9,8 +9,8 @@
  *   pid        process in which it happened
  *   type       the exception's type, "module.Class"
  *   traceback  the remote traceback, text
- *   missed     of a creation: the address of the pool that it needed and did not reach, or what
- * else exception  ext XO_EXT_PICKLE, the exception itself, where it can be pickled
+ *   missed     of a creation: the address of the pool that it did not reach, or who else that was
+ *   exception  ext XO_EXT_PICKLE, the exception itself, where it can be pickled
  */
 #ifndef XO_FAILURE_H
 #define XO_FAILURE_H

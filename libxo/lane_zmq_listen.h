@@ -108,7 +108,8 @@ void xoi_listener_watch_members(xoi_listener_t *listener); /* begins nothing */
  * and later, if it is then. */
 void xoi_listener_admit(xoi_listener_t *listener, xoi_peer_t *peer);
 /* A connection was accepted. libzmq tells of it later, so it may have ended meanwhile, and the
- * descriptor be another's: what is kept is good enough for a log, and nothing else. */
+ * descriptor be another's: what is kept is good enough for a log, and says where to look for who
+ * sends too much before its handshake is done (opening.h). */
 void xoi_listener_note_from(xoi_listener_t *listener, int fd);
 const char *xoi_listener_from(const xoi_listener_t *listener, int fd); /* NULL: nobody knows */
 /* Why its connection ended before a handshake of it was done. */

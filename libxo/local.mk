@@ -114,8 +114,8 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/msg_impl.h \
 	libxo/mute.c \
 	libxo/news.c \
-	libxo/outbox.c \
 	libxo/opening.h \
+	libxo/outbox.c \
 	libxo/own_call.c \
 	libxo/own_call.h \
 	libxo/pack_arguments.h \

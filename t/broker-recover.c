@@ -107,6 +107,16 @@ static void die_and_come_back(world_t *w)
     xo_broker_recover(w->broker, w->member);
 }
 
+/* With one actor, which is asked for. */
+static void come_back_with(world_t *w, const char *uid)
+{
+    fixture_t *f = w->f;
+    up(w, uid, 1, "");
+    UNTIL(entry_of(w, uid));
+    die_and_come_back(w);
+    UNTIL(f->b->first < f->b->count);
+}
+
 /* ---- tests ---- */
 
 static void actors_are_created_in_order_all_at_once(void **state)
@@ -211,10 +221,7 @@ static void one_that_needs_another_pool_is_not_at_fault(void **state)
 {
     world_t *w = *state;
     fixture_t *f = w->f;
-    up(w, "user", 1, "");
-    UNTIL(entry_of(w, "user"));
-    die_and_come_back(w);
-    UNTIL(f->b->first < f->b->count);
+    come_back_with(w, "user");
     char *once = strdup(entry_of(w, "user")->recent);
     expect_create(w, "user");
     answer_closed(w, "10.9.9.9:1");
@@ -274,10 +281,7 @@ static void one_that_waits_begins_anew_with_its_pool(void **state)
 {
     world_t *w = *state;
     fixture_t *f = w->f;
-    up(w, "bad", 1, "");
-    UNTIL(entry_of(w, "bad"));
-    die_and_come_back(w);
-    UNTIL(f->b->first < f->b->count);
+    come_back_with(w, "bad");
     for (int i = 0; i < 2;) { /* the next one is not at once */
         UNTIL(f->b->first < f->b->count);
         i += xo_msg_header(f->b->inbox[f->b->first].msg)->kind == XO_CREATE;
@@ -401,11 +405,7 @@ static void a_pool_that_does_not_recover_keeps_no_specs(void **state)
 static void it_ends_while_actors_are_being_created(void **state)
 {
     world_t *w = *state;
-    fixture_t *f = w->f;
-    up(w, "alice", 1, "");
-    UNTIL(entry_of(w, "alice"));
-    die_and_come_back(w);
-    UNTIL(f->b->first < f->b->count);
+    come_back_with(w, "alice");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
