@@ -122,6 +122,24 @@ static void take_options(xo_pool_t *pool, const xoi_limits_t *limits,
 
 /* Enough for the small answers, so that these need no memory. */
 #define SCRATCH_BYTES 4096
+#define PORT_FREE_MS 1000
+#define PORT_ASK_MS 5
+
+/* What the process before had forked has its port until it has ended, too, which a spare process
+ * does not leave it the time for. */
+static int listen_at(xo_endpoint_t *endpoint, const char *address, const char *bind,
+                     xo_error_t *err)
+{
+    const struct timespec pause = {.tv_nsec = PORT_ASK_MS * XO_MS};
+    bool again = xo_endpoint_self(endpoint)->generation > 1;
+    int64_t end = xo_boot_ns() + PORT_FREE_MS * XO_MS;
+    while (xo_endpoint_listen(endpoint, address, bind, err) < 0) {
+        if (!again || errno != EADDRINUSE || xo_boot_ns() > end)
+            return -1;
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
 
 static int open_endpoint(xo_pool_t *pool, xo_ctx_t *ctx, const xo_pool_options_t *options,
                          xo_error_t *err)
@@ -138,8 +156,8 @@ static int open_endpoint(xo_pool_t *pool, xo_ctx_t *ctx, const xo_pool_options_t
         return -1;
     xo_endpoint_show_boxed(pool->endpoint, &pool->progress.page->boxed);
     pool->id = xo_endpoint_self(pool->endpoint)->id;
-    return xo_endpoint_listen(pool->endpoint, self.address[0] ? self.address : "127.0.0.1:0",
-                              options->bind, err);
+    return listen_at(pool->endpoint, self.address[0] ? self.address : "127.0.0.1:0", options->bind,
+                     err);
 }
 
 static int pool_open(xo_pool_t *pool, xo_ctx_t *ctx, const xo_pool_options_t *options,
