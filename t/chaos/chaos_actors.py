@@ -19,6 +19,24 @@ _LIFE = "{XO_POOL_ID}.{XO_POOL_GENERATION}@{XO_POOL_ADDRESS}".format_map(
     collections.defaultdict(str, os.environ))
 
 
+def _say_whose():
+    """A process that had started before it became a pool's has not that in its environment, as
+    others see it: it says so in a file, of the name that Place.word_of gives."""
+    with open("/proc/self/environ", "rb") as file:
+        if b"\0XO_SPARE=" not in file.read():
+            return
+    with open("/proc/self/stat", encoding="ascii") as file:
+        began = file.read().rpartition(")")[2].split()[19]
+    path = os.path.join(os.path.dirname(os.environ["XO_RUN_DIR"]), f"pool-of-{os.getpid()}-{began}")
+    with open(path + "~", "w", encoding="utf-8") as file:
+        file.writelines(f"{name}={value}\n" for name, value in os.environ.items()
+                        if name.startswith("XO_POOL_") and "\n" not in value)
+    os.rename(path + "~", path)
+
+
+_say_whose()
+
+
 class Tally(xo.Actor):
     """Counts what it is sent."""
 

@@ -16,6 +16,7 @@ STOP_S = 2.0  # what stands still, is full or away, is so for at most so long
 PROMISED, PERIOD_S = 2, 60  # of each kind there are so many in each period
 FEWER = {"kill_node_core": 1}  # since it takes a broker, as kill_broker does
 WAIT_S = 300  # so long one of these waits until it can be made
+PATIENCE_S = 90  # when one of these is so late, no others are made
 RETRY_S = 0.1
 JOIN_S = 10  # so long after its start a process may not have joined
 HUNG_S = 60  # so long after it began to stand still a pool must have been killed
@@ -63,6 +64,7 @@ class Faults:
         self.hung = set()  # pids of those that nobody but the broker is to end
         self.turn = asyncio.Lock()  # of broker and Redis
         self.rows = collections.defaultdict(asyncio.Lock)  # by name: who waits to be made
+        self.late = set()  # names of those that have waited for too long
         self.began = 0.0
 
     async def run(self):
@@ -72,6 +74,9 @@ class Faults:
         under_way = []
         for fault in self.faults:
             await asyncio.sleep(max(0.0, self.began + fault.at_s - loop.time()))
+            if self.late and not fault.promised:
+                self.say(fault, f"gives way to {', '.join(sorted(self.late))}")
+                continue
             under_way.append(asyncio.ensure_future(self._make(fault)))
         for one in under_way:
             await one
@@ -85,15 +90,20 @@ class Faults:
         async with self.rows[fault.name]:
             end = self.ledger.clock.now() + WAIT_S
             while not await make(fault):
+                if self._now() > fault.at_s + PATIENCE_S:
+                    self.late.add(fault.name)
                 if self.ledger.clock.now() > end:
                     self.ledger.complain(f"{fault.name} could not be made within {WAIT_S} s")
                     break
                 await asyncio.sleep(RETRY_S)
+            self.late.discard(fault.name)
 
     def say(self, fault, text):
         """What happens, and when."""
-        now = asyncio.get_running_loop().time() - self.began
-        self.world.say(f"{now:7.2f} s: {fault.name} {text}")
+        self.world.say(f"{self._now():7.2f} s: {fault.name} {text}")
+
+    def _now(self):
+        return asyncio.get_running_loop().time() - self.began
 
     @contextlib.contextmanager
     def held_up(self):

@@ -63,6 +63,10 @@ class Place:
         for name in ("XO_CLUSTER", "XO_REGISTRY", "XO_NODE", "XO_LANES", "XO_LOG"):
             os.environ.pop(name, None)
 
+    def word_of(self, pid, began):
+        """The file in which the process says what pool's it is; it began at this tick."""
+        return os.path.join(self.path, f"pool-of-{pid}-{began}")
+
     def mount(self):
         """Mounts the small file systems, before there is any thread or child."""
         try:

@@ -32,6 +32,20 @@ def _environment(pid):
     return {name.decode(): value.decode(errors="replace") for name, _, value in pairs}
 
 
+def _began(pid):
+    """When, in ticks since the machine did."""
+    return int(_text(pid, "stat").rpartition(")")[2].split()[19])
+
+
+def _said(pid, place):
+    """What a process that had started before it became a pool's says of itself (chaos_actors)."""
+    try:
+        with open(place.word_of(pid, _began(pid)), encoding="utf-8") as file:
+            return dict(line.rstrip("\n").split("=", 1) for line in file)
+    except OSError:
+        return {}
+
+
 def _life_in(environment):
     return "{XO_POOL_ID}.{XO_POOL_GENERATION}@{XO_POOL_ADDRESS}".format_map(
         collections.defaultdict(str, environment))
@@ -63,6 +77,8 @@ class Process:
             self.is_ours = environment.get("XO_RUN_DIR") == place.run_dir or (
                 self.program == "redis-server" and place.path in _text(pid, "cmdline")
             )
+            if self.is_ours and "XO_SPARE" in environment:
+                environment.update(_said(pid, place))
             self.label = environment.get("XO_POOL_LABEL") or self.program
             # As in notes, where there is a pool to write them.
             self.life = _life_in(environment)
@@ -85,7 +101,7 @@ class Process:
     def age_s(self):
         """Since it began."""
         try:
-            began = int(_text(self.pid, "stat").rpartition(")")[2].split()[19])
+            began = _began(self.pid)
         except OSError:  # it is gone
             return float("inf")
         ticks = os.sysconf("SC_CLK_TCK")
@@ -259,10 +275,11 @@ class World:
 
     def _look(self, known):
         for process in self.processes():
-            if process.pid in known:
+            before = known.get(process.pid, process)
+            before.label = process.label  # one in store becomes a pool's
+            if before is not process:
                 process.close()
-            else:
-                known[process.pid] = process
+            known[process.pid] = before
         for pid, process in list(known.items()):
             if not process.send(0):
                 self._note_end(process)
