@@ -49,7 +49,7 @@ static void fail(redis_t *redis, int errnum, const char *why)
         xo_timer_start(&redis->asking, AGAIN_MS * XO_MS);
         return;
     }
-    snprintf(text, sizeof(text), "the sentinel %.256s: %.200s", redis->asked, why);
+    snprintf(text, sizeof(text), "the sentinel %.200s: %.290s", redis->asked, why);
     xoi_redis_lost(redis, errnum, text);
 }
 

@@ -77,13 +77,19 @@ void xoi_redis_up(redis_t *redis, bool empty)
     xoi_registry_unhold(base);
 }
 
+/* What was refused is said by who refused it. */
+static bool is_whole(int errnum, const char *text)
+{
+    return strncmp(text, "Redis at ", 9) == 0 ||
+           (errnum == EACCES && strncmp(text, "the sentinel ", 13) == 0);
+}
+
 /* How errno and sentence of a lost connection look to people. */
 static void describe(const redis_t *redis, int errnum, const char *text, xo_error_t *why)
 {
     const char *url = redis->base.url;
-    bool whole = strncmp(text, "Redis at ", 9) == 0;
     why->errnum = errnum;
-    if (whole)
+    if (is_whole(errnum, text))
         snprintf(why->text, sizeof(why->text), "%s", text);
     else if (errnum == EBADMSG)
         snprintf(why->text, sizeof(why->text),

@@ -2,6 +2,7 @@
 """The broker and a Redis that Sentinel looks after."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -145,6 +146,40 @@ def with_passwords(place):
     node.stop()
 
 
+def with_a_user(place):
+    """one that has users gets the name in the URL; whom it does not know or let ask is told so"""
+    _, master = start(place)
+    sentinel = start_sentinel(place, master, "user default off\n"
+                              "user admin on >ofadmin ~* &* +@all\n"
+                              "user node on >ofnode -@all +auth")
+    for name in ("ofnode", "wrong"):
+        os.chmod(place.write(name, name + "\n"), 0o600)
+
+    def says(query, what):
+        node = Node(place, "--registry", f"redis+sentinel://127.0.0.1:{sentinel}/mine{query}")
+        until(lambda: re.fullmatch(f"the sentinel 127.0.0.1:{sentinel}: {what}",
+                                   node.call("status")["registry_state"]),
+              lambda: f"{what}, not {node.call('status')['registry_state']}")
+        return node
+
+    says("", "it wants a password: add .sentinel_password_file=PATH to the registry's URL").stop()
+    for name, user in (("ofnode", ""), ("ofnode", "&sentinel_user=nobody"),
+                       ("wrong", "&sentinel_user=node")):
+        path = f"{place.path}/{name}"
+        says(f"?sentinel_password_file={path}{user}",
+             f"it refuses user and password of {path}: "
+             "WRONGPASS .* user is disabled.").stop()
+    node = says(f"?sentinel_password_file={place.path}/ofnode&sentinel_user=node",
+                "NOPERM .* no permissions .* command.*")
+    ask(sentinel, "--no-auth-warning", "--user", "admin", "--pass", "ofadmin", "acl", "setuser",
+        "node", "+sentinel|get-master-addr-by-name")
+    node.wait_registry()
+    key = f"xo:{{default}}:node:{node.call('status')['id']}"
+    until(lambda: ask(master, "exists", key) == ["1"], "its record")
+    assert "ofnode" not in node.log().replace(f"{place.path}/ofnode", "")
+    node.stop()
+
+
 def no_master(place):
     """what the sentinels do not know is told, with the one that was asked"""
     _, first = start(place)
@@ -156,6 +191,6 @@ def no_master(place):
 
 
 if shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(failover, becomes_a_replica, left_behind, with_passwords, no_master)
+    run(failover, becomes_a_replica, left_behind, with_passwords, with_a_user, no_master)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
