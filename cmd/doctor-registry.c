@@ -45,6 +45,15 @@ static void on_late(xo_timer_t *timer, void *arg)
     ((probe_t *)arg)->is_late = true;
 }
 
+/* Another sentinel may answer when one does not. */
+static bool has_sentinels(const char *registry)
+{
+    xo_url_t url;
+    bool found = xo_url_parse(registry, &url, NULL) == 0 && url.master[0];
+    explicit_bzero(&url, sizeof(url));
+    return found;
+}
+
 /* As a broker does it: connects, and sees whether it may read and write. */
 static int try_registry(const xoi_doctor_t *doctor, xo_error_t *err)
 {
@@ -58,11 +67,12 @@ static int try_registry(const xoi_doctor_t *doctor, xo_error_t *err)
         xo_registry_open(loop, doctor->registry, doctor->cluster, &events, &probe, err);
     xo_timer_init(&late, loop, on_late, &probe);
     xo_timer_start(&late, PATIENCE_MS * XO_MS);
-    while (registry && !probe.is_up && !probe.is_down && !probe.is_late)
+    bool is_patient = has_sentinels(doctor->registry);
+    while (registry && !probe.is_up && !probe.is_late && (!probe.is_down || is_patient))
         xo_loop_once(loop, -1);
     if (registry && !probe.is_up && err)
         *err = probe.why;
-    if (registry && probe.is_late)
+    if (registry && !probe.is_up && !probe.is_down)
         xo_error_set(err, ETIMEDOUT, "%s does not answer within %d s", xo_registry_url(registry),
                      PATIENCE_MS / 1000);
     bool good = registry && probe.is_up;

@@ -180,6 +180,25 @@ def with_a_user(place):
     node.stop()
 
 
+def doctor(place):
+    """xo doctor asks the next one, as brokers do, and says what is wrong if none answers"""
+    _, master = start(place)
+    sentinel = start_sentinel(place, master)
+    dead = f"127.0.0.1:{free_port()}"
+
+    def asks(sentinels):
+        url = f"redis+sentinel://{sentinels}/mine"
+        done = subprocess.run(["xo", "doctor", "--registry", url], text=True, check=False,
+                              env=place.env, stdout=subprocess.PIPE)
+        return [line for line in done.stdout.splitlines() if " registry: " in line]
+
+    both = f"{dead},127.0.0.1:{sentinel}"
+    assert asks(both) == [f"ok registry: redis+sentinel://{both}/mine/0 can be read and written"]
+    (line,) = asks(dead)
+    assert line.startswith("error registry: "), line
+    assert f"the sentinel {dead}: Connection refused" in line, line
+
+
 def no_master(place):
     """what the sentinels do not know is told, with the one that was asked"""
     _, first = start(place)
@@ -191,6 +210,6 @@ def no_master(place):
 
 
 if shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(failover, becomes_a_replica, left_behind, with_passwords, with_a_user, no_master)
+    run(failover, becomes_a_replica, left_behind, with_passwords, with_a_user, doctor, no_master)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
