@@ -457,7 +457,7 @@ TESTS += $(unit_tests)
 endif
 TESTS += $(system_tests)
 EXTRA_DIST += $(system_tests) $(python_tests) t/brokers.py $(chaos) t/leftovers.sh t/lib.sh \
-	t/machines.sh t/fake/ssh t/fake/scontrol t/fake/srun t/fake/systemctl \
+	t/machines.sh t/fake/pip.py t/fake/ssh t/fake/scontrol t/fake/srun t/fake/systemctl \
 	t/movers.py t/netns.py t/port-job.py t/tap/pytest-tap.py
 if PYTHON
 TESTS += $(python_tests)
