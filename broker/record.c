@@ -12,8 +12,8 @@
 static const char *const number_names[] = {
     "actors",     "backoff_max_ms", "backoff_ms",  "busy_since", "epoch",     "failed_since",
     "generation", "handled",        "incarnation", "index",      "intensity", "lease_ms",
-    "members",    "order",          "period_ms",   "pid",        "pools",     "port",
-    "restarts",   "started",        "waiting",     NULL,
+    "members",    "numa",           "order",       "period_ms",  "pid",       "pools",
+    "port",       "restarts",       "started",     "waiting",    NULL,
 };
 
 void xo_id_format(uint64_t id, char text[XO_ID_TEXT_BYTES])

@@ -100,7 +100,10 @@ def two_nodes(place):
         assert node.call("lookup", "alice")[0]["address"] == one.call("pools")[0]["address"]
         assert len(node.call("lookup", "bob")) == 1
         assert node.call("lookup", "carol") == []
-        assert all(isinstance(pool["pid"], int) for pool in node.call("pools"))
+        for kind in ("nodes", "pools", "actors"):  # another's come as text
+            own, others = node.call(kind)
+            assert {key: type(own[key]) for key in own if key in others} == {
+                key: type(others[key]) for key in others if key in own}, (own, others)
     one.call("pool.start", start_pool("actor=bob"))
     until(lambda: len(two.call("lookup", "bob")) == 2, "a second bob")
     one.stop()
