@@ -11,6 +11,7 @@
 #define COMPONENT "supervisor"
 #define STALL_BYTES 384 /* a sentence with two names in it */
 #define SILENT "lost heartbeats"
+#define CUT_OFF "its link to the broker was lost"
 #define NS_PER_S 1e9
 
 /* The process itself, or one that it started (a shell script that runs the pool, for example). */
@@ -153,6 +154,41 @@ void xo_supervisor_recovered(xo_supervisor_t *supervisor, xo_member_t *member)
     xo_member_wake(member, false, NULL);
 }
 
+/* What is the matter with one that does not say anything. */
+static const char *trouble_of(const xo_member_t *member)
+{
+    return member->link != NULL ? SILENT : CUT_OFF;
+}
+
+/* It may be suspect for another reason, too. */
+static bool is_known_for(const xo_member_t *member, const char *trouble)
+{
+    return member->state == XO_POOL_SUSPECT &&
+           strncmp(member->reason, trouble, strlen(trouble)) == 0;
+}
+
+static void suspect(xo_supervisor_t *supervisor, xo_member_t *member)
+{
+    char reason[XO_ERROR_TEXT_BYTES], stall[STALL_BYTES];
+    const char *trouble = trouble_of(member);
+    xo_member_describe_stall(member, stall, sizeof(stall));
+    snprintf(reason, sizeof(reason), "%s%s", trouble, stall);
+    if (!is_known_for(member, trouble)) {
+        xo_member_set_state(member, XO_POOL_SUSPECT);
+        xo_supervisor_tell(supervisor, member, XO_FACT_SUSPECT, reason);
+    } else if (strcmp(member->reason, reason) != 0) { /* stopped meanwhile, for example */
+        strcpy(member->reason, reason);
+        member->changed = true;
+    }
+}
+
+/* It links again at once, unless something holds it up. */
+static void give_time_to_link(xo_member_t *member)
+{
+    int64_t heartbeat_ms = member->supervisor->options.heartbeat_ms;
+    xo_timer_start(&member->timer, XO_MISSED_HEARTBEATS * heartbeat_ms * XO_MS);
+}
+
 void xo_supervisor_unlinked(xo_supervisor_t *supervisor, xo_link_t *link, xo_link_t *other,
                             const xo_error_t *why)
 {
@@ -174,9 +210,9 @@ void xo_supervisor_unlinked(xo_supervisor_t *supervisor, xo_link_t *link, xo_lin
         return;
     xo_log(supervisor->options.log, XO_LOG_DEBUG, COMPONENT, "pool %d: no link any more: %s",
            member->index, why->text);
-    xo_member_set_state(member, XO_POOL_SUSPECT);
-    xo_timer_start(&member->timer, XO_MISSED_HEARTBEATS * supervisor->options.heartbeat_ms * XO_MS);
-    xo_supervisor_tell(supervisor, member, XO_FACT_SUSPECT, why->text);
+    give_time_to_link(member);
+    xo_member_look(member);
+    suspect(supervisor, member);
 }
 
 /* A suspect is well again. */
@@ -213,28 +249,6 @@ void xo_supervisor_heartbeat(xo_supervisor_t *supervisor, xo_member_t *member, x
         tell_tcp_only(supervisor, member, body);
     }
     trust_again(supervisor, member, "its heartbeats came again");
-}
-
-/* It may be suspect for another reason: its link is gone, or its broker was started again. */
-static bool is_silent(const xo_member_t *member)
-{
-    return member->state == XO_POOL_SUSPECT && strncmp(member->reason, SILENT, strlen(SILENT)) == 0;
-}
-
-static void suspect(xo_supervisor_t *supervisor, xo_member_t *member)
-{
-    char reason[XO_ERROR_TEXT_BYTES], stall[STALL_BYTES];
-    xo_member_describe_stall(member, stall, sizeof(stall));
-    snprintf(reason, sizeof(reason), SILENT "%s", stall);
-    if (is_silent(member) && strcmp(member->reason, reason) == 0)
-        return;
-    if (is_silent(member)) { /* stopped meanwhile, for example */
-        strcpy(member->reason, reason);
-        member->changed = true;
-        return;
-    }
-    xo_member_set_state(member, XO_POOL_SUSPECT);
-    xo_supervisor_tell(supervisor, member, XO_FACT_SUSPECT, reason);
 }
 
 static int64_t hang_ms(const xo_supervisor_t *supervisor, const xo_member_t *member)
@@ -281,6 +295,8 @@ static void check_liveness(xo_supervisor_t *supervisor, xo_member_t *member)
         return;
     member->checks++;
     xo_member_check_progress(member, now);
+    if (xo_timer_active(&member->timer) && xo_member_is_held_up(member))
+        give_time_to_link(member);
     switch (xo_liveness(member->moved_ns, now, heartbeat_ns, member->checks, hang_ns)) {
     case XO_ALIVE:
         trust_again(supervisor, member, "its loop moves again");

@@ -79,9 +79,8 @@ uint64_t xo_member_lost(xo_member_t *member)
 }
 
 /* It can run, as far as the kernel tells. */
-static bool goes_on(const xo_member_t *member)
+static bool goes_on(char state)
 {
-    char state = xo_proc_state(member->state_fd);
     return state == 'S' || state == 'R' || state == 'D';
 }
 
@@ -91,7 +90,7 @@ static bool rests(const xo_member_t *member)
 {
     return member->looked && member->link != NULL && member->rested < XO_REST_HEARTBEATS &&
            xo_progress_sleeps_on(member->page, member->count) &&
-           !xo_link_is_awaited(member->link) && goes_on(member);
+           !xo_link_is_awaited(member->link) && goes_on(xo_proc_state(member->state_fd));
 }
 
 void xo_member_check_progress(xo_member_t *member, int64_t now_ns)
@@ -118,6 +117,18 @@ void xo_member_check_progress(xo_member_t *member, int64_t now_ns)
         member->checks = member->rested = 0;
 }
 
+static bool has_stopped(char state)
+{
+    return state == 'T' || state == 't';
+}
+
+bool xo_member_is_held_up(const xo_member_t *member)
+{
+    char state = xo_proc_state(member->state_fd);
+    return has_stopped(state) ||
+           (goes_on(state) && !xo_progress_sleeps_on(member->page, member->count));
+}
+
 /* ---- sentences ---- */
 
 static bool is_stopped(pid_t pid)
@@ -126,7 +137,7 @@ static bool is_stopped(pid_t pid)
     char state = xo_proc_state(fd);
     if (fd >= 0)
         close(fd);
-    return state == 'T' || state == 't';
+    return has_stopped(state);
 }
 
 /* A name that somebody else chose: text as it is, other bytes as \xNN, cut to fit. */

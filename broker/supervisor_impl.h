@@ -162,6 +162,9 @@ void xo_spare_end(xo_supervisor_t *supervisor); /* all, and starts none any more
 void xo_member_watch(xo_member_t *member);
 /* Has its loop moved, also without a heartbeat? Then moved_ns is set anew. */
 void xo_member_check_progress(xo_member_t *member, int64_t now_ns);
+/* Its process lives, and its loop is busy or stopped, as far as can be seen: one that could link
+ * again would sleep between two tries. Of what was looked at last. */
+bool xo_member_is_held_up(const xo_member_t *member);
 /* What the loop is in, for a sentence: `, in method "a" of actor "b"`; "": not known. */
 void xo_member_describe_stall(const xo_member_t *member, char *text, size_t size);
 

@@ -11,8 +11,10 @@ import subprocess
 import sys
 import time
 
-sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
+HERE = os.path.join(os.environ.get("XO_SRCDIR", "."), "t")
+sys.path[:0] = [HERE, os.path.join(HERE, "chaos")]
 from brokers import BUILD, CALL, Node, refusal, run, until  # noqa: E402
+from connections import connections  # noqa: E402
 
 MODULE = os.path.join(BUILD, "t", ".libs", "module-stuck.so")
 PYTHON = os.environ.get("PYTHON") or sys.executable
@@ -218,6 +220,86 @@ def hanging(place):
         place.assert_clean()
 
 
+def cut(pid):
+    """The pool's links end, as far as anybody looks."""
+    pidfd = os.pidfd_open(pid)
+    with contextlib.closing(connections(pid, pidfd)) as found:
+        assert found.count > 0
+        found.shut_all()
+    os.close(pidfd)
+
+
+CUT_OFF = "its link to the broker was lost"
+UNHURRIED = ("heartbeat_ms = 100", "heartbeat_ms = 500")  # in three of these a pool has linked again
+
+
+def wait_cut_off(node, what):
+    """What is said of a pool that is cut off, and goes on being so for many heartbeats."""
+    said = CUT_OFF + what
+    (record,) = until(lambda: [p for p in node.pools("suspect") if p["reason"] == said], said)
+    wait_heartbeats(node, record, 6)
+    assert [p["pid"] for p in node.pools("suspect")] == [record["pid"]], node.pools()
+    return record
+
+
+def cut_off(place):
+    """a busy pool whose link is lost is suspect, left alone, links again and has lost nothing"""
+    node = Node(place, config=pool().replace(*UNHURRIED))
+    (before,) = node.wait_pools(1)
+    node.wait_registry()
+    address = before["address"]
+    create(node, address, "busy")
+    with relay(node, address, CALL_KIND, "busy", "count") as caller:
+        assert json.loads(caller.communicate()[0]) == 1
+    with Spin(node, address, "busy") as spin:
+        until(lambda: node.pools()[0].get("busy_method"), "it to be in its method")
+        cut(before["pid"])
+        assert spin.answer()["code"] == "ServerClosed"
+        record = wait_cut_off(node, ', in method "spin" of actor "busy"')
+        assert record["busy_actor"] == "busy" and record["busy_method"] == "spin", record
+        key = "xo:{default}:pool:" + record["id"]
+        assert node.redis("hmget", key, "state", "busy_method") == ["suspect", "spin"]
+        event = node.events("pool.suspect")[-1]
+        assert event["reason"] == record["reason"] and event["busy_method"] == "spin", event
+        table = subprocess.run(["xo", "pools", "--wide", "--node", node.endpoint], env=place.env,
+                               text=True, stdout=subprocess.PIPE, check=True).stdout
+        assert CUT_OFF in table and "spin" in table, table
+    (after,) = node.wait_pools(1)
+    assert (after["pid"], after["generation"]) == (before["pid"], 1) and "reason" not in after
+    with relay(node, address, CALL_KIND, "busy", "count") as caller:
+        assert json.loads(caller.communicate()[0]) == 2
+    assert not node.events("pool.down")
+
+
+def cut_off_stopped(place):
+    """so is one that was stopped"""
+    node = Node(place, config=pool().replace(*UNHURRIED))
+    (before,) = node.wait_pools(1)
+    node.wait_registry()
+    os.kill(before["pid"], signal.SIGSTOP)
+    cut(before["pid"])
+    wait_cut_off(node, "; its process is stopped")
+    os.kill(before["pid"], signal.SIGCONT)
+    (after,) = node.wait_pools(1)
+    assert after["pid"] == before["pid"] and not node.events("pool.down")
+
+
+def cut_off_hanging(place):
+    """with a hang_timeout_ms it is killed after that, and started again"""
+    node = Node(place, config=pool("hang_timeout_ms = 4000\n").replace(*UNHURRIED))
+    (before,) = node.wait_pools(1)
+    node.wait_registry()
+    create(node, before["address"], "hang")
+    with Spin(node, before["address"], "hang"):
+        until(lambda: node.pools()[0].get("busy_method"), "it to be in its method")
+        cut(before["pid"])
+        until(lambda: [p for p in node.pools("ready") if p["generation"] == 2], "a new one")
+    (down,) = node.events("pool.down")
+    found = re.fullmatch(r'hang: its loop stood still for ([0-9.]+) s, '
+                         r'in method "spin" of actor "hang"', down["reason"])
+    assert found and float(found.group(1)) >= 4, down
+
+
 def patient(place):
     """a pool's own hang_timeout_ms replaces the node's: with 0 it is never ended"""
     node = Node(place, config=pool("hang_timeout_ms = 0\n", "hang_timeout_ms = 1\n"))
@@ -317,5 +399,5 @@ def crashing(place):
     until(lambda: [event["reason"] for event in node.events("pool.down")] == [said], said)
 
 
-run(crashing, spinning, stopped, resting, resting_python, last_word, hanging, patient, too_short, on_request,
-    taken_over, orphaned)
+run(crashing, spinning, stopped, resting, resting_python, last_word, hanging, cut_off, cut_off_stopped,
+    cut_off_hanging, patient, too_short, on_request, taken_over, orphaned)

@@ -437,6 +437,7 @@ chaos = \
 	t/chaos/chaos.py \
 	t/chaos/chaos_actors.py \
 	t/chaos/checks.py \
+	t/chaos/connections.py \
 	t/chaos/faults.py \
 	t/chaos/keys.py \
 	t/chaos/ledger.py \

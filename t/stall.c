@@ -303,6 +303,104 @@ static void names_are_made_text(void **state)
                                            "\"a\\xff\\x0a\\x22\"");
 }
 
+static void on_ended(xo_process_t *process, int status, void *arg)
+{
+    (void)process, (void)status, (void)arg;
+}
+
+/* The pool is the broker's own from now on, and its link is lost. */
+static xo_run_t *cut_off(world_t *w)
+{
+    char *const argv[] = {"sleep", "600", NULL};
+    const char *const env[] = {NULL};
+    const xo_process_start_t start = {argv, env, NULL, -1, -1};
+    const xo_error_t why = {.text = "it closed"};
+    xo_run_t *run = calloc(1, sizeof *run);
+    run->member = w->member;
+    run->spec = xo_pool_spec_create();
+    run->process = xo_process_spawn(w->f->loop, &start, on_ended, NULL, NULL);
+    assert_non_null(run->process);
+    w->member->run = run;
+    xo_supervisor_unlinked(w->broker->supervisor, w->member->link, NULL, &why);
+    assert_int_equal(w->member->state, XO_POOL_SUSPECT);
+    return run;
+}
+
+static void release(world_t *w)
+{
+    xo_run_t *run = w->member->run;
+    w->member->run = NULL;
+    xo_process_destroy(run->process);
+    xo_pool_spec_destroy(run->spec);
+    free(run);
+}
+
+/* It is given three heartbeats, which are over after the last one. */
+static void expect_its_end(world_t *w)
+{
+    for (int i = 0; i < 2; i++)
+        pass(w);
+    assert_string_equal(w->member->run->cause, "");
+    pass(w);
+    assert_string_equal(w->member->run->cause, "its link to the broker was lost");
+    release(w);
+}
+
+static void one_that_does_not_link_again_is_ended(void **state)
+{
+    world_t *w = *state;
+    xoi_progress_sleep(&w->progress);
+    cut_off(w);
+    assert_string_equal(w->member->reason, "its link to the broker was lost");
+    expect_its_end(w);
+}
+
+/* Only what its loop could do counts. */
+static void one_that_is_busy_cannot_link_again(void **state)
+{
+    world_t *w = *state;
+    enter(w, "alice", "spin");
+    const xo_run_t *run = cut_off(w);
+    assert_string_equal(w->member->reason, "its link to the broker was lost, in method \"spin\" of "
+                                           "actor \"alice\"");
+    assert_true(record_says(w, "\"busy_method\": \"spin\""));
+    for (int i = 0; i < 20; i++)
+        pass(w);
+    xoi_progress_leave(&w->progress);
+    for (int i = 0; i < 20; i++)
+        pass(w);
+    assert_int_equal(w->member->state, XO_POOL_SUSPECT);
+    assert_string_equal(run->cause, "");
+    xoi_progress_sleep(&w->progress);
+    expect_its_end(w);
+}
+
+static void nor_can_one_that_is_stopped(void **state)
+{
+    world_t *w = *state;
+    pid_t pid = other_process(w);
+    xoi_progress_sleep(&w->progress);
+    send_signal(pid, SIGSTOP, WUNTRACED);
+    const xo_run_t *run = cut_off(w);
+    for (int i = 0; i < 20; i++)
+        pass(w);
+    assert_string_equal(run->cause, "");
+    send_signal(pid, SIGCONT, WCONTINUED);
+    expect_its_end(w);
+    send_signal(pid, SIGKILL, 0);
+}
+
+/* Another one may lead its group: a shell script that has started it. */
+static void one_that_has_ended_is_not_waited_for(void **state)
+{
+    world_t *w = *state;
+    pid_t pid = other_process(w);
+    enter(w, "alice", "spin");
+    send_signal(pid, SIGKILL, 0);
+    cut_off(w);
+    expect_its_end(w);
+}
+
 /* Of a process that is not the broker's child, where the kernel tells only its parent. */
 static void the_page_says_how_a_stranger_ended(void **state)
 {
@@ -356,6 +454,10 @@ int main(void)
         TEST(the_method_it_is_in_counts_from_its_beginning),
         TEST(a_method_of_the_future_is_not_believed),
         TEST(names_are_made_text),
+        TEST(one_that_does_not_link_again_is_ended),
+        TEST(one_that_is_busy_cannot_link_again),
+        TEST(nor_can_one_that_is_stopped),
+        TEST(one_that_has_ended_is_not_waited_for),
         TEST(the_page_says_how_a_stranger_ended),
         TEST(a_page_that_is_none_is_borne),
     };

@@ -2,12 +2,11 @@
 import asyncio
 import collections
 import contextlib
-import ctypes
 import os
 import random
 import signal
-import socket
 
+from connections import connections
 from place import SHM
 from world import HANG_S, POOLS, PYTHON_POOLS
 
@@ -26,9 +25,6 @@ STARVED_S = 20  # so long after it was full a pool may still find out that it co
 # restarts within 60 s), a pool by the policy that it has here.
 KILLS, KILLS_S = {"xo-broker": 4}, 65
 POOL_KILLS = 25
-PIDFD_GETFD = 438  # the number is the same on all machines
-
-LIBC = ctypes.CDLL(None, use_errno=True)
 
 Fault = collections.namedtuple("Fault", "at_s name victim share promised")
 
@@ -340,7 +336,7 @@ class Faults:
         with self._choose(fault, [*POOLS, "xo-broker"], False) as process:
             if not process:
                 return False
-            with contextlib.closing(connections(process)) as found:
+            with contextlib.closing(connections(process.pid, process.fd)) as found:
                 self.say(fault, f"{process}: {found.shut(fault.share)}")
                 self.ledger.counts["fault: close_lane"] += found.count > 0
                 return found.count > 0
@@ -351,58 +347,3 @@ NAMES = (
     "stop_broker", "kill_node_core", "kill_redis", "restart_redis", "stop_redis", "fill_run_dir",
     "fill_shm", "close_lane",
 )
-
-
-class _Connections:
-    """Copies of a process's sockets that are connected to another one's."""
-
-    def __init__(self, sockets):
-        self.sockets = sockets
-        self.count = len(sockets)
-
-    def shut(self, share):
-        """Ends one of them, for both sides. Its name."""
-        if not self.sockets:
-            return "it has none"
-        one = self.sockets[int(share * self.count)]
-        name = one.getsockname() or one.getpeername()
-        one.shutdown(socket.SHUT_RDWR)
-        return name
-
-    def close(self):
-        """The copies."""
-        for one in self.sockets:
-            one.close()
-
-
-def connections(process):
-    """Of a Process."""
-    found = []
-    try:
-        names = sorted(os.listdir(f"/proc/{process.pid}/fd"), key=int)
-    except OSError:
-        names = []
-    for name in names:
-        copy = LIBC.syscall(PIDFD_GETFD, process.fd, int(name), 0)
-        if copy < 0:
-            continue
-        try:
-            one = socket.socket(fileno=copy)
-        except OSError:  # no socket
-            os.close(copy)
-            continue
-        if _is_lane(one):
-            found.append(one)
-        else:
-            one.close()
-    return _Connections(found)
-
-
-def _is_lane(one):
-    """Connected, and no pair within a process, of which neither end has a name."""
-    if one.type not in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
-        return False
-    try:
-        return bool(one.getpeername()) or bool(one.getsockname())
-    except OSError:  # it listens
-        return False
