@@ -50,20 +50,28 @@ static bool is_listed(const xo_gpu_wait_t *wait)
     return false;
 }
 
+static int64_t left_ns(const xo_gpu_wait_t *wait)
+{
+    int64_t left = wait->until_ns - xo_loop_now(wait->loop);
+    return left > 0 ? left : 0;
+}
+
 static void on_listed(xo_process_t *process, int status, void *arg)
 {
     xo_gpu_wait_t *wait = arg;
     xo_process_destroy(process);
     wait->query = NULL;
+    xo_timer_stop(&wait->timer);
     bool busy = status == 0 && is_listed(wait);
     if (!busy) {
-        wait->events.done(false, wait->arg);
+        wait->events.done(XO_GPU_FREE, wait->arg);
         return;
     }
     if (!wait->was_busy)
         wait->events.busy(wait->arg);
     wait->was_busy = true;
-    xo_timer_start(&wait->timer, AGAIN_MS * XO_MS);
+    int64_t left = left_ns(wait), again = AGAIN_MS * XO_MS;
+    xo_timer_start(&wait->timer, left < again ? left : again);
 }
 
 static int ask(xo_gpu_wait_t *wait, xo_error_t *err)
@@ -77,17 +85,39 @@ static int ask(xo_gpu_wait_t *wait, xo_error_t *err)
         return xo_error_set(err, errno, "a file in memory: %s", strerror(errno));
     const xo_process_start_t start = {argv, env, path, -1, -1};
     wait->query = xo_process_spawn(wait->loop, &start, on_listed, wait, err);
-    return wait->query ? 0 : -1;
+    if (wait->query == NULL)
+        return -1;
+    xo_timer_start(&wait->timer, left_ns(wait));
+    return 0;
 }
 
+static void on_hung_ended(xo_process_t *process, int status, void *arg)
+{
+    (void)status, (void)arg;
+    xo_process_destroy(process);
+}
+
+/* Nobody waits for its end: one that is in the driver may take its time to die. */
+static void end_hung(xo_gpu_wait_t *wait)
+{
+    xo_process_kill_group(wait->query);
+    xo_process_hand_over(wait->query, on_hung_ended, NULL);
+    wait->query = NULL;
+}
+
+/* The limit, or the next question. */
 static void on_timer(xo_timer_t *timer, void *arg)
 {
     xo_gpu_wait_t *wait = arg;
     xo_error_t err;
     (void)timer;
-    bool late = xo_loop_now(wait->loop) >= wait->until_ns;
-    if (late || ask(wait, &err) < 0)
-        wait->events.done(late, wait->arg);
+    bool late = left_ns(wait) == 0;
+    if (wait->query != NULL)
+        end_hung(wait);
+    if (late)
+        wait->events.done(wait->was_busy ? XO_GPU_BUSY : XO_GPU_SILENT, wait->arg);
+    else if (ask(wait, &err) < 0)
+        wait->events.done(XO_GPU_FREE, wait->arg);
 }
 
 xo_gpu_wait_t *xo_gpu_wait(xo_loop_t *loop, pid_t pid, int64_t limit_ms,

@@ -50,17 +50,28 @@ static void on_gpu_busy(void *arg)
     xo_supervisor_tell(run->member->supervisor, run->member, XO_FACT_GPU_BUSY, text);
 }
 
-static void on_gpu_done(bool late, void *arg)
+static void tell_late(const xo_run_t *run, xo_gpu_answer_t answer)
+{
+    static const char silent[] = "nvidia-smi has not said within %" PRId64
+                                 " ms whether process %d has memory of a GPU, started all the same";
+    static const char busy[] =
+        "process %d has memory of a GPU after %" PRId64 " ms, started all the same";
+    int64_t limit_ms = run->member->supervisor->options.gpu_free_ms;
+    char text[160];
+    if (answer == XO_GPU_SILENT)
+        snprintf(text, sizeof(text), silent, limit_ms, (int)run->dead_pid);
+    else
+        snprintf(text, sizeof(text), busy, (int)run->dead_pid, limit_ms);
+    xo_supervisor_tell(run->member->supervisor, run->member, XO_FACT_GPU_BUSY, text);
+}
+
+static void on_gpu_done(xo_gpu_answer_t answer, void *arg)
 {
     xo_run_t *run = arg;
-    char text[128];
     xo_gpu_wait_destroy(run->gpu);
     run->gpu = NULL;
-    snprintf(text, sizeof(text),
-             "process %d has memory of a GPU after %" PRId64 " ms, started all the same",
-             (int)run->dead_pid, run->member->supervisor->options.gpu_free_ms);
-    if (late)
-        xo_supervisor_tell(run->member->supervisor, run->member, XO_FACT_GPU_BUSY, text);
+    if (answer != XO_GPU_FREE)
+        tell_late(run, answer);
     xo_run_launch(run);
 }
 

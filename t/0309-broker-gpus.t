@@ -14,16 +14,22 @@ echo "$@" >>"$XO_TEST_GPUS.asked"
 cat "$XO_TEST_GPUS" || exit 9
 """
 
+# Writes down who it is, and never answers.
+HUNG = """#!/bin/sh
+echo $$ >>"$XO_TEST_GPUS.asked"
+exec sleep 600
+"""
+
 
 class Driver:
     """What nvidia-smi says on the node's PATH."""
 
-    def __init__(self, place):
+    def __init__(self, place, smi):
         self.path = os.path.join(place.path, "gpus")
         folder = os.path.join(place.path, "bin")
         os.mkdir(folder)
         with open(os.path.join(folder, "nvidia-smi"), "w", encoding="utf-8") as file:
-            file.write(SMI)
+            file.write(smi)
             os.fchmod(file.fileno(), 0o755)
         self.env = {"PATH": f"{folder}:{os.environ['PATH']}", "XO_TEST_GPUS": self.path}
 
@@ -40,8 +46,8 @@ class Driver:
             return []
 
 
-def start(place, node="", env="env.CUDA_VISIBLE_DEVICES = 1\n"):
-    driver = Driver(place)
+def start(place, node="", env="env.CUDA_VISIBLE_DEVICES = 1\n", smi=SMI):
+    driver = Driver(place, smi)
     config = f"[node]\n{node}[pool work]\ncommand = {FAKE_POOL}\n{env}"
     node = Node(place, config=config, env=driver.env)
     (pool,) = node.wait_pools(1)
@@ -66,13 +72,34 @@ def waits(place):
 
 def limit(place):
     """it does not wait for longer than it may"""
-    driver, node, pool = start(place, "gpu_free_timeout_ms = 100\n")
+    driver, node, pool = start(place, "gpu_free_timeout_ms = 1000\n")
     driver.list(pool["pid"])
     os.kill(pool["pid"], signal.SIGKILL)
     until(lambda: [p for p in node.pools("ready") if p["generation"] == 2], "generation 2")
     reason = node.events("pool.gpu_busy")[1]["reason"]
-    assert reason == (f"process {pool['pid']} has memory of a GPU after 100 ms, "
+    assert reason == (f"process {pool['pid']} has memory of a GPU after 1000 ms, "
                       "started all the same"), reason
+
+
+def hangs(place):
+    """nor for one that never says, which is killed"""
+    driver, node, pool = start(place, "gpu_free_timeout_ms = 1000\n", smi=HUNG)
+    os.kill(pool["pid"], signal.SIGKILL)
+    until(lambda: [p for p in node.pools("ready") if p["generation"] == 2], "generation 2")
+    (late,) = node.events("pool.gpu_busy")
+    assert late["reason"] == ("nvidia-smi has not said within 1000 ms whether process "
+                              f"{pool['pid']} has memory of a GPU, started all the same"), late
+    (pid,) = driver.asked()
+    until(lambda: not os.path.exists(f"/proc/{pid}"), "nvidia-smi to be gone")
+
+
+def stopped_hanging(place):
+    """a node stops while it is not answered"""
+    driver, node, pool = start(place, smi=HUNG)
+    os.kill(pool["pid"], signal.SIGKILL)
+    until(driver.asked, "a question")
+    assert node.stop()[0] == 0
+    place.assert_clean()
 
 
 def stopped(place):
@@ -102,4 +129,4 @@ def not_asked(place):
         os.rmdir(os.path.join(place.path, "bin"))
 
 
-run(waits, limit, stopped, not_asked)
+run(waits, limit, hangs, stopped, stopped_hanging, not_asked)
