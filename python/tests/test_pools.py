@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pathlib
+import select
 import signal
 import socket
 import subprocess
@@ -278,13 +279,61 @@ def test_a_script_that_is_killed_leaves_nothing(tmp_path):
     process.kill()
     process.wait()
     process.stdout.close()
-    import select
-
     assert select.select(watched, [], [], 60)[0] == watched
     for fd in watched:
         os.close(fd)
     while node_files():  # the broker removes them at its end
         pass
+
+
+STARTER = """
+    import asyncio, subprocess
+    import xoscar as xo
+
+    class Starter(xo.Actor):
+        def start(self):
+            return subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL).pid
+
+    async def main():
+        pool = await xo.create_actor_pool("127.0.0.1", n_process=1)
+        for address in (pool.external_address, *pool.sub_processes):
+            ref = await xo.create_actor(Starter, address=address)
+            print(await ref.start(), flush=True)
+            await ref.destroy()
+        input()
+        await pool.stop()
+        print("stopped", flush=True)
+        await asyncio.Event().wait()
+
+    asyncio.run(main())
+"""
+
+
+def test_what_a_main_pool_has_started_is_the_program_s(tmp_path):
+    """It outlives actor, pool and program, unlike what a sub pool has started."""
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(STARTER))
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as program:
+        pids = [int(program.stdout.readline()) for _ in range(2)]
+        mains, subs = (os.pidfd_open(pid) for pid in pids)
+        try:
+            assert [alive(pid) for pid in pids] == [True, True]
+            program.stdin.write("\n")
+            program.stdin.flush()
+            assert program.stdout.readline() == "stopped\n"
+            assert select.select([subs], [], [], 60)[0] == [subs]
+            program.kill()
+            program.wait()
+            while node_files():
+                pass
+            assert alive(pids[0])
+        finally:
+            program.kill()
+            signal.pidfd_send_signal(mains, signal.SIGKILL)
+            os.close(mains)
+            os.close(subs)
 
 
 def test_ctrl_c_stops_in_order(tmp_path):
