@@ -280,7 +280,11 @@ size_t xo_endpoint_lane_totals(const xo_endpoint_t *endpoint, xo_lane_total_t *r
         if (xoi_bulk_lane(link))
             add(rows, &count, max, link->scheme, xo_lane_stats(xoi_bulk_lane(link)));
     }
-    if (endpoint->local_stats.messages_in)
-        add(rows, &count, max, "local", &endpoint->local_stats);
+    const xo_lane_stats_t own = {.messages_out = endpoint->own_messages,
+                                 .messages_in = endpoint->own_messages,
+                                 .bytes_out = endpoint->own_bytes,
+                                 .bytes_in = endpoint->own_bytes};
+    if (endpoint->own_messages)
+        add(rows, &count, max, "local", &own);
     return count;
 }

@@ -245,7 +245,7 @@ struct xo_endpoint {
     _Atomic uint64_t *boxed; /* NULL: nobody looks */
     xoi_letters_t letters;
     xoi_refusals_t refusals[XOI_REFUSAL_SOURCES];
-    xo_lane_stats_t local_stats;
+    uint64_t own_messages, own_bytes; /* from this endpoint to itself */
     xo_lane_total_t totals[8];
     size_t totals_count;
 };

@@ -3,6 +3,7 @@
 
 #include "libxo/cache.h"
 #include "libxo/future.h"
+#include "libxo/pack_arguments.h"
 
 static void call_back(xo_defer_t *defer, void *arg)
 {
@@ -110,7 +111,8 @@ static int read_failure(const xo_future_t *future, xo_error_t *err)
     return xo_failure_set_error(&failure, err);
 }
 
-int xo_future_get(xo_future_t *future, xo_error_t *err, const char *format, ...)
+static __attribute__((noinline)) int get(const xo_future_t *future, xo_error_t *err,
+                                         const char *format, va_list values)
 {
     if (!future->done)
         return xo_error_set(err, EINPROGRESS, "the answer has not come yet");
@@ -118,12 +120,18 @@ int xo_future_get(xo_future_t *future, xo_error_t *err, const char *format, ...)
         return read_failure(future, err);
     if (!future->answer && !future->result.data)
         return xo_error_set(err, ENOMEM, "out of memory for the answer");
-    if (!format)
-        return 0;
-    va_list args;
-    va_start(args, format);
-    int rc = xo_vunpack(future->result, err, format, args);
-    va_end(args);
+    return format ? xo_vunpack(future->result, err, format, values) : 0;
+}
+
+int xo_future_get(xo_future_t *future, xo_error_t *err, const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    bool kept = future->done && !future->answer && future->result.data;
+    int rc = kept && xoi_unpack_small_value(future->result, format, values)
+                 ? 0
+                 : get(future, err, format, values);
+    va_end(values);
     return rc;
 }
 

@@ -63,46 +63,12 @@ static size_t text_size(const xo_header_t *header)
            header->trace.size;
 }
 
-static inline char *place(char *at, xo_slice_t *slice)
-{
-    xoi_copy(at, slice->data, slice->size);
-    slice->data = at;
-    return at + slice->size;
-}
-
 static char *place_texts(char *at, xo_header_t *header)
 {
-    at = place(at, &header->target_uid);
-    at = place(at, &header->sender_uid);
-    at = place(at, &header->method);
-    return place(at, &header->trace);
-}
-
-/* All but the header. */
-static inline void init_inline(xo_msg_t *msg, xo_slice_t body, size_t memory)
-{
-    msg->next = NULL;
-    msg->form = XOI_MSG_INLINE;
-    msg->buffer_count = msg->buffer_capacity = 0;
-    msg->buffers = NULL;
-    msg->memory = memory;
-    msg->bytes = 0;
-    msg->body = body;
-}
-
-xo_msg_t *xoi_msg_place(void *at, xo_slice_t body)
-{
-    xo_msg_t *msg = at;
-    init_inline(msg, body, 0);
-    return msg;
-}
-
-void xoi_msg_placed(xo_msg_t *msg)
-{
-    char *end = place(msg->rest, &msg->header.sender_uid);
-    if (msg->header.trace.size)
-        end = place(end, &msg->header.trace);
-    place(end, &msg->body);
+    at = xoi_msg_text(at, &header->target_uid);
+    at = xoi_msg_text(at, &header->sender_uid);
+    at = xoi_msg_text(at, &header->method);
+    return xoi_msg_text(at, &header->trace);
 }
 
 static xo_msg_t *create_inline(const xo_header_t *header, xo_slice_t body)
@@ -112,9 +78,11 @@ static xo_msg_t *create_inline(const xo_header_t *header, xo_slice_t body)
     xo_msg_t *msg = xoi_cache_alloc(memory);
     if (!msg)
         return NULL;
-    init_inline(msg, body, memory);
+    memset(msg, 0, offsetof(xo_msg_t, header));
+    msg->memory = memory;
     msg->header = *header;
-    place(texts ? place_texts(msg->rest, &msg->header) : msg->rest, &msg->body);
+    msg->body = body;
+    xoi_msg_text(texts ? place_texts(msg->rest, &msg->header) : msg->rest, &msg->body);
     return msg;
 }
 

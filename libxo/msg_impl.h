@@ -4,6 +4,9 @@
 #ifndef XO_MSG_IMPL_H
 #define XO_MSG_IMPL_H
 
+#include <stddef.h>
+
+#include "libxo/bytes.h"
 #include "libxo/header.h"
 #include "libxo/msg.h"
 
@@ -18,16 +21,17 @@ typedef enum {
 
 struct xo_msg {
     xo_msg_t *next; /* in an xo_msgq_t */
-    xo_header_t header;
-    xo_slice_t body;
-    size_t bytes; /* see xo_msg_bytes; 0: not counted yet */
+    size_t bytes;   /* see xo_msg_bytes; 0: not counted yet */
     xoi_msg_form_t form : 8;
     xoi_layout_t layout; /* of frame 0 */
     uint32_t buffer_count;
     uint32_t buffer_capacity;
     zmq_msg_t *buffers;
-    size_t memory; /* size of all this, with what follows it */
-    char rest[];   /* inline: text; framed: the frame; local: payload and text */
+    size_t memory; /* size of all this, with what follows it; 0: it is somebody else's */
+    /* A small message is all zero until here. */
+    xo_header_t header;
+    xo_slice_t body;
+    char rest[]; /* inline: text; framed: the frame; local: payload and text */
 };
 
 typedef struct xoi_local {
@@ -60,13 +64,33 @@ void xoi_msg_add_flag(xo_msg_t *msg, uint16_t flag); /* in place, as xo_msg_set_
 /* Makes frame 0 of `header` and `body` in one piece. -1: ENOMEM. */
 int xoi_msg_build_frame(xo_msg_t *msg, const xo_header_t *header, xo_slice_t body);
 
+static inline char *xoi_msg_text(char *at, xo_slice_t *slice)
+{
+    xoi_copy(at, slice->data, slice->size);
+    slice->data = at;
+    return at + slice->size;
+}
+
 /* For who keeps a small message in memory of its own, with room for the sender's uid, the trace and
- * the body behind it. Its header is written where it is, to be neither copied nor waited for; it is
- * right, and its target_uid and method stay where they are, which is for longer than the message is
- * there. Then the others are copied. The body has at most XOI_INLINE_BODY_BYTES. The message is
- * never destroyed, nor gets buffers. */
-xo_msg_t *xoi_msg_place(void *at, xo_slice_t body);
-void xoi_msg_placed(xo_msg_t *msg);
+ * the body behind it. `header` is right but for these, and its target_uid and method stay where
+ * they are, which is for longer than the message is there; the others are copied. The body, where
+ * it is now: at most XOI_INLINE_BODY_BYTES. The message is never destroyed, nor gets buffers. */
+static inline __attribute__((always_inline)) const char *
+xoi_msg_place(xo_msg_t *msg, const xo_header_t *header, xo_slice_t sender_uid, xo_slice_t trace,
+              xo_slice_t body)
+{
+    _Static_assert(XOI_MSG_INLINE == 0, "it is all zero");
+    memset(msg, 0, offsetof(xo_msg_t, header));
+    msg->header = *header;
+    char *end = xoi_msg_text(msg->rest, &sender_uid);
+    msg->header.sender_uid = sender_uid;
+    if (trace.size)
+        end = xoi_msg_text(end, &trace);
+    msg->header.trace = trace;
+    xoi_msg_text(end, &body);
+    msg->body = body;
+    return body.data;
+}
 
 /* msg_frames.c */
 

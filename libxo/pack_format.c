@@ -8,7 +8,6 @@
 #include "libxo/pack_arguments.h"
 
 #define FEW_BYTES 64 /* what they mostly take */
-#define FIXINT_MAX 127
 
 /* ---- the format string ---- */
 
@@ -180,7 +179,7 @@ int xo_pack_vformat(xo_buf_t *buf, const char *format, va_list list)
 {
     if (!xoi_is_single(format))
         return pack_any(buf, format, list);
-    if (*format == 'i') /* see pack_ints */
+    if (*format == 'i') /* read where it is: see xoi_pack_small */
         xo_pack_int(buf, va_arg(list, int));
     else
         pack_values(buf, format, list);
@@ -217,49 +216,6 @@ static inline int pack_few(xo_buf_t *buf, const char *format, unsigned count, va
     return xo_buf_ok(buf);
 }
 
-/* How many, if it is nothing but 'i'; XOI_FEW + 1: more, or something else. */
-static inline unsigned count_ints(const char *format)
-{
-    unsigned count = 0;
-    while (count < XOI_FEW && format[count] == 'i')
-        count++;
-    return format[count] ? XOI_FEW + 1 : count;
-}
-
-/* `value` and what follows. */
-static __attribute__((noinline)) int pack_any_ints(xo_buf_t *buf, int value, unsigned count,
-                                                   va_list list)
-{
-    for (; count > 0; count--) {
-        xo_pack_int(buf, value);
-        if (count > 1)
-            value = va_arg(list, int);
-    }
-    xo_pack_map(buf, 0);
-    return xo_buf_ok(buf);
-}
-
-/* Many have nothing but small integers. The list is read where it is: copied so soon after it was
- * made, it would be waited for until it is in the cache. Nothing is called but at the end, so there
- * is nothing to save and restore. */
-static inline int pack_ints(xo_buf_t *buf, unsigned count, va_list list)
-{
-    char *at = buf->data + buf->size;
-    *at++ = (char)(XOI_LEAD_FIXARRAY | 2);
-    *at++ = (char)(XOI_LEAD_FIXARRAY | count);
-    for (; count > 0; count--) {
-        int value = va_arg(list, int);
-        if (value < 0 || value > FIXINT_MAX) {
-            buf->size = (size_t)(at - buf->data);
-            return pack_any_ints(buf, value, count, list);
-        }
-        *at++ = (char)value;
-    }
-    *at++ = (char)XOI_LEAD_FIXMAP;
-    buf->size = (size_t)(at - buf->data);
-    return 0;
-}
-
 static int pack_arguments(xo_buf_t *buf, const char *format, va_list list)
 {
     xoi_shape_t shape;
@@ -272,19 +228,12 @@ static int pack_arguments(xo_buf_t *buf, const char *format, va_list list)
     return xo_buf_ok(buf);
 }
 
-static __attribute__((noinline)) int pack_others(xo_buf_t *buf, const char *format, va_list list)
-{
-    unsigned count = count_few(format);
-    return count <= XOI_FEW ? pack_few(buf, format, count, list)
-                            : pack_arguments(buf, format, list);
-}
-
 int xoi_pack_arguments(xo_buf_t *buf, const char *format, va_list list)
 {
     format = format ? format : "";
-    unsigned count = count_ints(format);
-    return count <= XOI_FEW && has_room(buf, FEW_BYTES) ? pack_ints(buf, count, list)
-                                                        : pack_others(buf, format, list);
+    unsigned count = count_few(format);
+    return count <= XOI_FEW ? pack_few(buf, format, count, list)
+                            : pack_arguments(buf, format, list);
 }
 
 int xo_pack_format(xo_buf_t *buf, const char *format, ...)

@@ -10,10 +10,11 @@
 enum { XOI_PACKS = 1, XOI_UNPACKS = 2, XOI_FLAT = 4 };
 extern const uint8_t xoi_letters[256];
 
-/* So many values have a head of one byte. */
+/* Heads of one byte, and how many values, or up to which number, they have. */
 #define XOI_FEW 15
 #define XOI_LEAD_FIXARRAY 0x90
 #define XOI_LEAD_FIXMAP 0x80
+#define XOI_FIXINT_MAX 127
 
 /* What a format says as a whole. */
 typedef struct xoi_shape {

@@ -55,21 +55,23 @@ typedef struct xoi_progress_page {
 
 typedef struct xoi_progress {
     xoi_progress_page_t *page;
-    const void *who; /* whose uid is on the page */
-    int fd;          /* -1: nobody can look; `page` is memory of our own then */
+    const void *who;  /* whose uid is on the page */
+    const void *what; /* whose name is; NULL: what is not known by that */
+    int fd;           /* -1: nobody can look; `page` is memory of our own then */
 } xoi_progress_t;
 
 /* -1: ENOMEM. Without descriptors or shared memory it only has no fd. */
 int xoi_progress_open(xoi_progress_t *progress);
 void xoi_progress_close(xoi_progress_t *progress); /* also one that is all zero */
 
-/* `who` is about to run `method`. Only `who` is compared with the one before. */
-static inline void xoi_progress_enter(xoi_progress_t *progress, const void *who, xo_slice_t uid,
-                                      xo_slice_t method, int64_t now_ns)
+/* `who` is about to run `method`, which is the name of `what` (NULL: of nothing that goes on being
+ * called so). Only `who` and `what` are compared with those before. */
+static inline __attribute__((always_inline)) void
+xoi_progress_enter(xoi_progress_t *progress, const void *who, xo_slice_t uid, const void *what,
+                   xo_slice_t method, int64_t now_ns)
 {
     xoi_progress_page_t *page = progress->page;
     uint64_t count = (atomic_load_explicit(&page->count, memory_order_relaxed) | 3) + 2;
-    size_t size = method.size < sizeof page->method ? method.size : sizeof page->method;
     atomic_store_explicit(&page->count, count, memory_order_relaxed);
     /* Nothing below may become visible before the count has said that it changes. */
     XOI_RELEASE_FENCE();
@@ -78,8 +80,12 @@ static inline void xoi_progress_enter(xoi_progress_t *progress, const void *who,
         page->uid_size = (uint32_t)(uid.size < sizeof page->uid ? uid.size : sizeof page->uid);
         xoi_copy(page->uid, uid.data, page->uid_size);
     }
-    page->method_size = (uint32_t)size;
-    xoi_copy(page->method, method.data, size);
+    if (progress->what != what || !what) {
+        progress->what = what;
+        page->method_size =
+            (uint32_t)(method.size < sizeof page->method ? method.size : sizeof page->method);
+        xoi_copy(page->method, method.data, page->method_size);
+    }
     page->since_ns = now_ns;
     atomic_store_explicit(&page->count, count + 1, memory_order_release);
 }

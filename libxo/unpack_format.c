@@ -8,7 +8,6 @@
 #include "libxo/pack_arguments.h"
 #include "libxo/pack_format.h"
 
-#define FIXINT_MAX 127 /* integers up to this are one byte */
 #define FIXARRAY_MASK 0xf0
 
 typedef struct unpack {
@@ -24,7 +23,7 @@ static inline int read_i(xo_reader_t *reader, int *value)
 {
     xo_reader_t ahead = *reader;
     int64_t wide;
-    if (ahead.at != ahead.end && *ahead.at <= FIXINT_MAX) {
+    if (ahead.at != ahead.end && *ahead.at <= XOI_FIXINT_MAX) {
         *value = *reader->at++;
         return 0;
     }
@@ -227,7 +226,7 @@ static inline bool unpack_single(xo_slice_t bytes, char letter, va_list list)
 {
     xoi_values_t args;
     xo_reader_t reader = xo_reader(bytes);
-    if (letter == 'i' && bytes.size == 1 && *reader.at <= FIXINT_MAX) {
+    if (letter == 'i' && bytes.size == 1 && *reader.at <= XOI_FIXINT_MAX) {
         *va_arg(list, int *) = *reader.at;
         return true;
     }
@@ -263,7 +262,7 @@ int xo_vunpack(xo_slice_t bytes, xo_error_t *err, const char *format, va_list li
 static inline bool are_small(const uint8_t *values, unsigned count, const char *format)
 {
     for (unsigned i = 0; i < count; i++)
-        if (format[i] != 'i' || values[i] > FIXINT_MAX)
+        if (format[i] != 'i' || values[i] > XOI_FIXINT_MAX)
             return false;
     return !format[count];
 }
@@ -307,20 +306,10 @@ static __attribute__((noinline)) int unpack_arguments(xo_slice_t args, xo_error_
     return rc < 0 ? -1 : unpack_end(&u);
 }
 
-static __attribute__((noinline)) int unpack_others(xo_slice_t args, xo_error_t *err,
-                                                   const char *format, va_list list)
-{
-    return unpack_few(args, format, list) ? 0 : unpack_arguments(args, err, format, list);
-}
-
 int xoi_unpack_arguments(xo_slice_t args, xo_error_t *err, const char *format, va_list list)
 {
     format = format ? format : "";
-    const uint8_t *head = (const uint8_t *)args.data;
-    if (args.size != 2 || head[0] != (XOI_LEAD_FIXARRAY | 1) || !are_small(head + 1, 1, format))
-        return unpack_others(args, err, format, list);
-    *va_arg(list, int *) = head[1]; /* as many have it */
-    return 0;
+    return unpack_few(args, format, list) ? 0 : unpack_arguments(args, err, format, list);
 }
 
 int xo_unpack(xo_slice_t bytes, xo_error_t *err, const char *format, ...)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "libxo/cache.h"
 #include "pool/host_impl.h"
 
 typedef struct xoi_batch {
@@ -20,13 +21,35 @@ typedef struct xoi_batch {
     struct xoi_batch *prev, *next;
 } xoi_batch_t;
 
+/* One call of a batch: shares its parent's message. */
+static xo_request_t *part_create(xo_request_t *parent, xo_slice_t args, xo_slice_t kwargs)
+{
+    xo_request_t *part = xoi_cache_calloc(sizeof *part);
+    if (!part)
+        return NULL;
+    part->pool = parent->pool;
+    part->actor = parent->actor;
+    part->msg = parent->msg;
+    part->parent = parent;
+    part->wants_answer = parent->wants_answer;
+    part->parsed = true;
+    part->args = args;
+    part->kwargs = kwargs;
+    return part;
+}
+
+static void part_free(xo_request_t *part)
+{
+    xoi_cache_free(part, sizeof *part);
+}
+
 static void batch_free(xoi_batch_t *batch)
 {
     DL_DELETE(xoi_c_actor(batch->actor)->batches, batch);
     xo_msg_destroy(&batch->error);
     xo_buf_free(&batch->results);
     if (batch->part)
-        xoi_request_part_free(batch->part);
+        part_free(batch->part);
     free(batch);
 }
 
@@ -71,7 +94,7 @@ static void part_ended(xo_request_t *part, xo_msg_t **answer)
     keep_result(batch, answer);
     xo_msg_destroy(answer);
     batch->part = NULL;
-    xoi_request_part_free(part);
+    part_free(part);
     if (!batch->running)
         run_parts(batch);
 }
@@ -84,7 +107,7 @@ static int begin_part(xoi_batch_t *batch)
     if (xo_read_raw(&batch->reader, &pair) < 0)
         return -1;
     xoi_arguments(pair, &args, &kwargs);
-    batch->part = xoi_request_part(batch->request, args, kwargs);
+    batch->part = part_create(batch->request, args, kwargs);
     if (!batch->part)
         return -1;
     batch->left--;

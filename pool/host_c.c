@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "pool/host_impl.h"
+#include "pool/mailbox.h"
 
 #define NAMES_BYTES 256
 
@@ -144,9 +145,8 @@ static void refuse_method(const xo_actor_t *actor, xo_request_t *request)
                     xoi_text(name, text));
 }
 
-static void host_handle(void *arg, xo_actor_t *actor, xo_request_t *request)
+static __attribute__((noinline)) void handle_other(xo_actor_t *actor, xo_request_t *request)
 {
-    (void)arg;
     const xo_header_t *header = xo_msg_header(request->msg);
     if (!request->method) {
         const xoi_method_t *found = xoi_method_find(xoi_c_actor(actor)->kind, header->method);
@@ -160,6 +160,16 @@ static void host_handle(void *arg, xo_actor_t *actor, xo_request_t *request)
         xoi_batch_run(request, request->method);
     else
         xoi_method_run(request->method, request);
+}
+
+/* What comes from this pool has its method already, no keywords, and is no batch. */
+static void host_handle(void *arg, xo_actor_t *actor, xo_request_t *request)
+{
+    (void)arg;
+    if (xoi_is_own(request))
+        request->method->run(actor->object, request);
+    else
+        handle_other(actor, request);
 }
 
 /* One call, of a batch perhaps. */

@@ -25,6 +25,7 @@ pool_libxo_pool_la_SOURCES = \
 	pool/module_call.c \
 	pool/mute.c \
 	pool/name.c \
+	pool/own.h \
 	pool/pending.c \
 	pool/pool.c \
 	pool/pool_impl.h \

@@ -98,21 +98,30 @@ static void refuse_args(xo_request_t *request, const char *why)
                     xo_actor_class(request->actor), xoi_text(method, text), why);
 }
 
-int xo_request_unpack(xo_request_t *request, const char *format, ...)
+static __attribute__((noinline)) int unpack(xo_request_t *request, const char *format,
+                                            va_list values)
 {
     xo_error_t err;
-    xo_slice_t args = xo_request_args(request);
+    xo_slice_t args = request->args;
     if (!args.size) {
         refuse_args(request, "they must be plain values (numbers, text, bytes, lists, dicts), not "
                              "a Python pickle");
         return -1;
     }
-    va_list values;
-    va_start(values, format);
     int rc = xoi_unpack_arguments(args, &err, format, values);
-    va_end(values);
     if (rc < 0)
         refuse_args(request, err.text);
+    return rc;
+}
+
+int xo_request_unpack(xo_request_t *request, const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    int rc = xoi_unpack_small(xo_request_args(request), format, values)
+                 ? 0
+                 : unpack(request, format, values);
+    va_end(values);
     return rc;
 }
 
@@ -142,24 +151,37 @@ xo_loop_t *xo_request_loop(const xo_request_t *request)
 
 /* ---- answers ---- */
 
-void xo_request_reply(xo_request_t *request, const char *format, ...)
+static __attribute__((noinline)) void reply(xo_request_t *request, const char *format,
+                                            va_list values)
 {
     xo_buf_t *out = &request->pool->scratch;
-    xo_msg_t *none = NULL;
-    if (!request->wants_answer) {
-        xoi_request_end(request, &none);
-        return;
-    }
-    va_list values;
-    va_start(values, format);
     xo_buf_clear(out);
     int rc = xo_pack_vformat(out, format, values);
-    va_end(values);
     if (rc < 0 || xo_buf_ok(out) < 0)
         xo_request_fail(request, XO_CODE_METHOD, "the answer cannot be written: %s",
                         strerror(errno));
     else
         xo_request_respond(request, xo_buf_slice(out));
+}
+
+void xo_request_reply(xo_request_t *request, const char *format, ...)
+{
+    char small;
+    va_list values;
+    xo_msg_t *none = NULL;
+    if (!request->wants_answer) {
+        xoi_request_end(request, &none);
+        return;
+    }
+    va_start(values, format);
+    if (xoi_pack_small_value(&small, format, values)) {
+        xo_request_respond(request, xo_slice(&small, 1));
+    } else {
+        va_end(values);
+        va_start(values, format);
+        reply(request, format, values);
+    }
+    va_end(values);
 }
 
 static xo_msg_t *copy_answer(const xo_msg_t *from)

@@ -11,7 +11,7 @@ static void on_answer(xo_future_t *future, void *arg)
     xo_actor_t *actor = pending->actor;
     xo_pool_t *pool = actor->pool;
     DL_DELETE(xoi_c_actor(actor)->pending, pending);
-    xoi_progress_enter(&pool->progress, actor, xo_actor_uid(actor), xo_slice(NULL, 0),
+    xoi_progress_enter(&pool->progress, actor, xo_actor_uid(actor), NULL, xo_slice(NULL, 0),
                        xo_loop_now(pool->loop));
     pending->done(future, pending->arg);
     xoi_progress_leave(&pool->progress);

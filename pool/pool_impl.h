@@ -291,6 +291,7 @@ xo_slice_t xoi_reference(const xo_actor_t *actor);
 void xoi_mailbox_put(xo_actor_t *actor, xo_request_t *request);
 void xoi_mailbox_remove(xo_actor_t *actor, xo_request_t *request);
 void xoi_mailbox_sort(xo_actor_t *actor);
+bool xoi_bypasses(const xo_actor_t *actor, const xo_request_t *request); /* see mailbox.h */
 bool xoi_is_lifecycle(const xo_request_t *request);
 bool xoi_request_is_tell(const xo_request_t *request); /* or a batch of them */
 /* Its post_create or pre_destroy does: it handles messages until that has ended. */
@@ -313,12 +314,7 @@ size_t xoi_kept_messages(const xoi_backlog_t *backlog); /* waiting or running */
 
 /* request.c */
 xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **msg);
-/* The same for a call or tell of this pool's own; see xoi_post. */
-xo_request_t *xoi_request_own(xo_actor_t *actor, const struct xo_method *method, size_t text_bytes,
-                              xo_slice_t body);
 xo_request_t *xoi_request_apart(xo_request_t *own);
-xo_request_t *xoi_request_part(xo_request_t *parent, xo_slice_t args, xo_slice_t kwargs);
-void xoi_request_part_free(xo_request_t *part);
 xo_request_t *xoi_request_find(xo_pool_t *pool, const xo_header_t *header);
 void xoi_request_begin(xo_request_t *request);
 void xoi_request_end(xo_request_t *request, xo_msg_t **answer);
@@ -370,12 +366,6 @@ void xoi_lease_check_answer(xo_request_t *request, xo_msg_t **answer);
 /* serve.c */
 void xoi_create_named(xo_request_t *request); /* the pool has its name */
 void xoi_request_route(xo_request_t *request);
-/* A call or tell of this pool to an actor that it has: straight into its mailbox. The request is
- * xoi_request_own's, with a method of the actor's, room for the header's sender_uid and trace, and
- * a body that was written by xoi_pack_arguments and has at most XOI_INLINE_BODY_BYTES. Its
- * message's header has been written since, with the actor's uid and the method's name. A call has
- * its place in the request (xoi_own_call). */
-void xoi_post(xo_actor_t *actor, xo_request_t *request);
 void xoi_own_cancel(xo_call_t **place); /* for xoi_own_call */
 void xoi_serve(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **msg, void *arg);
 

@@ -86,26 +86,6 @@ xo_request_t *xoi_request_create(xo_pool_t *pool, xo_link_t *from, xo_msg_t **ms
     return request;
 }
 
-#define CLEARED_FROM offsetof(xo_request_t, memory)
-#define OWN_BYTES offsetof(xo_request_t, spec)
-
-/* It counts for what it takes: nobody else has to come to the same number. */
-xo_request_t *xoi_request_own(xo_actor_t *actor, const struct xo_method *method, size_t text_bytes,
-                              xo_slice_t body)
-{
-    size_t memory = OWN_BYTES + sizeof(xo_msg_t) + text_bytes + body.size;
-    xo_request_t *request = xoi_cache_alloc(memory);
-    if (!request)
-        return NULL;
-    memset((char *)request + CLEARED_FROM, 0, OWN_BYTES - CLEARED_FROM);
-    request->pool = actor->pool;
-    request->memory = (uint16_t)memory;
-    request->bytes = memory;
-    request->msg = xoi_msg_place((char *)request + OWN_BYTES, body);
-    request->method = method;
-    return request;
-}
-
 /* One of xoi_request_own's leaves the actor that its message points to. Takes it over. NULL:
  * ENOMEM, it is as it was. */
 xo_request_t *xoi_request_apart(xo_request_t *own)
@@ -120,28 +100,6 @@ xo_request_t *xoi_request_apart(xo_request_t *own)
         xoi_own_call_move(own->call, &request->call);
     xoi_cache_free(own, own->memory);
     return request;
-}
-
-/* One call of a batch: shares its parent's message. */
-xo_request_t *xoi_request_part(xo_request_t *parent, xo_slice_t args, xo_slice_t kwargs)
-{
-    xo_request_t *part = xoi_cache_calloc(sizeof *part);
-    if (!part)
-        return NULL;
-    part->pool = parent->pool;
-    part->actor = parent->actor;
-    part->msg = parent->msg;
-    part->parent = parent;
-    part->wants_answer = parent->wants_answer;
-    part->parsed = true;
-    part->args = args;
-    part->kwargs = kwargs;
-    return part;
-}
-
-void xoi_request_part_free(xo_request_t *part)
-{
-    xoi_cache_free(part, sizeof *part);
 }
 
 static void free_parts(xo_request_t *request)
@@ -218,29 +176,55 @@ static __attribute__((noinline)) void close_other(xo_request_t *request, xo_msg_
     xo_link_decref(to.link);
 }
 
-static __attribute__((noinline)) void answer_own(xo_request_t *request, xo_msg_t **answer)
+/* Its call was given up. */
+static __attribute__((noinline)) void answer_nobody(xo_request_t *request, xo_msg_t **answer)
 {
     xo_pool_t *pool = request->pool;
     xo_return_t to = request->to;
+    xoi_cache_free(request, request->memory);
+    send_answer(pool, NULL, &to, answer);
+}
+
+static inline void answer_own(xo_request_t *request, xo_msg_t **answer)
+{
     xo_call_t *call = xoi_own_call_take(&request->call);
-    xoi_request_free(request);
-    send_answer(pool, call, &to, answer);
+    if (!call) {
+        answer_nobody(request, answer);
+        return;
+    }
+    xoi_cache_free(request, request->memory);
+    xoi_own_call_answer(call, answer);
+    if (*answer)
+        xo_msg_destroy(answer);
+}
+
+/* A tell that was answered all the same. */
+static __attribute__((noinline)) void drop_answer(xo_request_t *request, xo_msg_t **answer,
+                                                  xo_drop_t drop)
+{
+    if (is_error(*answer))
+        xo_endpoint_drop(request->pool->endpoint, drop, request->msg);
+    xo_msg_destroy(answer);
+}
+
+static inline void close_own(xo_request_t *request, xo_msg_t **answer, xo_drop_t drop)
+{
+    if (request->wants_answer) {
+        answer_own(request, answer);
+        return;
+    }
+    if (*answer)
+        drop_answer(request, answer, drop);
+    xoi_cache_free(request, request->memory);
 }
 
 /* The answer goes last: a caller in this pool hears of it at once, within this function. */
 static void close_request(xo_request_t *request, xo_msg_t **answer, xo_drop_t drop)
 {
-    if (!xoi_is_own(request)) {
+    if (xoi_is_own(request))
+        close_own(request, answer, drop);
+    else
         close_other(request, answer, drop);
-    } else if (request->wants_answer) {
-        answer_own(request, answer);
-    } else {
-        if (is_error(*answer))
-            xo_endpoint_drop(request->pool->endpoint, drop, request->msg);
-        xoi_cache_free(request, request->memory);
-        if (*answer)
-            xo_msg_destroy(answer);
-    }
 }
 
 void xoi_request_close(xo_request_t *request, xo_msg_t **answer)
@@ -283,8 +267,26 @@ void xoi_request_absent(xo_request_t *request, const char *why)
                            xo_pool_address(pool), why ? ": " : "", why ? why : "");
 }
 
-/* The host's end of a request. */
-void xoi_request_end(xo_request_t *request, xo_msg_t **answer)
+/* Its actor handles the next one. */
+static inline void stop_running(xo_request_t *request, const xo_msg_t *answer)
+{
+    xo_actor_t *actor = request->actor;
+    xo_pool_stats_t *stats = &actor->pool->stats;
+    xoi_requests_remove(&actor->running, request);
+    stats->running--;
+    stats->handled++;
+    stats->failed += is_error(answer);
+}
+
+static inline void let_next(xo_request_t *request)
+{
+    if (request->locked)
+        request->actor->locked = false;
+    xoi_actor_wake(request->actor);
+}
+
+/* Of one that is not the pool's own. */
+static __attribute__((noinline)) void end_other(xo_request_t *request, xo_msg_t **answer)
 {
     if (request->ended || (request->parent && request->parent->ended)) {
         xo_msg_destroy(answer);
@@ -295,23 +297,34 @@ void xoi_request_end(xo_request_t *request, xo_msg_t **answer)
         return;
     }
     xo_actor_t *actor = request->actor;
-    xo_pool_stats_t *stats = &actor->pool->stats;
     xo_kind_t kind = xo_msg_header(request->msg)->kind;
     xoi_actor_pin(actor);
     if (actor->anywhere)
         xoi_lease_check_answer(request, answer);
-    DL_DELETE(actor->running, request);
-    stats->running--;
-    stats->handled++;
-    stats->failed += is_error(*answer);
+    stop_running(request, *answer);
     if (kind == XO_CREATE && !request->adopts)
         xoi_actor_created(actor, request, answer);
     else if (kind == XO_DESTROY)
         xoi_actor_destroyed(actor, request, answer);
-    if (request->locked)
-        actor->locked = false;
-    xoi_actor_wake(actor);
-    xoi_request_close(request, answer);
+    let_next(request);
+    close_other(request, answer, XO_DROP_ERROR);
+    xoi_actor_unpin(actor);
+}
+
+/* The host's end of a request. */
+void xoi_request_end(xo_request_t *request, xo_msg_t **answer)
+{
+    if (!xoi_is_own(request) || request->ended) {
+        end_other(request, answer);
+        return;
+    }
+    xo_actor_t *actor = request->actor;
+    xoi_actor_pin(actor);
+    if (actor->anywhere)
+        xoi_lease_check_answer(request, answer);
+    stop_running(request, *answer);
+    let_next(request);
+    close_own(request, answer, XO_DROP_ERROR);
     xoi_actor_unpin(actor);
 }
 
@@ -321,7 +334,7 @@ void xoi_request_force(xo_request_t *request)
 {
     xo_pool_t *pool = request->pool;
     xo_actor_t *actor = request->actor;
-    DL_DELETE(actor->running, request);
+    xoi_requests_remove(&actor->running, request);
     if (request->kept)
         xoi_keep_no_more(request);
     DL_APPEND(pool->dead, request);
@@ -346,7 +359,7 @@ static bool is_late(const xo_request_t *request)
     return request->due_ns && xo_loop_now(request->pool->loop) >= request->due_ns;
 }
 
-static void reject_late(xo_request_t *request)
+static __attribute__((noinline)) void reject_late(xo_request_t *request)
 {
     xo_actor_t *actor = request->actor;
     bool creates = xo_msg_header(request->msg)->kind == XO_CREATE && !request->adopts;
@@ -357,11 +370,18 @@ static void reject_late(xo_request_t *request)
 }
 
 /* What runs, for who looks from outside. */
-static void show(const xo_request_t *request, xo_slice_t what, int64_t now_ns)
+static inline void show_as(const xo_request_t *request, const void *what, xo_slice_t name,
+                           int64_t now_ns)
 {
     const xo_actor_t *actor = request->actor;
     xoi_progress_enter(&request->pool->progress, actor, xo_slice(actor->uid, actor->uid_size), what,
-                       now_ns);
+                       name, now_ns);
+}
+
+static __attribute__((noinline)) void show(const xo_request_t *request, xo_slice_t name,
+                                           int64_t now_ns)
+{
+    show_as(request, NULL, name, now_ns);
 }
 
 static void run_create(xo_request_t *request)
@@ -388,7 +408,7 @@ static void run_create(xo_request_t *request)
     pool->ops->create(pool->host, actor, request);
 }
 
-static void run(xo_request_t *request)
+static __attribute__((noinline)) void run_other(xo_request_t *request)
 {
     xo_actor_t *actor = request->actor;
     xo_pool_t *pool = request->pool;
@@ -413,6 +433,17 @@ static void run(xo_request_t *request)
     }
 }
 
+static inline void run(xo_request_t *request)
+{
+    xo_pool_t *pool = request->pool;
+    if (!request->method) {
+        run_other(request);
+        return;
+    }
+    show_as(request, request->method, request->msg->header.method, pool->turn_ns);
+    pool->ops->handle(pool->host, request->actor, request);
+}
+
 /* Its turn has come; it is out of the mailbox. */
 void xoi_request_begin(xo_request_t *request)
 {
@@ -425,7 +456,7 @@ void xoi_request_begin(xo_request_t *request)
         return;
     xo_pool_t *pool = request->pool;
     request->running = true;
-    DL_APPEND(actor->running, request);
+    xoi_requests_add(&actor->running, request);
     pool->stats.running++;
     if (!actor->stateless && !request->express)
         request->locked = actor->locked = true;

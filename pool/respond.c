@@ -81,7 +81,7 @@ void xo_request_unlock(xo_request_t *request)
 /* ---- ending them ---- */
 
 /* Most results have no flags: for them there is a header that need not be made first. */
-static xo_msg_t *result_msg(uint16_t flags, xo_slice_t result)
+static __attribute__((noinline)) xo_msg_t *result_msg(uint16_t flags, xo_slice_t result)
 {
     static const xo_header_t plain = {.kind = XO_RESULT};
     if (!flags)
@@ -90,7 +90,7 @@ static xo_msg_t *result_msg(uint16_t flags, xo_slice_t result)
 }
 
 /* For a call of this pool, so that there need be no message. */
-static bool keep_result(const xo_request_t *request, xo_slice_t result)
+static inline bool keep_result(const xo_request_t *request, xo_slice_t result)
 {
     return request->call && !request->cancelled && xoi_own_call_keep(request->call, result);
 }

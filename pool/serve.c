@@ -3,8 +3,6 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "libxo/msg_impl.h"
-#include "libxo/own_call.h"
 #include "pool/mailbox.h"
 
 static void reject_exists(xo_request_t *request, const xo_actor_t *actor)
@@ -320,19 +318,6 @@ static void refuse_bare(xo_pool_t *pool, xo_link_t *from, const xo_msg_t *msg)
     xo_msg_t *answer = xo_failure_msg(header->seq, XO_CODE_REFUSED, "no", XOI_REASON_MEMORY,
                                       "the pool at %s is out of memory", xo_pool_address(pool));
     xo_endpoint_answer(pool->endpoint, &to, &answer);
-}
-
-void xoi_post(xo_actor_t *actor, xo_request_t *request)
-{
-    xoi_msg_placed(request->msg);
-    xo_slice_t body = xo_msg_body(request->msg);
-    request->to.to_id = actor->pool->id;
-    request->to.seq = request->msg->header.seq;
-    request->wants_answer = request->call != NULL;
-    request->parsed = true;
-    request->args = xo_slice(body.data + 1, body.size - 2); /* of an array of two, the last empty */
-    xoi_own_message(actor->pool->endpoint, request->bytes);
-    xoi_mailbox_put(actor, request);
 }
 
 /* The endpoint's request operation. */

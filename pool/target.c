@@ -10,11 +10,9 @@
 
 #include "libxo/cache.h"
 #include "libxo/future.h"
-#include "libxo/msg_impl.h"
-#include "libxo/own_call.h"
 #include "libxo/pack_arguments.h"
 #include "pool/host_impl.h"
-#include "pool/mailbox.h"
+#include "pool/own.h"
 
 struct xo_target {
     xo_pool_t *pool;
@@ -183,7 +181,8 @@ void xoi_targets_free(xo_actor_t *actor)
 
 /* ---- calls ---- */
 
-static int pack_body(xo_pool_t *pool, const char *format, va_list values, xo_error_t *err)
+static __attribute__((noinline)) int pack_body(xo_pool_t *pool, const char *format, va_list values,
+                                               xo_error_t *err)
 {
     xo_buf_clear(&pool->scratch);
     if (xoi_pack_arguments(&pool->scratch, format, values) < 0)
@@ -229,34 +228,30 @@ static xo_call_t *own_call(const xo_request_t *request, xo_future_t *future, xo_
 
 /* The arguments are in the pool's scratch buffer. `future` gets the answer; NULL: a tell. -1:
  * ENOMEM. */
-static inline int post(const xo_request_t *request, const xo_target_t *target, xo_future_t *future)
+static inline __attribute__((always_inline)) int
+post(const xo_request_t *request, const xo_target_t *target, xo_future_t *future)
 {
     const xo_method_t *method = target->known->method;
-    xo_slice_t trace = xo_msg_header(request->msg)->trace;
-    xo_request_t *own =
-        xoi_request_own(target->actor, method, request->actor->uid_size + trace.size,
-                        xo_buf_slice(&request->pool->scratch));
+    const xo_actor_t *sender = request->actor;
+    const xo_buf_t *body = &target->pool->scratch;
+    xo_request_t *own = xoi_request_own(
+        target->actor, method, &target->header, xo_slice(sender->uid, sender->uid_size),
+        request->msg->header.trace, xo_slice(body->data, body->size));
     if (!own)
         return -1;
     own->no_lock = method->flags & XO_METHOD_NO_LOCK;
-    xo_header_t *header = &own->msg->header;
-    *header = target->header;
-    header->sender_uid = xo_actor_uid(request->actor);
-    header->trace = trace;
     if (future) {
-        header->kind = XO_CALL;
-        header->seq = xo_call_seq(own_call(request, future, own));
+        own->to.seq = xo_call_seq(own_call(request, future, own));
+        own->msg->header.kind = XO_CALL;
+        own->msg->header.seq = own->to.seq;
     }
-    xoi_post(target->actor, own);
+    xoi_post(target->actor, own, future != NULL);
     return 0;
 }
 
-static int direct_call(const xo_request_t *request, const xo_target_t *target, xo_future_t *future,
-                       xo_error_t *err)
+static __attribute__((noinline)) int lacks_memory(xo_error_t *err)
 {
-    return post(request, target, future) == 0
-               ? 0
-               : xo_error_set(err, ENOMEM, "out of memory for a call");
+    return xo_error_set(err, ENOMEM, "out of memory for a message");
 }
 
 /* Apart, as send_tell: so that what stays in the pool has little to save and restore. */
@@ -281,22 +276,22 @@ static __attribute__((noinline)) int send_call(const xo_request_t *request,
 }
 
 /* The arguments are in the pool's scratch buffer. */
-static int call(xo_request_t *request, xo_target_t *target, xo_future_f done, void *arg,
-                xo_error_t *err)
+static inline __attribute__((always_inline)) int call(xo_request_t *request, xo_target_t *target,
+                                                      xo_future_f done, void *arg, xo_error_t *err)
 {
     if (find(target, err) < 0)
         return -1;
     bool direct = is_direct(target);
     xoi_pending_t *pending = xoi_pending_create(request, direct, done, arg);
     if (!pending)
-        return xo_error_set(err, ENOMEM, "out of memory for a call");
-    int rc = direct ? direct_call(request, target, pending->future, err)
+        return lacks_memory(err);
+    int rc = direct ? post(request, target, pending->future)
                     : send_call(request, target, pending->future, err);
     if (rc < 0) {
         int saved = errno;
         xoi_pending_drop(pending);
         errno = saved;
-        return -1;
+        return direct ? lacks_memory(err) : -1;
     }
     xoi_pending_await(pending);
     return 0;
@@ -307,9 +302,20 @@ int xo_target_call(xo_target_t *target, xo_request_t *request, xo_error_t *err, 
 {
     va_list values;
     va_start(values, format);
-    int rc = pack_body(target->pool, format, values, err);
+    bool packed = xoi_pack_small(&target->pool->scratch, format, values);
     va_end(values);
-    return rc < 0 ? -1 : call(request, target, done, arg, err);
+    if (!packed) {
+        va_start(values, format);
+        packed = pack_body(target->pool, format, values, err) == 0;
+        va_end(values);
+    }
+    return packed ? call(request, target, done, arg, err) : -1;
+}
+
+static __attribute__((noinline)) int call_once(xo_request_t *request, xo_target_t *target,
+                                               xo_future_f done, void *arg, xo_error_t *err)
+{
+    return call(request, target, done, arg, err);
 }
 
 int xo_request_call(xo_request_t *request, xo_error_t *err, const char *address, const char *uid,
@@ -320,7 +326,7 @@ int xo_request_call(xo_request_t *request, xo_error_t *err, const char *address,
     va_start(values, format);
     int rc = prepare(&target, request->pool, address, uid, method, format, values, err);
     va_end(values);
-    return rc < 0 ? -1 : call(request, &target, done, arg, err);
+    return rc < 0 ? -1 : call_once(request, &target, done, arg, err);
 }
 
 /* ---- tells ---- */
@@ -342,15 +348,14 @@ static __attribute__((noinline)) int send_tell(xo_request_t *request, const xo_t
 }
 
 /* As with `call`. */
-static int tell(xo_request_t *request, xo_target_t *target, xo_error_t *err)
+static inline __attribute__((always_inline)) int tell(xo_request_t *request, xo_target_t *target,
+                                                      xo_error_t *err)
 {
     if (find(target, err) < 0)
         return -1;
     if (!is_direct(target))
         return send_tell(request, target, err);
-    return post(request, target, NULL) == 0
-               ? 0
-               : xo_error_set(err, ENOMEM, "out of memory for a message");
+    return post(request, target, NULL) == 0 ? 0 : lacks_memory(err);
 }
 
 int xo_target_tell(xo_target_t *target, xo_request_t *request, xo_error_t *err, const char *format,
@@ -358,9 +363,20 @@ int xo_target_tell(xo_target_t *target, xo_request_t *request, xo_error_t *err, 
 {
     va_list values;
     va_start(values, format);
-    int rc = pack_body(target->pool, format, values, err);
+    bool packed = xoi_pack_small(&target->pool->scratch, format, values);
     va_end(values);
-    return rc < 0 ? -1 : tell(request, target, err);
+    if (!packed) {
+        va_start(values, format);
+        packed = pack_body(target->pool, format, values, err) == 0;
+        va_end(values);
+    }
+    return packed ? tell(request, target, err) : -1;
+}
+
+static __attribute__((noinline)) int tell_once(xo_request_t *request, xo_target_t *target,
+                                               xo_error_t *err)
+{
+    return tell(request, target, err);
 }
 
 int xo_request_tell(xo_request_t *request, xo_error_t *err, const char *address, const char *uid,
@@ -371,7 +387,7 @@ int xo_request_tell(xo_request_t *request, xo_error_t *err, const char *address,
     va_start(values, format);
     int rc = prepare(&target, request->pool, address, uid, method, format, values, err);
     va_end(values);
-    return rc < 0 ? -1 : tell(request, &target, err);
+    return rc < 0 ? -1 : tell_once(request, &target, err);
 }
 
 /* ---- links ---- */
@@ -397,7 +413,7 @@ int xo_request_link_to(xo_request_t *request, xo_error_t *err, const char *addre
     xo_target_t own;
     if (prepare_own(&own, request, XO_METHOD_LINK, address, uid, err) < 0)
         return -1;
-    return call(request, &own, done, arg, err);
+    return call_once(request, &own, done, arg, err);
 }
 
 int xo_request_unlink_from(xo_request_t *request, xo_error_t *err, const char *address,
@@ -406,7 +422,7 @@ int xo_request_unlink_from(xo_request_t *request, xo_error_t *err, const char *a
     xo_target_t own;
     if (prepare_own(&own, request, XO_METHOD_UNLINK, address, uid, err) < 0)
         return -1;
-    return tell(request, &own, err);
+    return tell_once(request, &own, err);
 }
 
 /* ---- waiting for room ---- */

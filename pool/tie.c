@@ -156,7 +156,7 @@ static void tell(xoi_tie_t *tie, const char *reason)
     void (*told)(const char *, void *) = tie->told;
     void *arg = tie->arg;
     xoi_tie_free(tie);
-    xoi_progress_enter(&pool->progress, actor, xo_actor_uid(actor), xo_slice(NULL, 0),
+    xoi_progress_enter(&pool->progress, actor, xo_actor_uid(actor), NULL, xo_slice(NULL, 0),
                        xo_loop_now(pool->loop));
     told(reason, arg);
     xoi_progress_leave(&pool->progress);

@@ -14,8 +14,7 @@
 
 /* ---- mailboxes ---- */
 
-static __attribute__((noinline)) bool ask_bypass(const xo_actor_t *actor,
-                                                 const xo_request_t *request)
+__attribute__((noinline)) bool xoi_bypasses(const xo_actor_t *actor, const xo_request_t *request)
 {
     const xo_host_ops_t *ops = actor->pool->ops;
     const xo_header_t *header = xo_msg_header(request->msg);
@@ -32,32 +31,9 @@ static __attribute__((noinline)) bool ask_bypass(const xo_actor_t *actor,
     return ops->bypass && ops->bypass(actor->pool->host, (xo_actor_t *)actor, header->method);
 }
 
-static inline bool bypasses(const xo_actor_t *actor, const xo_request_t *request)
-{
-    if (request->method && actor->state == XOI_ACTOR_RUNNING)
-        return request->no_lock && !actor->stateless;
-    return ask_bypass(actor, request);
-}
-
-static inline void mailbox_insert(xo_actor_t *actor, xo_request_t *request)
-{
-    request->express = bypasses(actor, request);
-    if (request->express)
-        DL_APPEND(actor->express, request);
-    else
-        DL_APPEND(actor->mailbox, request);
-}
-
 void xoi_mailbox_put(xo_actor_t *actor, xo_request_t *request)
 {
-    xo_pool_stats_t *stats = &actor->pool->stats;
-    request->actor = actor;
-    request->arrival = actor->arrivals++;
-    mailbox_insert(actor, request);
-    actor->waiting_messages++;
-    actor->waiting_bytes += request->bytes;
-    stats->waiting_messages++;
-    stats->waiting_bytes += request->bytes;
+    xoi_mailbox_add(actor, request);
     if (request->from)
         xoi_keep(request);
     else if ((request->boxed = xoi_request_is_tell(request)))
@@ -79,7 +55,7 @@ void xoi_room_waiters_call(xo_actor_t *actor)
     actor->room_waiters = waiters;
 }
 
-static void unbox(xo_request_t *request)
+static inline void unbox(xo_request_t *request)
 {
     request->boxed = false;
     if (request->from)
@@ -88,21 +64,23 @@ static void unbox(xo_request_t *request)
         xoi_progress_box(&request->pool->progress.page->boxed, -1);
 }
 
-void xoi_mailbox_remove(xo_actor_t *actor, xo_request_t *request)
+static inline __attribute__((always_inline)) void take_out(xo_actor_t *actor, xo_request_t *request)
 {
     xo_pool_stats_t *stats = &actor->pool->stats;
     if (request->boxed)
         unbox(request);
-    if (request->express)
-        DL_DELETE(actor->express, request);
-    else
-        DL_DELETE(actor->mailbox, request);
+    xoi_requests_remove(request->express ? &actor->express : &actor->mailbox, request);
     actor->waiting_messages--;
     actor->waiting_bytes -= request->bytes;
     stats->waiting_messages--;
     stats->waiting_bytes -= request->bytes;
     if (actor->room_waiters && actor->state != XOI_ACTOR_GONE && !xoi_is_full(actor, 2))
         xoi_room_waiters_call(actor);
+}
+
+void xoi_mailbox_remove(xo_actor_t *actor, xo_request_t *request)
+{
+    take_out(actor, request);
 }
 
 /* The actor has been made: only now can the host tell which methods bypass the lock. */
@@ -112,8 +90,8 @@ void xoi_mailbox_sort(xo_actor_t *actor)
     actor->mailbox = NULL;
     while (queue) {
         xo_request_t *request = queue;
-        DL_DELETE(queue, request);
-        mailbox_insert(actor, request);
+        xoi_requests_remove(&queue, request);
+        xoi_mailbox_insert(actor, request);
     }
 }
 
@@ -231,7 +209,7 @@ void xoi_actor_unready(xo_actor_t *actor)
     DL_DELETE(actor->pool->ready, actor);
 }
 
-static void give_lock(xo_actor_t *actor)
+static __attribute__((noinline)) void give_lock(xo_actor_t *actor)
 {
     xoi_turn_waiter_t *waiter = actor->lock_waiters;
     DL_DELETE(actor->lock_waiters, waiter);
@@ -250,7 +228,7 @@ static bool step(xo_actor_t *actor)
     xo_request_t *request = pick(actor);
     if (!request)
         return false;
-    xoi_mailbox_remove(actor, request);
+    take_out(actor, request);
     xoi_request_begin(request);
     return true;
 }
@@ -353,7 +331,7 @@ bool xo_actor_enter(xo_actor_t *actor, xo_slice_t method, int64_t now_ns)
         return false; /* what comes by message is refused */
     actor->locked = !actor->stateless;
     xoi_actor_pin(actor);
-    xoi_progress_enter(&actor->pool->progress, actor, xo_actor_uid(actor), method, now_ns);
+    xoi_progress_enter(&actor->pool->progress, actor, xo_actor_uid(actor), NULL, method, now_ns);
     return true;
 }
 

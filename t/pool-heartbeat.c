@@ -126,7 +126,7 @@ static void test_a_method_that_waits_is_not_asleep(void **state)
 {
     world_t *world = ((broker_t *)*state)->world;
     xoi_progress_t *progress = &world->pool->progress;
-    xoi_progress_enter(progress, "a", xo_slice_str("a"), xo_slice_str("wait"), 0);
+    xoi_progress_enter(progress, "a", xo_slice_str("a"), NULL, xo_slice_str("wait"), 0);
     xo_loop_tell_sleep(world->loop, XO_ASLEEP);
     assert_int_equal(progress_of(world) & 3, XOI_PROGRESS_INSIDE);
     xo_loop_tell_sleep(world->loop, XO_AWAKE);

@@ -40,7 +40,7 @@ static int teardown(void **state)
 
 static void enter(pair_t *pair, const char *uid, const char *method, int64_t now_ns)
 {
-    xoi_progress_enter(&pair->writer, uid, xo_slice_str(uid), xo_slice_str(method), now_ns);
+    xoi_progress_enter(&pair->writer, uid, xo_slice_str(uid), NULL, xo_slice_str(method), now_ns);
 }
 
 static xo_progress_seen_t look(const pair_t *pair)
@@ -199,7 +199,7 @@ static void without_descriptors_it_is_written_all_the_same(void **state)
     setrlimit(RLIMIT_NOFILE, &limit);
     assert_int_equal(rc, 0);
     assert_int_equal(writer.fd, -1);
-    xoi_progress_enter(&writer, "a", xo_slice_str("a"), xo_slice_str("b"), 1);
+    xoi_progress_enter(&writer, "a", xo_slice_str("a"), NULL, xo_slice_str("b"), 1);
     xoi_progress_leave(&writer);
     xoi_progress_close(&writer);
     xoi_progress_close(&writer);
@@ -221,7 +221,7 @@ static void *write_on(void *arg)
     racer_t *racer = arg;
     for (unsigned i = 0; !racer->over; i++) {
         const char *name = names[i % 4];
-        xoi_progress_enter(&racer->pair->writer, name, xo_slice_str(name), xo_slice_str(name),
+        xoi_progress_enter(&racer->pair->writer, name, xo_slice_str(name), NULL, xo_slice_str(name),
                            (int64_t)strlen(name));
         if (i % 2)
             xoi_progress_leave(&racer->pair->writer);

@@ -73,7 +73,7 @@ static void pass(world_t *w)
 
 static void enter(world_t *w, const char *uid, const char *method)
 {
-    xoi_progress_enter(&w->progress, uid, xo_slice_str(uid), xo_slice_str(method),
+    xoi_progress_enter(&w->progress, uid, xo_slice_str(uid), NULL, xo_slice_str(method),
                        xo_loop_now(w->f->loop));
 }
 
@@ -284,7 +284,8 @@ static void the_method_it_is_in_counts_from_its_beginning(void **state)
 static void a_method_of_the_future_is_not_believed(void **state)
 {
     world_t *w = *state;
-    xoi_progress_enter(&w->progress, "a", xo_slice_str("alice"), xo_slice_str("spin"), INT64_MAX);
+    xoi_progress_enter(&w->progress, "a", xo_slice_str("alice"), NULL, xo_slice_str("spin"),
+                       INT64_MAX);
     for (int i = 0; i < 4; i++)
         pass(w);
     assert_int_equal(w->member->state, XO_POOL_SUSPECT);
