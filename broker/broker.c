@@ -201,7 +201,7 @@ static void on_tick(xo_timer_t *timer, void *arg)
     xo_timer_start(timer, broker->options.heartbeat_ms * XO_MS);
 }
 
-/* ---- stopping ---- */
+/* ---- telling ---- */
 
 void xo_broker_note_node(xo_broker_t *broker, const char *event, const char *reason)
 {
@@ -212,79 +212,6 @@ void xo_broker_note_node(xo_broker_t *broker, const char *event, const char *rea
     if (reason != NULL)
         xo_rec_text(&rec, "reason", reason);
     xo_broker_broadcast(broker, event, &rec);
-}
-
-/* A registry of our own ends with us. */
-static void leave_registry(xo_broker_t *broker)
-{
-    if (!xo_publish_is_shared(broker->publish))
-        return;
-    for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
-        while (m->entries != NULL)
-            xo_broker_actor_down(broker, m->entries, "its node has stopped");
-        xo_publish_remove(broker->publish, XO_REG_POOL, m->id);
-        xo_doors_remove(broker, m);
-    }
-    for (xo_group_t *group = broker->groups; group != NULL; group = group->next)
-        xo_publish_remove_group(broker->publish, group);
-    xo_publish_remove(broker->publish, XO_REG_NODE, broker->options.node_id);
-}
-
-static void on_stopped(xo_supervisor_t *supervisor, void *arg)
-{
-    xo_broker_t *broker = arg;
-    (void)supervisor;
-    xo_broker_note_node(broker, "node.down", broker->why_stopping);
-    leave_registry(broker);
-    xo_asks_fail(&broker->asks, "the node is stopping");
-    xo_defer_start(&broker->stop_defer);
-}
-
-/* The answers above leave in this pass of the loop. */
-static void on_stop_defer(xo_defer_t *defer, void *arg)
-{
-    xo_broker_t *broker = arg;
-    (void)defer;
-    xo_log(broker->options.log, XO_LOG_INFO, COMPONENT, "stopped");
-    broker->stopped(broker, broker->arg);
-}
-
-void xo_broker_stop(xo_broker_t *broker, const char *why)
-{
-    if (broker->stopping)
-        return;
-    broker->stopping = true;
-    snprintf(broker->why_stopping, sizeof(broker->why_stopping), "%s", why);
-    if (broker->reloading)
-        xo_supervisor_take_over(broker->supervisor); /* to stop them */
-    xo_log(broker->options.log, XO_LOG_INFO, COMPONENT, "stopping: %s", why);
-    xo_timer_stop(&broker->tick);
-    xo_timer_stop(&broker->reconcile);
-    xo_broker_publish_node(broker);
-    if (broker->groups == NULL || broker->reloading) {
-        xo_supervisor_stop(broker->supervisor, XO_STOP_MS);
-        return;
-    }
-    xo_groups_stop(broker);
-    xo_timer_start(&broker->stop_groups, XO_STOP_MS / 2 * XO_MS);
-}
-
-/* What has not ended by then ends with its pool, in no order. */
-static void on_groups_late(xo_timer_t *timer, void *arg)
-{
-    xo_broker_t *broker = arg;
-    (void)timer;
-    xo_supervisor_stop(broker->supervisor, XO_STOP_MS / 2);
-}
-
-void xo_broker_groups_gone(xo_broker_t *broker)
-{
-    if (!xo_timer_active(&broker->stop_groups)) {
-        xo_drain_go_on(broker);
-        return;
-    }
-    xo_timer_stop(&broker->stop_groups);
-    xo_supervisor_stop(broker->supervisor, XO_STOP_MS / 2);
 }
 
 static void on_ask_to_end(xo_supervisor_t *supervisor, xo_member_t *member, void *arg)
@@ -310,7 +237,8 @@ int xo_broker_start_pool(xo_broker_t *broker, const xo_pool_spec_t *spec, xo_err
 
 static int create_supervisor(xo_broker_t *broker, xo_ctx_t *ctx, xo_error_t *err)
 {
-    static const xo_supervisor_events_t events = {xo_broker_on_fact, on_ask_to_end, on_stopped};
+    static const xo_supervisor_events_t events = {xo_broker_on_fact, on_ask_to_end,
+                                                  xo_stop_on_stopped};
     xo_supervisor_options_t options = {
         .cluster = xo_ctx_cluster(ctx),
         .run_dir = broker->options.run_dir,
@@ -434,8 +362,7 @@ xo_broker_t *xo_broker_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_broker_op
     gethostname(broker->host, sizeof(broker->host) - 1);
     xo_timer_init(&broker->tick, loop, on_tick, broker);
     xo_timer_init(&broker->reconcile, loop, on_reconcile, broker);
-    xo_timer_init(&broker->stop_groups, loop, on_groups_late, broker);
-    xo_defer_init(&broker->stop_defer, loop, on_stop_defer, broker);
+    xo_stop_init(broker);
     xo_reap_init(broker);
     broker->known = xo_known_create(loop, broker->options.node_id);
     broker->moves = xo_moves_create(broker);
@@ -461,8 +388,7 @@ void xo_broker_destroy(xo_broker_t *broker)
         return;
     xo_timer_stop(&broker->tick);
     xo_timer_stop(&broker->reconcile);
-    xo_timer_stop(&broker->stop_groups);
-    xo_defer_stop(&broker->stop_defer);
+    xo_stop_end(broker);
     xo_reap_stop(broker);
     xo_asks_fail(&broker->asks, "the node has stopped");
     xo_broker_close_port(broker);

@@ -31,6 +31,7 @@ typedef struct xo_broker_options {
     uint32_t heartbeat_ms;   /* 0: 1000 */
     int64_t hang_ms;         /* as in a pool's spec, for those that say nothing */
     int64_t gpu_free_ms;     /* how long a restart waits for memory of GPUs; 0: not at all */
+    int64_t stop_ms;         /* how long groups may take to end when it stops, at most */
     const xo_log_t *log;     /* NULL: silent */
     const char *version;
 } xo_broker_options_t;
@@ -56,8 +57,11 @@ void xo_broker_registry_away(xo_broker_t *broker, const char *why);
 void xo_broker_registry_lost(xo_broker_t *broker, const char *why);
 /* Leaves the actors that may move to other nodes, since this one is to go, as if it died. */
 void xo_broker_leave(xo_broker_t *broker);
-/* Stops the pools in the reverse order of their start, takes the node out of the registry and calls
- * `stopped`, within XO_STOP_MS and a little. Idempotent. */
+/* Stops the groups, which have as long as their members' limits say, but stop_ms at most; then the
+ * pools, in the reverse order of their start; takes the node out of the registry and calls
+ * `stopped`. From the end of the groups on that takes XO_STOP_MS and a little. Idempotent. */
 void xo_broker_stop(xo_broker_t *broker, const char *why);
+/* The same within XO_STOP_MS and a little in all; also of one that is stopping already. */
+void xo_broker_stop_soon(xo_broker_t *broker, const char *why);
 
 #endif

@@ -16,6 +16,7 @@
  * entrance.c  the node's port                     outlet.c   a node behind another's
  * doors.c     other ways to pools whose own port is shut
  * insist.c    what the registry is told until it has heard
+ * stop.c      how the node stops
  * leave.c     actors that leave for other nodes  depends.c  whom an actor's creation waits for
  */
 #ifndef XO_BROKER_BROKER_IMPL_H
@@ -49,6 +50,17 @@ typedef struct xo_reap_state {
     xo_timer_t timer; /* until more of them is removed */
 } xo_reap_state_t;
 
+/* stop.c */
+typedef struct xo_stop_state {
+    xo_timer_t groups; /* while it runs, groups are stopped before the pools */
+    bool keeps_pools;  /* they go on until the node is told to stop once more */
+    bool soon;         /* nobody is left to wait for it */
+    xo_ask_t *ask;     /* who waits for the groups' end; NULL: nobody */
+    xo_defer_t end;
+    char why[64];
+    char awaited[XO_ERROR_TEXT_BYTES]; /* for a record: whose end it waits for */
+} xo_stop_state_t;
+
 typedef enum { XO_DRAIN_NOT, XO_DRAIN_UNDER_WAY, XO_DRAIN_DONE } xo_drain_t;
 
 struct xo_broker {
@@ -81,8 +93,7 @@ struct xo_broker {
     xo_group_t *groups; /* in the order in which they came */
     uint64_t steps;     /* how many they have taken */
     xo_timer_t tick;    /* renews leases */
-    xo_defer_t stop_defer;
-    int64_t started; /* Unix seconds */
+    int64_t started;    /* Unix seconds */
     char host[XO_HOST_BYTES];
     char registry_lost[XO_ERROR_TEXT_BYTES]; /* to be told when it is there; "": nothing */
     bool reloading; /* what the last broker left has been found, and not been taken over */
@@ -96,15 +107,22 @@ struct xo_broker {
     size_t drain_ending; /* actors that have been asked to end */
     xo_drain_wait_t *drain_waits;
     bool stopping;
-    xo_timer_t stop_groups; /* while it runs, groups are stopped before the pools */
-    char why_stopping[64];
+    xo_stop_state_t stop;
     uint64_t handled; /* asks */
 };
 
 /* ---- broker.c ---- */
-void xo_broker_groups_gone(xo_broker_t *broker); /* the last one is */
 /* An event about the node; `reason` may be NULL. */
 void xo_broker_note_node(xo_broker_t *broker, const char *event, const char *reason);
+
+/* ---- stop.c ---- */
+void xo_stop_init(xo_broker_t *broker);
+void xo_stop_end(xo_broker_t *broker);
+void xo_stop_on_stopped(xo_supervisor_t *supervisor, void *arg); /* for the supervisor */
+void xo_broker_groups_gone(xo_broker_t *broker);                 /* the last one is */
+/* Begins to stop, and answers once the groups have ended, or have had their time; the pools go on
+ * until xo_broker_stop, which waits for no group then. */
+void xo_broker_stop_groups(xo_broker_t *broker, xo_ask_t *ask);
 
 /* ---- drain.c ---- */
 /* True: the node is being drained, and the ask has been failed. */
@@ -142,8 +160,8 @@ void xo_broker_say_waiting(xo_broker_t *broker, const xo_actor_entry_t *entry);
 void xo_broker_broadcast(xo_broker_t *broker, const char *type, const xo_rec_t *rec);
 void xo_broker_send_event(xo_broker_t *broker, xo_link_t *link, const char *type,
                           const xo_rec_t *rec);
-/* The node's record. */
-void xo_broker_node_record(const xo_broker_t *broker, xo_rec_t *rec);
+/* The node's record. Valid until the next one is made. */
+void xo_broker_node_record(xo_broker_t *broker, xo_rec_t *rec);
 void xo_broker_publish_node(xo_broker_t *broker);
 /* The registry came, or went (an xo_publish_events_t). */
 void xo_broker_on_registry(xo_publish_t *publish, bool up, const char *reason, void *arg);

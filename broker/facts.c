@@ -67,8 +67,9 @@ static const char *node_state(const xo_broker_t *broker)
     return broker->isolated && broker->drain == XO_DRAIN_NOT ? "isolated" : states[broker->drain];
 }
 
-void xo_broker_node_record(const xo_broker_t *broker, xo_rec_t *rec)
+void xo_broker_node_record(xo_broker_t *broker, xo_rec_t *rec)
 {
+    char *awaited = broker->stop.awaited;
     xo_rec_id(rec, "id", broker->options.node_id);
     xo_rec_text(rec, "state", node_state(broker));
     xo_rec_int(rec, "pid", xo_endpoint_self(broker->endpoint)->pid);
@@ -82,7 +83,11 @@ void xo_broker_node_record(const xo_broker_t *broker, xo_rec_t *rec)
     const uint64_t *drops = xo_endpoint_drops(broker->endpoint);
     for (int i = 0; i < XO_DROP_REASONS; i++)
         xo_rec_drops(rec, (xo_drop_t)i, (int64_t)drops[i]);
-    if (xo_publish_why_down(broker->publish) != NULL)
+    if (broker->stopping)
+        xo_groups_awaited(broker, awaited, sizeof(broker->stop.awaited));
+    if (awaited[0] != 0)
+        xo_rec_text(rec, "reason", awaited);
+    else if (xo_publish_why_down(broker->publish) != NULL)
         xo_rec_text(rec, "reason", xo_publish_why_down(broker->publish)->text);
 }
 

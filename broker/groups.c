@@ -1,6 +1,7 @@
 #include "broker/groups.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -200,4 +201,19 @@ void xo_group_record(const xo_group_t *group, xo_rec_t *rec)
         xo_rec_int(rec, "failed_since", group->failed_since);
     if (group->state != XO_GROUP_RUNNING && group->reason[0] != 0)
         xo_rec_text(rec, "reason", group->reason);
+}
+
+void xo_groups_awaited(const xo_broker_t *broker, char *text, size_t size)
+{
+    const xo_group_t *group;
+    size_t used = 0;
+    text[0] = 0;
+    DL_FOREACH(broker->groups, group)
+    {
+        if (group->stepping == NULL || group->stepping->phase != XO_SEAT_STOP || used >= size)
+            continue;
+        xo_slice_t uid = xo_actor_entry_uid(group->stepping->entry);
+        used += (size_t)snprintf(text + used, size - used, "%sactor \"%.*s\" of group '%s'",
+                                 used > 0 ? ", " : "", (int)uid.size, uid.data, group->name);
+    }
 }

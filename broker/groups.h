@@ -91,6 +91,9 @@ void xo_seat_leave(xo_seat_t *seat);
 /* The group's record (doc/wire.md). Valid as long as the group does not change. */
 void xo_group_record(const xo_group_t *group, xo_rec_t *rec);
 
+/* Whose end those that stop wait for, for a sentence. */
+void xo_groups_awaited(const xo_broker_t *broker, char *text, size_t size);
+
 /* ---- group_reload.c: those that a killed broker has left ---- */
 /* Adds the groups of this node among the records. */
 void xo_groups_reload(xo_broker_t *broker, const xo_record_t *records, size_t count);

@@ -59,7 +59,7 @@ static void pack_own_groups(const xo_broker_t *broker, xo_buf_t *out)
     }
 }
 
-static void pack_own(const xo_broker_t *broker, xo_reg_kind_t kind, xo_buf_t *out)
+static void pack_own(xo_broker_t *broker, xo_reg_kind_t kind, xo_buf_t *out)
 {
     if (kind == XO_REG_NODE) {
         xo_rec_t rec = {0};
@@ -89,7 +89,7 @@ static bool is_other(const xo_broker_t *broker, xo_reg_kind_t kind, const xo_rec
     return !xo_slice_eq_str(node, own);
 }
 
-static void answer(const xo_broker_t *broker, xo_ask_t *ask, xo_reg_kind_t kind,
+static void answer(xo_broker_t *broker, xo_ask_t *ask, xo_reg_kind_t kind,
                    const xo_record_t *records, size_t count)
 {
     xo_buf_t out = XO_BUF_INIT;

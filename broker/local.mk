@@ -101,6 +101,7 @@ broker_libxo_broker_la_SOURCES = \
 	broker/specs.c \
 	broker/specs.h \
 	broker/stall.c \
+	broker/stop.c \
 	broker/strategy.c \
 	broker/strategy.h \
 	broker/sweep.c \

@@ -13,6 +13,9 @@
 #include "config.h"
 
 #define GPU_FREE_MS 10000
+/* Less than the 30 s that Kubernetes, Slurm and xo stop give by themselves. */
+#define STOP_MS 20000
+#define STOP_VARIABLE "XO_STOP_TIMEOUT_MS"
 
 enum { EXIT_USAGE = 2 };
 
@@ -47,8 +50,8 @@ static void print_help(void)
          "      --help           this text\n"
          "      --version        the version\n"
          "\n"
-         "SIGTERM or SIGINT stops the node and its pools. Exit status: 0 stopped in\n"
-         "order, 1 it could not start, 2 wrong usage.");
+         "SIGTERM or SIGINT stops the node, its groups first; a second one at once.\n"
+         "Exit status: 0 stopped in order, 1 it could not start, 2 wrong usage.");
 }
 
 static int usage_error(const char *format, const char *what)
@@ -213,11 +216,29 @@ static int choose_codec(const xo_arguments_t *arguments, const xo_settings_t *se
     return setenv(XO_CODEC_VARIABLE, text, 1) < 0 ? xo_error_set(err, ENOMEM, "out of memory") : 0;
 }
 
+/* A program that embeds its node has no file of settings. */
+static int choose_stop(const xo_settings_t *settings, int64_t *stop_ms, xo_error_t *err)
+{
+    char *end;
+    const char *text = getenv(STOP_VARIABLE);
+    *stop_ms = settings != NULL && settings->stop_ms >= 0 ? settings->stop_ms : STOP_MS;
+    if (text == NULL || text[0] == 0)
+        return 0;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (errno != 0 || end == text || *end != 0 || value < 0 || value > INT32_MAX)
+        return xo_error_set(err, EINVAL, STOP_VARIABLE " may be 0 to %d, not '%s'", INT32_MAX,
+                            text);
+    *stop_ms = value;
+    return 0;
+}
+
 static int run(const xo_arguments_t *arguments, const xo_settings_t *settings, xo_error_t *err)
 {
     xo_log_t log;
+    int64_t stop_ms;
     if (choose_log(arguments, settings, &log, err) < 0 ||
-        choose_codec(arguments, settings, err) < 0)
+        choose_codec(arguments, settings, err) < 0 || choose_stop(settings, &stop_ms, err) < 0)
         return EXIT_USAGE;
     if (settings != NULL && settings->run_dir != NULL)
         setenv("XO_RUN_DIR", settings->run_dir, 0);
@@ -231,6 +252,7 @@ static int run(const xo_arguments_t *arguments, const xo_settings_t *settings, x
         .heartbeat_ms = settings ? (uint32_t)settings->heartbeat_ms : 0,
         .hang_ms = settings ? settings->hang_ms : 0,
         .gpu_free_ms = settings && settings->gpu_free_ms >= 0 ? settings->gpu_free_ms : GPU_FREE_MS,
+        .stop_ms = stop_ms,
         .config = arguments->config,
         .adopt = arguments->adopt,
         .owner = (pid_t)arguments->owner,

@@ -78,7 +78,12 @@ static void status(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
 
 static void node_stop(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
 {
-    (void)args;
+    bool keep_pools = false;
+    xo_unpack(args, NULL, "[?]", &keep_pools);
+    if (keep_pools) {
+        xo_broker_stop_groups(broker, ask);
+        return;
+    }
     xo_ask_reply(ask, "n");
     xo_broker_stop(broker, "asked to");
 }
@@ -263,7 +268,7 @@ static const struct xo_broker_method {
     {"place.take", xo_broker_place_take, 4, 4, "UID, RULE, LABEL, MARK"},
     {"place.free", xo_broker_place_free, 5, 5, "UID, RULE, LABEL, MARK, ADDRESS"},
     {"node.drain", xo_broker_node_drain, 0, 0, ""},
-    {"node.stop", node_stop, 0, 0, ""},
+    {"node.stop", node_stop, 0, 1, "[KEEP_POOLS]"},
     {"events", xo_broker_list_events, 0, 3, "[AFTER[, MAX[, WAIT_MS]]]"},
     {"relay", xo_broker_relay, 5, 5, "ADDRESS, KIND, UID, METHOD, BODY"},
     {"port.lend", xo_broker_port_lend, 1, 1, "FIRST"},

@@ -21,6 +21,8 @@
 
 #define COMPONENT "node"
 #define MEMORY "memory:"
+/* What a stop takes once groups have ended (contract 15), and as much again on a busy machine. */
+#define AFTER_GROUPS_MS 4000
 #define LANE_ENDPOINT_BYTES (XO_PATH_BYTES + 16)
 
 static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
@@ -67,7 +69,7 @@ static void on_signal(xo_signal_t *watcher, int signum, void *arg)
         return;
     }
     node->told_to_stop = true;
-    xo_notify_stopping(&node->notify);
+    xo_notify_stopping(&node->notify, node->options->stop_ms + AFTER_GROUPS_MS);
     xo_broker_stop(node->broker, strsignal(signum));
 }
 
@@ -77,7 +79,7 @@ static void on_owner_gone(xo_io_t *io, int revents, void *arg)
     (void)revents;
     xo_io_stop(io);
     xo_broker_leave(node->broker);
-    xo_broker_stop(node->broker, "the process that owns this node is gone");
+    xo_broker_stop_soon(node->broker, "the process that owns this node is gone");
 }
 
 static bool is_ignored(int signum)
@@ -216,6 +218,7 @@ static int make_broker(xo_node_t *node, xo_error_t *err)
         .heartbeat_ms = options->heartbeat_ms,
         .hang_ms = options->hang_ms,
         .gpu_free_ms = options->gpu_free_ms,
+        .stop_ms = options->stop_ms,
         .log = options->log,
         .version = options->version,
     };

@@ -17,6 +17,7 @@ typedef struct xo_node_options {
     uint32_t heartbeat_ms;         /* 0: 1000 */
     int64_t hang_ms;               /* as in a pool's spec, for those that say nothing */
     int64_t gpu_free_ms;           /* how long a restart waits for memory of GPUs; 0: not at all */
+    int64_t stop_ms;               /* as in xo_broker_options_t */
     const char *config;            /* where the settings are from; NULL: nowhere */
     uint64_t adopt;                /* the node to take over; 0: one that is left, or a new one */
     pid_t owner;                   /* ends when this process is gone; 0: nobody's */

@@ -89,7 +89,11 @@ void xo_notify_ready(xo_notify_t *notify)
         on_watchdog(&notify->watchdog, notify);
 }
 
-void xo_notify_stopping(xo_notify_t *notify)
+/* The manager gives it as long as its own limit says, and longer if this is more. */
+void xo_notify_stopping(xo_notify_t *notify, int64_t within_ms)
 {
-    send_text(notify, "STOPPING=1");
+    char text[64];
+    snprintf(text, sizeof(text), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld",
+             (long long)within_ms * (XO_MS / NS_PER_US));
+    send_text(notify, text);
 }

@@ -22,8 +22,8 @@ typedef struct xo_notify {
 /* Reads the environment, and takes what concerns this process alone out of it: what this one starts
  * has no such manager. */
 void xo_notify_init(xo_notify_t *notify, xo_loop_t *loop, const xo_log_t *log);
-void xo_notify_end(xo_notify_t *notify);      /* also of a zeroed one whose fd is -1 */
-void xo_notify_ready(xo_notify_t *notify);    /* and from now on alive, as long as the loop moves */
-void xo_notify_stopping(xo_notify_t *notify); /* may take a moment */
+void xo_notify_end(xo_notify_t *notify);   /* also of a zeroed one whose fd is -1 */
+void xo_notify_ready(xo_notify_t *notify); /* and from now on alive, as long as the loop moves */
+void xo_notify_stopping(xo_notify_t *notify, int64_t within_ms);
 
 #endif

@@ -89,7 +89,7 @@ void xo_run_relaunch(xo_run_t *run)
 bool xo_supervisor_revive(xo_member_t *member)
 {
     xo_run_t *run = member->run;
-    if (member->state != XO_POOL_FAILED || run == NULL || member->supervisor->stopping)
+    if (member->state != XO_POOL_FAILED || run == NULL || member->supervisor->closed)
         return false;
     run->history = (xo_policy_state_t){0};
     restart_later(run, 0, "revived");

@@ -124,6 +124,11 @@ static int set_gpu_free(reader_t *reader, const char *value, xo_error_t *err)
     return set_number(&reader->settings->gpu_free_ms, value, 0, INT32_MAX, err);
 }
 
+static int set_stop(reader_t *reader, const char *value, xo_error_t *err)
+{
+    return set_number(&reader->settings->stop_ms, value, 0, INT32_MAX, err);
+}
+
 static int set_codec(reader_t *reader, const char *value, xo_error_t *err)
 {
     return xo_codec_parse(value, &reader->settings->codec, err);
@@ -144,6 +149,7 @@ static const xo_key_t node_keys[] = {
     {"heartbeat_ms", set_heartbeat, false},
     {"hang_timeout_ms", set_hang, false},
     {"gpu_free_timeout_ms", set_gpu_free, false},
+    {"stop_timeout_ms", set_stop, false},
     {"codec", set_codec, false},
     {"log", set_log, false},
     {NULL, NULL, false},
@@ -345,15 +351,10 @@ static bool is_pool_section(const char *section)
     return strncmp(section, "pool", 4) == 0 && (section[4] == 0 || isblank(section[4]));
 }
 
-static bool is_too_long(const char *name)
-{
-    return strlen(name) >= INI_NAME_BYTES - 1;
-}
-
 static int set_any(reader_t *reader, const char *section, const char *name, const char *value,
                    xo_error_t *err)
 {
-    if (is_too_long(name) || is_too_long(section))
+    if (strlen(name) >= INI_NAME_BYTES - 1 || strlen(section) >= INI_NAME_BYTES - 1)
         return xo_error_set(err, EINVAL, "[%s] %s: a name is longer than %d bytes", section, name,
                             INI_NAME_BYTES - 2);
     if (strcmp(section, "node") == 0)
@@ -464,7 +465,7 @@ xo_settings_t *xo_settings_load(const char *path, xo_error_t *err)
         fclose(reader.file);
         return xo_error_null(err, ENOMEM, "out of memory");
     }
-    reader.settings->gpu_free_ms = -1;
+    reader.settings->gpu_free_ms = reader.settings->stop_ms = -1;
     read_settings(&reader);
     fclose(reader.file);
     free(reader.command);

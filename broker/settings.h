@@ -23,6 +23,7 @@ typedef struct xo_settings {
     int64_t heartbeat_ms;               /* 0: not set */
     int64_t hang_ms;                    /* 0: a loop may stand still */
     int64_t gpu_free_ms;                /* -1: not set */
+    int64_t stop_ms;                    /* the same */
     xo_codec_t codec;                   /* 0: not set */
     bool log_is_set;
     xo_log_level_t log;

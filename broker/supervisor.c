@@ -137,7 +137,7 @@ static void after_end(xo_run_t *run, xo_end_t end, const char *reason)
     xo_supervisor_t *supervisor = run->member->supervisor;
     xo_error_t why;
     xo_error_set(&why, ECHILD, "%s", reason);
-    if (run->member->state == XO_POOL_STOPPING || supervisor->stopping) {
+    if (run->member->state == XO_POOL_STOPPING || supervisor->closed) {
         xo_member_wake(run->member, false, &why);
         xo_member_wake(run->member, true, NULL);
         xo_run_remove_pools(run, reason);
@@ -330,7 +330,7 @@ static xo_run_t *create_run(xo_supervisor_t *supervisor, xo_pool_spec_t *spec, b
 static int check_start(const xo_supervisor_t *supervisor, const xo_pool_spec_t *spec,
                        xo_error_t *err)
 {
-    if (supervisor->stopping)
+    if (supervisor->closed)
         return xo_error_set(err, ESHUTDOWN, "the node is stopping");
     if (spec->index >= 0 && xo_pools_by_index(supervisor->pools, spec->index) != NULL)
         return xo_error_set(err, EEXIST, "the node has a pool with index %d already", spec->index);
@@ -419,13 +419,27 @@ static void on_limit(xo_timer_t *timer, void *arg)
     }
 }
 
+void xo_supervisor_close(xo_supervisor_t *supervisor)
+{
+    if (supervisor->closed)
+        return;
+    supervisor->closed = true;
+    xo_spare_end(supervisor);
+    for (xo_member_t *member = xo_pools_last(supervisor->pools), *previous; member != NULL;
+         member = previous) {
+        previous = xo_pools_previous(member);
+        if (xo_member_leads(member) && member->run->process == NULL)
+            xo_supervisor_stop_pool(supervisor, member, 0, NULL, NULL);
+    }
+}
+
 void xo_supervisor_stop(xo_supervisor_t *supervisor, int64_t limit_ms)
 {
     if (supervisor->stopping)
         return;
     supervisor->stopping = true;
+    xo_supervisor_close(supervisor);
     xo_timer_stop(&supervisor->tick);
-    xo_spare_end(supervisor);
     xo_timer_start(&supervisor->limit, limit_ms * XO_MS);
     for (xo_member_t *member = xo_pools_last(supervisor->pools), *previous; member != NULL;
          member = previous) {

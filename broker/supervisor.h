@@ -92,6 +92,8 @@ bool xo_supervisor_revive(xo_member_t *member);
 void xo_supervisor_recovered(xo_supervisor_t *supervisor, xo_member_t *member);
 /* Forgets every waiter with this arg. */
 void xo_supervisor_forget(xo_supervisor_t *supervisor, const void *arg);
+/* Starts nothing any more, nor again what ends from now on. */
+void xo_supervisor_close(xo_supervisor_t *supervisor);
 /* Stops all that it started, the youngest first, within limit_ms; starts nothing any more. */
 void xo_supervisor_stop(xo_supervisor_t *supervisor, int64_t limit_ms);
 

@@ -82,6 +82,7 @@ struct xo_supervisor {
     xo_supervisor_options_t options;
     xo_supervisor_events_t events;
     void *arg;
+    bool closed; /* it starts nothing any more */
     bool stopping;
     size_t processes;
     xo_timer_t tick;

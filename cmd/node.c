@@ -307,3 +307,17 @@ int xoi_node_records(xoi_node_t *node, const char *method, xo_slice_t args, int6
     xo_future_destroy(future);
     return status;
 }
+
+json_object *xoi_node_look(xoi_node_t *node, const char *method, int64_t timeout_ms)
+{
+    json_object *record = NULL;
+    xo_error_t err;
+    xo_future_t *future = xo_client_ask_broker(node->client, &err, method, xo_slice(NULL, 0));
+    if (future && xo_future_wait(future, (int)timeout_ms, &err) == 0) {
+        const xo_msg_t *answer = xo_future_answer(future);
+        if (answer && xo_msg_header(answer)->kind == XO_RESULT)
+            xoi_json_from_record(answer, xo_msg_body(answer), &record, &err);
+    }
+    xo_future_destroy(future);
+    return record;
+}

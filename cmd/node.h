@@ -46,6 +46,9 @@ int xoi_node_tell(xoi_node_t *node, const char *what, xo_slice_t uid, const char
 int xoi_node_records(xoi_node_t *node, const char *method, xo_slice_t args, int64_t timeout_ms,
                      json_object **records);
 
+/* The same of one record, without arguments and without a complaint: NULL. */
+json_object *xoi_node_look(xoi_node_t *node, const char *method, int64_t timeout_ms);
+
 /* Opens, asks for a list of records, keeps those that `keep` (may be NULL) wants, prints them as
  * JSON or as a table. `empty` is said, on stderr, if a table would have no rows. */
 struct xoi_column;

@@ -1,11 +1,16 @@
 /* stop.c - xo stop: asks a node to stop, and waits until it is gone. */
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cmd/json.h"
 #include "cmd/node.h"
 #include "cmd/text.h"
+
+#define LOOK_MS 500 /* how often it is asked what it waits for */
 
 static int ask(const xoi_args_t *args, xoi_node_t *node)
 {
@@ -24,6 +29,36 @@ static bool process_ended(int pidfd, int64_t timeout_ms)
     return pidfd < 0 || poll(&poll_fd, 1, ms) == 1;
 }
 
+/* Says whose end the node waits for, if that is another's than before, which it frees. */
+static char *tell_awaited(xoi_node_t *node, char *before)
+{
+    json_object *record = xoi_node_look(node, "status", LOOK_MS);
+    bool stops = strcmp(xoi_json_get_text(record, "state"), "stopping") == 0;
+    char *awaited = xoi_text_printf("%s", stops ? xoi_json_get_text(record, "reason") : "");
+    if (awaited[0] && strcmp(awaited, before) != 0)
+        xoi_complain(0, "stop: waiting for %s to end", awaited);
+    json_object_put(record);
+    free(before);
+    return awaited;
+}
+
+/* False: it is gone. */
+static bool outlasts(xoi_node_t *node, int64_t timeout_ms)
+{
+    char *told = xoi_text_printf("%s", "");
+    int64_t end = xo_boot_ns() + timeout_ms * XO_MS;
+    int64_t left = timeout_ms;
+    bool is_there = true;
+    while (is_there && left > 0) {
+        is_there = xoi_node_wait(node, left < LOOK_MS ? left : LOOK_MS);
+        if (is_there)
+            told = tell_awaited(node, told);
+        left = (end - xo_boot_ns()) / XO_MS;
+    }
+    free(told);
+    return is_there;
+}
+
 static int run(const xoi_args_t *args)
 {
     int status;
@@ -33,7 +68,7 @@ static int run(const xoi_args_t *args)
     int64_t pid = xoi_node_pid(node);
     int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, (pid_t)pid, 0) : -1;
     status = ask(args, node);
-    bool connected = status == XOI_OK && xoi_node_wait(node, args->timeout_ms);
+    bool connected = status == XOI_OK && outlasts(node, args->timeout_ms);
     xoi_node_close(node);
     if (status == XOI_OK && (connected || !process_ended(pidfd, args->timeout_ms)))
         status = xoi_complain(XOI_TIMEOUT, "stop: the node is stopping, but is not gone yet");
@@ -47,7 +82,11 @@ const xoi_command_t xoi_command_stop = {
     .operands = "",
     .summary = "Stops a node and its pools, and waits until it is gone",
     .options = "tNc",
-    .text = "examples:\n"
+    .text = "Its groups end first, each member within its own limit, all within the node's\n"
+            "stop_timeout_ms (20 s); whom it waits for is said. SIGTERM, twice, ends the node\n"
+            "at once.\n"
+            "\n"
+            "examples:\n"
             "  xo stop\n"
             "  xo stop --cluster staging --timeout 5\n",
     .run = run,

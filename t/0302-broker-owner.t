@@ -10,6 +10,8 @@ sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
 from brokers import BUILD, FAKE_POOL, STOP_S, Node, Server, run, seconds_until, until  # noqa: E402
 
 MODULE = os.path.join(BUILD, "examples", ".libs", "counter.so")
+STUCK = os.path.join(BUILD, "t", ".libs", "module-stuck.so")
+GROUP = os.path.join(BUILD, "t", "group")
 POOLS = f"[pool work]\ncommand = {FAKE_POOL} stubborn child\ncount = 2\n"
 
 
@@ -158,6 +160,24 @@ def real_pools_follow(place):
     until(lambda: not place.processes() and not place.files(), "all else to follow")
 
 
+def groups(place):
+    """groups that take their time do not hold it up, nor does a stop in order that is under way"""
+    for stops in (False, True):
+        diary = os.path.join(place.path, f"diary-{stops}")
+        owner = place.other("sleep", "600")
+        node = Node(place, "--owner", str(owner.pid), config=f"[pool c]\ncommand = xo-pool\n"
+                    f"modules = '{STUCK}'\nenv.DIARY = {diary}\n")
+        address = node.wait_pools(1)[0]["address"]
+        for words in ("make g one_for_all", "create Endless a g 60000"):
+            subprocess.run([GROUP, address, *words.split()], env=place.env, check=True)
+        if stops:
+            node.process.send_signal(signal.SIGTERM)
+            until(lambda path=diary: os.path.exists(path), "its group to end")
+            assert node.call("status")["state"] == "stopping"
+        all_follow(place, node, owner)
+        assert node.process.returncode == 0
+
+
 def not_default(place):
     """it is not the user's default node, and leaves SIGINT to its owner"""
     owner, node = owned(place)
@@ -172,4 +192,4 @@ def not_default(place):
 
 run(owner_killed, owner_ends, owner_is_gone_already, broker_killed, broker_stopped,
     broker_stopped_elsewhere, both_killed_elsewhere, adopted_elsewhere, pools_know,
-    real_pools_follow, not_default)
+    real_pools_follow, groups, not_default)

@@ -89,4 +89,73 @@ like "$errors" "no groups" "nothing is left of it"
 
 stop_node
 is "$(leftovers)" "" "nothing is left"
+
+# ---- a node stops ------------------------------------------------------------------------------
+
+# slow_node LIMIT_MS: c, b and a end in this order, b not at all by itself, and has so long.
+slow_node() {
+    : >"$work/diary"
+    start_node --config "$work/slow.ini"
+    mapfile -t pools < <(pools slow address)
+    group "${pools[0]}" make g one_for_all
+    group "${pools[0]}" create Slow a g 3000
+    group "${pools[1]}" create Endless b g "$1"
+    group "${pools[2]}" create Slow c g 3000
+}
+diary() { paste -sd ' ' "$work/diary"; }
+holds() { grep -qF "?$1" "$work/diary"; }
+# took COMMAND...: how many ms; its status is in $status.
+took() {
+    local began
+    began=$(date +%s%N)
+    status=0
+    "$@" || status=$?
+    ms=$((($(date +%s%N) - began) / 1000000))
+}
+
+cat >"$work/slow.ini" <<INI
+[pool slow]
+command = xo-pool
+modules = "$XO_BUILDDIR/t/.libs/module-stuck.so"
+count = 3
+recover = actors
+env.DIARY = $work/diary
+INI
+slow_node 300
+xo stop >"$work/stop.out" 2>&1 &
+stopping=$!
+ok "a node that is told to stop begins with its groups" until_true holds c
+run xo events
+like "$out" "node\\.stopping .*reason=asked to; its groups end first, within 20 s" "an event says so"
+run xo nodes --wide
+like "$out" " stopping .*actor \"[abc]\" of group 'g'" "nodes tells whom it waits for"
+run group "${pools[0]}" make h one_for_all
+like "$errors" "the node is stopping" "nothing new begins"
+ok "xo stop waits" wait "$stopping"
+is "$(diary)" "?c -c ?b ?a -a" "they end backwards, each in its time; one that does not is killed"
+like "$(cat "$work/stop.out")" "waiting for actor \"c\" of group 'g' to end" "and says for whom"
+like "$(cat "$work/stop.out")" "waiting for actor \"b\" of group 'g' to end" "each time"
+ok "the node has ended in order" wait "$node"
+like "$(cat "$work/node.log")" 'actor "b" did not stop in time' "the log says who was killed"
+is "$(leftovers)" "" "nothing is left"
+
+slow_node 60000
+kill -TERM "$node"
+ok "SIGTERM stops it in the same way" until_true holds b
+kill -TERM "$node"
+took wait "$node"
+is "$status:$(diary)" "0:?c -c ?b" "told once more it waits for nobody"
+ok "and ends at once ($ms ms)" [ "$ms" -lt 2000 ]
+is "$(leftovers)" "" "nothing is left"
+
+XO_STOP_TIMEOUT_MS=100 slow_node 60000
+took stop_node
+is "$status" 0 "stop_timeout_ms is what all groups have together"
+like "$(cat "$work/node.log")" "groups have not ended in time: actor \"c\" of group 'g'" "as the log says"
+ok "and ends them ($ms ms)" [ "$ms" -lt 2000 ]
+is "$(leftovers)" "" "nothing is left"
+
+run env XO_STOP_TIMEOUT_MS=soon timeout 60 xo-broker
+is "$status" 2 "it is a number"
+like "$errors" "XO_STOP_TIMEOUT_MS may be 0 to 2147483647, not 'soon'" "which is said"
 done_testing

@@ -16,6 +16,7 @@ ETC = os.path.join(os.environ.get("XO_SRCDIR", "."), "etc")
 UNITS = {"xo-broker.service": 25, "xo-broker-relaxed.service": 40}  # tenths of what is all exposed
 POOL = f"[pool work]\ncommand = {FAKE_POOL}\n"
 WATCHDOG_MS = 200
+STOPPING = "STOPPING=1\nEXTEND_TIMEOUT_USEC=24000000"  # stop_timeout_ms, and the rest
 OURS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
@@ -49,7 +50,7 @@ def tells(place, name):
         said = hears(listener)
         while said == "WATCHDOG=1":
             said = hears(listener)
-        assert said == "STOPPING=1", said
+        assert said == STOPPING, said
         assert node.process.wait(DEADLINE_S) == 0
 
 
@@ -70,7 +71,7 @@ def others(place):
         node = Node(place, env=env)
         assert hears(listener) == "READY=1"
         node.stop()
-        assert hears(listener) == "STOPPING=1"
+        assert hears(listener) == STOPPING
 
 
 def again(place):

@@ -19,7 +19,7 @@ BUILD = os.environ.get("XO_BUILDDIR", ".")
 CALL = os.path.join(BUILD, "t", "broker-call")
 FAKE_POOL = os.path.join(BUILD, "t", "fake-pool")
 DEADLINE_S = 20  # a safety net: nothing waits for it
-STOP_S = 2  # within which a node stops in order, as it promises
+STOP_S = 2  # within which a node without groups stops in order, as it promises
 
 
 class Refused(Exception):

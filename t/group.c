@@ -2,11 +2,13 @@
  *
  *     group ADDRESS make NAME STRATEGY [PARENT]      makes a group of the node at ADDRESS
  *     group ADDRESS stop NAME                        stops it
- *     group ADDRESS create CLASS UID GROUP           creates an actor in it, in the pool at ADDRESS
+ *     group ADDRESS create CLASS UID GROUP [SHUTDOWN_MS]
+ *                                                    creates an actor in it, in the pool at ADDRESS
  *
  * exits 0; an error goes to stderr, exit 1.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "libxo/xo.h"
@@ -23,10 +25,10 @@ static xo_future_t *begin(xo_client_t *client, char **argv, int argc, xo_error_t
     }
     if (strcmp(argv[2], "stop") == 0 && argc == 4)
         return xo_client_stop_group(client, err, argv[3]);
-    if (strcmp(argv[2], "create") == 0 && argc == 6) {
+    if (strcmp(argv[2], "create") == 0 && argc >= 6) {
         xo_actor_options_t options = XO_ACTOR_OPTIONS_INIT;
         options.group = argv[5];
-        options.shutdown_ms = WAIT_MS;
+        options.shutdown_ms = argv[6] ? atoi(argv[6]) : WAIT_MS;
         return xo_create_actor_with(xo_client_endpoint(client), err, argv[1], argv[3], argv[4],
                                     &options, "");
     }

@@ -209,6 +209,7 @@ python_tests = \
 	python/tests/test_here.py \
 	python/tests/test_groups.py \
 	python/tests/test_groups_main.py \
+	python/tests/test_groups_stop.py \
 	python/tests/test_guide.py \
 	python/tests/test_hooks.py \
 	python/tests/test_idempotent.py \

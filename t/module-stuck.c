@@ -1,7 +1,8 @@
-/* module-stuck.c - an actor that stands still, crashes, and counts. */
+/* module-stuck.c - actors that stand still, crash, count, and take their time to end. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "pool/module.h"
@@ -55,6 +56,46 @@ static const xo_method_t methods[] = {{"spin", spin, 0, "spin(PATH): until the f
 
 static const xo_class_t stuck = {
     .name = "Stuck", .create = make, .destroy = free, .methods = methods};
-static const xo_class_t *const classes[] = {&stuck, NULL};
+
+/* ---- those that write into the file $DIARY that they end ---- */
+
+static int begin(xo_actor_t *actor, xo_slice_t args, void **self, xo_error_t *err)
+{
+    (void)args, (void)err;
+    *self = actor;
+    return 0;
+}
+
+static void note(const void *self, const char *what)
+{
+    xo_slice_t uid = xo_actor_uid(self);
+    FILE *diary = fopen(getenv("DIARY"), "a");
+    if (diary == NULL)
+        return;
+    fprintf(diary, "%s%.*s\n", what, (int)uid.size, uid.data);
+    fclose(diary);
+}
+
+/* More than the second in which a pool has to end. */
+static void end_slowly(void *self, xo_request_t *request)
+{
+    static const struct timespec takes = {1, 500000000};
+    note(self, "?");
+    nanosleep(&takes, NULL);
+    note(self, "-");
+    xo_request_reply(request, "n");
+}
+
+static void end_never(void *self, xo_request_t *request)
+{
+    (void)request;
+    note(self, "?");
+    for (;;)
+        pause();
+}
+
+static const xo_class_t slow = {.name = "Slow", .create = begin, .pre_destroy = end_slowly};
+static const xo_class_t endless = {.name = "Endless", .create = begin, .pre_destroy = end_never};
+static const xo_class_t *const classes[] = {&stuck, &slow, &endless, NULL};
 
 XO_MODULE("stuck", classes);

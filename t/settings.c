@@ -65,13 +65,15 @@ static void node_settings_are_read(void **unused)
                                         "registry = redis://localhost:6379/1\n"
                                         "run_dir = /run/xo\nheartbeat_ms = 250\nlog = debug\n"
                                         "codec = msgpack\n"
-                                        "port = gpu1:7000\nbind = 0.0.0.0:7000\n");
+                                        "port = gpu1:7000\nbind = 0.0.0.0:7000\n"
+                                        "stop_timeout_ms = 0\n");
     assert_string_equal(settings->cluster, "blue");
     assert_string_equal(settings->registry, "redis://localhost:6379/1");
     assert_string_equal(settings->run_dir, "/run/xo");
     assert_string_equal(settings->port, "gpu1:7000");
     assert_string_equal(settings->bind, "0.0.0.0:7000");
     assert_int_equal(settings->heartbeat_ms, 250);
+    assert_int_equal(settings->stop_ms, 0);
     assert_int_equal(settings->codec, XO_CODEC_MSGPACK);
     assert_true(settings->log_is_set);
     assert_int_equal(settings->log, XO_LOG_DEBUG);
@@ -85,6 +87,7 @@ static void an_empty_file_sets_nothing(void **unused)
     xo_settings_t *settings = load_well("");
     assert_null(settings->cluster);
     assert_int_equal(settings->heartbeat_ms, 0);
+    assert_int_equal(settings->stop_ms, -1);
     assert_int_equal(settings->codec, 0);
     assert_false(settings->log_is_set);
     xo_settings_destroy(settings);

@@ -440,7 +440,7 @@ async def test_nothing_is_left_of_a_broker_that_was_killed(signum, monkeypatch):
     pool = await make()
     broker = pool._broker.process
     os.kill(broker.pid, signum)
-    monkeypatch.setattr(_node, "_STOP_S", 0)  # SIGSTOP: it will not stop, however long one waits
+    monkeypatch.setattr(_node, "STOP_S", 0)  # SIGSTOP: it will not stop, however long one waits
     if signum == signal.SIGKILL:
         broker.wait()
     await pool.stop()

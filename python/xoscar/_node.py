@@ -2,6 +2,7 @@
 
 The broker starts the sub pools and is gone when this process is, however that ends.
 """
+import contextlib
 import os
 import subprocess
 import time
@@ -10,8 +11,8 @@ import _xo
 
 _READY_S = 20  # a broker that has not said that it listens by then is given up
 _LOOK_S = 0.1
-_STOP_S = 5  # a broker that has not stopped by then is killed
-_EXIT_S = 3  # the same while the interpreter exits
+STOP_S = 5  # a broker that has not stopped by then, or does not answer for so long, is killed
+_EXIT_S = 1.5  # the same while the interpreter exits, and is told once more before
 # A broker that is killed more often is not started again: the limits of a pool (broker/policy.h).
 _INTENSITY = 5
 _PERIOD_S = 60
@@ -178,7 +179,10 @@ class Broker:
         return (await start_broker("--adopt", node.partition("-")[2])).process
 
     async def stop(self):
-        """Ends it and with it the node's sub pools, in order; by force if that takes too long."""
+        """Ends it and with it the node's sub pools, in order; by force if that takes too long.
+
+        Its groups have been stopped, or will be in no order.
+        """
         import asyncio
 
         self._unwatch()
@@ -187,7 +191,7 @@ class Broker:
             await asyncio.wait([self._restarting])
         if self.process.poll() is None:
             self.process.terminate()
-        if not await wait_process(self.process, _STOP_S):
+        if not await wait_process(self.process, STOP_S):
             self.process.kill()
             await wait_process(self.process, None)
         if self.process.returncode != 0 and self.endpoint and os.path.exists(self._directory()):
@@ -215,13 +219,11 @@ class Broker:
 
     def stop_now(self):
         """The same without a loop, while the interpreter exits."""
-        if self.process.poll() is None:
-            self.process.terminate()
-        try:
-            self.process.wait(_EXIT_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()  # what is left, those who watch this process end
+        for end in (self.process.terminate, self.process.terminate, self.process.kill):
+            if self.process.poll() is None:
+                end()  # told once more, it waits for nobody; what is left, this process's end ends
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_EXIT_S)
 
     def _directory(self):
         return os.path.dirname(self.endpoint[len("ipc://") :])
@@ -267,6 +269,37 @@ async def start_broker(*options):
 
 
 # ---- the end ----
+
+
+async def stop_groups(broker):
+    """Has a broker (a reference) end its node's groups in their order, here as in sub pools.
+
+    It knows how long that may take; one that stands still is not waited for. When this is
+    cancelled the groups go on ending, until the broker is told to stop.
+    """
+    import asyncio
+
+    stopped = asyncio.ensure_future(getattr(broker, "node.stop")(True))
+    answers = True
+    try:
+        while answers and not stopped.done():
+            ping = asyncio.ensure_future(broker.ping())
+            try:
+                await asyncio.wait({stopped, ping}, timeout=STOP_S)
+            finally:
+                answers = _leave(ping)
+    finally:
+        _leave(stopped)
+
+
+def _leave(call):
+    """Waits no more for it, and sees its error. Is it done?"""
+    done = call.done()
+    if done:
+        call.cancelled() or call.exception()
+    else:
+        call.abandon()
+    return done
 
 
 async def shut_down(runtime):

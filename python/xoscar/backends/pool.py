@@ -284,7 +284,7 @@ class MainActorPool:
     # ---- the end ----
 
     async def stop(self) -> None:
-        """Stop the sub pools, the broker and the main pool. Nothing is left when it returns.
+        """Stop the groups, the sub pools, the broker and the main pool. Nothing is left then.
 
         While the pool starts, that ends; of a pool that is stopped it asks nothing.
 
@@ -311,6 +311,7 @@ class MainActorPool:
                 self._starting.cancel()
                 await asyncio.wait([self._starting])
             if self._pool is not None and not self._pool.closed:
+                await _node.stop_groups(self._broker_ref())
                 await self._pool.stop(_STOP_MS)
         finally:
             try:
