@@ -43,10 +43,10 @@ static int set_text(char **text, const char *value, xo_error_t *err)
     return *text ? 0 : xo_error_set(err, ENOMEM, "out of memory");
 }
 
-static int add_text(char **text, const char *value, xo_error_t *err)
+static int add_text(char **text, const char *between, const char *value, xo_error_t *err)
 {
     char *joined = NULL;
-    if (asprintf(&joined, "%s%s%s", *text ? *text : "", *text ? " " : "", value) < 0)
+    if (asprintf(&joined, "%s%s%s", *text ? *text : "", *text ? between : "", value) < 0)
         return xo_error_set(err, ENOMEM, "out of memory");
     free(*text);
     *text = joined;
@@ -83,7 +83,7 @@ static int set_cluster(reader_t *reader, const char *value, xo_error_t *err)
 
 static int set_registry(reader_t *reader, const char *value, xo_error_t *err)
 {
-    return set_text(&reader->settings->registry, value, err);
+    return add_text(&reader->settings->registry, "", value, err);
 }
 
 static int set_run_dir(reader_t *reader, const char *value, xo_error_t *err)
@@ -142,7 +142,7 @@ static int set_log(reader_t *reader, const char *value, xo_error_t *err)
 
 static const xo_key_t node_keys[] = {
     {"cluster", set_cluster, false},
-    {"registry", set_registry, false},
+    {"registry", set_registry, true},
     {"run_dir", set_run_dir, false},
     {"port", set_port, false},
     {"bind", set_port_bind, false},
@@ -169,12 +169,12 @@ static xo_pool_spec_t *last_spec(reader_t *reader)
 
 static int set_command(reader_t *reader, const char *value, xo_error_t *err)
 {
-    return add_text(&reader->command, value, err);
+    return add_text(&reader->command, " ", value, err);
 }
 
 static int set_modules(reader_t *reader, const char *value, xo_error_t *err)
 {
-    return add_text(&reader->modules, value, err);
+    return add_text(&reader->modules, " ", value, err);
 }
 
 static int set_count(reader_t *reader, const char *value, xo_error_t *err)
@@ -413,10 +413,11 @@ static char *read_line(char *text, int size, void *stream)
     reader->continues = isblank((unsigned char)text[0]);
     if (strchr(text, '\n') == NULL && !feof(reader->file)) {
         xo_error_t why;
-        xo_error_set(&why, EINVAL,
-                     "the line is longer than %d bytes; commands and modules may go on in the next "
-                     "line, indented",
-                     size - 2);
+        xo_error_set(
+            &why, EINVAL,
+            "the line is longer than %d bytes; commands, modules and the registry may go on "
+            "in the next line, indented",
+            size - 2);
         fail(reader, reader->line, &why);
         return NULL;
     }

@@ -81,6 +81,15 @@ static void node_settings_are_read(void **unused)
     xo_settings_destroy(settings);
 }
 
+static void a_registry_may_go_on_in_the_next_line(void **unused)
+{
+    (void)unused;
+    xo_settings_t *settings = load_well("[node]\nregistry = redis+sentinel://one,\n  two,\n"
+                                        "\tthree/xo?password_file=/p\nlog = debug\n");
+    assert_string_equal(settings->registry, "redis+sentinel://one,two,three/xo?password_file=/p");
+    xo_settings_destroy(settings);
+}
+
 static void an_empty_file_sets_nothing(void **unused)
 {
     (void)unused;
@@ -245,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(node_settings_are_read),
+        cmocka_unit_test(a_registry_may_go_on_in_the_next_line),
         cmocka_unit_test(an_empty_file_sets_nothing),
         cmocka_unit_test(pool_settings_are_read),
         cmocka_unit_test(python_and_xo_pool_get_their_modules),
