@@ -62,6 +62,6 @@ void xoi_check_peer(xoi_doctor_t *doctor)
                        "knows this machine's key",
                        door);
     else
-        xoi_doctor_say(doctor, XOI_ERROR, "peer", "%s. %s", err.text, what_to_do(err.errnum));
+        xoi_doctor_say(doctor, XOI_ERROR, "peer", "%s (%s)", err.text, what_to_do(err.errnum));
     xo_client_destroy(client);
 }

@@ -61,7 +61,7 @@ static void on_login(redis_t *redis, const redisReply *reply)
     redis->awaited = AWAITS_MASTER;
     if (reply->type != REDIS_REPLY_ERROR)
         return;
-    snprintf(why, sizeof(why), "it refuses user and password of %.256s: %.120s",
+    snprintf(why, sizeof(why), "it refuses user and password of %.256s: %.180s",
              redis->url.sentinel_login.file, reply->str);
     fail(redis, EACCES, why);
 }

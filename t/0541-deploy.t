@@ -118,6 +118,8 @@ ok "until it is back" until_true all_is_well
 on node3 ip link set eth0 down
 ok "a node that is cut off is missing" until_true finds node1 '^no node on node3$'
 ok "and is isolated" until_true finds node3 '"state":"isolated"'
+on node3 systemctl restart xo-broker
+ok "one that begins cut off says why" until_true finds node3 '"host":"node3".*"reason":"[^"]*node1'
 on node3 ip link set eth0 up
 ok "until it is not" until_true all_is_well
 
