@@ -30,18 +30,18 @@ static bool is_starting(const redis_t *redis)
            (errnum == ENOENT || errnum == ECONNREFUSED || errnum == EBUSY);
 }
 
-/* Scripts and commands word the same refusal differently. */
-static bool is_same(const xo_error_t *why, int errnum, const char *text)
+/* Scripts and commands word the same refusal differently, and so do sentinels, asked in turn. */
+static bool is_same(const redis_t *redis, int errnum, const char *text)
 {
-    bool limit = errnum == EROFS || errnum == ENOSPC || errnum == EIO;
-    return why->errnum == errnum && (limit || strcmp(why->text, text) == 0);
+    bool limit = errnum == EROFS || errnum == ENOSPC || errnum == EIO || redis->url.master[0];
+    return redis->why.errnum == errnum && (limit || strcmp(redis->why.text, text) == 0);
 }
 
 /* Remembers what is wrong and tells it, once. */
 static void tell(redis_t *redis, int errnum, const char *text)
 {
     xo_registry_t *base = &redis->base;
-    if (!is_same(&redis->why, errnum, text))
+    if (!is_same(redis, errnum, text))
         redis->told = false;
     redis->why.errnum = errnum;
     snprintf(redis->why.text, sizeof(redis->why.text), "%s", text);

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
-from brokers import FAKE_POOL, Node, run, until  # noqa: E402
+from brokers import DEADLINE_S, FAKE_POOL, Node, run, until  # noqa: E402
 
 POOL = f"[pool work]\ncommand = {FAKE_POOL} actor=alice\n"
 DOWN_MS = 300  # after which the sentinel takes the master for dead
@@ -199,6 +199,22 @@ def doctor(place):
     assert f"the sentinel {dead}: Connection refused" in line, line
 
 
+def told_once(place):
+    """that no sentinel answers is told once, not at each try"""
+    with socket.socket() as one, socket.socket() as two:
+        for listener in (one, two):
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            listener.settimeout(DEADLINE_S)
+        ports = ",".join(f"127.0.0.1:{listener.getsockname()[1]}" for listener in (one, two))
+        node = Node(place, "--registry", f"redis+sentinel://{ports}/mine")
+        for listener in (one, two) * 3:
+            listener.accept()[0].close()
+        node.stop()
+    lines = [line for line in node.log().splitlines() if " error registry: " in line]
+    assert len(lines) == 1, lines
+
+
 def no_master(place):
     """what the sentinels do not know is told, with the one that was asked"""
     _, first = start(place)
@@ -210,6 +226,6 @@ def no_master(place):
 
 
 if shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(failover, becomes_a_replica, left_behind, with_passwords, with_a_user, doctor, no_master)
+    run(failover, becomes_a_replica, left_behind, with_passwords, with_a_user, doctor, told_once, no_master)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
