@@ -83,12 +83,13 @@ void xo_broker_node_record(xo_broker_t *broker, xo_rec_t *rec)
     const uint64_t *drops = xo_endpoint_drops(broker->endpoint);
     for (int i = 0; i < XO_DROP_REASONS; i++)
         xo_rec_drops(rec, (xo_drop_t)i, (int64_t)drops[i]);
-    if (broker->stopping)
+    if (broker->stopping) {
         xo_groups_awaited(broker, awaited, sizeof(broker->stop.awaited));
-    if (awaited[0] != 0)
-        xo_rec_text(rec, "reason", awaited);
-    else if (xo_publish_why_down(broker->publish) != NULL)
+        if (awaited[0] != 0)
+            xo_rec_text(rec, "reason", awaited);
+    } else if (xo_publish_why_down(broker->publish) != NULL) {
         xo_rec_text(rec, "reason", xo_publish_why_down(broker->publish)->text);
+    }
 }
 
 void xo_broker_publish_node(xo_broker_t *broker)

@@ -8,7 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
-from brokers import FAKE_POOL, Node, Refused, Server, redis, refusal  # noqa: E402
+from brokers import BUILD, FAKE_POOL, Node, Refused, Server, redis, refusal  # noqa: E402
 from brokers import run, seconds_until, start_pool, until  # noqa: E402
 
 WHOLE_S = 5  # within which the registry is whole again once Redis is there
@@ -59,6 +59,19 @@ def long_types(place):
         assert f"  {words}" in shown, shown
 
 
+def until_renewed(server, key, times):
+    last_ms, renewals = -2, 0
+
+    def is_renewed_often():  # where the machine stands still for its 250 ms, it lapses, and is back
+        nonlocal last_ms, renewals
+        left_ms = int(redis(server.socket, "pttl", key)[0])
+        renewals += 0 <= last_ms < left_ms
+        last_ms = left_ms
+        return renewals >= times
+
+    until(is_renewed_often, lambda: f"renewals of the lease, there were {renewals}")
+
+
 def leases_renewed(place):
     """leases are renewed for as long as their owner lives, and go when it ends"""
     server = Server(place).start()
@@ -67,21 +80,32 @@ def leases_renewed(place):
     node.wait_pools(1)
     node.wait_registry()
     key = f"xo:{{default}}:node:{node.call('status')['id']}"
-    last_ms, renewals = -2, 0
-
-    def is_renewed_often():  # where the machine stands still for its 250 ms, it lapses, and is back
-        nonlocal last_ms, renewals
-        left_ms = int(redis(server.socket, "pttl", key)[0])
-        renewals += 0 <= last_ms < left_ms
-        last_ms = left_ms
-        return renewals >= 8
-
-    until(is_renewed_often, lambda: f"renewals of the lease, there were {renewals}")
+    until_renewed(server, key, 8)
     node.stop()
     left = redis(server.socket, "keys", "xo:{default}:*")
     assert not [key for key in left if key.split(":")[2] in ("node", "pool", "actor")], left
     kinds = redis(server.socket, "xrange", "xo:{default}:events", "-", "+")
     assert "node.down" in kinds, kinds
+    server.stop()
+
+
+def lease_of_one_that_stops(place):
+    """a node that waits for its groups to end keeps its lease"""
+    server = Server(place).start()
+    stuck, group = (os.path.join(BUILD, "t", name) for name in (".libs/module-stuck.so", "group"))
+    node = Node(place, "--registry", f"unix://{server.socket}",
+                config=f"[node]\nheartbeat_ms = 50\n[pool c]\ncommand = xo-pool\n"
+                f"modules = '{stuck}'\nenv.DIARY = {place.path}/diary\n")
+    (pool,) = node.wait_pools(1)
+    node.wait_registry()
+    for words in ("make g one_for_all", "create Endless a g 60000"):
+        subprocess.run([group, pool["address"], *words.split()], env=place.env, check=True)
+    node.process.terminate()
+    until(lambda: node.call("status").get("reason") == "actor \"a\" of group 'g'", "it to wait")
+    key = f"xo:{{default}}:node:{pool['node']}"
+    until_renewed(server, key, 8)
+    assert redis(server.socket, "hget", key, "state") == ["stopping"]
+    node.stop()
     server.stop()
 
 
@@ -285,8 +309,8 @@ def password_file(place):
 
 
 if shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(keys, long_types, leases_renewed, two_nodes, comes_and_goes, emptied, specs,
-        private_server_dies, private_server_cannot_start, wrong_password, hidden_password,
-        password_file, bad_url, no_redis)
+    run(keys, long_types, leases_renewed, lease_of_one_that_stops, two_nodes, comes_and_goes,
+        emptied, specs, private_server_dies, private_server_cannot_start, wrong_password,
+        hidden_password, password_file, bad_url, no_redis)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")

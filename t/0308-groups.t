@@ -104,6 +104,7 @@ slow_node() {
 }
 diary() { paste -sd ' ' "$work/diary"; }
 holds() { grep -qF "?$1" "$work/diary"; }
+is_without() { ! grep -q "$1" "$2"; }
 # took COMMAND...: how many ms; its status is in $status.
 took() {
     local began
@@ -137,6 +138,7 @@ like "$(cat "$work/stop.out")" "waiting for actor \"c\" of group 'g' to end" "an
 like "$(cat "$work/stop.out")" "waiting for actor \"b\" of group 'g' to end" "each time"
 ok "the node has ended in order" wait "$node"
 like "$(cat "$work/node.log")" 'actor "b" did not stop in time' "the log says who was killed"
+ok "and that nothing was started again" is_without "generation 2" "$work/node.log"
 is "$(leftovers)" "" "nothing is left"
 
 slow_node 60000

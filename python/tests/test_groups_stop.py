@@ -33,7 +33,7 @@ async def of(cls, diary, name, address, group, **options):
     )
 
 
-async def test_a_node_that_stops_gives_groups_their_time(tmp_path):
+async def test_a_node_that_stops_gives_groups_their_time(tmp_path, caplog):
     diary = a_diary(tmp_path)
     pool = await xo.create_actor_pool("127.0.0.1", n_process=2, auto_recover="actor")
     one, two = pool.sub_processes
@@ -44,6 +44,8 @@ async def test_a_node_that_stops_gives_groups_their_time(tmp_path):
     diary.take()
     await pool.stop()
     assert diary.take() == "?c -c ?b -b ?a -a"
+    told = [r.getMessage() for r in caplog.records if r.name == "xoscar"]
+    assert "stopping: waiting for actor \"c\" of group 'g' to end" in told
 
 
 async def test_who_takes_longer_than_it_may_holds_up_nobody(tmp_path):

@@ -12,6 +12,7 @@ import _xo
 _READY_S = 20  # a broker that has not said that it listens by then is given up
 _LOOK_S = 0.1
 STOP_S = 5  # a broker that has not stopped by then, or does not answer for so long, is killed
+_TELL_S = 1  # after so long it is told for whom a stop waits
 _EXIT_S = 1.5  # the same while the interpreter exits, and is told once more before
 # A broker that is killed more often is not started again: the limits of a pool (broker/policy.h).
 _INTENSITY = 5
@@ -274,32 +275,50 @@ async def start_broker(*options):
 async def stop_groups(broker):
     """Has a broker (a reference) end its node's groups in their order, here as in sub pools.
 
-    It knows how long that may take; one that stands still is not waited for. When this is
-    cancelled the groups go on ending, until the broker is told to stop.
+    It knows how long that may take, and says for whom it waits; one that stands still is not
+    waited for. When this is cancelled the groups go on ending, until the broker is told to stop.
     """
     import asyncio
 
     stopped = asyncio.ensure_future(getattr(broker, "node.stop")(True))
-    answers = True
+    awaited = ""
     try:
-        while answers and not stopped.done():
-            ping = asyncio.ensure_future(broker.ping())
-            try:
-                await asyncio.wait({stopped, ping}, timeout=STOP_S)
-            finally:
-                answers = _leave(ping)
+        while awaited is not None and not await _is_done(stopped, _TELL_S):
+            awaited = await _tell_awaited(broker, awaited)
     finally:
         _leave(stopped)
 
 
+async def _tell_awaited(broker, before):
+    """Logs for whom it waits, if that is another than before. None: it does not answer."""
+    import asyncio
+    import logging
+
+    status = asyncio.ensure_future(broker.status())
+    try:
+        if not await _is_done(status, STOP_S) or status.exception():
+            return None
+        awaited = status.result().get("reason", "")
+    finally:
+        _leave(status)
+    if awaited not in ("", before):
+        logging.getLogger("xoscar").warning("stopping: waiting for %s to end", awaited)
+    return awaited
+
+
+async def _is_done(call, timeout):
+    import asyncio
+
+    await asyncio.wait({call}, timeout=timeout)
+    return call.done()
+
+
 def _leave(call):
-    """Waits no more for it, and sees its error. Is it done?"""
-    done = call.done()
-    if done:
-        call.cancelled() or call.exception()
-    else:
+    """Waits no more for it, and sees its error."""
+    if not call.done():
         call.abandon()
-    return done
+    elif not call.cancelled():
+        call.exception()
 
 
 async def shut_down(runtime):
