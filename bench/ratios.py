@@ -23,6 +23,7 @@ TRIES = 3  # of times that look worse, since others may have had the cores in al
 
 FLOORS = {
     "pool_call": "floor_zmq",
+    "pool_calls": "floor_zmq",
     "pool_tell": "floor_zmq",
     "pool_create": "floor_zmq",
     "shm_call": "floor_zmq",
@@ -36,8 +37,8 @@ FLOORS = {
     "python_create": "floor_futures",
 }
 # Of whose best times the ratio is stable, too.
-TIMED = ("pool_call", "pool_tell", "pool_create", "shm_tell", "python_gather", "python_tell",
-         "python_batch")
+TIMED = ("pool_call", "pool_calls", "pool_tell", "pool_create", "shm_tell", "python_gather",
+         "python_tell", "python_batch")
 
 
 def _run(command, place):

@@ -58,6 +58,13 @@ static inline void *xoi_cache_alloc(size_t size)
     return block;
 }
 
+/* What a block was got with, before it is written to: the one that will be got next, of its size.
+ */
+static inline const char *xoi_cache_next(const void *block)
+{
+    return (const char *)((const xoi_block_t *)block)->next;
+}
+
 /* All zero. */
 static inline void *xoi_cache_calloc(size_t size)
 {

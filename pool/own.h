@@ -11,6 +11,19 @@
 #define XOI_OWN_CLEARED_FROM offsetof(xo_request_t, memory)
 #define XOI_OWN_BYTES offsetof(xo_request_t, spec)
 
+/* The memory of the next one, which will be written from beginning to end, comes into the
+ * processor's cache meanwhile: hundreds of them do not fit its first level. */
+static inline __attribute__((always_inline)) void xoi_own_fetch(const char *next)
+{
+    _Static_assert((XOI_OWN_BYTES + sizeof(xo_msg_t)) / XOI_CACHE_CLASS_BYTES == 5, "lines below");
+    __builtin_prefetch(next, 1);
+    __builtin_prefetch(next + XOI_CACHE_CLASS_BYTES, 1);
+    __builtin_prefetch(next + 2 * XOI_CACHE_CLASS_BYTES, 1);
+    __builtin_prefetch(next + 3 * XOI_CACHE_CLASS_BYTES, 1);
+    __builtin_prefetch(next + 4 * XOI_CACHE_CLASS_BYTES, 1);
+    __builtin_prefetch(next + 5 * XOI_CACHE_CLASS_BYTES, 1);
+}
+
 /* A call or tell of this pool for `actor`, with a method of the actor's. `header` is the message's,
  * but for who sends it and on whose behalf; its target_uid and method stay where they are, which is
  * for longer than the message is there. `body` was written by xoi_pack_arguments and has at most
@@ -24,6 +37,7 @@ xoi_request_own(xo_actor_t *actor, const struct xo_method *method, const xo_head
     xo_request_t *request = xoi_cache_alloc(memory);
     if (!request)
         return NULL;
+    xoi_own_fetch(xoi_cache_next(request));
     xo_msg_t *msg = (xo_msg_t *)(void *)((char *)request + XOI_OWN_BYTES);
     const char *args = xoi_msg_place(msg, header, sender_uid, trace, body);
     memset((char *)request + XOI_OWN_CLEARED_FROM, 0, XOI_OWN_BYTES - XOI_OWN_CLEARED_FROM);

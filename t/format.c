@@ -1,6 +1,6 @@
 /* format.c - unit tests of libxo/pack.h: values by format, and the dump for people. */
 
-#include "libxo/pack.h"
+#include "libxo/pack_arguments.h"
 #include "t/unit.h"
 
 static void assert_dump(xo_slice_t value, const char *text)
@@ -248,6 +248,83 @@ static void survives_depth(void **state)
     xo_buf_free(&out);
 }
 
+/* ---- arguments ---- */
+
+static bool pack_small(xo_buf_t *buf, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    bool packed = xoi_pack_small(buf, format, list);
+    va_end(list);
+    return packed;
+}
+
+static void pack_any(xo_buf_t *buf, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    assert_int_equal(xoi_pack_arguments(buf, format, list), 0);
+    va_end(list);
+}
+
+static bool unpack_small(xo_slice_t args, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    bool unpacked = xoi_unpack_small(args, format, list);
+    va_end(list);
+    return unpacked;
+}
+
+/* The short way is taken for what is small, and only for that, and writes the same. */
+static void assert_short(const char *format, int value, bool is_small)
+{
+    xo_buf_t small = XO_BUF_INIT, any = XO_BUF_INIT;
+    assert_int_equal(xo_buf_reserve(&small, 64), 0);
+    bool packed = pack_small(&small, format, 0, 1, 2, 3, value, 5);
+    assert_int_equal(packed, is_small);
+    pack_any(&any, format, 0, 1, 2, 3, value, 5);
+    if (packed) {
+        assert_int_equal(small.size, any.size);
+        assert_memory_equal(small.data, any.data, any.size);
+    }
+    xo_buf_free(&small);
+    xo_buf_free(&any);
+}
+
+static void small_arguments_take_a_short_way(void **state)
+{
+    (void)state;
+    assert_short("", 4, true);
+    assert_short("i", 4, true);
+    assert_short("iiiii", 0, true);
+    assert_short("iiiii", 127, true);
+    assert_short("iiiii", 128, false);
+    assert_short("iiiii", -1, false);
+    assert_short("iiiiii", 4, false);
+    assert_short("i i", 4, false);
+    assert_short("iu", 4, false);
+    xo_buf_t none = XO_BUF_INIT;
+    assert_false(pack_small(&none, "i", 1));
+}
+
+static void a_small_argument_is_read_so(void **state)
+{
+    int value = -1;
+    (void)state;
+    assert_true(unpack_small(xo_slice("\x91\x7f", 2), "i", &value));
+    assert_int_equal(value, 127);
+    value = -1;
+    assert_false(unpack_small(xo_slice("\x91\x80", 2), "i", &value));
+    assert_false(unpack_small(xo_slice("\x90\x01", 2), "i", &value));
+    assert_false(unpack_small(xo_slice("\x91\x01", 2), "ii", &value, &value));
+    assert_false(unpack_small(xo_slice("\x91\x01", 2), "I", &value));
+    assert_false(unpack_small(xo_slice("\x91\x01\x01", 3), "i", &value));
+    assert_false(unpack_small(xo_slice(NULL, 0), "i", &value));
+    assert_false(unpack_small(xo_slice("\x91\x01", 2), NULL));
+    assert_int_equal(value, -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +340,8 @@ int main(void)
         cmocka_unit_test(cuts_what_is_long),
         cmocka_unit_test(marks_what_is_malformed),
         cmocka_unit_test(survives_depth),
+        cmocka_unit_test(small_arguments_take_a_short_way),
+        cmocka_unit_test(a_small_argument_is_read_so),
     };
     return run_tap(tests);
 }

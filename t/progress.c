@@ -74,6 +74,30 @@ static void what_runs_is_seen(void **state)
     assert_seen(pair, "bob", "", 9);
 }
 
+/* A name that is there already is not written again, but is if anything else was there meanwhile.
+ */
+static void what_is_known_has_its_name(void **state)
+{
+    pair_t *pair = *state;
+    const char *alice = "alice", *bob = "bob";
+    const int add = 0, take = 0;
+    xo_slice_t uid = xo_slice_str(alice);
+    xoi_progress_enter(&pair->writer, alice, uid, &add, xo_slice_str("add"), 1);
+    assert_seen(pair, "alice", "add", 1);
+    xoi_progress_enter(&pair->writer, alice, uid, &add, xo_slice_str("add"), 2);
+    assert_seen(pair, "alice", "add", 2);
+    xoi_progress_enter(&pair->writer, bob, xo_slice_str(bob), &add, xo_slice_str("add"), 3);
+    assert_seen(pair, "bob", "add", 3);
+    xoi_progress_enter(&pair->writer, bob, xo_slice_str(bob), &take, xo_slice_str("take"), 4);
+    assert_seen(pair, "bob", "take", 4);
+    enter(pair, bob, "", 5);
+    assert_seen(pair, "bob", "", 5);
+    enter(pair, bob, "other", 6);
+    assert_seen(pair, "bob", "other", 6);
+    xoi_progress_enter(&pair->writer, alice, uid, &take, xo_slice_str("take"), 7);
+    assert_seen(pair, "alice", "take", 7);
+}
+
 /* Whatever else is on the page, also when it is changed just now. */
 static void what_waits_is_seen(void **state)
 {
@@ -252,6 +276,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_runs_is_seen),
+        TEST(what_is_known_has_its_name),
         TEST(what_waits_is_seen),
         TEST(a_new_actor_at_an_old_place_has_its_own_uid),
         TEST(whatever_is_done_counts),
