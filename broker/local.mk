@@ -33,6 +33,8 @@ broker_libxo_broker_la_SOURCES = \
 	broker/group_run.c \
 	broker/groups.c \
 	broker/groups.h \
+	broker/ini.c \
+	broker/ini.h \
 	broker/insist.c \
 	broker/known.c \
 	broker/known.h \

@@ -2,30 +2,23 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/command.h"
+#include "broker/ini.h"
 
 #define POOL_COUNT_MAX 4096
-#define INI_NAME_BYTES 50 /* libinih cuts names and sections there */
 
 /* One file being read. */
 typedef struct xo_settings_reader {
-    const char *path;
-    FILE *file;
-    int line;
-    char keyless[INI_NAME_BYTES]; /* the [pool NAME] that had no key so far; "": none */
-    bool continues;               /* the line goes on with the value of the one before */
+    bool continues;  /* the line goes on with the value of the one before */
     unsigned seen;   /* keys of [node] that were set, a bit for each row of the table */
     unsigned *seens; /* the same for each pool */
     xo_settings_t *settings;
     char *command; /* of the pool being read, see end_pool */
     char *modules;
-    xo_error_t *err;
-    bool failed;
 } reader_t;
 
 typedef struct {
@@ -247,13 +240,20 @@ static int set_pool_hang(reader_t *reader, const char *value, xo_error_t *err)
 }
 
 static const xo_key_t pool_keys[] = {
-    {"command", set_command, true},      {"modules", set_modules, true},
-    {"count", set_count, false},         {"address", set_address, false},
-    {"bind", set_bind, false},           {"label", set_label, false},
-    {"output", set_output, false},       {"restart", set_restart, false},
-    {"intensity", set_intensity, false}, {"period_ms", set_period, false},
-    {"backoff_ms", set_backoff, false},  {"backoff_max_ms", set_backoff_max, false},
-    {"ready_ms", set_ready, false},      {"hang_timeout_ms", set_pool_hang, false},
+    {"command", set_command, true},
+    {"modules", set_modules, true},
+    {"count", set_count, false},
+    {"address", set_address, false},
+    {"bind", set_bind, false},
+    {"label", set_label, false},
+    {"output", set_output, false},
+    {"restart", set_restart, false},
+    {"intensity", set_intensity, false},
+    {"period_ms", set_period, false},
+    {"backoff_ms", set_backoff, false},
+    {"backoff_max_ms", set_backoff_max, false},
+    {"ready_ms", set_ready, false},
+    {"hang_timeout_ms", set_pool_hang, false},
     {"recover", set_recover, false},     {NULL, NULL, false},
 };
 
@@ -333,12 +333,21 @@ static int begin_pool(reader_t *reader, const char *name, xo_error_t *err)
     return end_pool(reader, err) < 0 ? -1 : add_pool(reader, name, err);
 }
 
+static bool is_pool_section(const char *section)
+{
+    return strncmp(section, "pool", 4) == 0 && (section[4] == 0 || isblank(section[4]));
+}
+
+static const char *pool_name(const char *section)
+{
+    const char *name = section + strlen("pool");
+    return name + strspn(name, " \t");
+}
+
 static int set_pool_key(reader_t *reader, const char *section, const char *name, const char *value,
                         xo_error_t *err)
 {
-    const char *pool = section + strlen("pool");
-    pool += strspn(pool, " \t");
-    if (begin_pool(reader, pool, err) < 0)
+    if (begin_pool(reader, pool_name(section), err) < 0)
         return -1;
     if (strncmp(name, "env.", 4) == 0)
         return set_env(reader, section, name + 4, value, err);
@@ -346,17 +355,17 @@ static int set_pool_key(reader_t *reader, const char *section, const char *name,
                    name, value, err);
 }
 
-static bool is_pool_section(const char *section)
+static bool is_too_long(const char *name)
 {
-    return strncmp(section, "pool", 4) == 0 && (section[4] == 0 || isblank(section[4]));
+    return strlen(name) >= XO_INI_NAME_BYTES - 1;
 }
 
 static int set_any(reader_t *reader, const char *section, const char *name, const char *value,
                    xo_error_t *err)
 {
-    if (strlen(name) >= INI_NAME_BYTES - 1 || strlen(section) >= INI_NAME_BYTES - 1)
+    if (is_too_long(name) || is_too_long(section))
         return xo_error_set(err, EINVAL, "[%s] %s: a name is longer than %d bytes", section, name,
-                            INI_NAME_BYTES - 2);
+                            XO_INI_NAME_BYTES - 2);
     if (strcmp(section, "node") == 0)
         return set_key(reader, node_keys, &reader->seen, section, name, value, err);
     if (is_pool_section(section))
@@ -368,117 +377,43 @@ static int set_any(reader_t *reader, const char *section, const char *name, cons
 
 /* ---- the file ---- */
 
-/* Keeps the first mistake, with its place. */
-static void fail(reader_t *reader, int line, const xo_error_t *why)
+static int on_key(void *arg, const char *section, const char *name, const char *value,
+                  bool continues, xo_error_t *err)
 {
-    if (reader->failed)
-        return;
-    reader->failed = true;
-    if (line > 0)
-        xo_error_set(reader->err, why->errnum, "%s:%d: %s", reader->path, line, why->text);
-    else
-        xo_error_set(reader->err, why->errnum, "%s: %s", reader->path, why->text);
+    reader_t *reader = arg;
+    reader->continues = continues;
+    return set_any(reader, section, name, value, err);
 }
 
-/* The section before had no keys: libinih told nothing of it. */
-static void end_section(reader_t *reader)
+/* A pool, or nothing. */
+static int on_bare(void *arg, const char *section, xo_error_t *err)
 {
-    xo_error_t why = {0};
-    const char *name = reader->keyless + strlen("pool");
-    if (reader->keyless[0] == 0 || reader->failed)
-        return;
-    if (begin_pool(reader, name + strspn(name, " \t"), &why) < 0)
-        fail(reader, 0, &why);
-    reader->keyless[0] = 0;
+    return is_pool_section(section) ? begin_pool(arg, pool_name(section), err) : 0;
 }
 
-static void begin_section(reader_t *reader, const char *line)
+static int read_settings(reader_t *reader, const char *path, xo_error_t *err)
 {
-    const char *end = line[0] == '[' ? strchr(line, ']') : NULL;
-    if (end == NULL)
-        return;
-    end_section(reader);
-    snprintf(reader->keyless, sizeof(reader->keyless), "%.*s", (int)(end - line - 1), line + 1);
-    if (!is_pool_section(reader->keyless))
-        reader->keyless[0] = 0;
-}
-
-/* libinih's reader: like fgets. Counts the lines, and refuses those that libinih would cut. */
-static char *read_line(char *text, int size, void *stream)
-{
-    reader_t *reader = stream;
-    if (fgets(text, size, reader->file) == NULL)
-        return NULL;
-    reader->line++;
-    reader->continues = isblank((unsigned char)text[0]);
-    if (strchr(text, '\n') == NULL && !feof(reader->file)) {
-        xo_error_t why;
-        xo_error_set(
-            &why, EINVAL,
-            "the line is longer than %d bytes; commands, modules and the registry may go on "
-            "in the next line, indented",
-            size - 2);
-        fail(reader, reader->line, &why);
-        return NULL;
-    }
-    begin_section(reader, text);
-    return text;
-}
-
-static int on_key(void *user, const char *section, const char *name, const char *value)
-{
-    reader_t *reader = user;
-    xo_error_t why = {0};
-    reader->keyless[0] = 0;
-    if (reader->failed)
-        return 0;
-    if (set_any(reader, section, name, value, &why) == 0)
-        return 1;
-    fail(reader, reader->line, &why);
-    return 0;
-}
-
-static void read_settings(reader_t *reader)
-{
-    xo_error_t why = {0};
-    int line = ini_parse_stream(read_line, reader, on_key, reader);
-    if (line != 0) {
-        xo_error_set(&why, EINVAL, "not of the form KEY = VALUE or [SECTION]");
-        fail(reader, line, &why);
-    }
-    if (ferror(reader->file)) {
-        xo_error_set(&why, EIO, "cannot be read");
-        fail(reader, 0, &why);
-    }
-    end_section(reader);
-    if (!reader->failed && end_pool(reader, &why) < 0)
-        fail(reader, 0, &why);
+    static const xo_ini_events_t events = {on_key, on_bare};
+    int rc = xo_ini_read(path, &events, reader, err);
+    if (rc == 0 && end_pool(reader, err) < 0)
+        rc = xo_error_prefix(err, "%s", path);
+    free(reader->command);
+    free(reader->modules);
+    free(reader->seens);
+    return rc;
 }
 
 xo_settings_t *xo_settings_load(const char *path, xo_error_t *err)
 {
-    reader_t reader = {.path = path, .err = err};
-    reader.file = fopen(path, "re");
-    if (reader.file == NULL)
-        return xo_error_null(err, errno, "%s: %s", path, strerror(errno));
-    reader.settings = calloc(1, sizeof(*reader.settings));
-    if (reader.settings == NULL) {
-        fclose(reader.file);
+    xo_error_t why = {0};
+    reader_t reader = {.settings = calloc(1, sizeof(*reader.settings))};
+    if (reader.settings == NULL)
         return xo_error_null(err, ENOMEM, "out of memory");
-    }
     reader.settings->gpu_free_ms = reader.settings->stop_ms = -1;
-    read_settings(&reader);
-    fclose(reader.file);
-    free(reader.command);
-    free(reader.modules);
-    free(reader.seens);
-    if (reader.failed) {
-        int saved = err ? err->errnum : EINVAL;
-        xo_settings_destroy(reader.settings);
-        errno = saved;
-        return NULL;
-    }
-    return reader.settings;
+    if (read_settings(&reader, path, &why) == 0)
+        return reader.settings;
+    xo_settings_destroy(reader.settings);
+    return xo_error_null(err, why.errnum, "%s", why.text);
 }
 
 void xo_settings_destroy(xo_settings_t *settings)
