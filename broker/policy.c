@@ -141,11 +141,12 @@ static xo_decision_t decide(const xo_policy_t *policy, xo_policy_state_t *state,
 xo_decision_t xo_policy_ended(const xo_policy_t *policy, xo_policy_state_t *state, xo_end_t end,
                               int64_t now_ns, uint32_t random)
 {
-    xo_policy_state_t none = {0};
     if (policy->restart == XO_RESTART_TEMPORARY ||
         (policy->restart == XO_RESTART_TRANSIENT && end == XO_END_NORMAL))
         return (xo_decision_t){XO_DECIDE_REMOVE, 0};
-    return decide(policy, end == XO_END_ASKED ? &none : state, now_ns, random);
+    if (end == XO_END_ASKED)
+        return (xo_decision_t){XO_DECIDE_RESTART, 0};
+    return decide(policy, state, now_ns, random);
 }
 
 void xo_policy_write(const xo_policy_t *policy, const xo_policy_state_t *state, int64_t now_ns,

@@ -71,8 +71,9 @@ const char *xo_restart_name(xo_restart_t restart);
 int xo_policy_set(xo_policy_t *policy, xo_slice_t key, xo_reader_t *value, xo_error_t *err);
 size_t xo_policy_state_bytes(const xo_policy_t *policy);
 
-/* It ended at now_ns, or could not be created (XO_END_FAILED). What was asked for is decided as if
- * it were the first, and not remembered. `random`: any 32 bits, for the jitter. */
+/* It ended at now_ns, or could not be created (XO_END_FAILED). What was asked for is no failure: it
+ * is restarted at once, whatever the intensity, and not remembered. `random`: any 32 bits, for the
+ * jitter. */
 xo_decision_t xo_policy_ended(const xo_policy_t *policy, xo_policy_state_t *state, xo_end_t end,
                               int64_t now_ns, uint32_t random);
 /* How long to wait before a try, after `streak` in a row: 0 for the first. */

@@ -158,6 +158,9 @@ static void what_was_asked_for_is_not_remembered(void **unused)
     xo_policy_t policy = xo_policy_default();
     xo_policy_state_t state = {0};
     (void)unused;
+    policy.intensity = 0; /* no failure is fine, and this is none */
+    assert_int_equal(xo_policy_ended(&policy, &state, XO_END_ASKED, SECOND, 0).action,
+                     XO_DECIDE_RESTART);
     policy.intensity = 1;
     for (int i = 0; i < 9; i++) {
         xo_decision_t decision = xo_policy_ended(&policy, &state, XO_END_ASKED, SECOND, UINT32_MAX);

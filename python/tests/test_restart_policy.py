@@ -106,6 +106,20 @@ async def test_one_is_given_up_before_its_pool(main, address):
     assert await fragile.told() == ((), None)
 
 
+@on_node(restart_policy=Policy(intensity=0))
+async def test_a_kill_that_was_asked_for_is_no_failure(main, address):
+    """Where no failure is fine."""
+    ref = await xo.create_actor(Kept, uid="a", address=address)
+    for _ in range(2):
+        await xo.kill_actor(ref)
+        await xo.wait_actor_pool_recovered(address)
+        assert await ref.told() == ((), None)
+    with pytest.raises(xo.ServerClosed):
+        await ref.exit(3)
+    with pytest.raises(xo.ServerClosed, match="given up after 0 restarts"):
+        await xo.wait_actor_pool_recovered(address, main)
+
+
 @on_node(restart_policy=Policy(intensity=1, period=1000, backoff=0.001, backoff_max=0.002))
 async def test_that_of_a_pool(main, address):
     ref = await xo.create_actor(Kept, uid="a", address=address)
