@@ -1,6 +1,7 @@
-/* again.c - one actor that is created again: each try, the next one when its policy says so, and
- * the end of all tries.
+/* again.c - one actor that is created again: each try, which has a time limit, the next one when
+ * its policy says so, and the end of all tries.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #define COMPONENT "recovery"
 /* When an actor is tried once more whose try did not reach its pool, or met another one. */
 #define LOOK_AGAIN_NS (100 * XO_MS)
+#define LATE "it was not there within %" PRId64 " ms (create_timeout_ms)"
 
 /* A creation under way, or one that waits for its time (then it is in broker->creations). */
 struct xo_creation {
@@ -23,7 +25,14 @@ struct xo_creation {
     uint64_t mark;           /* of this step */
     uint64_t pool;
     uint32_t generation; /* of the pool: in the next one all begins anew */
-    xo_timer_t timer;
+    xo_timer_t timer;    /* when it is tried again */
+    xo_call_t *call;     /* the try under way; NULL: none is */
+    int64_t began_ns;    /* the last try */
+    int64_t took_ns;     /* how long it took */
+    int64_t timeout_ms;  /* how long it may; 0: without limit */
+    int64_t limit_ns;    /* the same, with jitter */
+    xo_timer_t limit;
+    bool late; /* it was cancelled, since it took longer */
     xo_creation_t *prev, *next;
     size_t size;
     char uid[];
@@ -39,35 +48,6 @@ static xo_actor_entry_t *find(const xo_creation_t *creation)
     xo_actor_entry_t *entry =
         xo_directory_get(&broker->directory, member, xo_slice(creation->uid, creation->size));
     return entry != NULL && entry->state == XO_ACTOR_RECOVERING ? entry : NULL;
-}
-
-/* ---- what is remembered ---- */
-
-xo_decision_t xo_broker_actor_ended(xo_broker_t *broker, xo_actor_entry_t *entry, xo_end_t end)
-{
-    char recent[XO_POLICY_TEXT_BYTES];
-    int64_t now = xo_loop_now(broker->loop);
-    xo_decision_t decision = xo_actor_spec_ended(entry->spec, end, now);
-    xo_actor_spec_write_history(entry->spec, now, xo_unix_ms(), recent);
-    xo_directory_set_recent(entry, recent);
-    return decision;
-}
-
-void xo_broker_forgive_actor(xo_actor_entry_t *entry)
-{
-    xo_actor_spec_forgive(entry->spec);
-    xo_directory_set_recent(entry, "");
-    xo_depends_forget(entry);
-}
-
-void xo_broker_set_spec(const xo_broker_t *broker, xo_actor_entry_t *entry, xo_actor_spec_t *spec)
-{
-    bool is_first = entry->spec == NULL;
-    xo_directory_set_spec(entry, spec);
-    if (!is_first)
-        xo_directory_set_recent(entry, "");
-    else if (entry->recent != NULL)
-        xo_actor_spec_read_history(spec, xo_loop_now(broker->loop), xo_unix_ms(), entry->recent);
 }
 
 /* ---- what came of it ---- */
@@ -90,6 +70,13 @@ void xo_broker_give_up(xo_broker_t *broker, xo_actor_entry_t *entry, const char 
     xo_publish_actor(broker->publish, entry);
 }
 
+static void creation_free(xo_creation_t *creation)
+{
+    xo_timer_stop(&creation->limit);
+    xo_timer_stop(&creation->timer);
+    free(creation);
+}
+
 static void wait_for(xo_creation_t *creation, xo_actor_entry_t *entry, int64_t delay_ns)
 {
     entry->alone = true;
@@ -99,9 +86,9 @@ static void wait_for(xo_creation_t *creation, xo_actor_entry_t *entry, int64_t d
     xo_timer_start(&creation->timer, delay_ns);
 }
 
-/* False: there will be no other try. */
-static bool next_try(xo_creation_t *creation, xo_actor_entry_t *entry, const char *text,
-                     xo_slice_t traceback)
+/* A try has failed, which counts. False: it is given up. */
+static bool count_failure(xo_creation_t *creation, xo_actor_entry_t *entry, const char *text,
+                          xo_slice_t traceback, int64_t *delay_ns)
 {
     char why[XO_ERROR_TEXT_BYTES];
     xo_broker_t *broker = creation->broker;
@@ -109,7 +96,8 @@ static bool next_try(xo_creation_t *creation, xo_actor_entry_t *entry, const cha
         xo_broker_give_up(broker, entry, text, traceback);
         return false;
     }
-    xo_decision_t decision = xo_broker_actor_ended(broker, entry, XO_END_FAILED);
+    xo_decision_t decision = xo_broker_actor_ended(broker, entry, XO_END_FAILED, creation->took_ns);
+    *delay_ns = decision.delay_ns;
     if (decision.action != XO_DECIDE_RESTART) {
         xo_policy_explain(xo_actor_spec_policy(entry->spec), text, why, sizeof(why));
         log_failure(broker, entry, XO_LOG_ERROR, why);
@@ -120,8 +108,23 @@ static bool next_try(xo_creation_t *creation, xo_actor_entry_t *entry, const cha
     xo_directory_set_reason(entry, text);
     xo_broker_note_failure(broker, "actor.restart", entry, text, traceback);
     xo_publish_actor(broker->publish, entry);
-    wait_for(creation, entry, decision.delay_ns);
     return true;
+}
+
+/* The same of one in a group, which decides what follows. */
+static void seat_failed(xo_broker_t *broker, xo_seat_t *seat, const char *text,
+                        xo_slice_t traceback)
+{
+    char why[XO_ERROR_TEXT_BYTES];
+    xo_slice_t uid = xo_actor_entry_uid(seat->entry);
+    log_failure(broker, seat->entry, XO_LOG_WARN, text);
+    xo_directory_set_reason(seat->entry, text);
+    xo_broker_note_failure(broker, "actor.restart", seat->entry, text, traceback);
+    xo_publish_actor(broker->publish, seat->entry);
+    xo_broker_say_waiting(broker, seat->entry);
+    snprintf(why, sizeof(why), "actor \"%.*s\" could not be created again: %.200s", (int)uid.size,
+             uid.data, text);
+    xo_group_start_failed(seat, why);
 }
 
 /* The pool is gone, or its node's lease is, without which it creates nothing that may move. */
@@ -131,11 +134,19 @@ static bool is_closed(const xo_actor_entry_t *entry, const xo_failure_t *failure
            xo_depends_on(entry, failure).size == 0;
 }
 
+/* It was cancelled before its turn came: others kept its pool busy. */
+static bool is_unbegun(const xo_failure_t *failure)
+{
+    return xo_slice_eq_str(failure->code, XO_CODE_CANCELLED) &&
+           xo_slice_eq_str(failure->executed, "no");
+}
+
 /* It says nothing about the actor: the link or the process is gone, which has consequences for a
- * recovery as a whole, or somebody else is creating it. */
+ * recovery as a whole, or somebody else is creating it, or nobody has yet. */
 static bool is_neutral(const xo_actor_entry_t *entry, const xo_failure_t *failure)
 {
-    return is_closed(entry, failure) || xo_slice_eq_str(failure->code, XO_CODE_ACTOR_EXISTS);
+    return is_closed(entry, failure) || is_unbegun(failure) ||
+           xo_slice_eq_str(failure->code, XO_CODE_ACTOR_EXISTS);
 }
 
 static void read_failure(const xo_msg_t *answer, xo_failure_t *failure,
@@ -148,6 +159,19 @@ static void read_failure(const xo_msg_t *answer, xo_failure_t *failure,
              (int)failure->message.size, failure->message.size ? failure->message.data : "");
 }
 
+/* What its answer says, and if it came too late, that. */
+static void explain(const xo_creation_t *creation, const xo_msg_t *answer, xo_failure_t *failure,
+                    char text[XO_ERROR_TEXT_BYTES])
+{
+    char said[XO_ERROR_TEXT_BYTES];
+    read_failure(answer, failure, said);
+    if (creation->late)
+        snprintf(text, XO_ERROR_TEXT_BYTES, LATE ", and was cancelled: %.380s",
+                 creation->timeout_ms, said);
+    else
+        strcpy(text, said);
+}
+
 /* True: there will be another try, with this object. */
 static bool after_failure(xo_creation_t *creation, const xo_msg_t *answer)
 {
@@ -155,11 +179,12 @@ static bool after_failure(xo_creation_t *creation, const xo_msg_t *answer)
     xo_failure_t failure;
     char text[XO_ERROR_TEXT_BYTES];
     xo_actor_entry_t *entry = find(creation);
-    read_failure(answer, &failure, text);
     if (entry == NULL)
         return false;
+    explain(creation, answer, &failure, text);
     if (is_neutral(entry, &failure)) {
-        bool later = creation->recovery == NULL || is_closed(entry, &failure);
+        bool exists = xo_slice_eq_str(failure.code, XO_CODE_ACTOR_EXISTS);
+        bool later = creation->recovery == NULL || !exists;
         if (later)
             wait_for(creation, entry, LOOK_AGAIN_NS);
         return later;
@@ -173,55 +198,60 @@ static bool after_failure(xo_creation_t *creation, const xo_msg_t *answer)
         xo_moves_unfit(creation->broker, entry, text);
         return false;
     }
-    return next_try(creation, entry, text, failure.traceback);
+    if (!count_failure(creation, entry, text, failure.traceback, &delay))
+        return false;
+    wait_for(creation, entry, delay);
+    return true;
 }
 
-/* With what the pool answered. */
-static void answer_ask(xo_ask_t *ask, bool made, xo_msg_t **answer)
+/* With what the pool answered. `late_ms`: it was cancelled, since it took longer; 0: it was not. */
+static void answer_ask(xo_ask_t *ask, bool made, int64_t late_ms, xo_msg_t **answer)
 {
     if (made)
         xo_ask_reply(ask, "n");
+    else if (late_ms > 0)
+        xo_ask_fail(ask, XO_CODE_METHOD, LATE ", and was cancelled", late_ms);
     else if (*answer != NULL)
         xo_ask_reply_msg(ask, answer);
     else
         xo_broker_refuse(ask, "the broker is out of memory");
 }
 
-/* Its group goes on, or decides what becomes of this. */
-static void on_seat_created(xo_call_t *call, xo_msg_t **answer, void *arg)
+static void end_try(xo_creation_t *creation)
+{
+    xo_timer_stop(&creation->limit);
+    creation->call = NULL;
+    creation->took_ns = xo_loop_now(creation->broker->loop) - creation->began_ns;
+}
+
+static void seat_answered(const xo_creation_t *creation, xo_seat_t *seat, const xo_msg_t *answer)
 {
     int64_t delay;
     xo_failure_t failure;
-    char text[XO_ERROR_TEXT_BYTES], why[XO_ERROR_TEXT_BYTES];
-    xo_creation_t creation = *(xo_creation_t *)arg;
-    xo_broker_t *broker = creation.broker;
-    (void)call;
-    free(arg);
-    xo_seat_t *seat = xo_group_step(broker, creation.step);
-    if (seat == NULL)
-        return;
-    if (*answer != NULL && xo_msg_header(*answer)->kind == XO_RESULT) {
+    char text[XO_ERROR_TEXT_BYTES];
+    if (answer != NULL && xo_msg_header(answer)->kind == XO_RESULT) {
         xo_group_end_step(seat);
         return;
     }
-    read_failure(*answer, &failure, text);
-    if (is_neutral(seat->entry, &failure)) {
+    explain(creation, answer, &failure, text);
+    if (is_neutral(seat->entry, &failure))
         xo_group_try_later(seat, 0);
-        return;
-    }
-    if (xo_depends_waits(broker, seat->entry, &failure, text, &delay)) {
+    else if (xo_depends_waits(creation->broker, seat->entry, &failure, text, &delay))
         xo_group_try_later(seat, delay);
-        return;
-    }
-    log_failure(broker, seat->entry, XO_LOG_WARN, text);
-    xo_directory_set_reason(seat->entry, text);
-    xo_broker_note_failure(broker, "actor.restart", seat->entry, text, failure.traceback);
-    xo_publish_actor(broker->publish, seat->entry);
-    xo_broker_say_waiting(broker, seat->entry);
-    xo_slice_t uid = xo_actor_entry_uid(seat->entry);
-    snprintf(why, sizeof(why), "actor \"%.*s\" could not be created again: %.200s", (int)uid.size,
-             uid.data, text);
-    xo_group_start_failed(seat, why);
+    else
+        seat_failed(creation->broker, seat, text, failure.traceback);
+}
+
+/* Its group goes on, or decides what becomes of this. */
+static void on_seat_created(xo_call_t *call, xo_msg_t **answer, void *arg)
+{
+    xo_creation_t *creation = arg;
+    xo_seat_t *seat = xo_group_step(creation->broker, creation->step);
+    (void)call;
+    end_try(creation);
+    if (seat != NULL)
+        seat_answered(creation, seat, *answer);
+    creation_free(creation);
 }
 
 static void on_created(xo_call_t *call, xo_msg_t **answer, void *arg)
@@ -230,14 +260,75 @@ static void on_created(xo_call_t *call, xo_msg_t **answer, void *arg)
     xo_recovery_t *recovery = creation->recovery;
     xo_ask_t *ask = xo_ask_take(&creation->ask);
     (void)call;
+    end_try(creation);
+    int64_t late_ms = creation->late ? creation->timeout_ms : 0;
     bool made = *answer != NULL && xo_msg_header(*answer)->kind == XO_RESULT;
     bool current = recovery == NULL || xo_broker_recovery_is_current(recovery);
     if (made || !current || !after_failure(creation, *answer))
-        free(creation);
+        creation_free(creation);
     if (ask != NULL)
-        answer_ask(ask, made, answer);
+        answer_ask(ask, made, late_ms, answer);
     if (recovery != NULL)
         xo_broker_recovery_one_less(recovery, made);
+}
+
+/* ---- one that takes too long ---- */
+
+/* Those of a recovery are requested at once, and may have to wait for one another: as long as some
+ * come, none is late. */
+static int64_t time_left(const xo_creation_t *creation)
+{
+    int64_t since = creation->began_ns;
+    int64_t moved = creation->recovery ? xo_broker_recovery_moved(creation->recovery) : 0;
+    if (moved > since)
+        since = moved;
+    return since + creation->limit_ns - xo_loop_now(creation->broker->loop);
+}
+
+/* It goes with its process, as a member of a group does that does not stop. */
+static void kill_late(xo_creation_t *creation, xo_actor_entry_t *entry)
+{
+    int64_t delay;
+    char text[XO_ERROR_TEXT_BYTES], cause[XO_ERROR_TEXT_BYTES];
+    xo_slice_t uid = xo_actor_entry_uid(entry);
+    xo_seat_t *seat = creation->step > 0 ? entry->seat : NULL;
+    snprintf(text, sizeof(text), LATE ", and does not let itself be cancelled",
+             creation->timeout_ms);
+    snprintf(cause, sizeof(cause),
+             "signal 9 (Killed): the creation of actor \"%.*s\" does not let itself be cancelled",
+             (int)uid.size, uid.data);
+    creation->took_ns = xo_loop_now(creation->broker->loop) - creation->began_ns;
+    if (seat != NULL)
+        seat_failed(creation->broker, seat, text, xo_slice(NULL, 0));
+    else
+        count_failure(creation, entry, text, xo_slice(NULL, 0), &delay);
+    xo_supervisor_kill(entry->member, cause);
+}
+
+/* A loop that stands still has not heard of it: that is up to hang_timeout_ms. */
+static bool can_kill(const xo_creation_t *creation, const xo_member_t *member)
+{
+    bool wanted = creation->step == 0 || xo_group_step(creation->broker, creation->step) != NULL;
+    bool runs = member->state == XO_POOL_READY || member->state == XO_POOL_RECOVERING;
+    return wanted && runs && member->run != NULL;
+}
+
+static void on_limit(xo_timer_t *timer, void *arg)
+{
+    xo_creation_t *creation = arg;
+    xo_actor_entry_t *entry = find(creation);
+    int64_t left = time_left(creation);
+    if (entry == NULL) /* what comes of it does not matter, and comes with the end of its pool */
+        return;
+    if (creation->late && can_kill(creation, entry->member)) {
+        kill_late(creation, entry);
+        return;
+    }
+    if (!creation->late && left <= 0) {
+        creation->late = true;
+        xo_call_cancel(creation->call);
+    }
+    xo_timer_start(timer, creation->late ? xo_actor_spec_shutdown_ms(entry->spec) * XO_MS : left);
 }
 
 /* ---- a try ---- */
@@ -246,14 +337,24 @@ static void on_created(xo_call_t *call, xo_msg_t **answer, void *arg)
 static int request(xo_creation_t *creation, const xo_actor_entry_t *entry)
 {
     xo_answer_f done = creation->step > 0 ? on_seat_created : on_created;
+    const xo_policy_t *policy = xo_actor_spec_policy(entry->spec);
     xo_msg_t *msg =
         xo_actor_spec_msg(entry->spec, xo_actor_entry_uid(entry), entry->class_name,
                           entry->incarnation, creation->mark > 0 ? creation->mark : xo_random_id());
-    bool left =
-        msg != NULL && xo_endpoint_call(creation->broker->endpoint, entry->member->link, &msg,
-                                        XO_SEND_QUEUE, 0, done, creation, NULL) != NULL;
+    creation->late = false;
+    creation->took_ns = 0;
+    creation->call = msg ? xo_endpoint_call(creation->broker->endpoint, entry->member->link, &msg,
+                                            XO_SEND_QUEUE, 0, done, creation, NULL)
+                         : NULL;
     xo_msg_destroy(&msg);
-    return left ? 0 : -1;
+    if (creation->call == NULL)
+        return -1;
+    creation->began_ns = xo_loop_now(creation->broker->loop);
+    creation->timeout_ms = policy->create_timeout_ns / XO_MS;
+    creation->limit_ns = xo_policy_create_limit(policy, (uint32_t)xo_random_id());
+    if (creation->limit_ns > 0)
+        xo_timer_start(&creation->limit, creation->limit_ns);
+    return 0;
 }
 
 static void on_time(xo_timer_t *timer, void *arg)
@@ -263,13 +364,13 @@ static void on_time(xo_timer_t *timer, void *arg)
     (void)timer;
     DL_DELETE(creation->broker->creations, creation);
     if (entry == NULL || !entry->alone) {
-        free(creation);
+        creation_free(creation);
         return;
     }
     if (entry->member->link == NULL)
         wait_for(creation, entry, LOOK_AGAIN_NS);
     else if (request(creation, entry) < 0 && !after_failure(creation, NULL))
-        free(creation);
+        creation_free(creation);
 }
 
 static xo_creation_t *begin(xo_broker_t *broker, xo_recovery_t *recovery,
@@ -286,6 +387,7 @@ static xo_creation_t *begin(xo_broker_t *broker, xo_recovery_t *recovery,
                                 .size = uid.size};
     memcpy(creation->uid, uid.data, uid.size);
     xo_timer_init(&creation->timer, broker->loop, on_time, creation);
+    xo_timer_init(&creation->limit, broker->loop, on_limit, creation);
     return creation;
 }
 
@@ -302,7 +404,7 @@ int xo_broker_create_again(xo_broker_t *broker, xo_recovery_t *recovery, xo_acto
     if (request(creation, entry) == 0)
         return 0;
     if (!after_failure(creation, NULL))
-        free(creation);
+        creation_free(creation);
     return -1;
 }
 
@@ -316,7 +418,7 @@ void xo_broker_create_moved(xo_broker_t *broker, xo_actor_entry_t *entry)
     if (creation == NULL)
         xo_broker_give_up(broker, entry, why, xo_slice(NULL, 0));
     else if (request(creation, entry) < 0 && !after_failure(creation, NULL))
-        free(creation);
+        creation_free(creation);
 }
 
 int xo_broker_create_seat(xo_broker_t *broker, const xo_actor_entry_t *entry, uint64_t step,
@@ -329,7 +431,7 @@ int xo_broker_create_seat(xo_broker_t *broker, const xo_actor_entry_t *entry, ui
     creation->mark = mark;
     if (request(creation, entry) == 0)
         return 0;
-    free(creation);
+    creation_free(creation);
     return -1;
 }
 
@@ -345,7 +447,7 @@ void xo_broker_revive_actor(xo_broker_t *broker, xo_ask_t *ask, xo_actor_entry_t
     xo_msg_t *none = NULL;
     xo_creation_t *creation = begin(broker, NULL, entry);
     if (creation == NULL) {
-        answer_ask(ask, false, &none);
+        answer_ask(ask, false, 0, &none);
         return;
     }
     creation->revives = true;
@@ -358,8 +460,8 @@ void xo_broker_revive_actor(xo_broker_t *broker, xo_ask_t *ask, xo_actor_entry_t
     if (request(creation, entry) == 0)
         return;
     after_failure(creation, NULL); /* which gives it up */
-    answer_ask(xo_ask_take(&creation->ask), false, &none);
-    free(creation);
+    answer_ask(xo_ask_take(&creation->ask), false, 0, &none);
+    creation_free(creation);
 }
 
 bool xo_broker_creation_waits(const xo_broker_t *broker, const xo_actor_entry_t *entry)
@@ -388,8 +490,7 @@ void xo_broker_creations_end(xo_broker_t *broker)
     xo_creation_t *creation, *next;
     DL_FOREACH_SAFE(broker->creations, creation, next)
     {
-        xo_timer_stop(&creation->timer);
         DL_DELETE(broker->creations, creation);
-        free(creation);
+        creation_free(creation);
     }
 }

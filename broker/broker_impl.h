@@ -207,6 +207,15 @@ void xo_broker_recovery_detach(xo_member_t *member);
 bool xo_broker_recovery_is_current(const xo_recovery_t *recovery);
 /* An actor of it was created, or will not be in the course of it. It may be gone afterwards. */
 void xo_broker_recovery_one_less(xo_recovery_t *recovery, bool made);
+int64_t xo_broker_recovery_moved(const xo_recovery_t *recovery); /* when that was last */
+/* What its policy makes of the end of its process, or of a creation that failed and took this long,
+ * and remembers. */
+xo_decision_t xo_broker_actor_ended(xo_broker_t *broker, xo_actor_entry_t *entry, xo_end_t end,
+                                    int64_t took_ns);
+void xo_broker_forgive_actor(xo_actor_entry_t *entry); /* nothing of that counts any more */
+/* Takes the spec over. If it is the first that is known of the actor, what a last broker remembered
+ * of its restarts counts. */
+void xo_broker_set_spec(const xo_broker_t *broker, xo_actor_entry_t *entry, xo_actor_spec_t *spec);
 /* Says so if nothing is known of what creates it. */
 void xo_broker_check_spec(xo_broker_t *broker, xo_actor_entry_t *entry);
 /* Keeps what "actor.up" told in its fifth argument. -1: it is malformed. */
@@ -226,12 +235,6 @@ void xo_broker_create_moved(xo_broker_t *broker, xo_actor_entry_t *entry);
  * still waits for this step. */
 int xo_broker_create_seat(xo_broker_t *broker, const xo_actor_entry_t *entry, uint64_t step,
                           uint64_t mark);
-/* What its policy makes of the end of its process, or of a creation that failed, and remembers. */
-xo_decision_t xo_broker_actor_ended(xo_broker_t *broker, xo_actor_entry_t *entry, xo_end_t end);
-void xo_broker_forgive_actor(xo_actor_entry_t *entry); /* nothing of that counts any more */
-/* Takes the spec over. If it is the first that is known of the actor, what a last broker remembered
- * of its restarts counts. */
-void xo_broker_set_spec(const xo_broker_t *broker, xo_actor_entry_t *entry, xo_actor_spec_t *spec);
 /* It is *failed*; says so to all. */
 void xo_broker_give_up(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason,
                        xo_slice_t traceback);

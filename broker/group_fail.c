@@ -132,13 +132,21 @@ void xo_group_forget(xo_group_t *group)
     group->recent[0] = 0;
 }
 
+/* It tries since then to have its members again. */
+static void leave_out_restart(xo_group_t *group, int64_t now_ns)
+{
+    if (group->state == XO_GROUP_RESTARTING && group->decided_ns > 0)
+        xo_policy_leave_out(&group->history, now_ns - group->decided_ns);
+    group->decided_ns = now_ns;
+}
+
 static void decide(xo_group_t *group, xo_end_t end, const char *reason)
 {
+    int64_t now = xo_loop_now(group->broker->loop);
+    leave_out_restart(group, now);
     xo_decision_t decision =
-        xo_policy_ended(&group->policy, &group->history, end, xo_loop_now(group->broker->loop),
-                        (uint32_t)xo_random_id());
-    xo_policy_write(&group->policy, &group->history, xo_loop_now(group->broker->loop), xo_unix_ms(),
-                    group->recent);
+        xo_policy_ended(&group->policy, &group->history, end, now, (uint32_t)xo_random_id());
+    xo_policy_write(&group->policy, &group->history, now, xo_unix_ms(), group->recent);
     if (decision.action == XO_DECIDE_RESTART)
         begin_restart(group, decision.delay_ns, reason);
     else

@@ -34,6 +34,8 @@ static int read_option(xo_slice_t key, xo_reader_t *value, xo_wanted_group_t *op
                    : 0;
     if (xo_slice_eq_str(key, "restart"))
         return xo_error_set(err, EINVAL, "restart is a member's, not a group's");
+    if (xo_slice_eq_str(key, "create_timeout_ms"))
+        return xo_error_set(err, EINVAL, "create_timeout_ms is a member's, not a group's");
     return xo_policy_set(&options->policy, key, value, err);
 }
 

@@ -47,6 +47,7 @@ struct xo_group {
     xo_strategy_t strategy;
     xo_policy_t policy;
     xo_policy_state_t history;
+    int64_t decided_ns;                /* when its policy was last asked; 0: not yet */
     char recent[XO_POLICY_TEXT_BYTES]; /* the same, as its record has it */
     xo_seat_t *seat;                   /* its own, in its parent; NULL: it has none */
     xo_seat_t *seats;                  /* in their order */

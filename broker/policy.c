@@ -11,6 +11,8 @@ static const int64_t second_ns = 1000000000;
 static const int64_t ms_ns = 1000000;
 /* So the default five tries begin with 1 ms and end with half a second. */
 static const int64_t backoff_growth = 8;
+/* Of a create timeout that part is what jitter may add. */
+static const int64_t create_jitter = 8;
 
 static const char *const restart_names[] = {"permanent", "transient", "temporary"};
 
@@ -22,6 +24,7 @@ xo_policy_t xo_policy_default(void)
         .period_ns = 60 * second_ns,
         .backoff_ns = 1 * ms_ns,
         .backoff_max_ns = 5 * second_ns,
+        .create_timeout_ns = 300 * second_ns,
     };
 }
 
@@ -82,6 +85,8 @@ int xo_policy_set(xo_policy_t *policy, xo_slice_t key, xo_reader_t *value, xo_er
         return set_ns(value, "backoff_ms", &policy->backoff_ns, err);
     if (xo_slice_eq_str(key, "backoff_max_ms"))
         return set_ns(value, "backoff_max_ms", &policy->backoff_max_ns, err);
+    if (xo_slice_eq_str(key, "create_timeout_ms"))
+        return set_ns(value, "create_timeout_ms", &policy->create_timeout_ns, err);
     if (!xo_slice_eq_str(key, "intensity"))
         return xo_error_set(err, ENOENT, "there is no key '%.*s'", (int)key.size, key.data);
     if (read_number(value, "intensity", XO_INTENSITY_MAX, &intensity, err) < 0)
@@ -113,6 +118,12 @@ static void remember(const xo_policy_t *policy, xo_policy_state_t *state, int64_
         state->count++;
 }
 
+/* From none of it to all. */
+static int64_t part(int64_t whole, uint32_t random)
+{
+    return (int64_t)((double)whole * ((double)random / (double)UINT32_MAX));
+}
+
 int64_t xo_policy_backoff(const xo_policy_t *policy, unsigned streak, uint32_t random)
 {
     int64_t delay = policy->backoff_ns;
@@ -123,7 +134,13 @@ int64_t xo_policy_backoff(const xo_policy_t *policy, unsigned streak, uint32_t r
     if (delay > policy->backoff_max_ns)
         delay = policy->backoff_max_ns;
     int64_t half = delay / 2;
-    return half + (int64_t)((double)(delay - half) * ((double)random / (double)UINT32_MAX));
+    return half + part(delay - half, random);
+}
+
+int64_t xo_policy_create_limit(const xo_policy_t *policy, uint32_t random)
+{
+    int64_t limit = policy->create_timeout_ns;
+    return limit + part(limit / create_jitter, random);
 }
 
 static xo_decision_t decide(const xo_policy_t *policy, xo_policy_state_t *state, int64_t now_ns,
@@ -147,6 +164,12 @@ xo_decision_t xo_policy_ended(const xo_policy_t *policy, xo_policy_state_t *stat
     if (end == XO_END_ASKED)
         return (xo_decision_t){XO_DECIDE_RESTART, 0};
     return decide(policy, state, now_ns, random);
+}
+
+void xo_policy_leave_out(xo_policy_state_t *state, int64_t took_ns)
+{
+    for (unsigned i = 0; i < state->count; i++)
+        state->restarts_ns[i] += took_ns;
 }
 
 void xo_policy_write(const xo_policy_t *policy, const xo_policy_state_t *state, int64_t now_ns,

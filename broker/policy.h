@@ -1,5 +1,5 @@
 /* policy.h - what to do when a pool's process ended, or an actor with it, or could not be created
- * again: a pure function of settings, history and time.
+ * again, and how long it may take to create it: a pure function of settings, history and time.
  *
  * The first restart in a row is at once. The next ones wait for a backoff that grows eightfold with
  * each, with jitter so that many do not come back at the same instant ("Exponential Backoff And
@@ -29,8 +29,9 @@ typedef struct xo_policy {
     xo_restart_t restart;
     unsigned intensity; /* restarts within period_ns that are fine; at most XO_INTENSITY_MAX */
     int64_t period_ns;
-    int64_t backoff_ns;     /* before the second restart in a row; the first is at once */
-    int64_t backoff_max_ns; /* where growing ends */
+    int64_t backoff_ns;        /* before the second restart in a row; the first is at once */
+    int64_t backoff_max_ns;    /* where growing ends */
+    int64_t create_timeout_ns; /* how long it may take to create an actor again; 0: without limit */
 } xo_policy_t;
 
 /* What the policy remembers of one pool or actor. Zero-initialise. Who keeps very many may allocate
@@ -60,14 +61,15 @@ typedef struct xo_decision {
     int64_t delay_ns;
 } xo_decision_t;
 
-/* 5 restarts in 60 s, 1 ms growing to 5 s, permanent. */
+/* 5 restarts in 60 s, 1 ms growing to 5 s, permanent, 5 min to create an actor. */
 xo_policy_t xo_policy_default(void);
 /* "permanent", "transient", "temporary"; EINVAL names the text. */
 int xo_restart_parse(const char *text, xo_restart_t *restart, xo_error_t *err);
 const char *xo_restart_name(xo_restart_t restart);
 
-/* Sets one of restart, intensity, period_ms, backoff_ms, backoff_max_ms from a msgpack value. 0;
- * -1: EINVAL, the value cannot be (the sentence names it); ENOENT: there is no such key. */
+/* Sets one of restart, intensity, period_ms, backoff_ms, backoff_max_ms, create_timeout_ms from a
+ * msgpack value. 0; -1: EINVAL, the value cannot be (the sentence names it); ENOENT: there is no
+ * such key. */
 int xo_policy_set(xo_policy_t *policy, xo_slice_t key, xo_reader_t *value, xo_error_t *err);
 size_t xo_policy_state_bytes(const xo_policy_t *policy);
 
@@ -78,6 +80,12 @@ xo_decision_t xo_policy_ended(const xo_policy_t *policy, xo_policy_state_t *stat
                               int64_t now_ns, uint32_t random);
 /* How long to wait before a try, after `streak` in a row: 0 for the first. */
 int64_t xo_policy_backoff(const xo_policy_t *policy, unsigned streak, uint32_t random);
+/* A try to create it took that long, and failed: that time is no part of a period. Tries that take
+ * as long as a period would have nothing before them otherwise, and never be given up. */
+void xo_policy_leave_out(xo_policy_state_t *state, int64_t took_ns);
+/* How long this try to create it may take: create_timeout_ns, and up to an eighth more at random,
+ * so that of two that wait for each other one is first. 0: without limit. */
+int64_t xo_policy_create_limit(const xo_policy_t *policy, uint32_t random);
 /* What is remembered, for whoever goes on with it by another clock: when the restarts were, the
  * oldest first, as milliseconds since 1970 with spaces between. now_ms: the same, at now_ns. */
 void xo_policy_write(const xo_policy_t *policy, const xo_policy_state_t *state, int64_t now_ns,

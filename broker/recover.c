@@ -21,6 +21,7 @@ struct xo_recovery {
     xo_member_t *member; /* NULL: it went, or another recovery took over */
     size_t left;         /* answers under way */
     size_t all, created;
+    int64_t moved_ns; /* when the last one came */
 };
 
 /* ---- the end ---- */
@@ -97,9 +98,15 @@ bool xo_broker_recovery_is_current(const xo_recovery_t *recovery)
     return recovery->member != NULL;
 }
 
+int64_t xo_broker_recovery_moved(const xo_recovery_t *recovery)
+{
+    return recovery->moved_ns;
+}
+
 void xo_broker_recovery_one_less(xo_recovery_t *recovery, bool made)
 {
     recovery->created += made;
+    recovery->moved_ns = xo_loop_now(recovery->broker->loop);
     if (--recovery->left == 0)
         send_barrier(recovery);
 }
@@ -214,7 +221,7 @@ static void away(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reaso
         seat_away(broker, entry, reason);
         return;
     }
-    switch (xo_broker_actor_ended(broker, entry, entry->member->end).action) {
+    switch (xo_broker_actor_ended(broker, entry, entry->member->end, 0).action) {
     case XO_DECIDE_REMOVE:
         xo_broker_actor_down(broker, entry, reason);
         break;
@@ -239,6 +246,36 @@ void xo_broker_actors_away(xo_broker_t *broker, xo_member_t *member, const char 
             away(broker, entry, reason);
     }
     xo_groups_decide(broker, member->end, reason);
+}
+
+/* ---- what is remembered ---- */
+
+xo_decision_t xo_broker_actor_ended(xo_broker_t *broker, xo_actor_entry_t *entry, xo_end_t end,
+                                    int64_t took_ns)
+{
+    char recent[XO_POLICY_TEXT_BYTES];
+    int64_t now = xo_loop_now(broker->loop);
+    xo_decision_t decision = xo_actor_spec_ended(entry->spec, end, now, took_ns);
+    xo_actor_spec_write_history(entry->spec, now, xo_unix_ms(), recent);
+    xo_directory_set_recent(entry, recent);
+    return decision;
+}
+
+void xo_broker_forgive_actor(xo_actor_entry_t *entry)
+{
+    xo_actor_spec_forgive(entry->spec);
+    xo_directory_set_recent(entry, "");
+    xo_depends_forget(entry);
+}
+
+void xo_broker_set_spec(const xo_broker_t *broker, xo_actor_entry_t *entry, xo_actor_spec_t *spec)
+{
+    bool is_first = entry->spec == NULL;
+    xo_directory_set_spec(entry, spec);
+    if (!is_first)
+        xo_directory_set_recent(entry, "");
+    else if (entry->recent != NULL)
+        xo_actor_spec_read_history(spec, xo_loop_now(broker->loop), xo_unix_ms(), entry->recent);
 }
 
 /* ---- specs that pools tell ---- */

@@ -229,6 +229,11 @@ static int set_backoff_max(reader_t *reader, const char *value, xo_error_t *err)
     return set_duration(&last_spec(reader)->policy.backoff_max_ns, value, err);
 }
 
+static int set_create_timeout(reader_t *reader, const char *value, xo_error_t *err)
+{
+    return set_duration(&last_spec(reader)->policy.create_timeout_ns, value, err);
+}
+
 static int set_ready(reader_t *reader, const char *value, xo_error_t *err)
 {
     return set_number(&last_spec(reader)->ready_ms, value, 1, INT32_MAX, err);
@@ -254,7 +259,9 @@ static const xo_key_t pool_keys[] = {
     {"backoff_max_ms", set_backoff_max, false},
     {"ready_ms", set_ready, false},
     {"hang_timeout_ms", set_pool_hang, false},
-    {"recover", set_recover, false},     {NULL, NULL, false},
+    {"recover", set_recover, false},
+    {"create_timeout_ms", set_create_timeout, false},
+    {NULL, NULL, false},
 };
 
 /* ---- sections ---- */

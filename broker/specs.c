@@ -113,13 +113,14 @@ void xo_actor_spec_pack(const xo_actor_spec_t *spec, xo_buf_t *out)
     for (size_t i = 0; i < spec->buffer_count; at += spec->buffer_sizes[i++])
         xo_pack_bin(out, at, spec->buffer_sizes[i]);
     const xo_policy_t *policy = &spec->policy;
-    xo_pack_map(out, spec->order > 0 ? 6 : 5);
+    xo_pack_map(out, spec->order > 0 ? 7 : 6);
     if (spec->order > 0)
         xo_pack_format(out, "s U", "order", spec->order);
     xo_pack_format(out, "s s s U", "restart", xo_restart_name(policy->restart), "intensity",
                    (uint64_t)policy->intensity);
-    xo_pack_format(out, "s I s I s I", "period_ms", policy->period_ns / XO_MS, "backoff_ms",
-                   policy->backoff_ns / XO_MS, "backoff_max_ms", policy->backoff_max_ns / XO_MS);
+    xo_pack_format(out, "s I s I s I s I", "period_ms", policy->period_ns / XO_MS, "backoff_ms",
+                   policy->backoff_ns / XO_MS, "backoff_max_ms", policy->backoff_max_ns / XO_MS,
+                   "create_timeout_ms", policy->create_timeout_ns / XO_MS);
 }
 
 /* The buffers that the reader is in front of, into a message of its own. */
@@ -287,9 +288,12 @@ const xo_policy_t *xo_actor_spec_policy(const xo_actor_spec_t *spec)
 }
 
 /* There may be a million, most of which never fail. Without memory it is as if it had not. */
-xo_decision_t xo_actor_spec_ended(xo_actor_spec_t *spec, xo_end_t end, int64_t now_ns)
+xo_decision_t xo_actor_spec_ended(xo_actor_spec_t *spec, xo_end_t end, int64_t now_ns,
+                                  int64_t took_ns)
 {
     xo_policy_state_t none = {0};
+    if (spec->history != NULL)
+        xo_policy_leave_out(spec->history, took_ns);
     if (spec->history == NULL && end != XO_END_ASKED)
         spec->history = calloc(1, xo_policy_state_bytes(&spec->policy));
     return xo_policy_ended(&spec->policy, spec->history ? spec->history : &none, end, now_ns,

@@ -37,8 +37,10 @@ xo_msg_t *xo_actor_spec_msg(const xo_actor_spec_t *spec, xo_slice_t uid, const c
  * cannot be, and do not count. */
 int xo_actor_spec_inherit(xo_actor_spec_t *spec, const xo_policy_t *pools, xo_error_t *err);
 const xo_policy_t *xo_actor_spec_policy(const xo_actor_spec_t *spec);
-/* The process with the actor ended, or its creation failed (XO_END_FAILED). */
-xo_decision_t xo_actor_spec_ended(xo_actor_spec_t *spec, xo_end_t end, int64_t now_ns);
+/* The process with the actor ended, or its creation failed (XO_END_FAILED), which took this long.
+ */
+xo_decision_t xo_actor_spec_ended(xo_actor_spec_t *spec, xo_end_t end, int64_t now_ns,
+                                  int64_t took_ns);
 void xo_actor_spec_forgive(xo_actor_spec_t *spec); /* forgets what it remembers of restarts */
 /* xo_policy_write and xo_policy_read of that. */
 void xo_actor_spec_write_history(const xo_actor_spec_t *spec, int64_t now_ns, int64_t now_ms,

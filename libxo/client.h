@@ -89,11 +89,13 @@ typedef struct xo_actor_options {
     const char *placement; /* "node": it is created again on its own node only; "any": if that dies,
                               or is drained, on another one, which takes a name for a uid, a
                               permanent actor, and no group; NULL: "node" */
+    int64_t create_timeout_ms; /* how long a try to create it again may take: then it is cancelled,
+                                  and has failed; 0: as long as it wants; -1: open */
 } xo_actor_options_t;
 
 #define XO_ACTOR_OPTIONS_INIT                                                                      \
     {                                                                                              \
-        NULL, -1, -1, -1, -1, NULL, -1, NULL                                                       \
+        NULL, -1, -1, -1, -1, NULL, -1, NULL, -1                                                   \
     }
 
 /* The body [args, kwargs] of a create message becomes [args, kwargs, options]. EINVAL: one of them

@@ -257,7 +257,8 @@ static int check_options(const xo_actor_options_t *options, xo_error_t *err)
         return -1;
     if (options->group && !options->group[0])
         return xo_error_set(err, EINVAL, "group must be a name, not empty");
-    if (check_range("shutdown_ms", options->shutdown_ms, INT32_MAX, err) < 0)
+    if (check_range("shutdown_ms", options->shutdown_ms, INT32_MAX, err) < 0 ||
+        check_range("create_timeout_ms", options->create_timeout_ms, INT32_MAX, err) < 0)
         return -1;
     return check_range("backoff_max_ms", options->backoff_max_ms, INT32_MAX, err);
 }
@@ -290,6 +291,7 @@ static void pack_options(xo_buf_t *out, const xo_actor_options_t *options)
     count += pack_option(&pairs, "period_ms", options->period_ms);
     count += pack_option(&pairs, "backoff_ms", options->backoff_ms);
     count += pack_option(&pairs, "backoff_max_ms", options->backoff_max_ms);
+    count += pack_option(&pairs, "create_timeout_ms", options->create_timeout_ms);
     xo_pack_map(out, count);
     xo_buf_append(out, pairs.data, pairs.size);
     out->failed |= pairs.failed;

@@ -85,6 +85,13 @@ static xo_request_t *first_waiting(const xo_actor_t *actor)
     return first->arrival < other->arrival ? first : other;
 }
 
+/* What a creation causes that may be what this one waited for: the two would wait for each other in
+ * their next tries as well. */
+static bool may_be_waited_for(const xo_actor_t *actor, const xo_request_t *request)
+{
+    return actor->late && xoi_is_of_creation(request);
+}
+
 /* If it will be tried once more, they wait for that. */
 static void end_waiting(xo_actor_t *actor, const char *why)
 {
@@ -94,7 +101,7 @@ static void end_waiting(xo_actor_t *actor, const char *why)
         xoi_mailbox_remove(actor, request);
         if (request->kept)
             xoi_keep_no_more(request);
-        if (!comes || !xoi_hold(request))
+        if (!comes || may_be_waited_for(actor, request) || !xoi_hold(request))
             xoi_request_absent(request, why);
     }
     if (comes && !actor->up) /* else this end is what they want to know of */
@@ -155,6 +162,7 @@ void xoi_actor_created(xo_actor_t *actor, xo_request_t *request, xo_msg_t **answ
     if (*answer && xo_msg_header(*answer)->kind != XO_RESULT) {
         if (again)
             xoi_failed_add(actor, *answer);
+        actor->late = again && request->cancelled;
         const char *why = again ? xoi_failed_why(pool, xo_actor_uid(actor)) : NULL;
         actor_leave(actor, why ? why : "its creation failed");
         return;

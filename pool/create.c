@@ -145,10 +145,12 @@ static int take_number(const char *key, const char *text, xo_actor_options_t *op
         options->backoff_ms = value;
     else if (!strcmp(key, "backoff_max_ms"))
         options->backoff_max_ms = value;
+    else if (!strcmp(key, "create_timeout_ms"))
+        options->create_timeout_ms = value;
     else
         return xo_error_set(err, EINVAL,
                             "'%s' is not one of intensity, period_ms, backoff_ms, backoff_max_ms, "
-                            "placement",
+                            "create_timeout_ms, placement",
                             key);
     return 0;
 }

@@ -12,9 +12,9 @@ typedef struct xo_creation {
 } xo_creation_t;
 
 /* Reads CLASS[:UID[:JSON]], where JSON is an array, and a policy (NULL: as the pool's):
- * permanent|transient|temporary, and intensity, period_ms, backoff_ms and backoff_max_ms as
- * KEY=NUMBER, in any order with commas between. EINVAL with a sentence. Free body with xo_buf_free.
- */
+ * permanent|transient|temporary, and intensity, period_ms, backoff_ms, backoff_max_ms and
+ * create_timeout_ms as KEY=NUMBER, in any order with commas between. EINVAL with a sentence. Free
+ * body with xo_buf_free. */
 int xo_creation_parse(const char *text, const char *policy, xo_creation_t *creation,
                       xo_error_t *err);
 

@@ -68,6 +68,12 @@ void xoi_failed_add(xo_actor_t *actor, const xo_msg_t *answer)
     add(pool, xo_actor_uid(actor), explain(answer), !pool->broker_link || pool->stopping);
 }
 
+void xoi_failed_unbegun(xo_pool_t *pool, xo_slice_t uid)
+{
+    add(pool, uid, strdup("its creation had not begun when it was cancelled"),
+        !pool->broker_link || pool->stopping);
+}
+
 void xoi_failed_expect(xo_pool_t *pool, xo_slice_t uid)
 {
     add(pool, uid, strdup("its group is being restarted, or was not to its end"),

@@ -115,6 +115,7 @@ struct xo_actor {
     bool ready : 1;       /* in pool->ready */
     bool parked : 1;      /* in pool->parked */
     bool anywhere : 1;    /* its placement is "any": it works while its name's lease lasts */
+    bool late : 1;        /* its creation was cancelled by who creates it again */
     bool fenced : 1;      /* another one has its name: it does nothing any more */
     bool spec_told : 1;   /* or why there is none */
     bool host_made : 1;   /* the host's create was called, so its release is due */
@@ -442,6 +443,8 @@ bool xoi_adopts(const xo_request_t *request);
 void xoi_no_more_tries(xo_pool_t *pool);
 /* The trace that marks what its creation causes; empty: it is not created again. */
 xo_slice_t xoi_again(const xo_request_t *request);
+bool xoi_is_of_creation(
+    const xo_request_t *request); /* such a creation, of whatever pool, causes it */
 /* Before the host sees a create; and what "actor.up" says of it then. */
 void xoi_spec_take(xo_request_t *request);
 void xoi_spec_pack(const xo_request_t *request, xo_buf_t *out);
@@ -463,6 +466,8 @@ void xoi_confirmations_end(xo_pool_t *pool);
 void xoi_failed_add(xo_actor_t *actor, const xo_msg_t *answer);
 /* The broker will create it again. */
 void xoi_failed_expect(xo_pool_t *pool, xo_slice_t uid);
+/* Its creation was cancelled before it began: its broker requests it once more. */
+void xoi_failed_unbegun(xo_pool_t *pool, xo_slice_t uid);
 /* "actor.failed": the broker has given it up. Not settled, "actor.recovering": it has not. */
 void xoi_failed_event(xo_pool_t *pool, const xo_msg_t *event, bool settled);
 void xoi_failed_remove(xo_pool_t *pool, xo_slice_t uid);

@@ -200,12 +200,17 @@ bool xoi_adopts(const xo_request_t *request)
     return request->pool->recovering && (!request->from || xoi_asked_by_broker(request));
 }
 
-xo_slice_t xoi_again(const xo_request_t *request)
+bool xoi_is_of_creation(const xo_request_t *request)
 {
     const size_t size = sizeof XO_TRACE_AGAIN - 1;
     xo_slice_t trace = xo_msg_header(request->msg)->trace;
-    bool again = trace.size > size && memcmp(trace.data, XO_TRACE_AGAIN, size) == 0;
-    return again && xoi_asked_by_broker(request) ? trace : xo_slice(NULL, 0);
+    return trace.size > size && memcmp(trace.data, XO_TRACE_AGAIN, size) == 0;
+}
+
+xo_slice_t xoi_again(const xo_request_t *request)
+{
+    bool again = xoi_is_of_creation(request) && xoi_asked_by_broker(request);
+    return again ? xo_msg_header(request->msg)->trace : xo_slice(NULL, 0);
 }
 
 /* ---- specs ---- */

@@ -254,6 +254,8 @@ static void cancel_waiting(xo_request_t *request)
     xo_actor_t *actor = request->actor;
     bool creates = xo_msg_header(request->msg)->kind == XO_CREATE && !request->adopts;
     xoi_mailbox_remove(actor, request);
+    if (creates && xoi_again(request).size)
+        xoi_failed_unbegun(actor->pool, xo_actor_uid(actor));
     xoi_request_reject(request, XO_DROP_CLOSED, XO_CODE_CANCELLED, "cancelled",
                        "cancelled while it waited for the actor");
     if (creates)

@@ -82,6 +82,7 @@ bad_policy speed=3 "'speed' is not one of intensity, period_ms"
 bad_policy temporary,intensity=65 "intensity must be from 0 to 64"
 bad_policy intensity=two "intensity=two: not a whole number"
 bad_policy backoff_ms=-1 "backoff_ms=-1: not a whole number"
+bad_policy create_timeout_ms=1s "create_timeout_ms=1s: not a whole number"
 bad_policy period_ms=2147483648 "period_ms=2147483648: not a whole number from 0 to 2147483647"
 bad_policy "intensity=$(printf '%0300d' 1)" "longer than 255 bytes"
 usage --module "$modules/counter.so" --create Counter --restart-policy transient

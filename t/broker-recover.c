@@ -3,119 +3,7 @@
  * process; real deaths are in t/0301-broker-pools.t. */
 #include "broker/broker_impl.h"
 #include "broker/supervisor_impl.h"
-#include "t/broker-rig.h"
-
-#define BODY xo_slice("\x92\x90\x80", 3)
-
-typedef struct world {
-    fixture_t *f;
-    xo_broker_t *broker;
-    xo_member_t *member; /* of f->b */
-} world_t;
-
-static int setup(void **state)
-{
-    world_t *w = calloc(1, sizeof *w);
-    fixture_setup((void **)&w->f);
-    fixture_t *f = w->f;
-    w->broker = rig_broker(f, 1000, NULL, NULL);
-    f->b = node_pool(f, RIG_DOOR, 11, 1);
-    node_beat(f->b);
-    w->member = xo_pools_find(&w->broker->pools, 11);
-    w->member->recovers = true;
-    UNTIL(w->member->state == XO_POOL_READY);
-    *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    world_t *w = *state;
-    xo_broker_destroy(w->broker);
-    fixture_teardown((void **)&w->f);
-    free(w);
-    return 0;
-}
-
-/* ---- what the pool says ---- */
-
-/* `spec` NULL: nil; "": its body; else why there is none. */
-static void up(world_t *w, const char *uid, uint64_t incarnation, const char *spec)
-{
-    fixture_t *f = w->f;
-    xo_buf_t args = XO_BUF_INIT;
-    xo_header_t header = {.kind = XO_TELL,
-                          .target_uid = xo_slice_str(XO_BROKER_UID),
-                          .method = xo_slice_str("actor.up")};
-    xo_pack_array(&args, 2);
-    xo_pack_array(&args, 5);
-    xo_pack_format(&args, "B U s ?", xo_slice_str(uid), incarnation, "Class", 0);
-    if (spec == NULL)
-        xo_pack_nil(&args);
-    else if (spec[0] == 0)
-        xo_pack_format(&args, "[B]", BODY);
-    else
-        xo_pack_cstr(&args, spec);
-    xo_pack_map(&args, 0);
-    xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&args));
-    if (spec != NULL && spec[0] == 0)
-        xo_msg_add_buffer_copy(msg, uid, strlen(uid));
-    xo_buf_free(&args);
-    xo_endpoint_tell(f->b->endpoint, xo_endpoint_broker(f->b->endpoint), &msg, 0, NULL, NULL, NULL);
-}
-
-static xo_actor_entry_t *entry_of(world_t *w, const char *uid)
-{
-    return xo_directory_get(&w->broker->directory, w->member, xo_slice_str(uid));
-}
-
-static void answer(world_t *w, const char *error)
-{
-    node_t *pool = w->f->b;
-    xo_return_t to = xo_return_of(pool->inbox[pool->first].from, pool->inbox[pool->first].msg);
-    xo_header_t header = {.kind = XO_RESULT};
-    xo_msg_t *msg = error ? xo_failure_msg(0, XO_CODE_METHOD, "ran", NULL, "%s", error)
-                          : xo_msg_create(&header, xo_slice("\xc3", 1));
-    xo_endpoint_answer(pool->endpoint, &to, &msg);
-    node_swallow(pool);
-}
-
-static void expect_create(world_t *w, const char *uid)
-{
-    const xo_msg_t *msg = w->f->b->inbox[w->f->b->first].msg;
-    assert_int_equal(xo_msg_header(msg)->kind, XO_CREATE);
-    assert_true(xo_slice_eq_str(xo_msg_header(msg)->target_uid, uid));
-    assert_true(xo_slice_eq_str(xo_msg_header(msg)->method, "Class"));
-    assert_true(xo_slice_eq(xo_msg_body(msg), BODY));
-    assert_true(xo_slice_eq_str(xo_msg_buffer(msg, 0), uid));
-}
-
-static void expect_barrier(world_t *w)
-{
-    fixture_t *f = w->f;
-    UNTIL(f->b->first < f->b->count);
-    const xo_header_t *header = xo_msg_header(f->b->inbox[f->b->first].msg);
-    assert_int_equal(header->kind, XO_HAS);
-    assert_int_equal(header->target_uid.size, 0);
-}
-
-static void die_and_come_back(world_t *w)
-{
-    xo_broker_actors_away(w->broker, w->member, "it died");
-    w->member->away = true;
-    xo_member_set_state(w->member, XO_POOL_RECOVERING);
-    xo_broker_recover(w->broker, w->member);
-}
-
-/* With one actor, which is asked for. */
-static void come_back_with(world_t *w, const char *uid)
-{
-    fixture_t *f = w->f;
-    up(w, uid, 1, "");
-    UNTIL(entry_of(w, uid));
-    die_and_come_back(w);
-    UNTIL(f->b->first < f->b->count);
-}
+#include "t/recover-world.h"
 
 /* ---- tests ---- */
 
@@ -207,14 +95,10 @@ static void one_that_fails_is_tried_again_and_then_given_up(void **state)
 /* Its pool does not wait for it. */
 static void answer_closed(world_t *w, const char *address)
 {
-    node_t *pool = w->f->b;
-    xo_return_t to = xo_return_of(pool->inbox[pool->first].from, pool->inbox[pool->first].msg);
     xo_failure_t failure = {.code = xo_slice_str(XO_CODE_SERVER_CLOSED),
                             .message = xo_slice_str("nobody there"),
                             .address = xo_slice_str(address)};
-    xo_msg_t *msg = xo_failure_answer(0, &failure);
-    xo_endpoint_answer(pool->endpoint, &to, &msg);
-    node_swallow(pool);
+    answer_with(w, xo_failure_answer(0, &failure));
 }
 
 static void one_that_needs_another_pool_is_not_at_fault(void **state)
@@ -408,7 +292,7 @@ static void it_ends_while_actors_are_being_created(void **state)
     come_back_with(w, "alice");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, recover_setup, recover_teardown)
 
 int main(void)
 {

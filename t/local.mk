@@ -13,6 +13,7 @@ unit_tests = \
 	t/again \
 	t/broker \
 	t/broker-group \
+	t/broker-late \
 	t/broker-recover \
 	t/bulk \
 	t/bulk-hostile \
@@ -197,6 +198,7 @@ python_tests = \
 	python/tests/test_codec.py \
 	python/tests/test_copy_to.py \
 	python/tests/test_create_pool.py \
+	python/tests/test_create_timeout.py \
 	python/tests/test_debug.py \
 	python/tests/test_depends.py \
 	python/tests/test_errors.py \
@@ -281,6 +283,7 @@ noinst_HEADERS += \
 	t/pool-broker.h \
 	t/pool-two.h \
 	t/pool-world.h \
+	t/recover-world.h \
 	t/registry-checks.h \
 	t/registry-support.h \
 	t/scratch.h \
@@ -336,8 +339,10 @@ t_broker_LDADD = $(broker_test_libs)
 t_broker_SOURCES = t/broker-rig.c t/broker.c t/node.c
 t_broker_group_LDADD = $(broker_test_libs)
 t_broker_group_SOURCES = t/broker-group.c t/broker-rig.c t/node.c
+t_broker_late_LDADD = $(broker_test_libs)
+t_broker_late_SOURCES = t/broker-late.c t/broker-rig.c t/node.c t/recover-world.c
 t_broker_recover_LDADD = $(broker_test_libs)
-t_broker_recover_SOURCES = t/broker-recover.c t/broker-rig.c t/node.c
+t_broker_recover_SOURCES = t/broker-recover.c t/broker-rig.c t/node.c t/recover-world.c
 t_cgroup_LDADD = $(broker_test_libs)
 t_directory_LDADD = $(broker_test_libs)
 t_process_LDADD = $(broker_test_libs)

@@ -171,6 +171,41 @@ static void what_was_asked_for_is_not_remembered(void **unused)
     assert_int_equal(action(&policy, &state, false, SECOND), XO_DECIDE_FAIL);
 }
 
+/* Otherwise nothing would be before it within a period. */
+static void tries_that_take_longer_than_a_period_are_given_up(void **unused)
+{
+    xo_policy_t policy = xo_policy_default();
+    xo_policy_state_t state = {0};
+    int64_t now = 100 * SECOND, last_delay = -1;
+    (void)unused;
+    policy.intensity = 3;
+    policy.period_ns = 10 * SECOND;
+    for (int i = 0; i < 3; i++) {
+        xo_decision_t decision = xo_policy_ended(&policy, &state, XO_END_FAILED, now, 0);
+        assert_int_equal(decision.action, XO_DECIDE_RESTART);
+        assert_true(decision.delay_ns > last_delay);
+        last_delay = decision.delay_ns;
+        now += decision.delay_ns + 60 * SECOND;
+        xo_policy_leave_out(&state, 60 * SECOND);
+    }
+    assert_int_equal(action(&policy, &state, false, now), XO_DECIDE_FAIL);
+    assert_int_equal(action(&policy, &state, false, now + 10 * SECOND), XO_DECIDE_RESTART);
+}
+
+static void a_creation_may_take_its_limit_and_a_little_more(void **unused)
+{
+    static const uint32_t randoms[] = {0, 1, UINT32_MAX / 2, UINT32_MAX};
+    xo_policy_t policy = xo_policy_default();
+    (void)unused;
+    assert_int_equal(policy.create_timeout_ns, 300 * SECOND);
+    policy.create_timeout_ns = 8 * SECOND;
+    for (size_t i = 0; i < sizeof randoms / sizeof *randoms; i++)
+        assert_in_range(xo_policy_create_limit(&policy, randoms[i]), 8 * SECOND, 9 * SECOND);
+    assert_true(xo_policy_create_limit(&policy, UINT32_MAX) > xo_policy_create_limit(&policy, 0));
+    policy.create_timeout_ns = 0; /* none */
+    assert_int_equal(xo_policy_create_limit(&policy, UINT32_MAX), 0);
+}
+
 /* Of a million actors each remembers no more than its policy looks at; the sanitizers see it. */
 static void history_needs_no_more_than_its_bytes(void **unused)
 {
@@ -216,20 +251,23 @@ static void keys_are_set(void **unused)
     assert_int_equal(set(&policy, "period_ms", "i", 3), 0);
     assert_int_equal(set(&policy, "backoff_ms", "i", 0), 0);
     assert_int_equal(set(&policy, "backoff_max_ms", "i", INT32_MAX), 0);
+    assert_int_equal(set(&policy, "create_timeout_ms", "i", 9), 0);
     assert_int_equal(policy.restart, XO_RESTART_TEMPORARY);
     assert_int_equal(policy.intensity, 64);
     assert_int_equal(policy.period_ns, 3 * MS);
     assert_int_equal(policy.backoff_ns, 0);
     assert_int_equal(policy.backoff_max_ns, INT32_MAX * MS);
+    assert_int_equal(policy.create_timeout_ns, 9 * MS);
 }
 
 static void wrong_values_are_refused(void **unused)
 {
-    static const char *const numbers[] = {"intensity", "period_ms", "backoff_ms", "backoff_max_ms"};
+    static const char *const numbers[] = {"intensity", "period_ms", "backoff_ms", "backoff_max_ms",
+                                          "create_timeout_ms"};
     xo_policy_t policy = xo_policy_default(), before = policy;
     char text[64];
     (void)unused;
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         assert_int_equal(set(&policy, numbers[i], "i", -1), -1);
         assert_int_equal(set(&policy, numbers[i], "I", (int64_t)INT32_MAX + 1), -1);
         assert_int_equal(set(&policy, numbers[i], "s", "5"), -1);
@@ -322,6 +360,8 @@ int main(void)
         cmocka_unit_test(backoff_begins_anew_after_a_quiet_period),
         cmocka_unit_test(jitter_is_between_half_and_all),
         cmocka_unit_test(what_was_asked_for_is_not_remembered),
+        cmocka_unit_test(tries_that_take_longer_than_a_period_are_given_up),
+        cmocka_unit_test(a_creation_may_take_its_limit_and_a_little_more),
         cmocka_unit_test(history_needs_no_more_than_its_bytes),
         cmocka_unit_test(keys_are_set),
         cmocka_unit_test(wrong_values_are_refused),

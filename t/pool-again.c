@@ -40,6 +40,68 @@ static void test_calls_wait_for_another_try(void **state)
     xo_future_destroy(watch);
 }
 
+static void call_of_a_creation(peer_t *peer, uint64_t seq)
+{
+    xo_header_t header = {.kind = XO_CALL,
+                          .seq = seq,
+                          .target_uid = xo_slice_str("a"),
+                          .method = xo_slice_str("echo"),
+                          .trace = xo_slice_str(XO_TRACE_AGAIN "of another")};
+    peer_send(peer, header, "[[i] {}]", (int)seq);
+}
+
+/* All that it has sent has. */
+static void arrive(peer_t *peer, uint64_t seq)
+{
+    peer_send(peer, (xo_header_t){.kind = XO_HAS, .seq = seq}, NULL);
+    xo_msg_t *answer = peer_answer(peer, seq);
+    xo_msg_destroy(&answer);
+}
+
+/* It may be what this one waited for. */
+static void test_other_creations_do_not_wait_for_one_that_was_cancelled(void **state)
+{
+    peer_t peer;
+    broker_t *broker = *state;
+    world_t *world = broker->world;
+    peer_open(&peer, world, "client", 77);
+    world->host.hold_create = world->host.run_cancelled = true;
+    xo_call_t *creation = create_again(broker, "a");
+    say_all(broker);
+    run_until_held(world, 1);
+    xo_future_t *call = start(world, "a", "echo", 1);
+    call_of_a_creation(&peer, 2);
+    settle(broker);
+    arrive(&peer, 9);
+    xo_call_cancel(creation);
+    run_until(world, one_failed, broker);
+    peer_expect_error(&peer, 2, XO_CODE_ACTOR_NOT_EXIST, "no", NULL);
+    call_of_a_creation(&peer, 3); /* what comes later waits for the next try */
+    arrive(&peer, 10);
+    assert_false(xo_future_done(call));
+    world->host.hold_create = false;
+    create_again(broker, "a");
+    expect_int(call, 1);
+    peer_expect_int(&peer, 3, 3);
+    peer_close(&peer);
+}
+
+/* Its pool had not come to it. */
+static void test_calls_wait_for_one_that_was_cancelled_before_it_began(void **state)
+{
+    broker_t *broker = *state;
+    world_t *world = broker->world;
+    xo_future_t *call = start(world, "a", "echo", 1);
+    settle(broker);
+    xo_call_cancel(create_again(broker, "a"));
+    run_until(world, one_failed, broker);
+    settle(broker);
+    assert_true(log_is(world, ""));
+    assert_false(xo_future_done(call));
+    create_again(broker, "a");
+    expect_int(call, 1);
+}
+
 static xo_future_t *fail_with_a_caller(broker_t *broker)
 {
     world_t *world = broker->world;
@@ -124,10 +186,10 @@ static void test_options_go_with_the_spec(void **state)
     expect_ok(create_with(broker->world, "open", &options));
     options.restart = "temporary";
     expect_ok(create_with(broker->world, "once", &options));
-    options = (xo_actor_options_t){"transient", 64, 0, 1, INT32_MAX, "g", 1, NULL};
+    options = (xo_actor_options_t){"transient", 64, 0, 1, INT32_MAX, "g", 1, NULL, 7};
     expect_ok(create_with(broker->world, "all", &options));
     settle(broker);
-    assert_string_equal(broker->told, "none=4+0 open=5+0 once all=98+0 ");
+    assert_string_equal(broker->told, "none=4+0 open=5+0 once all=117+0 ");
 }
 
 static void expect_einval(world_t *world, const xo_actor_options_t *options, const char *name)
@@ -142,20 +204,21 @@ static void expect_einval(world_t *world, const xo_actor_options_t *options, con
 static void test_options_that_cannot_be_are_refused(void **state)
 {
     broker_t *broker = *state;
-    expect_einval(broker->world, &(xo_actor_options_t){"always", -1, -1, -1, -1, NULL, -1, NULL},
-                  "always");
-    expect_einval(broker->world, &(xo_actor_options_t){NULL, 65, -1, -1, -1, NULL, -1, NULL},
-                  "intensity");
-    expect_einval(broker->world, &(xo_actor_options_t){NULL, -1, -2, -1, -1, NULL, -1, NULL},
-                  "period_ms");
-    expect_einval(broker->world, &(xo_actor_options_t){NULL, -1, -1, INT64_MAX, -1, NULL, -1, NULL},
-                  "backoff_ms");
-    expect_einval(broker->world, &(xo_actor_options_t){NULL, -1, -1, -1, INT64_MIN, NULL, -1, NULL},
-                  "backoff_max_ms");
-    expect_einval(broker->world, &(xo_actor_options_t){NULL, -1, -1, -1, -1, "", -1, NULL},
-                  "group");
-    expect_einval(broker->world, &(xo_actor_options_t){NULL, -1, -1, -1, -1, NULL, -2, NULL},
-                  "shutdown_ms");
+    static const struct {
+        xo_actor_options_t options;
+        const char *name;
+    } cases[] = {
+        {{"always", -1, -1, -1, -1, NULL, -1, NULL, -1}, "always"},
+        {{NULL, 65, -1, -1, -1, NULL, -1, NULL, -1}, "intensity"},
+        {{NULL, -1, -2, -1, -1, NULL, -1, NULL, -1}, "period_ms"},
+        {{NULL, -1, -1, INT64_MAX, -1, NULL, -1, NULL, -1}, "backoff_ms"},
+        {{NULL, -1, -1, -1, INT64_MIN, NULL, -1, NULL, -1}, "backoff_max_ms"},
+        {{NULL, -1, -1, -1, -1, "", -1, NULL, -1}, "group"},
+        {{NULL, -1, -1, -1, -1, NULL, -2, NULL, -1}, "shutdown_ms"},
+        {{NULL, -1, -1, -1, -1, NULL, -1, NULL, INT64_MAX}, "create_timeout_ms"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        expect_einval(broker->world, &cases[i].options, cases[i].name);
 }
 
 /* Its caller may send that anew: what it has sent after it must not run before. */
@@ -204,6 +267,8 @@ int main(void)
         FIRST(test_options_that_cannot_be_are_refused),
         FIRST(test_what_is_behind_a_refused_one_is_refused),
         SECOND(test_calls_wait_for_another_try),
+        SECOND(test_other_creations_do_not_wait_for_one_that_was_cancelled),
+        SECOND(test_calls_wait_for_one_that_was_cancelled_before_it_began),
         SECOND(test_callers_hear_when_it_is_given_up),
         SECOND(test_one_that_failed_before_is_not_waited_for),
         SECOND(test_without_a_broker_nobody_tries_again),

@@ -169,15 +169,17 @@ static void on_created(xo_call_t *call, xo_msg_t **answer, void *arg)
     broker->failed += !made;
 }
 
-void create_again(broker_t *broker, const char *uid)
+xo_call_t *create_again(broker_t *broker, const char *uid)
 {
     xo_header_t header = {.kind = XO_CREATE,
                           .target_uid = xo_slice_str(uid),
                           .method = xo_slice_str("Class"),
                           .trace = xo_slice_str(XO_TRACE_AGAIN "0123456789abcdef")};
     xo_msg_t *msg = xo_msg_create(&header, BODY);
-    assert_non_null(xo_endpoint_call(broker->endpoint, broker->link, &msg, XO_SEND_QUEUE, 0,
-                                     on_created, broker, NULL));
+    xo_call_t *call = xo_endpoint_call(broker->endpoint, broker->link, &msg, XO_SEND_QUEUE, 0,
+                                       on_created, broker, NULL);
+    assert_non_null(call);
+    return call;
 }
 
 void stop_by_group(broker_t *broker, const char *uid)

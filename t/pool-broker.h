@@ -27,7 +27,7 @@ int broker_setup_over_shm(void **state);
 int broker_setup_early(void **state);
 int broker_setup_second(void **state);
 int broker_teardown(void **state);
-void create_again(broker_t *broker, const char *uid);
+xo_call_t *create_again(broker_t *broker, const char *uid);
 void stop_by_group(broker_t *broker, const char *uid); /* which is to come again */
 void say_all(broker_t *broker);
 bool one_created(void *arg);

@@ -110,7 +110,8 @@ static void pool_settings_are_read(void **unused)
                   "10.0.0.1:7000\n"
                   "bind = 0.0.0.0:7000\nlabel = w\nenv.OMP_NUM_THREADS = 1\nenv.EMPTY =\n"
                   "restart = transient\nintensity = 2\nperiod_ms = 30000\nbackoff_ms = 5\n"
-                  "backoff_max_ms = 50\nready_ms = 1234\noutput = /tmp/work.log\n"
+                  "backoff_max_ms = 50\ncreate_timeout_ms = 700\nready_ms = 1234\n"
+                  "output = /tmp/work.log\n"
                   "[pool other]\ncommand = /bin/true\n");
     assert_int_equal(settings->pool_count, 2);
     const xo_pool_settings_t *pool = &settings->pools[0];
@@ -131,6 +132,7 @@ static void pool_settings_are_read(void **unused)
     assert_int_equal(spec->policy.period_ns, 30000 * XO_MS);
     assert_int_equal(spec->policy.backoff_ns, 5 * XO_MS);
     assert_int_equal(spec->policy.backoff_max_ns, 50 * XO_MS);
+    assert_int_equal(spec->policy.create_timeout_ns, 700 * XO_MS);
     assert_int_equal(spec->ready_ms, 1234);
     assert_string_equal(spec->output, "/tmp/work.log");
     assert_string_equal(settings->pools[1].spec->label, "other");
@@ -216,6 +218,10 @@ static void mistakes_name_file_and_line(void **unused)
     assert_mistake("[pool p]\ncommand = x\ncount = -1\n", 3, "[pool p] count: '-1'");
     assert_mistake("[pool p]\ncommand = x\naddress = 1.2.3.4:99999\n", 3, "[pool p] address");
     assert_mistake("[pool p]\ncommand = x\nrestart = never\n", 3, "'never'");
+    assert_mistake("[pool p]\ncommand = x\ncreate_timeout_ms = -1\n", 3,
+                   "[pool p] create_timeout_ms: '-1'");
+    assert_mistake("[pool p]\ncommand = x\ncreate_timeout = 1\n", 3,
+                   "[pool p] has no key 'create_timeout'");
     assert_mistake("[pool p]\ncommand = x\n[pool q]\ncommand = y\n[pool p]\ncount = 2\n", 6,
                    "[pool p] is given twice");
 }

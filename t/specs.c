@@ -51,8 +51,12 @@ static void it_makes_the_create_message_again(void **unused)
 
 static void the_registry_keeps_it(void **unused)
 {
+    xo_error_t err;
+    xo_policy_t policy = xo_policy_default();
     (void)unused;
     xo_actor_spec_t *spec = make();
+    policy.create_timeout_ns = 7 * XO_MS;
+    assert_int_equal(xo_actor_spec_inherit(spec, &policy, &err), 0);
     xo_buf_t bytes = XO_BUF_INIT;
     xo_actor_spec_pack(spec, &bytes);
     xo_actor_spec_t *read = xo_actor_spec_unpack(xo_buf_slice(&bytes));
@@ -62,6 +66,7 @@ static void the_registry_keeps_it(void **unused)
     assert_true(xo_slice_eq_str(xo_msg_buffer(msg, 2), "third"));
     assert_int_equal(xo_actor_spec_policy(read)->restart, xo_actor_spec_policy(spec)->restart);
     assert_int_equal(xo_actor_spec_policy(read)->period_ns, xo_actor_spec_policy(spec)->period_ns);
+    assert_int_equal(xo_actor_spec_policy(read)->create_timeout_ns, 7 * XO_MS);
     xo_msg_destroy(&msg);
     xo_actor_spec_destroy(read);
     for (size_t size = 0; size < bytes.size; size++) { /* what somebody has cut short */
@@ -176,9 +181,9 @@ static void history_is_forgotten_when_it_is_forgiven(void **unused)
     xo_actor_spec_t *spec = make_with("[[] {} {s i}]", "intensity", 1);
     assert_int_equal(xo_actor_spec_inherit(spec, NULL, &err), 0);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(xo_actor_spec_ended(spec, XO_END_ASKED, 5).action, XO_DECIDE_RESTART);
-        assert_int_equal(xo_actor_spec_ended(spec, XO_END_FAILED, 5).action, XO_DECIDE_RESTART);
-        assert_int_equal(xo_actor_spec_ended(spec, XO_END_FAILED, 6).action, XO_DECIDE_FAIL);
+        assert_int_equal(xo_actor_spec_ended(spec, XO_END_ASKED, 5, 0).action, XO_DECIDE_RESTART);
+        assert_int_equal(xo_actor_spec_ended(spec, XO_END_FAILED, 5, 0).action, XO_DECIDE_RESTART);
+        assert_int_equal(xo_actor_spec_ended(spec, XO_END_FAILED, 6, 0).action, XO_DECIDE_FAIL);
         xo_actor_spec_forgive(spec);
     }
     xo_actor_spec_destroy(spec);
@@ -193,13 +198,14 @@ static void history_goes_on_in_another_process(void **unused)
     assert_int_equal(xo_actor_spec_inherit(spec, NULL, &err), 0);
     xo_actor_spec_write_history(spec, 5 * XO_MS, 1005, text);
     assert_string_equal(text, "");
-    xo_actor_spec_ended(spec, XO_END_FAILED, 5 * XO_MS);
-    xo_actor_spec_ended(spec, XO_END_FAILED, 7 * XO_MS);
+    xo_actor_spec_ended(spec, XO_END_FAILED, 5 * XO_MS, 0);
+    xo_actor_spec_ended(spec, XO_END_FAILED, 7 * XO_MS, 0);
     xo_actor_spec_write_history(spec, 8 * XO_MS, 1008, text);
     assert_string_equal(text, "1005 1007");
     xo_actor_spec_forgive(spec);
     xo_actor_spec_read_history(spec, 20 * XO_MS, 1009, "1005 1007");
-    assert_int_equal(xo_actor_spec_ended(spec, XO_END_FAILED, 21 * XO_MS).action, XO_DECIDE_FAIL);
+    assert_int_equal(xo_actor_spec_ended(spec, XO_END_FAILED, 21 * XO_MS, 0).action,
+                     XO_DECIDE_FAIL);
     xo_actor_spec_destroy(spec);
 }
 

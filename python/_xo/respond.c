@@ -56,6 +56,11 @@ PyObject *xopy_local_exception(const xopy_pool_t *pool, PyObject *exception)
     return dressed;
 }
 
+static bool is_creation(const xo_request_t *request)
+{
+    return xo_msg_header(xo_request_msg(request))->kind == XO_CREATE;
+}
+
 static void fail_with(xopy_pool_t *pool, xo_request_t *request, const char *code,
                       PyObject *exception)
 {
@@ -64,18 +69,22 @@ static void fail_with(xopy_pool_t *pool, xo_request_t *request, const char *code
         end(request, local_answer(request, XO_ERROR, payload));
         return;
     }
-    bool creates = xo_msg_header(xo_request_msg(request))->kind == XO_CREATE;
+    bool creates = is_creation(request);
     xo_msg_t *answer = xopy_failure_message(code, exception, address_of(pool), creates);
     if (!answer)
         PyErr_WriteUnraisable(exception);
     end(request, answer);
 }
 
+/* Of a creation that was cancelled its broker tells what it was waiting for. */
 static void respond_exception(xopy_pool_t *pool, xo_request_t *request)
 {
     PyObject *exception = xopy_take_exception();
     xopy_keep_fatal(pool, exception);
-    if (PyErr_GivenExceptionMatches(exception, xopy_state()->cancelled_error))
+    bool cancelled = PyErr_GivenExceptionMatches(exception, xopy_state()->cancelled_error);
+    if (cancelled && is_creation(request) && !xo_request_is_local(request))
+        fail_with(pool, request, XO_CODE_CANCELLED, exception);
+    else if (cancelled)
         xo_request_fail(request, XO_CODE_CANCELLED, "the method was cancelled");
     else
         fail_with(pool, request, XO_CODE_METHOD, exception);

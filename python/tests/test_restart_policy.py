@@ -188,6 +188,7 @@ def test_of_an_actor_in_c():
         ({"period": "1"}, TypeError),
         ({"backoff": 1e9}, ValueError),
         ({"backoff_max": float("nan")}, ValueError),
+        ({"create_timeout": -0.1}, ValueError),
     ],
 )
 def test_what_cannot_be(values, error):
@@ -201,6 +202,7 @@ def test_what_it_says():
         "restart": "transient", "intensity": 0, "period_ms": 1500, "backoff_ms": 0
     }
     assert repr(policy) == "RestartPolicy('transient', intensity=0, period=1.5, backoff=0)"
+    assert Policy(create_timeout=0.5).options()["create_timeout_ms"] == 500
     assert Policy().options() == {"restart": "permanent"}
 
 

@@ -55,9 +55,28 @@ def _pickled(exception):
         return b""
 
 
+def _stopped_in(exception):
+    """Where the method was that was cancelled, in its own code: what it was waiting for."""
+    import asyncio
+    import traceback
+
+    others = (os.path.dirname(asyncio.__file__), os.path.dirname(__file__))
+    try:
+        frames = traceback.extract_tb(exception.__traceback__)
+        frame = [one for one in frames if not one.filename.startswith(others)][-1]
+        line = f"{os.path.basename(frame.filename)}, line {frame.lineno}"
+        return f"stopped in {frame.name} ({line}): {frame.line}"
+    except Exception:
+        return "the method was cancelled"
+
+
 def describe(exception):
     """(message, type, traceback, pickle or b"") of an exception, for the error that goes out."""
+    import asyncio
+
     cls = _plain_class(exception)
+    if isinstance(exception, asyncio.CancelledError):
+        return _stopped_in(exception), "", _traceback(exception), b""
     return (
         _text(exception),
         f"{cls.__module__}.{cls.__qualname__}",

@@ -86,6 +86,8 @@ def _options(strategy, restart_policy, parent):
         options.update(restart_policy.options())
         if options.pop("restart") != "permanent":
             raise ValueError("restart is a member's, not a group's")
+        if "create_timeout_ms" in options:
+            raise ValueError("create_timeout is a member's, not a group's")
     if parent is not None:
         if not isinstance(parent, Group):
             raise TypeError(f"parent is a Group, not {shown(parent)}")

@@ -34,8 +34,8 @@ def _check_intensity(value):
 class RestartPolicy:
     """When an actor is created again, or a pool started again, and when it is given up.
 
-    What is None is as its pool's policy says, for an actor; for a pool 5 restarts in 60 s, and a
-    backoff from 1 ms to 5 s.
+    What is None is as its pool's policy says, for an actor; for a pool 5 restarts in 60 s, a
+    backoff from 1 ms to 5 s, and 300 s to create an actor again.
 
     Parameters
     ----------
@@ -55,6 +55,11 @@ class RestartPolicy:
         Of an actor: where it is created again. "any": if its node dies or is drained, on another
         one that has a pool for it, which takes a name (a uid that begins with "xo:"), "permanent",
         and no group.
+    create_timeout : float, optional
+        Of an actor: how many seconds a try to create it again may take, and up to an eighth more at
+        random; what others that come back with it take does not count. Then its ``__post_create__``
+        is cancelled, and the try has failed; if it does not let itself be cancelled, its process is
+        killed. 0: as long as it wants, which is also how long ``create_actor`` waits.
 
     Raises
     ------
@@ -62,7 +67,9 @@ class RestartPolicy:
         For what none of them can be.
     """
 
-    __slots__ = ("restart", "intensity", "period", "backoff", "backoff_max", "placement")
+    __slots__ = (
+        "restart", "intensity", "period", "backoff", "backoff_max", "placement", "create_timeout"
+    )
 
     def __init__(
         self,
@@ -73,6 +80,7 @@ class RestartPolicy:
         backoff: float | None = None,
         backoff_max: float | None = None,
         placement: str = "node",
+        create_timeout: float | None = None,
     ) -> None:
         if restart not in _NAMES:
             raise ValueError(f"restart is one of {', '.join(_NAMES)}, not {shown(restart)}")
@@ -84,12 +92,14 @@ class RestartPolicy:
         _check_seconds("period", period)
         _check_seconds("backoff", backoff)
         _check_seconds("backoff_max", backoff_max)
+        _check_seconds("create_timeout", create_timeout)
         self.restart = restart
         self.intensity = intensity
         self.period = period
         self.backoff = backoff
         self.backoff_max = backoff_max
         self.placement = placement
+        self.create_timeout = create_timeout
 
     def __repr__(self) -> str:
         values = [(name, getattr(self, name)) for name in self.__slots__[1:]]
@@ -106,7 +116,7 @@ class RestartPolicy:
         told: dict[str, Any] = {"restart": self.restart}
         if self.intensity is not None:
             told["intensity"] = self.intensity
-        for name in ("period", "backoff", "backoff_max"):
+        for name in ("period", "backoff", "backoff_max", "create_timeout"):
             seconds = getattr(self, name)
             if seconds is not None:
                 told[f"{name}_ms"] = round(seconds * 1000)

@@ -142,7 +142,8 @@ async def create_actor(
         When the actor is created again. Anything else of this name is for ``__init__``.
     group : Group, optional
         See ``create_group``: the actor becomes the last member of this group of its node. Of its
-        restart_policy only `restart` counts then. Anything else of this name is for ``__init__``.
+        restart_policy only `restart` and `create_timeout` count then. Anything else of this name is
+        for ``__init__``.
     shutdown_timeout : float, optional
         With `group`: how many seconds the actor may take to end when its group stops it, 5 by
         default; then the process of its pool is killed.

@@ -1,0 +1,193 @@
+"""Creations that take too long, when actors are created again."""
+
+import asyncio
+import functools
+import os
+import signal
+
+import pytest
+
+import xoscar as xo
+from actors import DEADLINE_S, Echo
+
+Policy = xo.RestartPolicy
+
+
+class Friend(Echo):
+    """Needs an answer of another actor while it is created, if that one is there."""
+
+    def __init__(self, address, uid):
+        super().__init__()
+        self.other = address, uid
+
+    async def __post_create__(self):
+        try:
+            other = await xo.actor_ref(*self.other)
+            self.other = await other.echo(self.other)
+        except xo.ActorNotExist:
+            pass
+
+
+class Changed(Echo):
+    """What its creation does, once a file is there."""
+
+    def __init__(self, path, *other):
+        super().__init__()
+        self.changed = os.path.exists(path)
+        self.other = other
+
+    async def __post_create__(self):
+        if self.changed:
+            await self.do()
+
+
+class Needy(Changed):
+    async def do(self):
+        await xo.ActorRef(*self.other).echo()
+
+
+class Endless(Changed):
+    async def do(self):
+        await asyncio.Event().wait()
+
+
+class Stubborn(Changed):
+    async def do(self):
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                pass
+
+
+async def events(main, kind):
+    found = await xo.ActorRef(main, "xo.broker").events("$-1000", 1000)
+    return [event for event in found if event["type"] == kind]
+
+
+def on_node(test=None, **options):
+    """The test gets the addresses of a main pool and of two sub pools, and the path of no file."""
+
+    def decorate(test):
+        @functools.wraps(test)
+        def wrapped(tmp_path):
+            async def run():
+                pool = await xo.create_actor_pool("127.0.0.1", n_process=2, **options)
+                async with pool:
+                    await test(pool.external_address, *pool.sub_processes, tmp_path / "changed")
+
+            asyncio.run(asyncio.wait_for(run(), DEADLINE_S))
+
+        del wrapped.__wrapped__
+        return wrapped
+
+    return decorate(test) if test else decorate
+
+
+async def die_at_once(*refs):
+    pids = [await ref.pid() for ref in refs]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+async def call(ref):
+    """Calls it, once its node has noticed that its process had died."""
+    while True:
+        try:
+            return await ref.echo()
+        except xo.ServerClosed:
+            pass
+
+
+@on_node(restart_policy=Policy(intensity=60, create_timeout=0.5))
+async def test_two_that_wait_for_each_other_come_apart(main, one, two, path):
+    a = await xo.create_actor(Friend, two, "b", uid="a", address=one)
+    b = await xo.create_actor(Friend, one, "a", uid="b", address=two)
+    await die_at_once(a, b)
+    await asyncio.gather(call(a), call(b))
+    late = [event for event in await events(main, "actor.restart") if event["uid"] in "ab"]
+    assert late
+    for event in late:
+        said = "within 500 ms (create_timeout_ms), and was cancelled: stopped in __post_create__ ("
+        assert said in event["reason"]
+        assert "in __post_create__" in event["traceback"]
+    assert not await events(main, "actor.failed")
+
+
+@on_node
+async def test_two_that_cannot_do_without_are_given_up(main, one, two, path):
+    policy = Policy(intensity=1, create_timeout=0.5)
+    a = await xo.create_actor(
+        Needy, path, two, "b", uid="a", address=one, restart_policy=policy
+    )
+    b = await xo.create_actor(
+        Needy, path, one, "a", uid="b", address=two, restart_policy=policy
+    )
+    path.touch()
+    await die_at_once(a, b)
+    for ref in (a, b):
+        with pytest.raises(xo.ActorNotExist, match="has failed: .*given up after 1 restarts"):
+            await call(ref)
+    failed = await events(main, "actor.failed")
+    assert {event["uid"] for event in failed} == {"a", "b"}
+    assert any("(create_timeout_ms)" in event["reason"] for event in failed)
+
+
+@on_node
+async def test_one_that_never_ends_is_given_up(main, one, two, path):
+    # the period is shorter than a try
+    policy = Policy(intensity=2, period=0.1, create_timeout=0.2)
+    ref = await xo.create_actor(Endless, path, uid="e", address=one, restart_policy=policy)
+    path.touch()
+    await die_at_once(ref)
+    with pytest.raises(xo.ActorNotExist, match="within 200 ms .*given up after 2 restarts"):
+        await call(ref)
+    (failed,) = await events(main, "actor.failed")
+    assert "stopped in do (test_create_timeout.py, line" in failed["reason"]
+    assert "await asyncio.Event().wait()" in failed["reason"]
+    tries = [event for event in await events(main, "actor.restart") if event["uid"] == "e"]
+    assert len(tries) in (1, 2), "its process may have died longer ago than a period"
+    path.unlink()
+    await xo.ActorRef(main, "xo.broker").revive("e")
+    await call(ref)
+
+
+@on_node
+async def test_one_that_is_revived_is_cancelled_too(main, one, two, path):
+    policy = Policy(intensity=0, create_timeout=0.2)
+    ref = await xo.create_actor(Endless, path, uid="e", address=one, restart_policy=policy)
+    path.touch()
+    await die_at_once(ref)
+    with pytest.raises(xo.ActorNotExist, match="has failed: .*given up after 0 restarts"):
+        await call(ref)
+    with pytest.raises(RuntimeError, match="within 200 ms .*, and was cancelled"):
+        await xo.ActorRef(main, "xo.broker").revive("e")
+    with pytest.raises(xo.ActorNotExist, match="has failed: it was not there within 200 ms"):
+        await call(ref)
+
+
+@on_node
+async def test_one_that_cannot_be_cancelled_goes_with_its_process(main, one, two, path):
+    group = await xo.create_group("g", restart_policy=Policy(intensity=1), address=main)
+    ref = await xo.create_actor(
+        Stubborn,
+        path,
+        uid="s",
+        address=one,
+        group=group,
+        shutdown_timeout=0.2,
+        restart_policy=Policy(create_timeout=0.2),
+    )
+    other = await xo.create_actor(Echo, address=one)
+    path.touch()
+    await die_at_once(ref)
+    with pytest.raises(xo.ActorNotExist, match="does not let itself be cancelled"):
+        await call(ref)
+    await call(other)
+    downs = [event["reason"] for event in await events(main, "pool.down")]
+    assert any('the creation of actor "s" does not let itself be cancelled' in r for r in downs)
+
+
+async def test_of_a_group_it_is_no_setting():
+    with pytest.raises(ValueError, match="create_timeout is a member's"):
+        await xo.create_group("g", restart_policy=Policy(create_timeout=1), address="127.0.0.1:1")

@@ -1,0 +1,145 @@
+/* Creations that take too long, when a pool has been started again. Time stands still in these
+ * tests but for what they say. */
+#include "t/recover-world.h"
+
+static void limit_creations(world_t *w, xo_policy_t *policy)
+{
+    *policy = xo_policy_default();
+    policy->create_timeout_ns = 400 * XO_MS;
+    policy->period_ns = 100 * XO_MS;
+    policy->intensity = 2;
+    w->member->policy = policy;
+    xo_loop_freeze(w->f->loop, xo_loop_now(w->f->loop));
+}
+
+static void wait_ms(world_t *w, int64_t ms)
+{
+    xo_loop_advance(w->f->loop, ms * XO_MS);
+    for (int i = 0; i < 20; i++)
+        xo_loop_once(w->f->loop, 0);
+}
+
+static bool is_cancelled(const world_t *w)
+{
+    const node_t *pool = w->f->b;
+    return pool->count > 0 && xo_msg_header(pool->inbox[pool->count - 1].msg)->kind == XO_CANCEL;
+}
+
+/* Handles all but creations, and lets backoffs pass. */
+static void next_creation(world_t *w)
+{
+    node_t *pool = w->f->b;
+    for (int i = 0; i < 200; i++, wait_ms(w, 1)) {
+        for (; pool->first < pool->count; answer(w, NULL)) {
+            if (xo_msg_header(pool->inbox[pool->first].msg)->kind == XO_CREATE)
+                return;
+        }
+    }
+    fail_msg("nothing is created");
+}
+
+/* More than a period each: the history of a try must not be over with it. */
+static void one_that_takes_too_long_is_cancelled(void **state)
+{
+    world_t *w = *state;
+    xo_policy_t policy;
+    limit_creations(w, &policy);
+    come_back_with(w, "slow");
+    for (int i = 0; i < 2; i++) {
+        next_creation(w);
+        wait_ms(w, 399);
+        assert_false(is_cancelled(w));
+        wait_ms(w, 52); /* an eighth more, and the rest */
+        assert_true(is_cancelled(w));
+        assert_int_equal(entry_of(w, "slow")->state, XO_ACTOR_RECOVERING);
+        answer_with(w, xo_failure_msg(0, XO_CODE_CANCELLED, "ran", NULL, "stopped in it"));
+        wait_ms(w, 0);
+    }
+    assert_int_equal(entry_of(w, "slow")->state, XO_ACTOR_FAILED);
+    assert_string_equal(entry_of(w, "slow")->reason,
+                        "it was not there within 400 ms (create_timeout_ms), and was cancelled: "
+                        "stopped in it; given up after 2 restarts within 0 s");
+}
+
+/* It was done before it had heard of it. */
+static void one_that_comes_all_the_same_is_welcome(void **state)
+{
+    world_t *w = *state;
+    xo_policy_t policy;
+    limit_creations(w, &policy);
+    come_back_with(w, "slow");
+    wait_ms(w, 451);
+    assert_true(is_cancelled(w));
+    up(w, "slow", 10, NULL);
+    answer(w, NULL);
+    wait_ms(w, 0);
+    assert_int_equal(entry_of(w, "slow")->state, XO_ACTOR_RUNNING);
+    wait_ms(w, 500);
+    assert_int_equal(entry_of(w, "slow")->state, XO_ACTOR_RUNNING);
+}
+
+static void one_that_was_cancelled_before_it_began_is_not_at_fault(void **state)
+{
+    world_t *w = *state;
+    xo_policy_t policy;
+    limit_creations(w, &policy);
+    come_back_with(w, "slow");
+    char *once = strdup(entry_of(w, "slow")->recent);
+    for (int i = 0; i < 3; i++) {
+        next_creation(w);
+        wait_ms(w, 451);
+        assert_true(is_cancelled(w));
+        answer_with(w, xo_failure_msg(0, XO_CODE_CANCELLED, "no", NULL, "it waited"));
+    }
+    next_creation(w);
+    assert_string_equal(entry_of(w, "slow")->recent, once);
+    up(w, "slow", 10, NULL);
+    answer(w, NULL);
+    wait_ms(w, 0);
+    assert_int_equal(entry_of(w, "slow")->state, XO_ACTOR_RUNNING);
+    free(once);
+}
+
+static void none_is_late_as_long_as_others_come(void **state)
+{
+    world_t *w = *state;
+    xo_policy_t policy;
+    limit_creations(w, &policy);
+    up(w, "one", 1, "");
+    come_back_with(w, "two");
+    wait_ms(w, 300);
+    up(w, "one", 10, NULL);
+    answer(w, NULL);
+    wait_ms(w, 0);
+    wait_ms(w, 300);
+    assert_int_equal(entry_of(w, "one")->state, XO_ACTOR_RUNNING);
+    assert_false(is_cancelled(w));
+    wait_ms(w, 151);
+    assert_true(is_cancelled(w));
+}
+
+static void without_a_limit_none_is_late(void **state)
+{
+    world_t *w = *state;
+    xo_policy_t policy;
+    limit_creations(w, &policy);
+    policy.create_timeout_ns = 0;
+    come_back_with(w, "slow");
+    wait_ms(w, 2000);
+    assert_false(is_cancelled(w));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, recover_setup, recover_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(one_that_takes_too_long_is_cancelled),
+        TEST(one_that_comes_all_the_same_is_welcome),
+        TEST(one_that_was_cancelled_before_it_began_is_not_at_fault),
+        TEST(none_is_late_as_long_as_others_come),
+        TEST(without_a_limit_none_is_late),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
