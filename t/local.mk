@@ -499,7 +499,7 @@ LOG_COMPILER = $(run_test)
 T_LOG_COMPILER = $(run_test)
 PY_LOG_COMPILER = $(run_test) $(PYTHON) -X dev -W error $(srcdir)/t/tap/pytest-tap.py
 
-# `make check-full`: what takes minutes. `./quickstart check --full` and CI run it after check. The
+# `make check-full`: what takes minutes. `./quickstart check --full` and CI run it beside check. The
 # longest comes first, so that the others run beside it.
 full_tests = \
 	t/full-asan.t \
@@ -515,8 +515,10 @@ full_tests = \
 	t/full-quickstart.t \
 	t/full-tsan.t
 EXTRA_DIST += $(full_tests) t/tap/full.sh t/tap/run t/tap/tsan.supp t/tap/valgrind.supp
+CLEANFILES += check-full.log
 check-full: all
-	XO_TEST_LIMIT_S=7200 $(MAKE) $(AM_MAKEFLAGS) check check_PROGRAMS= TESTS='$(full_tests)'
+	XO_TEST_LIMIT_S=7200 $(MAKE) $(AM_MAKEFLAGS) check check_PROGRAMS= TESTS='$(full_tests)' \
+		TEST_SUITE_LOG=check-full.log
 
 # What `make check` builds before it runs anything.
 check-programs: all
