@@ -112,8 +112,11 @@ void xo_group_wake(xo_group_t *group)
 void xo_groups_wake_pool(const xo_member_t *member)
 {
     for (const xo_actor_entry_t *entry = member->entries; entry != NULL; entry = entry->next) {
-        if (entry->seat != NULL)
-            xo_group_wake(entry->seat->group);
+        xo_seat_t *seat = entry->seat;
+        if (seat != NULL && seat->phase == XO_SEAT_STOP && member->link != NULL)
+            xo_group_end_step(seat); /* it has waited for this link */
+        if (seat != NULL)
+            xo_group_wake(seat->group);
     }
 }
 
@@ -198,6 +201,13 @@ static int request_stop(xo_seat_t *seat)
     return -1;
 }
 
+/* A pool that is busy links again when it can: it has the time that the actor would have. */
+static void wait_for_link(xo_seat_t *seat)
+{
+    begin_step(seat, 0);
+    xo_timer_start(&seat->group->limit, xo_actor_spec_shutdown_ms(seat->entry->spec) * XO_MS);
+}
+
 /* Its pool has yet to say which of its actors are there. */
 static bool is_unknown(const xo_member_t *member)
 {
@@ -214,7 +224,9 @@ static bool stop_actor(xo_seat_t *seat)
         xo_seat_is_down(seat);
         return true;
     }
-    if (member->link != NULL && request_stop(seat) < 0)
+    if (member->link == NULL)
+        wait_for_link(seat);
+    else if (request_stop(seat) < 0)
         xo_group_try_later(seat, 0);
     return false;
 }

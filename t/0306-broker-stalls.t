@@ -300,6 +300,30 @@ def cut_off_hanging(place):
     assert found and float(found.group(1)) >= 4, down
 
 
+def group(node, address, *words):
+    """A process that does something with a group (t/group.c)."""
+    return subprocess.Popen([os.path.join(BUILD, "t", "group"), address, *words],
+                            env=node.place.env)
+
+
+def cut_off_member(place):
+    """a group that stops such a pool's actor gives it the actor's time, and has it killed then"""
+    node = Node(place, config=pool("count = 2\n"))
+    one, two = node.wait_pools(2)
+    address = one["address"]
+    assert group(node, address, "make", "g", "one_for_one").wait() == 0
+    assert group(node, address, "create", "Stuck", "busy", "g", "300").wait() == 0
+    with Spin(node, address, "busy"):
+        until(lambda: [p for p in node.pools() if p.get("busy_method")], "it to be in its method")
+        cut(one["pid"])
+        until(lambda: [p for p in node.pools("suspect") if CUT_OFF in p["reason"]], "that is seen")
+        stopping = group(node, two["address"], "stop", "g")
+        (down,) = until(lambda: node.events("pool.down"), "its end")
+        assert 'actor "busy" did not stop in time' in down["reason"], down
+        assert stopping.wait() == 0
+    node.wait_pools(2)
+
+
 def patient(place):
     """a pool's own hang_timeout_ms replaces the node's: with 0 it is never ended"""
     node = Node(place, config=pool("hang_timeout_ms = 0\n", "hang_timeout_ms = 1\n"))
@@ -400,4 +424,4 @@ def crashing(place):
 
 
 run(crashing, spinning, stopped, resting, resting_python, last_word, hanging, cut_off, cut_off_stopped,
-    cut_off_hanging, patient, too_short, on_request, taken_over, orphaned)
+    cut_off_hanging, cut_off_member, patient, too_short, on_request, taken_over, orphaned)
