@@ -372,8 +372,8 @@ EXTRA_DIST += t/sim-plot.py
 t_sim_LDADD = $(broker_test_libs) -lm
 t_sim_SOURCES = t/sim-command.c t/sim-reap.c t/sim-redis.c t/sim-world.c t/sim.c
 t_sim_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=getpid,--wrap=gethostname,--wrap=time \
-	-Wl,--wrap=xo_lane_send,--wrap=xo_members_watch,--wrap=xo_random_id,--wrap=xo_registry_open \
-	-Wl,--wrap=xo_unix_ms
+	-Wl,--wrap=xo_boot_ns,--wrap=xo_lane_send,--wrap=xo_members_watch,--wrap=xo_random_id \
+	-Wl,--wrap=xo_registry_open,--wrap=xo_unix_ms
 t_placement_LDADD = $(broker_test_libs)
 t_slots_LDADD = $(broker_test_libs)
 t_specs_LDADD = $(broker_test_libs)

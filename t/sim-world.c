@@ -21,6 +21,7 @@ static uint64_t heartbeats; /* that were sent */
 static xo_loop_t *the_loop; /* its clock is everybody's */
 
 uint64_t __wrap_xo_random_id(void);
+int64_t __wrap_xo_boot_ns(void);
 int64_t __wrap_xo_unix_ms(void);
 pid_t __wrap_getpid(void);
 time_t __wrap_time(time_t *out);
@@ -41,6 +42,12 @@ static uint64_t next_random(void)
 uint64_t __wrap_xo_random_id(void)
 {
     return next_random() | UINT64_C(1) << 63; /* of the same size on the wire each time */
+}
+
+/* By which leases lapse. */
+int64_t __wrap_xo_boot_ns(void)
+{
+    return XO_MS + (the_loop ? xo_loop_now(the_loop) : 0);
 }
 
 int64_t __wrap_xo_unix_ms(void)
