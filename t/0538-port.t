@@ -208,14 +208,18 @@ def leaves_nothing(place):
     until(lambda: not place.processes(), "the nodes to end with their owners")
 
 
+def are_three_of(port, addresses):
+    """The main pool's comes first; the others take theirs as they come."""
+    assert addresses[0] == f"{port}0001", addresses
+    assert sorted(addresses) == [f"{port}000{i}" for i in (1, 2, 3)], addresses
+
+
 def all_of_it(place):
     """calls, tells, batches, streams, bulk, cancels, deaths and calls back go through it"""
     theirs = f"{LOOPBACK}:{free_port()}"
     server = Job(place, "server", theirs, "serve", LOOPBACK + ":0")
     addresses = server.line()
-    # The others take theirs as they come.
-    assert addresses[0] == f"{theirs}0001", addresses
-    assert sorted(addresses) == [f"{theirs}000{i}" for i in (1, 2, 3)], addresses
+    are_three_of(theirs, addresses)
     asker = Job(place, "asker", f"{LOOPBACK}:{free_port()}", "ask", LOOPBACK + ":0", *addresses)
     output = asker.finish()
     assert output.endswith("ok\n"), output
@@ -246,7 +250,7 @@ def firewalls(place):
         a, b = wire.machines
         server = Job(place, "server", f"{b.address}:7000", "serve", b.address, on=b.run)
         addresses = server.line()
-        assert addresses == [f"{b.address}:7000000{i}" for i in (1, 2, 3)], addresses
+        are_three_of(f"{b.address}:7000", addresses)
         asker = Job(place, "asker", f"{a.address}:7000", "ask", a.address, *addresses, on=a.run)
         output = asker.finish()
         assert output.endswith("ok\n"), output
