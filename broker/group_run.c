@@ -79,6 +79,7 @@ void xo_group_end_step(xo_seat_t *seat)
         return;
     group->stepping = NULL;
     group->step = 0;
+    group->awaits_link = false;
     xo_timer_stop(&group->limit);
     xo_group_wake(group);
 }
@@ -113,8 +114,8 @@ void xo_groups_wake_pool(const xo_member_t *member)
 {
     for (const xo_actor_entry_t *entry = member->entries; entry != NULL; entry = entry->next) {
         xo_seat_t *seat = entry->seat;
-        if (seat != NULL && seat->phase == XO_SEAT_STOP && member->link != NULL)
-            xo_group_end_step(seat); /* it has waited for this link */
+        if (seat != NULL && seat->group->awaits_link && member->link != NULL)
+            xo_group_end_step(seat);
         if (seat != NULL)
             xo_group_wake(seat->group);
     }
@@ -205,6 +206,7 @@ static int request_stop(xo_seat_t *seat)
 static void wait_for_link(xo_seat_t *seat)
 {
     begin_step(seat, 0);
+    seat->group->awaits_link = true;
     xo_timer_start(&seat->group->limit, xo_actor_spec_shutdown_ms(seat->entry->spec) * XO_MS);
 }
 

@@ -141,6 +141,7 @@ valgrind_unfit = \
 	t/private-redis \
 	t/process \
 	t/registry-refusals \
+	t/stall \
 	t/steady \
 	t/sweep \
 	t/ways

@@ -176,7 +176,7 @@ async def test_one_that_cannot_be_cancelled_goes_with_its_process(main, one, two
         address=one,
         group=group,
         shutdown_timeout=0.2,
-        restart_policy=Policy(create_timeout=0.2),
+        restart_policy=Policy(create_timeout=2),  # by then it has begun
     )
     other = await xo.create_actor(Echo, address=one)
     path.touch()
