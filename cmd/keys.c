@@ -87,6 +87,29 @@ static char *read_input(void)
     return NULL;
 }
 
+/* One that was kept and is out, when somebody may think that it was replaced: says so. */
+static int check_kept(const char *cluster)
+{
+    xo_error_t err = {0};
+    xo_keys_t keys;
+    xo_members_t members = {0};
+    int rc = XOI_OK;
+    if (xo_keys_find(cluster, &keys, &err) < 0 || xo_members_load(cluster, &members, &err) < 0)
+        return complain(&err);
+    const xo_key_member_t *own = xo_members_find(&members, keys.own_public);
+    if (own && own->revoked)
+        rc = xoi_complain(
+            XOI_FAILED,
+            "keys import: this machine's key, '%s', was revoked, and stays as long as "
+            "%s.key is here (XO_CONFIG_DIR, else $XDG_CONFIG_HOME/xo, else "
+            "~/.config/xo): remove that file, and import what a member exports under a "
+            "name that no machine has",
+            keys.own_name, cluster);
+    explicit_bzero(&keys, sizeof(keys));
+    xo_members_clear(&members);
+    return rc;
+}
+
 static int import_key(const xoi_args_t *args, const char *name)
 {
     (void)name;
@@ -104,7 +127,8 @@ static int import_key(const xoi_args_t *args, const char *name)
                imported.cluster);
     else
         printf("this machine is a member of the cluster '%s' now\n", imported.cluster);
-    return XOI_OK;
+    fflush(stdout);
+    return imported.kept ? check_kept(imported.cluster) : XOI_OK;
 }
 
 static int revoke_key(const xoi_args_t *args, const char *which)

@@ -119,6 +119,11 @@ ok "it is out" until_true is_out
 like "$(dial 2>&1)" "refused the encrypted handshake" "and told why"
 ok "this machine is not" env XO_LANES=tcp XO_RUN_DIR="$work/other-run" xo nodes --node "$address"
 
+xo keys export gpu1 >"$work/again"
+away xo keys import <"$work/again" >/dev/null 2>"$work/errors"
+is "$?" 1 "a new key does not take the place of one that was revoked"
+like "$(cat "$work/errors")" "'gpu1', was revoked.*default\.key.*remove that file" "it says what to do"
+
 chmod 644 "$work/config/default.members"
 refused "a list others can read" "$work/config/default.members.*chmod 600" list
 chmod 600 "$work/config/default.members"
