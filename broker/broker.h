@@ -23,6 +23,7 @@ typedef struct xo_broker_options {
     const char *bind;        /* what is listened on for it; NULL: the same */
     const char *registry;    /* URL */
     bool shared_registry;    /* other nodes may be in it */
+    bool far_registry;       /* ... and those of other machines */
     const char *run_dir;     /* $XO_RUN_DIR for the pools: without the cluster's name */
     const char *dir;         /* where a next broker finds what this one knew; NULL: nowhere */
     bool take_over;          /* what the node's last broker left there goes on */

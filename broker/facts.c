@@ -351,6 +351,21 @@ static void log_fact(const xo_broker_t *broker, const xo_member_t *member, xo_fa
     }
 }
 
+/* Nodes of other machines are told this address, and would dial themselves. */
+static void warn_of_loopback(const xo_broker_t *broker, const xo_member_t *member)
+{
+    char who[XO_ADDRESS_BYTES + XO_LABEL_BYTES + 32];
+    xo_address_t address;
+    if (!broker->options.far_registry || xo_address_parse(member->address, &address, NULL) < 0 ||
+        !xo_address_is_loopback(&address))
+        return;
+    xo_member_describe(member, who, sizeof(who));
+    xo_log(broker->options.log, XO_LOG_WARN, COMPONENT,
+           "%s: other machines that share the registry cannot reach it there: give it an address "
+           "that they can dial (address, or the node's port)",
+           who);
+}
+
 /* Calls to it are answered before anything else is done: somebody waits. */
 static void on_down(xo_broker_t *broker, xo_member_t *member, const char *reason)
 {
@@ -382,6 +397,8 @@ void xo_broker_on_fact(xo_supervisor_t *supervisor, xo_member_t *member, xo_fact
     if (fact == XO_FACT_DOWN)
         on_down(broker, member, reason);
     log_fact(broker, member, fact, reason);
+    if (fact == XO_FACT_UP)
+        warn_of_loopback(broker, member);
     if (fact == XO_FACT_FAILED)
         fail_actors(broker, member, reason);
     if (fact == XO_FACT_GONE) {

@@ -18,6 +18,7 @@
 #include "broker/own_registry.h"
 #include "libxo/ctx.h"
 #include "registry/proc.h"
+#include "registry/url.h"
 
 #define COMPONENT "node"
 #define MEMORY "memory:"
@@ -210,6 +211,7 @@ static int make_broker(xo_node_t *node, xo_error_t *err)
         .bind = options->bind,
         .registry = options->registry ? options->registry : xo_own_registry_url(node->own_registry),
         .shared_registry = options->registry && strcmp(options->registry, MEMORY) != 0,
+        .far_registry = options->registry && xo_url_is_far(options->registry),
         .run_dir = node->run_dir,
         .dir = xo_node_dir_path(node->dir),
         .take_over = node->takes_over,

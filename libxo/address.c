@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define PORT_DIGITS_MAX 9 /* fit into an int */
 
@@ -183,4 +184,15 @@ bool xo_address_equal(const xo_address_t *a, const xo_address_t *b)
 bool xo_address_is_v6(const xo_address_t *address)
 {
     return strchr(address->host, ':') != NULL;
+}
+
+bool xo_address_is_loopback(const xo_address_t *address)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, address->host, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
+    if (inet_pton(AF_INET6, address->host, &v6) == 1)
+        return IN6_IS_ADDR_LOOPBACK(&v6);
+    return strcasecmp(address->host, "localhost") == 0;
 }

@@ -34,6 +34,8 @@ int xo_address_parse(const char *text, xo_address_t *address, xo_error_t *err);
 int xo_address_format(const xo_address_t *address, char *text, size_t size);
 bool xo_address_is_any(const xo_address_t *address); /* 0.0.0.0 or :: */
 bool xo_address_is_v6(const xo_address_t *address);
+/* Of the machine itself: 127.0.0.0/8, ::1, localhost. Other names are not looked up. */
+bool xo_address_is_loopback(const xo_address_t *address);
 /* Is it behind a node's port? Then that port is xo_address_door. */
 bool xo_address_is_behind(const xo_address_t *address);
 xo_address_t xo_address_door(const xo_address_t *address);

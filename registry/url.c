@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "libxo/address.h"
 #include "registry/text.h"
 
 #define REDIS_PORT 6379
@@ -380,4 +381,17 @@ int xo_url_parse(const char *text, xo_url_t *url, xo_error_t *err)
     if (strncmp(text, "rediss://", 9) == 0)
         return wrong(text, err, "TLS is not supported, use a tunnel");
     return wrong(text, err, "no known scheme");
+}
+
+bool xo_url_is_far(const char *text)
+{
+    xo_url_t url;
+    xo_address_t first = {0};
+    bool far = xo_url_parse(text, &url, NULL) == 0 && (url.host[0] || url.sentinels[0]);
+    if (far && url.host[0])
+        snprintf(first.host, sizeof(first.host), "%s", url.host);
+    else if (far)
+        xo_url_sentinel(&url, 0, first.host, &first.port);
+    explicit_bzero(&url, sizeof(url));
+    return far && !xo_address_is_loopback(&first);
 }

@@ -6,6 +6,8 @@
 #ifndef XO_REGISTRY_URL_H
 #define XO_REGISTRY_URL_H
 
+#include <stdbool.h>
+
 #include "libxo/error.h"
 
 #define XO_URL_DISPLAY_BYTES 512
@@ -35,6 +37,8 @@ int xo_url_parse(const char *text, xo_url_t *url, xo_error_t *err);
 /* Takes the password from its file once more; without one it does nothing. A file that others may
  * read or write is refused (EACCES); the sentence names it. The password stays as it was then. */
 int xo_login_read(xo_login_t *login, xo_error_t *err);
+/* May nodes of other machines be in it? Not in one by a local socket or at the loopback. */
+bool xo_url_is_far(const char *text);
 /* Number n of the sentinels, counted round. */
 void xo_url_sentinel(const xo_url_t *url, unsigned n, char host[256], int *port);
 

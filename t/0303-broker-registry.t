@@ -308,9 +308,20 @@ def password_file(place):
     server.stop()
 
 
+def loopback_is_warned_of(place):
+    """that other machines cannot reach a pool at the loopback is said where they may be"""
+    warning = "other machines that share the registry cannot reach it there"
+    # 127.1 is no address to xo, so it could be another machine's; but nothing is asked of anybody.
+    for url, count in (("redis://127.1:1", 1), ("redis://127.0.0.1:1", 0)):
+        node = Node(place, "--registry", url, config=POOL)
+        node.wait_pools(1)
+        assert node.log().count(warning) == count, node.log()
+        node.stop()
+
+
 if shutil.which("redis-server") and shutil.which("redis-cli"):
     run(keys, long_types, leases_renewed, lease_of_one_that_stops, two_nodes, comes_and_goes,
         emptied, specs, private_server_dies, private_server_cannot_start, wrong_password,
-        hidden_password, password_file, bad_url, no_redis)
+        hidden_password, password_file, loopback_is_warned_of, bad_url, no_redis)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")

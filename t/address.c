@@ -130,6 +130,20 @@ static void knows_any(void **state)
     }
 }
 
+static void knows_the_loopback(void **state)
+{
+    static const char *const loop[] = {"127.0.0.1", "127.9.8.7", "::1", "localhost", "LocalHost"};
+    static const char *const other[] = {"128.0.0.1", "0.0.0.0", "::", "localhost.example", "host"};
+    (void)state;
+    for (size_t i = 0; i < sizeof loop / sizeof loop[0]; i++) {
+        xo_address_t address = {.port = 1};
+        strcpy(address.host, loop[i]);
+        assert_true(xo_address_is_loopback(&address));
+        strcpy(address.host, other[i]);
+        assert_false(xo_address_is_loopback(&address));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +154,7 @@ int main(void)
         cmocka_unit_test(limits_the_host),
         cmocka_unit_test(formats_into_what_fits),
         cmocka_unit_test(knows_any),
+        cmocka_unit_test(knows_the_loopback),
     };
     return run_tap(tests);
 }

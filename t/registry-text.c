@@ -177,6 +177,22 @@ static void long_urls(void **state)
     assert_int_equal(xo_url_parse(text, &url, NULL), -1);
 }
 
+static void what_other_machines_may_be_in(void **state)
+{
+    static const char *const far[] = {"redis://h", "redis://u:p@192.0.2.1:7/1",
+                                      "redis://[2001:db8::1]", "redis+sentinel://a,localhost/mine"};
+    static const char *const near[] = {
+        "memory:",           "unix:///s",
+        "redis://localhost", "redis://127.0.0.2:7",
+        "redis://[::1]",     "redis+sentinel://127.0.0.1:7,127.0.0.1:8/mine",
+        "nonsense"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(far) / sizeof(far[0]); i++)
+        assert_true(xo_url_is_far(far[i]));
+    for (size_t i = 0; i < sizeof(near) / sizeof(near[0]); i++)
+        assert_false(xo_url_is_far(near[i]));
+}
+
 static void write_file(const char *path, const char *text, mode_t mode)
 {
     FILE *file = fopen(path, "w");
@@ -393,6 +409,7 @@ int main(void)
         cmocka_unit_test(bad_urls_hide_their_password),
         cmocka_unit_test(bad_ports_are_shown),
         cmocka_unit_test(long_urls),
+        cmocka_unit_test(what_other_machines_may_be_in),
         cmocka_unit_test(the_password_may_be_in_a_file),
         cmocka_unit_test(a_bad_password_file_is_named),
         cmocka_unit_test(encoding),
