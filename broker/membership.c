@@ -100,8 +100,10 @@ static void come_up(xo_supervisor_t *supervisor, xo_member_t *member)
     bool is_ready = !member->away;
     xo_member_set_state(member, is_ready ? XO_POOL_READY : XO_POOL_RECOVERING);
     xo_timer_stop(&member->timer);
-    if (xo_member_leads(member))
+    if (xo_member_leads(member)) {
         member->run->was_ready = true;
+        member->run->launched_ns = 0;
+    }
     xo_supervisor_tell(supervisor, member, XO_FACT_UP, NULL);
     if (is_ready)
         xo_member_wake(member, false, NULL);

@@ -80,8 +80,9 @@ xo_decision_t xo_policy_ended(const xo_policy_t *policy, xo_policy_state_t *stat
                               int64_t now_ns, uint32_t random);
 /* How long to wait before a try, after `streak` in a row: 0 for the first. */
 int64_t xo_policy_backoff(const xo_policy_t *policy, unsigned streak, uint32_t random);
-/* A try to create it took that long, and failed: that time is no part of a period. Tries that take
- * as long as a period would have nothing before them otherwise, and never be given up. */
+/* A try to create or to start it took that long, and failed: that time is no part of a period.
+ * Tries that take as long as a period would have nothing before them otherwise, and never be given
+ * up. */
 void xo_policy_leave_out(xo_policy_state_t *state, int64_t took_ns);
 /* How long this try to create it may take: create_timeout_ns, and up to an eighth more at random,
  * so that of two that wait for each other one is first. 0: without limit. */

@@ -220,6 +220,7 @@ static int try_launch(xo_run_t *run, xo_error_t *err)
     if (run->process == NULL)
         return -1;
     supervisor->processes++;
+    run->launched_ns = xo_loop_now(supervisor->loop);
     for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m))
         begin_start(m);
     xo_spare_prepare(run);

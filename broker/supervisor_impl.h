@@ -43,6 +43,7 @@ struct xo_run {
     uint64_t spare_id;     /* what its process was marked with as a spare; 0: it was none */
     xo_gpu_wait_t *gpu;    /* its memory is waited for; NULL: it is not */
     xo_policy_state_t history;
+    int64_t launched_ns; /* its process, which is not ready yet; 0: it is, or has been taken over */
     bool keep;
     bool unsaved;                    /* its file does not say what is the case (runs.h) */
     bool was_ready;                  /* in any generation */

@@ -119,6 +119,14 @@ def failing_starts(place):
           "the mute one to be killed")
 
 
+def never_ready(place):
+    """one that is never ready is given up, though its starts take as long as the period"""
+    node = Node(place, config=f"[pool p]\ncommand = {FAKE_POOL} mute\nready_ms = 400\n"
+                              "intensity = 2\nperiod_ms = 500\nbackoff_ms = 1\n")
+    (pool,) = until(lambda: node.pools("failed"), "it to be given up")
+    assert "not ready within 400 ms; given up after 2 restarts" in pool["reason"], pool
+
+
 def output_file(place):
     """a pool's output can go to a file, and its last words into the reason"""
     output = os.path.join(place.path, "pool.log")
@@ -376,6 +384,6 @@ def death_answers(place):
     assert "signal 9 (Killed)" in answer["reason"], answer
 
 
-run(death_answers, configured, killed, drops, lookups, on_request, failing_starts, output_file,
-    last_words, gives_up, revived, recovering, created_again, temporary, family, families, stubborn,
-    by_itself, impostor, silent, relayed)
+run(death_answers, configured, killed, drops, lookups, on_request, failing_starts, never_ready,
+    output_file, last_words, gives_up, revived, recovering, created_again, temporary, family,
+    families, stubborn, by_itself, impostor, silent, relayed)
