@@ -291,6 +291,7 @@ static void kill_late(xo_creation_t *creation, xo_actor_entry_t *entry)
     int64_t delay;
     char text[XO_ERROR_TEXT_BYTES], cause[XO_ERROR_TEXT_BYTES];
     xo_slice_t uid = xo_actor_entry_uid(entry);
+    xo_member_t *member = entry->member; /* the entry may go: its group stops */
     xo_seat_t *seat = creation->step > 0 ? entry->seat : NULL;
     snprintf(text, sizeof(text), LATE ", and does not let itself be cancelled",
              creation->timeout_ms);
@@ -302,7 +303,7 @@ static void kill_late(xo_creation_t *creation, xo_actor_entry_t *entry)
         seat_failed(creation->broker, seat, text, xo_slice(NULL, 0));
     else
         count_failure(creation, entry, text, xo_slice(NULL, 0), &delay);
-    xo_supervisor_kill(entry->member, cause);
+    xo_supervisor_kill(member, cause);
 }
 
 /* A loop that stands still has not heard of it: that is up to hang_timeout_ms. */

@@ -202,12 +202,14 @@ static int request_stop(xo_seat_t *seat)
     return -1;
 }
 
-/* A pool that is busy links again when it can: it has the time that the actor would have. */
+/* A pool that is busy links again, and says what is there, when it can: it has the time that the
+ * actor would have. What this node has not started has a limit of its own. */
 static void wait_for_link(xo_seat_t *seat)
 {
     begin_step(seat, 0);
     seat->group->awaits_link = true;
-    xo_timer_start(&seat->group->limit, xo_actor_spec_shutdown_ms(seat->entry->spec) * XO_MS);
+    if (seat->entry->member->run != NULL)
+        xo_timer_start(&seat->group->limit, xo_actor_spec_shutdown_ms(seat->entry->spec) * XO_MS);
 }
 
 /* Its pool has yet to say which of its actors are there. */
@@ -220,13 +222,11 @@ static bool is_unknown(const xo_member_t *member)
 static bool stop_actor(xo_seat_t *seat)
 {
     const xo_member_t *member = seat->entry->member;
-    if (is_unknown(member))
-        return false;
-    if (seat->entry->state != XO_ACTOR_RUNNING) {
+    if (!is_unknown(member) && seat->entry->state != XO_ACTOR_RUNNING) {
         xo_seat_is_down(seat);
         return true;
     }
-    if (member->link == NULL)
+    if (is_unknown(member) || member->link == NULL)
         wait_for_link(seat);
     else if (request_stop(seat) < 0)
         xo_group_try_later(seat, 0);

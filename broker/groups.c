@@ -206,14 +206,15 @@ void xo_group_record(const xo_group_t *group, xo_rec_t *rec)
 void xo_groups_awaited(const xo_broker_t *broker, char *text, size_t size)
 {
     const xo_group_t *group;
+    char uid[XO_NAME_SHOWN_BYTES];
     size_t used = 0;
     text[0] = 0;
     DL_FOREACH(broker->groups, group)
     {
         if (group->stepping == NULL || group->stepping->phase != XO_SEAT_STOP || used >= size)
             continue;
-        xo_slice_t uid = xo_actor_entry_uid(group->stepping->entry);
-        used += (size_t)snprintf(text + used, size - used, "%sactor \"%.*s\" of group '%s'",
-                                 used > 0 ? ", " : "", (int)uid.size, uid.data, group->name);
+        xo_member_show_name(xo_actor_entry_uid(group->stepping->entry), uid);
+        used += (size_t)snprintf(text + used, size - used, "%sactor \"%s\" of group '%s'",
+                                 used > 0 ? ", " : "", uid, group->name);
     }
 }

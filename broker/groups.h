@@ -60,7 +60,7 @@ struct xo_group {
     int64_t failed_since; /* Unix seconds; 0: it has not failed */
     uint64_t step;        /* the request under way, to `stepping`; 0: none */
     xo_seat_t *stepping;
-    bool awaits_link; /* of the pool of `stepping`, to send it */
+    bool awaits_link; /* of the pool of `stepping`, or what it says then */
     uint64_t mark;    /* of what is caused by the creation under way; 0: none is */
     bool turn;        /* somebody has been told to have it */
     xo_timer_t pause; /* while it runs nothing is started */

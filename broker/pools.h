@@ -142,4 +142,9 @@ void xo_member_record_busy(const xo_member_t *member, xo_rec_t *rec);
 /* The pool's record (doc/wire.md). Valid as long as the member does not change. */
 void xo_member_record(const xo_member_t *member, xo_rec_t *rec);
 
+#define XO_NAME_SHOWN_BYTES 128
+/* A name that somebody else chose, for a sentence: text as it is, other bytes as \xNN, cut to fit.
+ */
+void xo_member_show_name(xo_slice_t name, char text[XO_NAME_SHOWN_BYTES]);
+
 #endif

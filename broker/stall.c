@@ -9,7 +9,6 @@
 
 #define COMPONENT "supervisor"
 #define NS_PER_S 1000000000
-#define NAME_BYTES 128
 #define BOXED_MAX UINT32_MAX /* more fit no memory: it is nonsense */
 
 static int64_t monotonic_ns(void)
@@ -140,24 +139,24 @@ static bool is_stopped(pid_t pid)
     return has_stopped(state);
 }
 
-/* A name that somebody else chose: text as it is, other bytes as \xNN, cut to fit. */
-static void show(const char *name, size_t count, char text[NAME_BYTES])
+void xo_member_show_name(xo_slice_t name, char text[XO_NAME_SHOWN_BYTES])
 {
     size_t at = 0;
-    for (size_t i = 0; i < count && at + 5 < NAME_BYTES; i++) {
-        bool plain = name[i] >= ' ' && name[i] <= '~' && name[i] != '"' && name[i] != '\\';
-        at += (size_t)sprintf(text + at, plain ? "%c" : "\\x%02x", (unsigned char)name[i]);
+    for (size_t i = 0; i < name.size && at + 5 < XO_NAME_SHOWN_BYTES; i++) {
+        char c = name.data[i];
+        bool plain = c >= ' ' && c <= '~' && c != '"' && c != '\\';
+        at += (size_t)sprintf(text + at, plain ? "%c" : "\\x%02x", (unsigned char)c);
     }
     text[at] = 0;
 }
 
 void xo_member_describe_stall(const xo_member_t *member, char *text, size_t size)
 {
-    char uid[NAME_BYTES], method[NAME_BYTES];
+    char uid[XO_NAME_SHOWN_BYTES], method[XO_NAME_SHOWN_BYTES];
     const xo_progress_seen_t *seen = &member->seen;
     const char *stopped = is_stopped((pid_t)member->pid) ? "; its process is stopped" : "";
-    show(seen->uid, seen->uid_size, uid);
-    show(seen->method, seen->method_size, method);
+    xo_member_show_name(xo_slice(seen->uid, seen->uid_size), uid);
+    xo_member_show_name(xo_slice(seen->method, seen->method_size), method);
     if (!seen->inside)
         snprintf(text, size, "%s", stopped);
     else if (seen->method_size == 0)

@@ -78,7 +78,8 @@ static void on_groups_late(xo_timer_t *timer, void *arg)
     (void)timer;
     xo_groups_awaited(broker, awaited, sizeof(awaited));
     xo_log(broker->options.log, XO_LOG_WARN, COMPONENT,
-           "groups have not ended in time: %s; what is left ends with its pool", awaited);
+           "groups have not ended in time%s%s; what is left ends with its pool",
+           awaited[0] != 0 ? ": " : "", awaited);
     groups_are_over(broker);
 }
 

@@ -94,8 +94,10 @@ static int check_kept(const char *cluster)
     xo_keys_t keys;
     xo_members_t members = {0};
     int rc = XOI_OK;
-    if (xo_keys_find(cluster, &keys, &err) < 0 || xo_members_load(cluster, &members, &err) < 0)
+    if (xo_keys_find(cluster, &keys, &err) < 0 || xo_members_load(cluster, &members, &err) < 0) {
+        explicit_bzero(&keys, sizeof(keys));
         return complain(&err);
+    }
     const xo_key_member_t *own = xo_members_find(&members, keys.own_public);
     if (own && own->revoked)
         rc = xoi_complain(

@@ -101,8 +101,8 @@ void xoi_own_call_answer(xo_call_t *call, xo_msg_t **answer)
 {
     xo_future_t *future = call->arg;
     xo_endpoint_t *endpoint = call->endpoint;
-    if (*answer || !future->result.data || call->in_flight_local || call->limited ||
-        endpoint->nested >= XOI_NESTED_MAX) {
+    if (*answer || !future->result.data || !call->answer || call->in_flight_local ||
+        call->limited || endpoint->nested >= XOI_NESTED_MAX) {
         answer_later(call, answer);
         return;
     }

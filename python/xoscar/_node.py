@@ -296,8 +296,10 @@ async def _tell_awaited(broker, before):
 
     status = asyncio.ensure_future(broker.status())
     try:
-        if not await _is_done(status, STOP_S) or status.exception():
+        if not await _is_done(status, STOP_S):
             return None
+        if status.exception():  # no silence: its end is what is waited for
+            return before
         awaited = status.result().get("reason", "")
     finally:
         _leave(status)
