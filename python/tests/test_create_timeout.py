@@ -188,6 +188,23 @@ async def test_one_that_cannot_be_cancelled_goes_with_its_process(main, one, two
     assert any('the creation of actor "s" does not let itself be cancelled' in r for r in downs)
 
 
+@on_node
+async def test_nor_does_one_whose_group_is_stopped(main, one, two, path):
+    broker = xo.ActorRef(main, "xo.broker")
+    group = await xo.create_group("g", address=main)
+    policy = Policy(create_timeout=1)
+    ref = await xo.create_actor(
+        Stubborn, path, uid="s", address=one, group=group, shutdown_timeout=1, restart_policy=policy
+    )
+    before = (await broker.status())["pid"]
+    path.touch()
+    await die_at_once(ref)
+    while not [pool for pool in await broker.pools() if pool.get("generation") == 2]:
+        await asyncio.sleep(0.01)
+    await group.stop()
+    assert (await broker.status())["pid"] == before
+
+
 async def test_of_a_group_it_is_no_setting():
     with pytest.raises(ValueError, match="create_timeout is a member's"):
         await xo.create_group("g", restart_policy=Policy(create_timeout=1), address="127.0.0.1:1")
