@@ -30,9 +30,17 @@ static void client_request(xo_endpoint_t *endpoint, xo_link_t *from, xo_msg_t **
     xo_msg_destroy(msg);
 }
 
+/* A broker that was asked where an actor is can be asked again when it is not there any more. */
+static void client_linked(xo_endpoint_t *endpoint, xo_link_t *link, void *arg)
+{
+    (void)arg;
+    if (!xo_endpoint_broker(endpoint) && xo_link_peer(link)->role == XO_ROLE_BROKER)
+        xo_endpoint_set_broker(endpoint, link);
+}
+
 static int make_client(xopy_runtime_t *runtime)
 {
-    static const xo_endpoint_ops_t ops = {.request = client_request};
+    static const xo_endpoint_ops_t ops = {.request = client_request, .linked = client_linked};
     xo_identity_t self = {.role = XO_ROLE_CLIENT, .index = -1};
     xo_error_t err;
     xo_ctx_t *ctx = xopy_ctx(xopy_state());

@@ -85,6 +85,56 @@ async def test_references_follow(other):
     await node.stop()
 
 
+CLIENT = """
+import asyncio, sys
+import xoscar as xo
+
+async def main():
+    ref = await xo.actor_ref("xo:job")
+    for line in sys.stdin:
+        print(await ref.add.options(idempotent=True)(1), flush=True)
+
+asyncio.run(main())
+"""
+
+
+def brokers():
+    return {path for path in node_files() if path.endswith("broker.sock")}
+
+
+async def test_references_of_a_client_follow(other):
+    """A program without pools, which has asked the node here where the actor is."""
+    process, there = other
+    others = brokers()
+    node = await xo.create_actor_pool("127.0.0.1", n_process=1)
+    (broker,) = brokers() - others
+    await xo.create_actor(Counter, uid="xo:job", address=there, restart_policy=ANY)
+    await known(b"xo:job", there)
+    client = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        CLIENT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "XO_NODE": f"ipc://{broker}"},
+    )
+
+    async def add():
+        client.stdin.write(b"\n")
+        return await asyncio.wait_for(client.stdout.readline(), DEADLINE_S)
+
+    try:
+        assert [await add(), await add()] == [b"1\n", b"2\n"]
+        process.kill()
+        process.wait()
+        assert await add() == b"1\n"  # it waits until the actor is there
+        assert await add() == b"2\n"
+    finally:
+        client.stdin.close()
+        await client.wait()
+    await node.stop()
+
+
 async def test_a_lease_that_is_had_again(redis):
     node = await xo.create_actor_pool("127.0.0.1", n_process=1)
     there = list(node.sub_processes)[0]
