@@ -359,9 +359,13 @@ static void ten_thousand_actors(void **state)
     put_pool(probe, "p1");
     for (int i = 0; i < 10000; i++) {
         snprintf(id, sizeof(id), "actor-%05d@p1", i);
-        begin_put(probe, XO_REG_ACTOR, id, id, i == 9999 ? &last : NULL);
+        /* Each has 5 s, which is little for all of them under valgrind. */
+        begin_put(probe, XO_REG_ACTOR, id, id, i % 1000 == 999 ? &last : NULL);
+        if (i % 1000 != 999)
+            continue;
+        assert_int_equal(outcome_wait(probe, &last), 0);
+        last = (outcome_t){0};
     }
-    assert_int_equal(outcome_wait(probe, &last), 0);
     assert_int_equal(list(probe, XO_REG_ACTOR, &found), 0);
     assert_int_equal(found.count, 10000);
     for (size_t i = 0; i < found.count; i += 777) {
