@@ -19,6 +19,7 @@ PATIENCE_S = 90  # when one of these is so late, no others are made
 RETRY_S = 0.1
 JOIN_S = 10  # so long after its start a process may not have joined
 HUNG_S = 60  # so long after it began to stand still a pool must have been killed
+READY_S = 60  # what a pool in Python may take to start, and anew with each broker that takes over
 POLL_S = 0.05
 STARVED_S = 20  # so long after it was full a pool may still find out that it could not start
 # A process that is killed more often is given up: the broker by the program that embeds it (5
@@ -188,13 +189,14 @@ class Faults:
             if not process:
                 return False
             self.hung.add(process.pid)
+            joins = process.age_s() < JOIN_S
             loops = fault.share < 0.5 and process.label in PYTHON_POOLS
             with self.held_up():
                 if not await (self._loop(process) if loops else self._freeze(process)):
                     self.hung.discard(process.pid)
                     return False
                 self.ledger.counts[f"fault: {fault.name}"] += 1
-                await self._is_ended(process)
+                await self._is_ended(process, HUNG_S + joins * KILLS["xo-broker"] * READY_S)
             self.hung.discard(process.pid)  # soon another's
             return True
 
@@ -218,12 +220,12 @@ class Faults:
         self.ledger.tells.end(process.life)
         return True
 
-    async def _is_ended(self, process):
-        end = self.ledger.clock.now() + HUNG_S
+    async def _is_ended(self, process, limit_s):
+        end = self.ledger.clock.now() + limit_s
         while process.send(0):
             if self.ledger.clock.now() > end:
-                self.ledger.complain(f"{process} has stood still for {HUNG_S} s, and lives, though "
-                                     f"its hang_timeout is {HANG_S} s")
+                self.ledger.complain(f"{process} has stood still for {limit_s} s, and lives, "
+                                     f"though its hang_timeout is {HANG_S} s")
                 process.send(signal.SIGKILL)
                 break
             await asyncio.sleep(POLL_S)
