@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import functools
 import os
 import threading
 
@@ -175,3 +176,22 @@ def in_each_pool(test):
     wrapped.__name__ = test.__name__
     wrapped.__doc__ = test.__doc__
     return wrapped
+
+
+def on_node(test=None, **options):
+    """The test gets the addresses of a main pool and of two sub pools, and a folder."""
+
+    def decorate(test):
+        @functools.wraps(test)
+        def wrapped(tmp_path):
+            async def run():
+                pool = await xo.create_actor_pool("127.0.0.1", n_process=2, **options)
+                async with pool:
+                    await test(pool.external_address, *pool.sub_processes, tmp_path)
+
+            asyncio.run(asyncio.wait_for(run(), DEADLINE_S))
+
+        del wrapped.__wrapped__
+        return wrapped
+
+    return decorate(test) if test else decorate

@@ -1,14 +1,13 @@
 """Creations that take too long, when actors are created again."""
 
 import asyncio
-import functools
 import os
 import signal
 
 import pytest
 
 import xoscar as xo
-from actors import DEADLINE_S, Echo
+from actors import Echo, on_node, until
 
 Policy = xo.RestartPolicy
 
@@ -65,29 +64,14 @@ async def events(main, kind):
     return [event for event in found if event["type"] == kind]
 
 
-def on_node(test=None, **options):
-    """The test gets the addresses of a main pool and of two sub pools, and the path of no file."""
-
-    def decorate(test):
-        @functools.wraps(test)
-        def wrapped(tmp_path):
-            async def run():
-                pool = await xo.create_actor_pool("127.0.0.1", n_process=2, **options)
-                async with pool:
-                    await test(pool.external_address, *pool.sub_processes, tmp_path / "changed")
-
-            asyncio.run(asyncio.wait_for(run(), DEADLINE_S))
-
-        del wrapped.__wrapped__
-        return wrapped
-
-    return decorate(test) if test else decorate
-
-
 async def die_at_once(*refs):
     pids = [await ref.pid() for ref in refs]
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
+
+
+def is_back(pools):
+    return [pool for pool in pools if pool.get("generation") == 2]
 
 
 async def call(ref):
@@ -100,7 +84,7 @@ async def call(ref):
 
 
 @on_node(restart_policy=Policy(intensity=60, create_timeout=0.5))
-async def test_two_that_wait_for_each_other_come_apart(main, one, two, path):
+async def test_two_that_wait_for_each_other_come_apart(main, one, two, tmp_path):
     a = await xo.create_actor(Friend, two, "b", uid="a", address=one)
     b = await xo.create_actor(Friend, one, "a", uid="b", address=two)
     await die_at_once(a, b)
@@ -115,7 +99,8 @@ async def test_two_that_wait_for_each_other_come_apart(main, one, two, path):
 
 
 @on_node
-async def test_two_that_cannot_do_without_are_given_up(main, one, two, path):
+async def test_two_that_cannot_do_without_are_given_up(main, one, two, tmp_path):
+    path = tmp_path / "changed"
     policy = Policy(intensity=1, create_timeout=0.5)
     a = await xo.create_actor(
         Needy, path, two, "b", uid="a", address=one, restart_policy=policy
@@ -134,7 +119,8 @@ async def test_two_that_cannot_do_without_are_given_up(main, one, two, path):
 
 
 @on_node
-async def test_one_that_never_ends_is_given_up(main, one, two, path):
+async def test_one_that_never_ends_is_given_up(main, one, two, tmp_path):
+    path = tmp_path / "changed"
     # the period is shorter than a try
     policy = Policy(intensity=2, period=0.1, create_timeout=0.2)
     ref = await xo.create_actor(Endless, path, uid="e", address=one, restart_policy=policy)
@@ -153,7 +139,8 @@ async def test_one_that_never_ends_is_given_up(main, one, two, path):
 
 
 @on_node
-async def test_one_that_is_revived_is_cancelled_too(main, one, two, path):
+async def test_one_that_is_revived_is_cancelled_too(main, one, two, tmp_path):
+    path = tmp_path / "changed"
     policy = Policy(intensity=0, create_timeout=0.2)
     ref = await xo.create_actor(Endless, path, uid="e", address=one, restart_policy=policy)
     path.touch()
@@ -167,7 +154,8 @@ async def test_one_that_is_revived_is_cancelled_too(main, one, two, path):
 
 
 @on_node
-async def test_one_that_cannot_be_cancelled_goes_with_its_process(main, one, two, path):
+async def test_one_that_cannot_be_cancelled_goes_with_its_process(main, one, two, tmp_path):
+    path = tmp_path / "changed"
     group = await xo.create_group("g", restart_policy=Policy(intensity=1), address=main)
     ref = await xo.create_actor(
         Stubborn,
@@ -189,7 +177,8 @@ async def test_one_that_cannot_be_cancelled_goes_with_its_process(main, one, two
 
 
 @on_node
-async def test_nor_does_one_whose_group_is_stopped(main, one, two, path):
+async def test_nor_does_one_whose_group_is_stopped(main, one, two, tmp_path):
+    path = tmp_path / "changed"
     broker = xo.ActorRef(main, "xo.broker")
     group = await xo.create_group("g", address=main)
     policy = Policy(create_timeout=1)
@@ -199,8 +188,7 @@ async def test_nor_does_one_whose_group_is_stopped(main, one, two, path):
     before = (await broker.status())["pid"]
     path.touch()
     await die_at_once(ref)
-    while not [pool for pool in await broker.pools() if pool.get("generation") == 2]:
-        await asyncio.sleep(0.01)
+    await until(broker.pools, is_back)
     await group.stop()
     assert (await broker.status())["pid"] == before
 

@@ -1,14 +1,13 @@
 """Actors whose creation needs others, when they are created again while those are away."""
 
 import asyncio
-import functools
 import os
 import signal
 
 import pytest
 
 import xoscar as xo
-from actors import DEADLINE_S, Echo, until
+from actors import Echo, on_node, until
 
 Policy = xo.RestartPolicy
 
@@ -50,25 +49,6 @@ class Late(Echo):
 async def events(main, kind, uid):
     found = await xo.ActorRef(main, "xo.broker").events("$-1000", 1000)
     return [event for event in found if event["type"] == kind and event["uid"] == uid]
-
-
-def on_node(test=None, **options):
-    """The test gets the addresses of a main pool and of two sub pools."""
-
-    def decorate(test):
-        @functools.wraps(test)
-        def wrapped(tmp_path):
-            async def run():
-                pool = await xo.create_actor_pool("127.0.0.1", n_process=2, **options)
-                async with pool:
-                    await test(pool.external_address, *pool.sub_processes, tmp_path)
-
-            asyncio.run(asyncio.wait_for(run(), DEADLINE_S))
-
-        del wrapped.__wrapped__
-        return wrapped
-
-    return decorate(test) if test else decorate
 
 
 async def die(ref):

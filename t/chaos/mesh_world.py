@@ -163,12 +163,25 @@ class MeshWorld:
             self.say(f"the actors: {error}")
         return states
 
+    async def _create_staying(self, address):
+        """An actor there. What is known of a machine that was killed and is back may still be of
+        the time before, and its pool not be there yet."""
+        end = self.ledger.clock.now() + PATIENCE_S
+        while True:
+            try:
+                return await xo.create_actor(Tally, "stays", self.place.notes, uid="stays",
+                                             address=address)
+            except xo.ServerClosed as error:
+                if error.executed != "no" or self.ledger.clock.now() > end:
+                    raise
+                self.say(f"the machine that is to be cut off: {error}")
+            await asyncio.sleep(0.2)
+
     async def heals(self):
         """A machine that was cut off until its leases had lapsed soon is one of them again: all
         nodes are up, and calls go across, both ways."""
         machine, other = self.machines[0], self.actors[-1]
-        ref = await xo.create_actor(Tally, "stays", self.place.notes, uid="stays",
-                                    address=machine.python_pools()[0])
+        ref = await self._create_staying(machine.python_pools()[0])
         self.network.cut(machine.index, True)
         try:
             await self.nodes_are(len(self.machines))
