@@ -29,7 +29,8 @@ static void another_cluster_is_refused(void **state)
     rig_dial(rig, &dialled, xo_listener_endpoint(rig->listener));
     rig->ctx = own;
     send_seq(dialled.lane, 1);
-    RUN_UNTIL(rig, dialled.closed && rig->refused == 1);
+    /* Who dials looks then whether somebody listens, which may count by now, too. */
+    RUN_UNTIL(rig, dialled.closed && rig->refused >= 1);
     assert_int_equal(dialled.why, EACCES);
     assert_int_equal(rig->accepted_count, 0);
     end_destroy(&dialled); /* before its context */
