@@ -26,6 +26,7 @@ value() { grep -oE "\"$1\":(\"[^\"]*\"|[^,}]*)" | sed -E "s/^\"$1\"://; s/^\"(.*
 pools() { xo pools --json | grep "\"label\":\"$1\"" | value "$2"; }
 
 start_node --config "$work/node.ini"
+until_true pools_are_up || bail_out "the pools do not run"
 one=$(pools work address | sed -n 1p)
 two=$(pools work address | sed -n 2p)
 
@@ -96,6 +97,7 @@ is "$(leftovers)" "" "nothing is left"
 slow_node() {
     : >"$work/diary"
     start_node --config "$work/slow.ini"
+    until_true pools_are_up || bail_out "the pools do not run"
     mapfile -t pools < <(pools slow address)
     group "${pools[0]}" make g one_for_all
     group "${pools[0]}" create Slow a g 3000

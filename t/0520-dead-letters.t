@@ -20,6 +20,7 @@ INI
 letters() { xo dead-letters --json | grep -c "\"uid\":\"$1\"" | grep -qx "$2"; }
 
 start_node --config "$work/node.ini"
+until_true pools_are_up || bail_out "the pools do not run"
 plain=$(xo pools --json | grep '"label":"plain"' | value address)
 keeps=$(xo pools --json | grep '"label":"keeps"' | value address)
 

@@ -122,6 +122,12 @@ start_node() {
 
 node_answers_or_ended() { is_gone "$node" || xo status --cluster "$1"; }
 
+# No pool of the node is starting: they are up, and have their addresses.
+pools_are_up() {
+    local listed
+    listed=$(xo pools --json) && [[ $listed != *'"state":"starting"'* ]]
+}
+
 # stop_node: asks the node to end and waits for it; its status is the node's.
 stop_node() {
     kill -TERM "$node" 2>/dev/null
