@@ -142,8 +142,9 @@ void xo_broker_on_fact(xo_supervisor_t *supervisor, xo_member_t *member, xo_fact
  * logged. */
 xo_actor_entry_t *xo_broker_actor_up(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid,
                                      uint64_t incarnation, xo_slice_t class_name, bool stateless);
-/* `again`: its pool has linked anew. */
-void xo_broker_say_up(xo_broker_t *broker, xo_actor_entry_t *entry, bool again);
+/* `again`: its pool has linked anew. `ask`, unless NULL, is answered: a call when the registry has
+ * been told. */
+void xo_broker_say_up(xo_broker_t *broker, xo_actor_entry_t *entry, bool again, xo_ask_t *ask);
 /* Removes it from all three. */
 void xo_broker_actor_down(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason);
 /* An event about an actor, for the stream only: a node may have very many. `reason` may be NULL. */

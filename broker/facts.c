@@ -1,7 +1,9 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "broker/broker_impl.h"
+#include "broker/publish_impl.h"
 
 #define COMPONENT "node"
 #define TRACEBACK_BYTES 4096 /* of one, in an event */
@@ -216,9 +218,50 @@ xo_actor_entry_t *xo_broker_actor_up(xo_broker_t *broker, xo_member_t *member, x
     return entry;
 }
 
-void xo_broker_say_up(xo_broker_t *broker, xo_actor_entry_t *entry, bool again)
+/* A pool that answers an actor's creator when the registry has been told. */
+typedef struct xo_told {
+    xo_publish_t *publish;
+    xo_ask_t *ask; /* NULL: it waits no more */
+} xo_told_t;
+
+static void let_go(xo_ask_t *ask, void *arg)
 {
-    xo_publish_actor(broker->publish, entry);
+    xo_told_t *told = arg;
+    (void)ask;
+    told->ask = NULL;
+}
+
+static void on_told(int errnum, const char *text, void *arg)
+{
+    xo_told_t *told = arg;
+    xo_ask_t *ask = xo_ask_take(&told->ask);
+    if (ask != NULL)
+        xo_ask_reply(ask, "n");
+    xo_publish_written(errnum, text, told->publish);
+    free(told);
+}
+
+/* Whoever creates it may be of another node, which asks the registry where it is. */
+static bool reply_when_told(xo_publish_t *publish, const xo_actor_entry_t *entry, xo_ask_t *ask)
+{
+    bool is_asked = ask != NULL && xo_msg_header(xo_ask_msg(ask))->kind == XO_CALL;
+    bool may_tell = xo_publish_is_shared(publish) && publish->is_up;
+    xo_told_t *told = is_asked && may_tell ? malloc(sizeof(*told)) : NULL;
+    if (told == NULL)
+        return false;
+    *told = (xo_told_t){publish, ask};
+    xo_ask_on_stop(ask, let_go, told);
+    xo_publish_put_actor(publish, entry, on_told, told);
+    return true;
+}
+
+void xo_broker_say_up(xo_broker_t *broker, xo_actor_entry_t *entry, bool again, xo_ask_t *ask)
+{
+    if (!reply_when_told(broker->publish, entry, ask)) {
+        xo_publish_actor(broker->publish, entry);
+        if (ask != NULL)
+            xo_ask_reply(ask, "n");
+    }
     if (!again)
         xo_broker_note_actor(broker, "actor.up", entry, NULL);
 }

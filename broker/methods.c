@@ -177,12 +177,12 @@ static void actor_up(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
     bool refused = entry != NULL && xo_unpack(args, NULL, "[_ _ _ _ V *]", &spec) == 0 &&
                    xo_broker_take_spec(broker, entry, spec, xo_ask_msg(ask), &err) < 0;
     if (entry != NULL)
-        xo_broker_say_up(broker, entry, again);
+        xo_broker_say_up(broker, entry, again, refused ? NULL : ask);
     if (seat != NULL && seat == entry->seat)
         xo_seat_is_up(seat);
     if (refused)
         xo_ask_fail(ask, XO_CODE_REFUSED, "%s", err.text); /* the creator hears it */
-    else
+    else if (entry == NULL)
         xo_ask_reply(ask, "n");
 }
 

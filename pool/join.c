@@ -113,12 +113,23 @@ static bool confirm(xo_request_t *request, const char *method, xo_slice_t body, 
     return begun;
 }
 
+/* Its creator asks another broker where it is, which has it from the registry. */
+static bool is_for_another_node(const xo_request_t *request)
+{
+    const xo_link_t *from = request->from;
+    if (!from || !request->wants_answer)
+        return false;
+    uint64_t node = xo_link_peer(from)->node_id;
+    return node ? node != xo_endpoint_self(request->pool->endpoint)->node_id
+                : !strcmp(xo_link_scheme(from), "tcp");
+}
+
 /* What creates it outlives this process before its creator is answered: it lies in the broker's
  * memory, or the broker has said that it has it, or that the actor cannot be. */
-static bool tell_for_sure(xo_request_t *request, xo_slice_t body)
+static bool tell_for_sure(xo_request_t *request, xo_slice_t body, bool is_far)
 {
     xo_pool_t *pool = request->pool;
-    if (xoi_spec_is_for_others(request) || !xo_link_settle(pool->broker_link))
+    if (is_far || xoi_spec_is_for_others(request) || !xo_link_settle(pool->broker_link))
         return confirm(request, "actor.up", body, request->spec);
     tell_broker(pool, "actor.up", body, request->spec);
     if (!xo_link_settle(pool->broker_link)) /* there was no room for all of it */
@@ -158,10 +169,11 @@ void xoi_announce_up(xo_actor_t *actor, xo_request_t *request)
     xo_slice_t body =
         pack_up(pool, actor, request); /* nothing below writes to the scratch buffer */
     bool is_new = request && xoi_spec_is_new(request);
-    bool relied_on = is_new && request->wants_answer;
+    bool is_far = request && is_for_another_node(request);
+    bool relied_on = is_far || (is_new && request->wants_answer);
     if (is_new)
         keep_told(actor, body, with);
-    if (!relied_on || !tell_for_sure(request, body))
+    if (!relied_on || !tell_for_sure(request, body, is_far))
         tell_broker(pool, "actor.up", body, with);
     actor->spec_told = true;
 }

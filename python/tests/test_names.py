@@ -26,7 +26,7 @@ async def two_nodes():
 
 
 async def find(uid):
-    """As soon as the registry has been told."""
+    """As soon as the registry has been told: a creator of the same node does not wait for that."""
     while True:
         try:
             return await xo.actor_ref(uid)
@@ -52,6 +52,16 @@ async def test_a_uid_alone_finds_actors_of_other_nodes(redis):
         await xo.destroy_actor(made)
         with pytest.raises(xo.ActorNotExist):
             await xo.actor_ref(uid)
+    for node in nodes:
+        await node.stop()
+
+
+async def test_what_was_created_on_another_node_is_found_at_once(redis):
+    nodes, _ = await two_nodes()
+    (there,) = nodes[1].sub_processes  # in a process of its own
+    for uid in [f"{prefix}{i}" for i in range(20) for prefix in ("plain", "xo:")]:
+        made = await xo.create_actor(Counter, uid=uid, address=there)
+        assert await xo.actor_ref(uid) == made
     for node in nodes:
         await node.stop()
 
