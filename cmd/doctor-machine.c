@@ -76,7 +76,7 @@ void xoi_check_keys(xoi_doctor_t *doctor)
     if (own && own->revoked)
         xoi_doctor_say(doctor, XOI_ERROR, "keys",
                        "this machine's key, '%s', was revoked: remove CLUSTER.key (" KEY_FILES
-                       ") and import one under another name",
+                       ") and import what a member exports anew",
                        keys.own_name);
     else
         xoi_doctor_say(doctor, XOI_FINE, "keys", "this machine's is '%s'; the list has %zu others",

@@ -41,7 +41,10 @@ void xoi_check_node(xoi_doctor_t *doctor)
     setenv("XO_CLUSTER", doctor->cluster, 1);
     xo_client_t *client = xo_connect(where, NULL, &err);
     if (client == NULL || ask_state(client, state, sizeof(state), &err) < 0)
-        xoi_doctor_say(doctor, XOI_ERROR, "node", "the node here does not answer: %s", err.text);
+        xoi_doctor_say(doctor, XOI_ERROR, "node",
+                       "the node here does not answer: %s: look into its log, and start it again "
+                       "(its pools go on)",
+                       err.text);
     else if (strcmp(state, "up") == 0)
         xoi_doctor_say(doctor, XOI_FINE, "node", "the node here reaches its registry");
     else

@@ -12,8 +12,9 @@ typedef struct meaning {
 } meaning_t;
 
 static const meaning_t meanings[] = {
-    {"NOAUTH", EACCES, "it wants a password: write redis://:PASSWORD@HOST"},
-    {"WRONGPASS", EACCES, "check user and password in the URL"},
+    {"NOAUTH", EACCES,
+     "it wants a password: write it into a file, and redis://USER@HOST?password_file=PATH"},
+    {"WRONGPASS", EACCES, "check user and password, in the URL or its password_file"},
     {"ERR invalid password", EACCES, "check the password in the URL"},
     {"ERR AUTH", EACCES, "it has no password: take the one in the URL out"},
     {"ERR Client sent AUTH", EACCES, "it has no password: take the one in the URL out"},

@@ -50,7 +50,7 @@ static void no_password(void **state)
     probe_t *probe = *state;
     assert_int_equal(server_start(&probe->server, FIELDS("--requirepass", "right")), 0);
     open_with_login(probe, "");
-    check_refusal(probe, EACCES, "it wants a password");
+    check_refusal(probe, EACCES, "redis://USER@HOST?password_file=PATH");
 }
 
 static void needless_password(void **state)
