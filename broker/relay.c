@@ -92,18 +92,19 @@ static void pass_on(xo_broker_t *broker, xo_ask_t *ask, xo_link_t *link, xo_msg_
 
 /* ---- a tell ---- */
 
-static void on_accepted(int errnum, void *arg)
+static void on_accepted(const xo_failure_t *why, void *arg)
 {
     xo_passed_t *passed = arg;
     xo_ask_t *ask = passed->ask;
     free(passed);
     if (ask == NULL)
         return;
-    if (errnum == 0)
+    if (why == NULL)
         xo_ask_reply(ask, "n");
     else
-        xo_ask_fail(ask, XO_CODE_SERVER_CLOSED, "relay: the tell became a dead letter: %s",
-                    strerror(errnum));
+        xo_ask_fail(ask, XO_CODE_SERVER_CLOSED, "relay: the tell became a dead letter: %.*s (%.*s)",
+                    (int)why->message.size, why->message.data, (int)why->reason.size,
+                    why->reason.data);
 }
 
 static void let_go(xo_ask_t *ask, void *arg)

@@ -274,9 +274,9 @@ int xoi_node_call(xoi_node_t *node, const char *what, xo_slice_t uid, const char
     return status;
 }
 
-static void on_accepted(int errnum, void *arg)
+static void on_accepted(const xo_failure_t *why, void *arg)
 {
-    *(int *)arg = errnum;
+    *(int *)arg = why != NULL;
 }
 
 int xoi_node_tell(xoi_node_t *node, const char *what, xo_slice_t uid, const char *method,

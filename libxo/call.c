@@ -110,14 +110,18 @@ void xoi_call_finish(xo_call_t *call, xo_msg_t **reply)
 }
 
 /* Where its peer is; "" if that is nowhere that others could go to. */
-static const char *address_of(const xo_call_t *call)
+static const char *address_of(const xo_link_t *link)
 {
-    const xo_link_t *link = call->link;
-    if (!link)
-        return call->again ? xoi_again_address(call->again) : "";
     if (link->peer.address[0])
         return link->peer.address;
     return strstr(link->address, "://") ? "" : link->address;
+}
+
+static const char *address_of_call(const xo_call_t *call)
+{
+    if (!call->link)
+        return call->again ? xoi_again_address(call->again) : "";
+    return address_of(call->link);
 }
 
 xo_msg_t *xoi_call_failure(const xo_call_t *call, const char *code, const char *executed,
@@ -127,7 +131,7 @@ xo_msg_t *xoi_call_failure(const xo_call_t *call, const char *code, const char *
                             .message = xo_slice_str(message),
                             .executed = xo_slice_str(executed),
                             .reason = xo_slice_str(reason),
-                            .address = xo_slice_str(address_of(call))};
+                            .address = xo_slice_str(address_of_call(call))};
     return xo_failure_answer(call->seq, &failure);
 }
 
@@ -148,13 +152,30 @@ void xoi_calls_of_link_fail(xo_link_t *link)
                       link->why.text);
 }
 
-void xoi_notify(xo_endpoint_t *endpoint, xoi_notice_t *notice, int errnum)
+void xoi_notify(xo_endpoint_t *endpoint, xoi_notice_t *notice, xo_link_t *closed)
 {
     if (!notice)
         return;
-    notice->errnum = errnum;
+    notice->closed = closed ? xo_link_incref(closed) : NULL;
     DL_APPEND(endpoint->notices, notice);
     xo_defer_start(&endpoint->defer);
+}
+
+static void run_notice(xoi_notice_t *notice)
+{
+    xo_link_t *link = notice->closed;
+    if (!link) {
+        notice->accepted(NULL, notice->arg);
+    } else {
+        xo_failure_t why = {.code = xo_slice_str(XO_CODE_SERVER_CLOSED),
+                            .message = xo_slice_str(link->why.text),
+                            .executed = xo_slice_str("no"),
+                            .reason = xo_slice_str(xoi_link_reason(link)),
+                            .address = xo_slice_str(address_of(link))};
+        notice->accepted(&why, notice->arg);
+        xo_link_decref(link);
+    }
+    free(notice);
 }
 
 void xoi_run_deferred(xo_defer_t *defer, void *arg)
@@ -164,8 +185,7 @@ void xoi_run_deferred(xo_defer_t *defer, void *arg)
     while (endpoint->notices) {
         xoi_notice_t *notice = endpoint->notices;
         DL_DELETE(endpoint->notices, notice);
-        notice->accepted(notice->errnum, notice->arg);
-        free(notice);
+        run_notice(notice);
     }
     while (endpoint->done) {
         xo_call_t *call = endpoint->done;
@@ -399,7 +419,7 @@ static int tell(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t **msg, unsign
         xoi_send_urgent(link, msg);
     else
         xoi_deliver_local(endpoint, NULL, msg);
-    xoi_notify(endpoint, notice, 0);
+    xoi_notify(endpoint, notice, NULL);
     return 0;
 }
 

@@ -213,10 +213,10 @@ void xo_call_abandon(xo_call_t *call);
 
 /* Sends what gets no answer (tell, event, heartbeat). For a peer that takes nothing one heartbeat
  * waits, the last, and of events with XO_SEND_NEWS the last few hundred; other events all wait.
- * `accepted` (may be NULL) is called once: with
- * 0 when the lane took it, or with an errno when it became a dead letter (never from within). Takes
- * *msg over when it succeeds. -1: EAGAIN, EPIPE (closed: counted as a dead letter), ENOMEM. */
-typedef void (*xo_accepted_f)(int errnum, void *arg);
+ * `accepted` (may be NULL) is called once: with NULL when the lane took it, or with why it became a
+ * dead letter, as it is said of calls (never from within). Takes *msg over when it succeeds. -1:
+ * EAGAIN, EPIPE (closed: counted as a dead letter), ENOMEM. */
+typedef void (*xo_accepted_f)(const xo_failure_t *why, void *arg);
 int xo_endpoint_tell(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t **msg, unsigned flags,
                      xo_accepted_f accepted, void *arg, xo_error_t *err);
 

@@ -42,7 +42,7 @@
 typedef struct xoi_notice {
     xo_accepted_f accepted;
     void *arg;
-    int errnum;
+    xo_link_t *closed; /* NULL: it was accepted */
     struct xoi_notice *prev, *next;
 } xoi_notice_t;
 
@@ -368,7 +368,8 @@ bool xoi_call_may_have_run(const xo_call_t *call);
 /* Takes it off its link, with what has not left, and gives it to another; NULL: none for now. */
 void xoi_call_move(xo_call_t *call, xo_link_t *link);
 void xoi_answer_arrived(xo_endpoint_t *endpoint, const xo_link_t *from, xo_msg_t **msg);
-void xoi_notify(xo_endpoint_t *endpoint, xoi_notice_t *notice, int errnum); /* NULL: to nobody */
+/* `closed`: the link with which it was lost, or NULL. No notice: to nobody. */
+void xoi_notify(xo_endpoint_t *endpoint, xoi_notice_t *notice, xo_link_t *closed);
 void xoi_run_deferred(xo_defer_t *defer, void *arg);
 void xoi_cancel_send(xo_endpoint_t *endpoint, xo_link_t *link, uint64_t target_id, uint64_t seq);
 

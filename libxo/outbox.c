@@ -132,7 +132,7 @@ int xoi_submit(xo_link_t *link, xo_msg_t **msg, unsigned flags, xo_call_t *call,
     xoi_muted_t *muted = link->muted ? xoi_muted_for(link, *msg) : NULL;
     if (up && !muted && !link->outbox && may_send(link, *msg)) {
         if (lane_send(link, msg) == 0) {
-            xoi_notify(link->endpoint, notice, 0);
+            xoi_notify(link->endpoint, notice, NULL);
             return 0;
         }
         gone = errno == EPIPE;
@@ -211,7 +211,7 @@ void xoi_outbox_flush(xo_link_t *link)
         xoi_outgoing_t *outgoing = link->outbox;
         if (xoi_send_or_break(link, &outgoing->msg) < 0)
             break;
-        xoi_notify(link->endpoint, outgoing->notice, 0);
+        xoi_notify(link->endpoint, outgoing->notice, NULL);
         xoi_outgoing_drop(link, outgoing);
         if (link->outbox)
             xoi_credit_ask(link, link->outbox->bytes);
@@ -228,7 +228,7 @@ void xoi_outbox_fail(xo_link_t *link)
         xoi_outgoing_t *outgoing = link->outbox;
         if (!outgoing->call) {
             xo_endpoint_drop(link->endpoint, XO_DROP_CLOSED, outgoing->msg);
-            xoi_notify(link->endpoint, outgoing->notice, EPIPE);
+            xoi_notify(link->endpoint, outgoing->notice, link);
         }
         xoi_outgoing_drop(link, outgoing);
     }

@@ -84,9 +84,9 @@ typedef struct xoi_passed_tell {
     size_t bytes;
 } xoi_passed_tell_t;
 
-static void tell_left(int errnum, void *arg)
+static void tell_left(const xo_failure_t *why, void *arg)
 {
-    (void)errnum; /* counted as a dead letter already */
+    (void)why; /* counted as a dead letter already */
     xoi_passed_tell_t *tell = arg;
     xo_endpoint_consumed(tell->from->endpoint, tell->from, tell->bytes);
     xo_link_decref(tell->from);

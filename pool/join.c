@@ -34,9 +34,9 @@ void xoi_announced(xo_pool_t *pool)
     answer_barriers(pool);
 }
 
-static void on_accepted(int errnum, void *arg)
+static void on_accepted(const xo_failure_t *why, void *arg)
 {
-    (void)errnum; /* a dead letter: the next link is told of all actors */
+    (void)why; /* a dead letter: the next link is told of all actors */
     xoi_announced(arg);
 }
 

@@ -273,9 +273,14 @@ static void test_one_that_is_too_large_waits_for_the_handshake_alone(void **stat
 
 static int accepted[8];
 
-static void on_accepted(int errnum, void *arg)
+static void on_accepted(const xo_failure_t *why, void *arg)
 {
-    accepted[(intptr_t)arg] = errnum ? errnum : -1;
+    if (why) {
+        assert_true(xo_slice_eq_str(why->code, XO_CODE_SERVER_CLOSED));
+        assert_true(xo_slice_eq_str(why->executed, "no"));
+        assert_true(why->message.size > 0 && why->reason.size > 0);
+    }
+    accepted[(intptr_t)arg] = why ? EPIPE : -1;
 }
 
 static void test_tell_is_accepted_or_a_dead_letter(void **state)

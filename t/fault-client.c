@@ -55,11 +55,11 @@ typedef struct said {
     int count, errnum;
 } said_t;
 
-static void on_accepted(int errnum, void *arg)
+static void on_accepted(const xo_failure_t *why, void *arg)
 {
     said_t *said = arg;
     said->count++;
-    said->errnum = errnum;
+    said->errnum = why ? EPIPE : 0;
 }
 
 static void on_room(xo_link_t *link, void *arg)

@@ -296,11 +296,11 @@ typedef struct word {
     int times, errnum;
 } word_t;
 
-static void on_accepted(int errnum, void *arg)
+static void on_accepted(const xo_failure_t *why, void *arg)
 {
     word_t *word = arg;
     word->times++;
-    word->errnum = errnum;
+    word->errnum = why ? EPIPE : 0;
 }
 
 static void handle_some(fixture_t *f)

@@ -175,13 +175,13 @@ void xopy_call_answered(xo_call_t *under_way, xo_msg_t **answer, void *arg)
     Py_DECREF(call);
 }
 
-void xopy_call_accepted(int errnum, void *arg)
+void xopy_call_accepted(const xo_failure_t *why, void *arg)
 {
     xopy_call_t *call = arg;
-    if (errnum == 0)
+    if (!why)
         xopy_call_set_result(call, Py_NewRef(Py_None));
     else
-        xopy_call_set_exception(call, xopy_glue("not_accepted", "(s)", strerror(errnum)));
+        xopy_call_set_exception(call, xopy_failure_of(why));
     Py_DECREF(call);
 }
 

@@ -73,6 +73,6 @@ int xopy_call_run_callbacks(xopy_call_t *call);
 /* For xo_endpoint_call; `arg` is a Call, with a reference of its own. */
 void xopy_call_answered(xo_call_t *under_way, xo_msg_t **answer, void *arg);
 /* For xo_endpoint_tell. */
-void xopy_call_accepted(int errnum, void *arg);
+void xopy_call_accepted(const xo_failure_t *why, void *arg);
 
 #endif

@@ -48,6 +48,14 @@ static PyObject *failure_dict(const xo_failure_t *failure)
     return NULL;
 }
 
+PyObject *xopy_failure_of(const xo_failure_t *failure)
+{
+    PyObject *dict = failure_dict(failure);
+    PyObject *exception = dict ? xopy_glue("failure", "(O)", dict) : NULL;
+    Py_XDECREF(dict);
+    return exception;
+}
+
 PyObject *xopy_failure_exception(xo_slice_t body)
 {
     xo_failure_t failure;
@@ -55,10 +63,7 @@ PyObject *xopy_failure_exception(xo_slice_t body)
         PyErr_SetString(PyExc_ValueError, "malformed error from the peer");
         return NULL;
     }
-    PyObject *dict = failure_dict(&failure);
-    PyObject *exception = dict ? xopy_glue("failure", "(O)", dict) : NULL;
-    Py_XDECREF(dict);
-    return exception;
+    return xopy_failure_of(&failure);
 }
 
 /* ---- to the wire ---- */

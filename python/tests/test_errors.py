@@ -8,7 +8,7 @@ import traceback
 import pytest
 
 import xoscar as xo
-from actors import in_each_pool, make
+from actors import Gate, in_each_pool, make, until
 from xoscar import _failure
 
 
@@ -332,6 +332,26 @@ def test_a_killed_pool_answers_at_once():
             assert all(r.reason in str(r) for r in results)
             with pytest.raises(xo.ServerClosed):
                 await ref.is_hanging()
+
+    asyncio.run(asyncio.wait_for(use(), 60))
+
+
+def test_a_tell_that_waits_hears_who_was_killed():
+    async def use():
+        bounds = {"XO_WINDOW_MESSAGES": "4", "XO_MAILBOX_MESSAGES": "4"}
+        pool = await xo.create_actor_pool("127.0.0.1", 1, auto_recover=False, envs=[bounds])
+        async with pool:
+            config = await xo.get_pool_config(pool.external_address)
+            ref = await make(Gate, config.get_external_address(1))
+            under_way = ref.hold("first")
+            await until(ref.log, lambda log: log == ["first in"])
+            tells = [ref.hold.tell("more") for _ in range(16)]  # than there is room for
+            pool.sub_processes[ref.address].kill()
+            *_, last = await asyncio.gather(under_way, *tells, return_exceptions=True)
+            assert type(last) is xo.ServerClosed
+            assert (last.executed, last.address) == ("no", ref.address)
+            assert "signal 9 (Killed)" in last.reason
+            assert ref.address in str(last) and last.reason in str(last)
 
     asyncio.run(asyncio.wait_for(use(), 60))
 

@@ -318,11 +318,6 @@ def local_error(errnum, text):
     return OSError(errnum, text)
 
 
-def not_accepted(text):
-    """A tell that became a dead letter."""
-    return errors.ServerClosed(f"the message was not delivered: {text}", text, "", "no")
-
-
 def no_broker(address):
     raise errors.ServerClosed(
         f"the pool at {address} has no link to its broker", "no broker", address, "no"

@@ -8,7 +8,6 @@ from ._failure import (
     local_error,
     missed,
     no_broker,
-    not_accepted,
 )
 from ._pickle import dumps, loads, plain_create, portable_create
 from ._settle import holds_lock, settle, settle_rest
@@ -29,7 +28,6 @@ __all__ = [
     "missed",
     "no_broker",
     "no_post_create",
-    "not_accepted",
     "peer_gone",
     "plain_create",
     "portable_create",
