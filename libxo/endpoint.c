@@ -215,13 +215,14 @@ void xoi_codec_keep(xo_endpoint_t *endpoint, const xo_msg_t *msg)
 }
 
 /* One letter for all of them: what they said left with them. */
-void xoi_letters_keep_lost(xo_endpoint_t *endpoint, const char *to, uint64_t count)
+void xoi_letters_keep_lost(xo_endpoint_t *endpoint, xo_drop_t reason, const char *to,
+                           uint64_t count)
 {
     char text[XO_LABEL_BYTES];
     xo_header_t header = {.kind = XO_TELL, .sender_id = endpoint->self.id};
     xo_msg_t *msg = xo_msg_create(&header, xo_slice(NULL, 0));
     if (msg)
-        xoi_letters_keep(&endpoint->letters, XO_DROP_LOST, msg, origin(endpoint, msg, text),
+        xoi_letters_keep(&endpoint->letters, reason, msg, origin(endpoint, msg, text),
                          &(xoi_lost_t){to, count}, 0);
     xo_msg_destroy(&msg);
 }

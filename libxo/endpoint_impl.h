@@ -304,7 +304,8 @@ int xoi_greet_send(xo_link_t *link, xo_kind_t kind);
 void xoi_greet(xo_link_t *link, const xo_msg_t *msg);
 
 /* endpoint.c */
-void xoi_letters_keep_lost(xo_endpoint_t *endpoint, const char *to, uint64_t count);
+void xoi_letters_keep_lost(xo_endpoint_t *endpoint, xo_drop_t reason, const char *to,
+                           uint64_t count);
 void xoi_totals_add(xo_endpoint_t *endpoint, const char *scheme, const xo_lane_stats_t *stats);
 
 static inline bool xoi_is_answer(xo_kind_t kind)

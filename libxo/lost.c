@@ -61,9 +61,12 @@ void xoi_left_lost(xo_link_t *link)
     size_t lost = link->left.tells > unsent ? link->left.tells - unsent : 0;
     free(link->left.is_tell);
     link->left = (xoi_left_t){0};
-    if (lost == 0 || endpoint->closing)
+    if (endpoint->closing)
         return;
-    xo_endpoint_drop_boxed(endpoint, link->address, lost);
+    if (unsent > 0) /* of these only the announcement was kept */
+        xoi_letters_keep_lost(endpoint, XO_DROP_CLOSED, link->address, unsent);
+    if (lost > 0)
+        xo_endpoint_drop_boxed(endpoint, link->address, lost);
 }
 
 /* ---- the other side ---- */
@@ -105,7 +108,7 @@ void xoi_boxed_paid(xo_link_t *link)
 void xo_endpoint_drop_boxed(xo_endpoint_t *endpoint, const char *address, uint64_t count)
 {
     endpoint->drops[XO_DROP_LOST] += count;
-    xoi_letters_keep_lost(endpoint, address, count);
+    xoi_letters_keep_lost(endpoint, XO_DROP_LOST, address, count);
 }
 
 /* ---- who ends in order ---- */

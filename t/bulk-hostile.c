@@ -347,6 +347,35 @@ static void test_cut_off_lane_for_chunks_ends_the_link(void **state)
     cut_lane(*state, true);
 }
 
+/* One letter for all of them: only what announced them had left. */
+static void test_tells_that_had_not_left_whole_leave_a_letter(void **state)
+{
+    fixture_t *f = *state;
+    xo_link_t *link = open_link(f);
+    xo_buf_t letters = XO_BUF_INIT;
+    uint32_t size;
+    char reason[16] = "";
+    int64_t count = 0;
+    xoi_fake_hold(xoi_bulk_lane(link), true);
+    for (int i = 0; i < 2; i++)
+        bulk_tell(f, link, "actor", i, 20 * MIB);
+    UNTIL(bulk_far_link(f)->bulk->in);
+    xoi_fake_cut(link->lane, ECONNRESET);
+    UNTIL(f->a->unlinked == 1);
+    assert_int_equal(xo_endpoint_drops(f->a->endpoint)[XO_DROP_CLOSED], 2);
+    xo_endpoint_letters(f->a->endpoint, 10, false, &letters);
+    xo_reader_t reader = xo_reader(xo_buf_slice(&letters));
+    assert_int_equal(xo_read_array(&reader, &size), 0);
+    assert_int_equal(size, 1);
+    const uint8_t *end = (const uint8_t *)letters.data + letters.size;
+    xo_slice_t letter = xo_slice(reader.at, (size_t)(end - reader.at));
+    xo_map_get_int(letter, "count", &count);
+    xo_map_get_str(letter, "reason", reason, sizeof reason);
+    assert_int_equal(count, 2);
+    assert_string_equal(reason, "closed");
+    xo_buf_free(&letters);
+}
+
 static void test_cut_off_main_lane_ends_the_link(void **state)
 {
     cut_lane(*state, false);
@@ -373,6 +402,7 @@ int main(void)
         T(a_lane_without_room_goes_on_later),
         T(cut_off_lane_for_chunks_ends_the_link),
         T(cut_off_main_lane_ends_the_link),
+        T(tells_that_had_not_left_whole_leave_a_letter),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("bulk-hostile", tests, NULL, NULL);
