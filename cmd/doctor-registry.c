@@ -129,7 +129,8 @@ static void check_clock(xoi_doctor_t *doctor)
     double ahead = ask_clock(&url);
     explicit_bzero(&url, sizeof(url));
     if (isnan(ahead))
-        xoi_doctor_say(doctor, XOI_WARNING, "clock", "Redis does not tell the time (TIME)");
+        xoi_doctor_say(doctor, XOI_WARNING, "clock",
+                       "Redis does not tell the time: give its user +time (ACL SETUSER)");
     else if (fabs(ahead) > CLOCK_OFF_S)
         xoi_doctor_say(doctor, XOI_WARNING, "clock",
                        "this machine's clock is %.1f s %s Redis': ages and times that xo shows are "

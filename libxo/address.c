@@ -133,7 +133,10 @@ bool xo_address_is_any(const xo_address_t *address)
     struct in6_addr v6;
     if (inet_pton(AF_INET, address->host, &v4) == 1)
         return v4.s_addr == INADDR_ANY;
-    return inet_pton(AF_INET6, address->host, &v6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&v6);
+    if (inet_pton(AF_INET6, address->host, &v6) != 1)
+        return false;
+    return IN6_IS_ADDR_UNSPECIFIED(&v6) ||
+           (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr32[3] == htonl(INADDR_ANY));
 }
 
 bool xo_address_is_behind(const xo_address_t *address)

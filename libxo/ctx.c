@@ -1,7 +1,6 @@
 /* ctx.c - what a process holds once. */
 #include "libxo/ctx.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -32,24 +31,13 @@ struct xoi_local {
 
 static int take_cluster(xo_ctx_t *ctx, const char *cluster, xo_error_t *err)
 {
-    size_t size;
-
     if (!cluster)
         cluster = getenv("XO_CLUSTER");
     if (!cluster)
         cluster = "default";
-    size = strlen(cluster);
-    if (size == 0 || size >= XO_CLUSTER_BYTES)
-        return xo_error_set(err, EINVAL, "the cluster's name must have 1 to %d characters",
-                            XO_CLUSTER_BYTES - 1);
-    for (size_t i = 0; i < size; i++)
-        if (!isascii(cluster[i]) || (!isalnum(cluster[i]) && !strchr("_.-", cluster[i])))
-            return xo_error_set(err, EINVAL,
-                                "the cluster's name '%s' may hold letters, digits, '_', '.', '-'",
-                                cluster);
-    if (cluster[0] == '.')
-        return xo_error_set(err, EINVAL, "the cluster's name '%s' may not begin with '.'", cluster);
-    memcpy(ctx->cluster, cluster, size + 1);
+    if (xo_cluster_check(cluster, err) < 0)
+        return -1;
+    strcpy(ctx->cluster, cluster);
     return 0;
 }
 

@@ -196,13 +196,21 @@ int xoi_keys_write(const char *path, const xoi_keys_text_t *content, bool replac
                    : xo_error_set(err, errno, "cannot make the key %s: %s", path, strerror(errno));
 }
 
+int xo_cluster_check(const char *cluster, xo_error_t *err)
+{
+    if (!xo_key_name_ok(cluster) || cluster[0] == '.')
+        return xo_error_set(err, EINVAL,
+                            "'%s' is no name of a cluster: 1 to %d of A-Z a-z 0-9 _ . -, and no "
+                            "'.' at first",
+                            cluster, XO_CLUSTER_BYTES - 1);
+    return 0;
+}
+
 int xoi_keys_path(const char *cluster, const char *suffix, char path[PATH_MAX], xo_error_t *err)
 {
     char dir[PATH_MAX];
 
-    if (!*cluster || strchr(cluster, '/'))
-        return xo_error_set(err, EINVAL, "'%s' is no name of a cluster", cluster);
-    if (open_dir(dir, err) < 0)
+    if (xo_cluster_check(cluster, err) < 0 || open_dir(dir, err) < 0)
         return -1;
     if (snprintf(path, PATH_MAX, "%s/%s.%s", dir, cluster, suffix) >= PATH_MAX)
         return xo_error_set(err, ENAMETOOLONG, "the key's path in %s is too long", dir);

@@ -30,6 +30,9 @@ typedef struct xo_keys {
 /* Is it a name of a member? */
 bool xo_key_name_ok(const char *name);
 
+/* EINVAL unless it can be a cluster's name: 1 to 63 of A-Z a-z 0-9 _ . -, and no '.' at first. */
+int xo_cluster_check(const char *cluster, xo_error_t *err);
+
 /* Loads the keys of `cluster`, or makes them; two processes that make them at the same time end up
  * with the same ones. EPERM if the file is readable by others; EBADMSG if it holds no key; the
  * sentence names the file. */

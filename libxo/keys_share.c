@@ -78,8 +78,8 @@ static int name_cluster(const xoi_keys_text_t *text, const char *cluster,
                             text->cluster, cluster);
     if (!cluster)
         cluster = text->cluster;
-    if (!xo_key_name_ok(cluster))
-        return xo_error_set(err, EINVAL, "'%s' is no name of a cluster", cluster);
+    if (xo_cluster_check(cluster, err) < 0)
+        return -1;
     snprintf(imported->cluster, sizeof imported->cluster, "%s", cluster);
     return 0;
 }

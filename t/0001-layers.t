@@ -82,8 +82,8 @@ not_installed() {
 # nor ask the system, so fail by their arguments alone, and those that give what is there already.
 not_walked() {
     local pure given
-    pure='address_.*|codec_.*|ctx_has_local|defer_to_end|error_.*|failure_(errno|read|set_error)'
-    pure+='|header_decode|key_(from_)?fingerprint|loop_run|map_get.*|read_.*|v?unpack'
+    pure='address_.*|cluster_check|codec_.*|ctx_has_local|defer_to_end|error_.*'
+    pure+='|failure_(errno|read|set_error)|header_decode|key_(from_)?fingerprint|loop_run|map_get.*|read_.*|v?unpack'
     given='client_loop|endpoint_(broker|ctx|link_by_id|next_link)|link_incref|loop_ev'
     given+='|msg_(payload|take_payload)|msgq_.*'
     installed libxo/local.mk |

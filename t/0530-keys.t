@@ -73,6 +73,10 @@ echo rubbish | xo keys import 2>"$work/errors"
 is "$?" 1 "rubbish"
 like "$(cat "$work/errors")" "no key that xo keys export" "what it is not"
 refused "nothing" "has nothing" import
+for name in 'a b' .. 'a"b' "$(printf %064d 0)"; do
+    refused "a cluster that can have no node" "'$name' is no name of a cluster" \
+        generate --cluster "$name"
+done
 
 run xo keys list
 like "$out" '^first +[0-9a-f]{16} +own' "the list has the own key"

@@ -7,6 +7,7 @@ import pathlib
 import signal
 import socket
 import sys
+import tempfile
 import threading
 
 import pytest
@@ -305,8 +306,7 @@ NESTED = """
 def test_a_nested_node_goes_with_its_process(tmp_path):
     from test_pools import run_script
 
-    place = tmp_path / "run"
-    place.mkdir(0o700)
+    place = pathlib.Path(tempfile.mkdtemp(prefix="xo-py-"))  # tmp_path may be too long for a socket
     path = os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, "XO_RUN_DIR": str(place), "PYTHONPATH": path}
     done = run_script(tmp_path, NESTED, env=env)
