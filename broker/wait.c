@@ -42,12 +42,22 @@ static xo_ask_t *take_ask(xo_pool_wait_t *wait)
     return ask;
 }
 
+/* It "ran", as the broker was asked: a reason for `executed` "no" is that nobody could be. */
 static void fail(xo_pool_wait_t *wait, const xo_member_t *member, const char *reason)
 {
     char who[XO_ADDRESS_BYTES + XO_LABEL_BYTES + 32];
+    char text[XO_ERROR_TEXT_BYTES + sizeof(who)];
+    if (reason == NULL)
+        reason = "it is gone";
     xo_member_describe(member, who, sizeof(who));
-    xo_ask_fail(take_ask(wait), XO_CODE_SERVER_CLOSED, "%s does not come back: %s", who,
-                reason ? reason : "it is gone");
+    snprintf(text, sizeof(text), "%s does not come back: %s", who, reason);
+    xo_failure_t failure = {.code = xo_slice_str(XO_CODE_SERVER_CLOSED),
+                            .message = xo_slice_str(text),
+                            .executed = xo_slice_str(wait->for_end ? "no" : "ran"),
+                            .reason = xo_slice_str(reason),
+                            .address = xo_slice_str(member->address)};
+    xo_msg_t *answer = xo_failure_answer(0, &failure);
+    xo_ask_reply_msg(take_ask(wait), &answer);
 }
 
 static xo_pool_wait_t *begin(xo_broker_t *broker, xo_ask_t *ask, const xo_member_t *member,

@@ -15,6 +15,12 @@
 #include "cmd/json.h"
 #include "cmd/text.h"
 
+/* What became of a tell. */
+typedef struct accepted {
+    int answer; /* -1: none yet; 0: it was; 1: no, and `why` */
+    char why[XO_ERROR_TEXT_BYTES];
+} accepted_t;
+
 struct xoi_node {
     xo_client_t *client;
     xo_endpoint_t *endpoint;
@@ -24,6 +30,7 @@ struct xoi_node {
     xo_io_t interrupt; /* a signalfd; active: see xoi_node_cancel_on_interrupt */
     xo_future_t *asked;
     bool interrupted;
+    accepted_t accepted;
 };
 
 static void on_interrupt(xo_io_t *io, int revents, void *arg)
@@ -276,23 +283,28 @@ int xoi_node_call(xoi_node_t *node, const char *what, xo_slice_t uid, const char
 
 static void on_accepted(const xo_failure_t *why, void *arg)
 {
-    *(int *)arg = why != NULL;
+    accepted_t *accepted = arg;
+    accepted->answer = why != NULL;
+    if (why)
+        snprintf(accepted->why, sizeof accepted->why, "%.*s", (int)why->message.size,
+                 why->message.data);
 }
 
 int xoi_node_tell(xoi_node_t *node, const char *what, xo_slice_t uid, const char *method,
                   xo_slice_t body, int64_t timeout_ms)
 {
-    int accepted = -1;
+    accepted_t *accepted = &node->accepted;
     xo_header_t header = {.kind = XO_TELL, .target_uid = uid, .method = xo_slice_str(method)};
     xo_msg_t *msg = xo_msg_create(&header, body);
+    *accepted = (accepted_t){.answer = -1, .why = "it could not be sent in time (--timeout)"};
     if (!msg || xo_endpoint_tell(node->endpoint, node->link, &msg, XO_SEND_QUEUE, on_accepted,
-                                 &accepted, NULL) < 0) {
+                                 accepted, NULL) < 0) {
         xo_msg_destroy(&msg);
         return xoi_complain(XOI_FAILED, "%s: %s", what, strerror(errno));
     }
-    for (int64_t ms = 0; accepted < 0 && ms < timeout_ms && xoi_node_wait(node, 1); ms++)
+    for (int64_t ms = 0; accepted->answer < 0 && ms < timeout_ms && xoi_node_wait(node, 1); ms++)
         ;
-    return accepted == 0 ? XOI_OK : xoi_complain(XOI_FAILED, "%s: it could not be sent", what);
+    return accepted->answer == 0 ? XOI_OK : xoi_complain(XOI_FAILED, "%s: %s", what, accepted->why);
 }
 
 int xoi_node_records(xoi_node_t *node, const char *method, xo_slice_t args, int64_t timeout_ms,

@@ -83,7 +83,8 @@ not_installed() {
 not_walked() {
     local pure given
     pure='address_.*|cluster_check|codec_.*|ctx_has_local|defer_to_end|error_.*'
-    pure+='|failure_(errno|read|set_error)|header_decode|key_(from_)?fingerprint|loop_run|map_get.*|read_.*|v?unpack'
+    pure+='|failure_(errno|read|set_error)|header_decode|key_(from_)?fingerprint|loop_run|map_get.*'
+    pure+='|read_.*|v?unpack'
     given='client_loop|endpoint_(broker|ctx|link_by_id|next_link)|link_incref|loop_ev'
     given+='|msg_(payload|take_payload)|msgq_.*'
     installed libxo/local.mk |

@@ -171,8 +171,11 @@ async def one_whose_pool_was_given_up(path):
     async with pool:
         ref = await xo.create_actor(Picky, path, uid="picky", address=one)
         await exit_until_given_up(ref, one)
-        with pytest.raises(xo.ServerClosed, match="given up after 5 restarts"):
-            await xo.wait_actor_pool_recovered(one, pool.external_address)
+        for known in (pool.external_address, None):
+            with pytest.raises(xo.ServerClosed, match="given up after 5 restarts") as caught:
+                await xo.wait_actor_pool_recovered(one, known)
+            assert caught.value.reason.startswith("exit status 3; given up after 5 restarts")
+            assert caught.value.address == one
         calls = (
             ref.touch(),
             xo.actor_ref(one, "picky"),
