@@ -100,10 +100,9 @@ static void come_up(xo_supervisor_t *supervisor, xo_member_t *member)
     bool is_ready = !member->away;
     xo_member_set_state(member, is_ready ? XO_POOL_READY : XO_POOL_RECOVERING);
     xo_timer_stop(&member->timer);
-    if (xo_member_leads(member)) {
+    member->starting_ns = 0;
+    if (xo_member_leads(member))
         member->run->was_ready = true;
-        member->run->launched_ns = 0;
-    }
     xo_supervisor_tell(supervisor, member, XO_FACT_UP, NULL);
     if (is_ready)
         xo_member_wake(member, false, NULL);
@@ -143,7 +142,7 @@ void xo_supervisor_linked(xo_supervisor_t *supervisor, xo_link_t *link)
     }
     xo_member_set_state(member, XO_POOL_STARTING);
     if (member->run != NULL)
-        xo_timer_start(&member->timer, member->run->spec->ready_ms * XO_MS);
+        xo_member_limit_start(member);
 }
 
 void xo_supervisor_recovered(xo_supervisor_t *supervisor, xo_member_t *member)

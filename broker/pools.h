@@ -45,6 +45,8 @@ typedef struct xo_member {
     uint64_t last_endpoint;           /* of the last process that was ready and ended; 0: none */
     char last_reason[XO_ERROR_TEXT_BYTES]; /* how it ended */
     int64_t started;                       /* Unix seconds, this generation */
+    int64_t starting_ns; /* since when it starts, by the clock of all this machine's brokers; 0: it
+                            has been ready */
     uint64_t restarts;
     xo_link_t *link;  /* a reference; NULL: none */
     int64_t moved_ns; /* when its loop was last known to move, by the broker's clock */

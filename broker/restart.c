@@ -29,9 +29,9 @@ void xo_run_follow_policy(xo_run_t *run, xo_end_t end, const char *reason)
 {
     xo_loop_update(run->member->supervisor->loop);
     int64_t now_ns = xo_loop_now(run->member->supervisor->loop);
-    if (run->launched_ns != 0)
-        xo_policy_leave_out(&run->history, now_ns - run->launched_ns);
-    run->launched_ns = 0;
+    if (run->member->starting_ns != 0)
+        xo_policy_leave_out(&run->history, now_ns - run->member->starting_ns);
+    run->member->starting_ns = 0;
     xo_decision_t decision =
         xo_policy_ended(&run->spec->policy, &run->history, end, now_ns, (uint32_t)xo_random_id());
     if (decision.action == XO_DECIDE_RESTART)

@@ -116,10 +116,10 @@ static void pack_members(const xo_run_t *run, xo_buf_t *out)
         count++;
     xo_pack_array(out, count);
     for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m))
-        xo_pack_format(out, "[U U U I s s s I s I U ? I]", m->id, m->endpoint,
+        xo_pack_format(out, "[U U U I s s s I s I U ? I I]", m->id, m->endpoint,
                        (uint64_t)m->generation, (int64_t)m->index, m->label, m->address,
                        m->language, (int64_t)m->state, m->reason, m->started, m->restarts, m->away,
-                       m->page_at);
+                       m->page_at, m->starting_ns);
 }
 
 static int write_run(const xo_run_t *run, xo_slice_t bytes)
@@ -243,13 +243,13 @@ static void copy_text(char *to, size_t size, xo_slice_t text)
 static xo_member_t *read_member(xo_reader_t *reader, xo_supervisor_t *supervisor, xo_run_t *run)
 {
     uint64_t id, endpoint, generation, restarts;
-    int64_t index, state, started, page_at;
+    int64_t index, state, started, page_at, starting_ns;
     xo_slice_t raw, label, address, language, reason;
     bool away;
     if (xo_read_raw(reader, &raw) < 0 ||
-        xo_unpack(raw, NULL, "[U U U I s s s I s I U ? I]", &id, &endpoint, &generation, &index,
+        xo_unpack(raw, NULL, "[U U U I s s s I s I U ? I I]", &id, &endpoint, &generation, &index,
                   &label, &address, &language, &state, &reason, &started, &restarts, &away,
-                  &page_at) < 0 ||
+                  &page_at, &starting_ns) < 0 ||
         state < XO_POOL_STARTING || state > XO_POOL_FAILED ||
         xo_pools_find(supervisor->pools, id) != NULL)
         return NULL;
@@ -265,6 +265,7 @@ static xo_member_t *read_member(xo_reader_t *reader, xo_supervisor_t *supervisor
     member->restarts = restarts;
     member->away = away;
     member->page_at = page_at;
+    member->starting_ns = starting_ns;
     member->recovers = run->spec->recover;
     member->policy = &run->spec->policy;
     copy_text(member->label, sizeof(member->label), label);

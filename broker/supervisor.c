@@ -198,6 +198,15 @@ void xo_run_on_ended(xo_process_t *process, int status, void *arg)
     check_stopped(supervisor);
 }
 
+void xo_member_limit_start(xo_member_t *member)
+{
+    int64_t now = xo_loop_now(member->supervisor->loop);
+    if (member->starting_ns == 0 || member->starting_ns > now)
+        member->starting_ns = now;
+    int64_t left = member->starting_ns + member->run->spec->ready_ms * XO_MS - now;
+    xo_timer_start(&member->timer, left > 0 ? left : 0);
+}
+
 /* Those that it had before must come back as the first does. */
 static void begin_start(xo_member_t *member)
 {
@@ -205,7 +214,8 @@ static void begin_start(xo_member_t *member)
     member->pid = xo_process_pid(run->process);
     member->started = time(NULL);
     xo_member_set_state(member, XO_POOL_STARTING);
-    xo_timer_start(&member->timer, run->spec->ready_ms * XO_MS);
+    member->starting_ns = 0;
+    xo_member_limit_start(member);
     xo_supervisor_tell(member->supervisor, member, XO_FACT_START, NULL);
 }
 
@@ -220,7 +230,6 @@ static int try_launch(xo_run_t *run, xo_error_t *err)
     if (run->process == NULL)
         return -1;
     supervisor->processes++;
-    run->launched_ns = xo_loop_now(supervisor->loop);
     for (xo_member_t *m = run->member; m != NULL; m = xo_member_sibling(m))
         begin_start(m);
     xo_spare_prepare(run);

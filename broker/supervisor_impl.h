@@ -43,7 +43,6 @@ struct xo_run {
     uint64_t spare_id;     /* what its process was marked with as a spare; 0: it was none */
     xo_gpu_wait_t *gpu;    /* its memory is waited for; NULL: it is not */
     xo_policy_state_t history;
-    int64_t launched_ns; /* its process, which is not ready yet; 0: it is, or has been taken over */
     bool keep;
     bool unsaved;                    /* its file does not say what is the case (runs.h) */
     bool was_ready;                  /* in any generation */
@@ -129,6 +128,8 @@ void xo_member_forget(xo_member_t *member, const void *arg); /* who waits with i
 void xo_member_wake(xo_member_t *member, bool for_stop, const xo_error_t *why);
 /* Adds one of ours to the table. NULL: ENOMEM. */
 xo_member_t *xo_supervisor_add(xo_supervisor_t *supervisor, uint64_t id);
+/* It is to be ready in time, which counts from starting_ns; 0: from now. */
+void xo_member_limit_start(xo_member_t *member);
 /* Warns of a hang_timeout_ms that is shorter than a loop can be known to stand still. */
 void xo_member_check_hang_timeout(const xo_member_t *member);
 /* Kills its process, for this trouble of the pool. */

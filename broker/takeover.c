@@ -11,7 +11,7 @@ static void go_on(xo_member_t *member)
 {
     member->pid = xo_process_pid(member->run->process);
     if (member->state == XO_POOL_STARTING) {
-        xo_timer_start(&member->timer, member->run->spec->ready_ms * XO_MS);
+        xo_member_limit_start(member);
         return;
     }
     /* Without a limit for its link: it may be busy. What it is busy with its page tells. */

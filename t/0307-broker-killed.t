@@ -157,6 +157,24 @@ def stopped_meanwhile(place):
     place.assert_clean()
 
 
+def not_ready_in_time(place):
+    """the time that a pool has to start does not begin anew with each broker"""
+    config = "[pool work]\ncommand = sleep 600\nready_ms = 2000\nintensity = 0\n"
+    node = Node(place, config=config)
+    pid = until(lambda: node.pools()[0].get("pid"), "its process")
+
+    def is_ended_by_a_next_one():
+        nonlocal node
+        kill(node)
+        node = Node(place, config=config)
+        return pid not in place.processes()
+
+    until(is_ended_by_a_next_one, "its process to be ended")
+    node.call("pool.stop", node.wait_pools(1, "failed")[0]["id"])
+    assert node.stop()[0] == 0
+    place.assert_clean()
+
+
 def no_room(place):
     """it knows the processes that were started when no file could be written"""
     node = Node(place, config=POOLS)
@@ -451,5 +469,5 @@ def not_there(place):
     assert node.stop()[0] == 0
 
 
-run(taken_over, supervised, transient, transient_meanwhile, failed_meanwhile, stopped_meanwhile, no_room, died_meanwhile, with_its_registry,
+run(taken_over, supervised, transient, transient_meanwhile, failed_meanwhile, stopped_meanwhile, not_ready_in_time, no_room, died_meanwhile, with_its_registry,
     followed, no_registry_for_now, spoilt, restarts_count_on, died_with_a_daemon, all_died, another_configuration, many_times, owned, nobody_is_left, stopped_at_once, not_there)

@@ -19,7 +19,7 @@ PATIENCE_S = 90  # when one of these is so late, no others are made
 RETRY_S = 0.1
 JOIN_S = 10  # so long after its start a process may not have joined
 HUNG_S = 60  # so long after it began to stand still a pool must have been killed
-READY_S = 60  # what a pool in Python may take to start, and anew with each broker that takes over
+READY_S = 60  # what a pool in Python may take to start
 POLL_S = 0.05
 STARVED_S = 20  # so long after it was full a pool may still find out that it could not start
 # A process that is killed more often is given up: the broker by the program that embeds it (5
@@ -196,7 +196,7 @@ class Faults:
                     self.hung.discard(process.pid)
                     return False
                 self.ledger.counts[f"fault: {fault.name}"] += 1
-                await self._is_ended(process, HUNG_S + joins * KILLS["xo-broker"] * READY_S)
+                await self._is_ended(process, HUNG_S + joins * READY_S)
             self.hung.discard(process.pid)  # soon another's
             return True
 
