@@ -61,15 +61,6 @@ static void log_failure(const xo_broker_t *broker, const xo_actor_entry_t *entry
            uid.data, entry->member->address, text);
 }
 
-void xo_broker_give_up(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason,
-                       xo_slice_t traceback)
-{
-    xo_directory_set_failed(entry, reason);
-    xo_broker_note_failure(broker, "actor.failed", entry, reason, traceback);
-    xo_broker_say_failed(broker, entry);
-    xo_publish_actor(broker->publish, entry);
-}
-
 static void creation_free(xo_creation_t *creation)
 {
     xo_timer_stop(&creation->limit);
@@ -127,28 +118,6 @@ static void seat_failed(xo_broker_t *broker, xo_seat_t *seat, const char *text,
     xo_group_start_failed(seat, why);
 }
 
-/* The pool is gone, or its node's lease is, without which it creates nothing that may move. */
-static bool is_closed(const xo_actor_entry_t *entry, const xo_failure_t *failure)
-{
-    return xo_slice_eq_str(failure->code, XO_CODE_SERVER_CLOSED) &&
-           xo_depends_on(entry, failure).size == 0;
-}
-
-/* It was cancelled before its turn came: others kept its pool busy. */
-static bool is_unbegun(const xo_failure_t *failure)
-{
-    return xo_slice_eq_str(failure->code, XO_CODE_CANCELLED) &&
-           xo_slice_eq_str(failure->executed, "no");
-}
-
-/* It says nothing about the actor: the link or the process is gone, which has consequences for a
- * recovery as a whole, or somebody else is creating it, or nobody has yet. */
-static bool is_neutral(const xo_actor_entry_t *entry, const xo_failure_t *failure)
-{
-    return is_closed(entry, failure) || is_unbegun(failure) ||
-           xo_slice_eq_str(failure->code, XO_CODE_ACTOR_EXISTS);
-}
-
 static void read_failure(const xo_msg_t *answer, xo_failure_t *failure,
                          char text[XO_ERROR_TEXT_BYTES])
 {
@@ -182,7 +151,7 @@ static bool after_failure(xo_creation_t *creation, const xo_msg_t *answer)
     if (entry == NULL)
         return false;
     explain(creation, answer, &failure, text);
-    if (is_neutral(entry, &failure)) {
+    if (xo_depends_is_neutral(entry, &failure)) {
         bool exists = xo_slice_eq_str(failure.code, XO_CODE_ACTOR_EXISTS);
         bool later = creation->recovery == NULL || !exists;
         if (later)
@@ -229,17 +198,29 @@ static void seat_answered(const xo_creation_t *creation, xo_seat_t *seat, const 
     int64_t delay;
     xo_failure_t failure;
     char text[XO_ERROR_TEXT_BYTES];
-    if (answer != NULL && xo_msg_header(answer)->kind == XO_RESULT) {
+    bool made = answer != NULL && xo_msg_header(answer)->kind == XO_RESULT;
+    if (made || seat->group->state == XO_GROUP_STOPPING) {
         xo_group_end_step(seat);
         return;
     }
     explain(creation, answer, &failure, text);
-    if (is_neutral(seat->entry, &failure))
+    if (xo_depends_is_neutral(seat->entry, &failure))
         xo_group_try_later(seat, 0);
     else if (xo_depends_waits(creation->broker, seat->entry, &failure, text, &delay))
         xo_group_try_later(seat, delay);
     else
         seat_failed(creation->broker, seat, text, failure.traceback);
+}
+
+/* Its group has gone on without it: who waits for it in its pool hears that now. */
+static void say_unwanted(const xo_creation_t *creation)
+{
+    xo_broker_t *broker = creation->broker;
+    const xo_member_t *member = xo_pools_find(&broker->pools, creation->pool);
+    xo_slice_t uid = xo_slice(creation->uid, creation->size);
+    if (member != NULL && member->generation == creation->generation &&
+        xo_directory_get(&broker->directory, member, uid) == NULL)
+        xo_broker_say_gone(broker, member, uid, XO_GROUP_ENDS);
 }
 
 /* Its group goes on, or decides what becomes of this. */
@@ -251,6 +232,8 @@ static void on_seat_created(xo_call_t *call, xo_msg_t **answer, void *arg)
     end_try(creation);
     if (seat != NULL)
         seat_answered(creation, seat, *answer);
+    else
+        say_unwanted(creation);
     creation_free(creation);
 }
 
@@ -422,18 +405,24 @@ void xo_broker_create_moved(xo_broker_t *broker, xo_actor_entry_t *entry)
         creation_free(creation);
 }
 
-int xo_broker_create_seat(xo_broker_t *broker, const xo_actor_entry_t *entry, uint64_t step,
-                          uint64_t mark)
+xo_creation_t *xo_broker_create_seat(xo_broker_t *broker, const xo_actor_entry_t *entry,
+                                     uint64_t step, uint64_t mark)
 {
     xo_creation_t *creation = begin(broker, NULL, entry);
     if (creation == NULL)
-        return -1;
+        return NULL;
     creation->step = step;
     creation->mark = mark;
     if (request(creation, entry) == 0)
-        return 0;
+        return creation;
     creation_free(creation);
-    return -1;
+    return NULL;
+}
+
+void xo_broker_cancel_seat(xo_creation_t *creation)
+{
+    xo_timer_stop(&creation->limit);
+    xo_call_cancel(creation->call);
 }
 
 static void let_go(xo_ask_t *ask, void *arg)

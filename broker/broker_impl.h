@@ -35,7 +35,6 @@
 
 typedef struct xo_event_wait xo_event_wait_t; /* events.c */
 typedef struct xo_pool_wait xo_pool_wait_t;   /* wait.c */
-typedef struct xo_creation xo_creation_t;     /* again.c */
 typedef struct xo_name xo_name_t;             /* names.c */
 typedef struct xo_drain_wait xo_drain_wait_t; /* drain.c */
 typedef struct xo_outlet xo_outlet_t;         /* outlet.c */
@@ -155,8 +154,14 @@ void xo_broker_note_failure(xo_broker_t *broker, const char *type, const xo_acto
                             const char *reason, xo_slice_t traceback);
 /* Tells its pool, whose callers wait for it, that it will not be created again. */
 void xo_broker_say_failed(xo_broker_t *broker, const xo_actor_entry_t *entry);
+/* The same of one that this broker does not know any more. */
+void xo_broker_say_gone(xo_broker_t *broker, const xo_member_t *member, xo_slice_t uid,
+                        const char *reason);
 /* Tells its pool that it will be, so that who calls it waits. */
 void xo_broker_say_waiting(xo_broker_t *broker, const xo_actor_entry_t *entry);
+/* It is *failed*; says so to all. */
+void xo_broker_give_up(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason,
+                       xo_slice_t traceback);
 /* An event for all links, and for the stream. */
 void xo_broker_broadcast(xo_broker_t *broker, const char *type, const xo_rec_t *rec);
 void xo_broker_send_event(xo_broker_t *broker, xo_link_t *link, const char *type,
@@ -233,12 +238,11 @@ int xo_broker_create_again(xo_broker_t *broker, xo_recovery_t *recovery, xo_acto
 /* The same for one that comes from another node: now, or with its pool if that is not there. */
 void xo_broker_create_moved(xo_broker_t *broker, xo_actor_entry_t *entry);
 /* The same for a group's member, with this mark. What comes of it is told to its group, if that
- * still waits for this step. */
-int xo_broker_create_seat(xo_broker_t *broker, const xo_actor_entry_t *entry, uint64_t step,
-                          uint64_t mark);
-/* It is *failed*; says so to all. */
-void xo_broker_give_up(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason,
-                       xo_slice_t traceback);
+ * still waits for this step; until then it is as returned. NULL: none has begun. */
+xo_creation_t *xo_broker_create_seat(xo_broker_t *broker, const xo_actor_entry_t *entry,
+                                     uint64_t step, uint64_t mark);
+/* Its group has no use for it any more, and limits how long that takes. */
+void xo_broker_cancel_seat(xo_creation_t *creation);
 /* Tries once to create an actor that has failed, in a pool with a link, and answers `ask`. */
 void xo_broker_revive_actor(xo_broker_t *broker, xo_ask_t *ask, xo_actor_entry_t *entry);
 /* Nothing of it is on its way to its pool. */
@@ -249,11 +253,12 @@ void xo_broker_creations_end(xo_broker_t *broker);
 void xo_broker_creations_hurry(xo_broker_t *broker, const xo_member_t *member);
 
 /* ---- depends.c ---- */
-/* Whom a creation that failed so did not reach, though it needed it: mostly the address of a pool.
- * Empty: that is not why it failed. */
-xo_slice_t xo_depends_on(const xo_actor_entry_t *entry, const xo_failure_t *failure);
-/* Is that why it failed, and may who was missed come (back)? Then says so, once, and the actor is
- * to be tried again after *delay_ns, which does not count. `text`: the failure, for people. */
+/* It says nothing about the actor: the link or the process is gone, which has consequences for a
+ * recovery as a whole, or somebody else is creating it, or nobody has yet. */
+bool xo_depends_is_neutral(const xo_actor_entry_t *entry, const xo_failure_t *failure);
+/* Did it fail since it did not reach somebody whom it needs, mostly a pool, and may that come
+ * (back)? Then says so, once, and the actor is to be tried again after *delay_ns, which does not
+ * count. `text`: the failure, for people. */
 bool xo_depends_waits(xo_broker_t *broker, xo_actor_entry_t *entry, const xo_failure_t *failure,
                       const char *text, int64_t *delay_ns);
 void xo_depends_forget(xo_actor_entry_t *entry);

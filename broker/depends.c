@@ -22,12 +22,33 @@ static bool is_of_another(const xo_actor_entry_t *entry, const xo_failure_t *fai
            !xo_slice_eq_str(failure->address, entry->member->address);
 }
 
-xo_slice_t xo_depends_on(const xo_actor_entry_t *entry, const xo_failure_t *failure)
+/* Empty: that is not why it failed. */
+static xo_slice_t whom_of(const xo_actor_entry_t *entry, const xo_failure_t *failure)
 {
     if (failure->missed.size > 0)
         return failure->missed;
     /* What a hook in C passes on. */
     return is_of_another(entry, failure) ? failure->address : xo_slice(NULL, 0);
+}
+
+/* The pool is gone, or its node's lease is, without which it creates nothing that may move. */
+static bool is_closed(const xo_actor_entry_t *entry, const xo_failure_t *failure)
+{
+    return xo_slice_eq_str(failure->code, XO_CODE_SERVER_CLOSED) &&
+           whom_of(entry, failure).size == 0;
+}
+
+/* It was cancelled before its turn came: others kept its pool busy. */
+static bool is_unbegun(const xo_failure_t *failure)
+{
+    return xo_slice_eq_str(failure->code, XO_CODE_CANCELLED) &&
+           xo_slice_eq_str(failure->executed, "no");
+}
+
+bool xo_depends_is_neutral(const xo_actor_entry_t *entry, const xo_failure_t *failure)
+{
+    return is_closed(entry, failure) || is_unbegun(failure) ||
+           xo_slice_eq_str(failure->code, XO_CODE_ACTOR_EXISTS);
 }
 
 bool xo_depends_is_for(const xo_actor_entry_t *entry, const xo_member_t *member)
@@ -70,7 +91,7 @@ bool xo_depends_waits(xo_broker_t *broker, xo_actor_entry_t *entry, const xo_fai
                       const char *text, int64_t *delay_ns)
 {
     int64_t now = xo_loop_now(broker->loop);
-    xo_slice_t whom = xo_depends_on(entry, failure);
+    xo_slice_t whom = whom_of(entry, failure);
     const xo_policy_t *policy = xo_actor_spec_policy(entry->spec);
     const xo_member_t *other = xo_pools_by_name(&broker->pools, whom);
     if (whom.size == 0) {

@@ -192,6 +192,17 @@ void xo_broker_say_failed(xo_broker_t *broker, const xo_actor_entry_t *entry)
     xo_broker_send_event(broker, entry->member->link, "actor.failed", &rec);
 }
 
+void xo_broker_say_gone(xo_broker_t *broker, const xo_member_t *member, xo_slice_t uid,
+                        const char *reason)
+{
+    xo_rec_t rec = {0};
+    if (member->link == NULL)
+        return;
+    xo_rec_bytes(&rec, "uid", uid);
+    xo_rec_text(&rec, "reason", reason);
+    xo_broker_send_event(broker, member->link, "actor.failed", &rec);
+}
+
 void xo_broker_say_waiting(xo_broker_t *broker, const xo_actor_entry_t *entry)
 {
     xo_rec_t rec = {0};
@@ -199,6 +210,15 @@ void xo_broker_say_waiting(xo_broker_t *broker, const xo_actor_entry_t *entry)
         return; /* as above */
     describe_actor(broker, entry, NULL, &rec);
     xo_broker_send_event(broker, entry->member->link, "actor.recovering", &rec);
+}
+
+void xo_broker_give_up(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reason,
+                       xo_slice_t traceback)
+{
+    xo_directory_set_failed(entry, reason);
+    xo_broker_note_failure(broker, "actor.failed", entry, reason, traceback);
+    xo_broker_say_failed(broker, entry);
+    xo_publish_actor(broker->publish, entry);
 }
 
 xo_actor_entry_t *xo_broker_actor_up(xo_broker_t *broker, xo_member_t *member, xo_slice_t uid,

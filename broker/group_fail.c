@@ -201,6 +201,12 @@ void xo_group_fail(xo_group_t *group, const char *reason)
 
 /* ---- what happened to an actor ---- */
 
+static void leave_for_good(xo_broker_t *broker, xo_actor_entry_t *entry)
+{
+    xo_broker_say_gone(broker, entry->member, xo_actor_entry_uid(entry), XO_GROUP_ENDS);
+    xo_broker_actor_down(broker, entry, XO_GROUP_ENDS);
+}
+
 /* It does not run. The seat may be gone afterwards. */
 void xo_seat_is_down(xo_seat_t *seat)
 {
@@ -211,7 +217,7 @@ void xo_seat_is_down(xo_seat_t *seat)
     if (group->state == XO_GROUP_FAILED && seat->entry->state != XO_ACTOR_FAILED)
         xo_broker_give_up(group->broker, seat->entry, group->reason, xo_slice(NULL, 0));
     else if (group->state == XO_GROUP_STOPPING)
-        xo_broker_actor_down(group->broker, seat->entry, XO_GROUP_ENDS);
+        leave_for_good(group->broker, seat->entry);
 }
 
 void xo_seat_is_up(xo_seat_t *seat)
@@ -327,6 +333,7 @@ void xo_group_stop(xo_group_t *group)
         if (seat->child != NULL)
             xo_group_stop(seat->child);
     }
+    xo_group_cut_creation(group);
     xo_group_wake(group);
 }
 

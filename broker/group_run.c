@@ -79,9 +79,18 @@ void xo_group_end_step(xo_seat_t *seat)
         return;
     group->stepping = NULL;
     group->step = 0;
+    group->creation = NULL;
     group->awaits_link = false;
     xo_timer_stop(&group->limit);
     xo_group_wake(group);
+}
+
+void xo_group_cut_creation(xo_group_t *group)
+{
+    if (group->creation == NULL || xo_timer_active(&group->limit))
+        return;
+    xo_broker_cancel_seat(group->creation);
+    xo_timer_start(&group->limit, xo_actor_spec_shutdown_ms(group->stepping->entry->spec) * XO_MS);
 }
 
 void xo_group_try_later(xo_seat_t *seat, int64_t delay_ns)
@@ -296,7 +305,8 @@ static bool start_actor(xo_seat_t *seat)
         return false;
     uint64_t mark = xo_random_id() | 1; /* not 0 */
     uint64_t step = begin_step(seat, mark);
-    if (xo_broker_create_seat(seat->group->broker, seat->entry, step, mark) < 0)
+    seat->group->creation = xo_broker_create_seat(seat->group->broker, seat->entry, step, mark);
+    if (seat->group->creation == NULL)
         xo_group_try_later(seat, 0);
     return false;
 }

@@ -17,6 +17,7 @@
 #define XO_GROUP_NAME_BYTES_MAX 64
 
 typedef struct xo_broker xo_broker_t;
+typedef struct xo_creation xo_creation_t; /* again.c */
 
 typedef enum {
     XO_SEAT_UP,   /* its member runs, as it should */
@@ -60,13 +61,14 @@ struct xo_group {
     int64_t failed_since; /* Unix seconds; 0: it has not failed */
     uint64_t step;        /* the request under way, to `stepping`; 0: none */
     xo_seat_t *stepping;
-    bool awaits_link; /* of the pool of `stepping`, or what it says then */
-    uint64_t mark;    /* of what is caused by the creation under way; 0: none is */
-    bool turn;        /* somebody has been told to have it */
-    xo_timer_t pause; /* while it runs nothing is started */
-    xo_timer_t limit; /* when it ends, what did not stop in time is killed */
-    xo_defer_t wake;  /* looks what is to be done next */
-    xo_ask_t *ask;    /* who waits for it to be up, or gone; NULL: nobody */
+    bool awaits_link;        /* of the pool of `stepping`, or what it says then */
+    uint64_t mark;           /* of what is caused by the creation under way; 0: none is */
+    xo_creation_t *creation; /* that is the step under way; NULL: it is none */
+    bool turn;               /* somebody has been told to have it */
+    xo_timer_t pause;        /* while it runs nothing is started */
+    xo_timer_t limit;        /* when it ends, what did not stop in time is killed */
+    xo_defer_t wake;         /* looks what is to be done next */
+    xo_ask_t *ask;           /* who waits for it to be up, or gone; NULL: nobody */
     xo_group_t *prev, *next;
 };
 
@@ -156,6 +158,8 @@ void xo_groups_tell_turns(const xo_broker_t *broker, const xo_member_t *to);
 /* The seat to which the step of this number is under way. NULL: it has come to nothing. */
 xo_seat_t *xo_group_step(const xo_broker_t *broker, uint64_t step);
 void xo_group_end_step(xo_seat_t *seat); /* its answer is there, or does not matter any more */
+/* A creation under way is not wanted any more: it has as long as its actor would have to stop. */
+void xo_group_cut_creation(xo_group_t *group);
 void xo_group_try_later(xo_seat_t *seat, int64_t delay_ns); /* 0: after a moment */
 /* A pool is there (again), or has failed: members that wait for it are tried at once. */
 void xo_groups_hurry(xo_broker_t *broker, const xo_member_t *member);

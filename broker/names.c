@@ -240,8 +240,7 @@ static bool is_without_process(const xo_actor_entry_t *entry)
 /* What its pool holds for it would wait for ever. */
 static void give_up_actor(xo_broker_t *broker, xo_actor_entry_t *entry, const char *why)
 {
-    xo_directory_set_failed(entry, why);
-    xo_broker_say_failed(broker, entry);
+    xo_broker_say_gone(broker, entry->member, xo_actor_entry_uid(entry), why);
     xo_broker_actor_down(broker, entry, why);
 }
 

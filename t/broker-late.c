@@ -129,6 +129,47 @@ static void without_a_limit_none_is_late(void **state)
     assert_false(is_cancelled(w));
 }
 
+/* ---- in a group that is stopped ---- */
+
+static void stop_group_in_the_middle(world_t *w)
+{
+    xo_loop_freeze(w->f->loop, xo_loop_now(w->f->loop));
+    xo_group_t *group = xo_group_create(w->broker, xo_slice_str("g"), NULL);
+    group->policy.backoff_ns = 0;
+    xo_group_created(group);
+    up_in_group(w, "slow", "g");
+    die_and_come_back(w);
+    next_creation(w);
+    xo_group_stop(group);
+    wait_ms(w, 0);
+}
+
+static void one_whose_group_is_stopped_is_cancelled(void **state)
+{
+    world_t *w = *state;
+    stop_group_in_the_middle(w);
+    assert_true(is_cancelled(w));
+    assert_non_null(w->broker->groups);
+    answer_with(w, xo_failure_msg(0, XO_CODE_CANCELLED, "ran", NULL, "stopped in it"));
+    wait_ms(w, 0);
+    assert_null(entry_of(w, "slow"));
+    assert_null(w->broker->groups);
+}
+
+static void its_group_does_not_wait_for_one_that_is_not_cancelled(void **state)
+{
+    world_t *w = *state;
+    stop_group_in_the_middle(w);
+    int64_t limit_ms = xo_actor_spec_shutdown_ms(entry_of(w, "slow")->spec);
+    wait_ms(w, limit_ms - 1);
+    assert_non_null(entry_of(w, "slow"));
+    wait_ms(w, 1);
+    assert_null(entry_of(w, "slow"));
+    assert_null(w->broker->groups);
+    answer_with(w, xo_failure_msg(0, XO_CODE_CANCELLED, "ran", NULL, "stopped in it"));
+    wait_ms(w, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, recover_setup, recover_teardown)
 
 int main(void)
@@ -139,6 +180,8 @@ int main(void)
         TEST(one_that_was_cancelled_before_it_began_is_not_at_fault),
         TEST(none_is_late_as_long_as_others_come),
         TEST(without_a_limit_none_is_late),
+        TEST(one_whose_group_is_stopped_is_cancelled),
+        TEST(its_group_does_not_wait_for_one_that_is_not_cancelled),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,7 +29,9 @@ int recover_teardown(void **state)
 
 /* ---- what the pool says ---- */
 
-void up(world_t *w, const char *uid, uint64_t incarnation, const char *spec)
+/* `told`: what creates it, as it is on the wire. */
+static void tell_up(world_t *w, const char *uid, uint64_t incarnation, xo_slice_t told,
+                    bool with_buffer)
 {
     fixture_t *f = w->f;
     xo_buf_t args = XO_BUF_INIT;
@@ -39,18 +41,38 @@ void up(world_t *w, const char *uid, uint64_t incarnation, const char *spec)
     xo_pack_array(&args, 2);
     xo_pack_array(&args, 5);
     xo_pack_format(&args, "B U s ?", xo_slice_str(uid), incarnation, "Class", 0);
-    if (spec == NULL)
-        xo_pack_nil(&args);
-    else if (spec[0] == 0)
-        xo_pack_format(&args, "[B]", BODY);
-    else
-        xo_pack_cstr(&args, spec);
+    xo_pack_raw(&args, told);
     xo_pack_map(&args, 0);
     xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&args));
-    if (spec != NULL && spec[0] == 0)
+    if (with_buffer)
         xo_msg_add_buffer_copy(msg, uid, strlen(uid));
     xo_buf_free(&args);
     xo_endpoint_tell(f->b->endpoint, xo_endpoint_broker(f->b->endpoint), &msg, 0, NULL, NULL, NULL);
+}
+
+void up(world_t *w, const char *uid, uint64_t incarnation, const char *spec)
+{
+    xo_buf_t told = XO_BUF_INIT;
+    if (spec == NULL)
+        xo_pack_nil(&told);
+    else if (spec[0] == 0)
+        xo_pack_format(&told, "[B]", BODY);
+    else
+        xo_pack_cstr(&told, spec);
+    tell_up(w, uid, incarnation, xo_buf_slice(&told), spec != NULL && spec[0] == 0);
+    xo_buf_free(&told);
+}
+
+void up_in_group(world_t *w, const char *uid, const char *group)
+{
+    fixture_t *f = w->f;
+    xo_buf_t body = XO_BUF_INIT, told = XO_BUF_INIT;
+    xo_pack_format(&body, "[[] {} {s s}]", "group", group);
+    xo_pack_format(&told, "[B]", xo_buf_slice(&body));
+    tell_up(w, uid, 1, xo_buf_slice(&told), false);
+    xo_buf_free(&told);
+    xo_buf_free(&body);
+    UNTIL(entry_of(w, uid) != NULL && entry_of(w, uid)->seat != NULL);
 }
 
 xo_actor_entry_t *entry_of(world_t *w, const char *uid)

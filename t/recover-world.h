@@ -18,6 +18,8 @@ int recover_teardown(void **state);
 /* ---- what the pool says ---- */
 /* `spec` NULL: nil; "": its body; else why there is none. */
 void up(world_t *w, const char *uid, uint64_t incarnation, const char *spec);
+/* The same with a spec, as a member of this group; waits until it is that. */
+void up_in_group(world_t *w, const char *uid, const char *group);
 /* Answers the oldest request; `error` NULL: with a result. Takes `msg` over. */
 void answer(world_t *w, const char *error);
 void answer_with(world_t *w, xo_msg_t *msg);

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 import xoscar as xo
-from actors import Echo, on_node, until
+from actors import Echo, on_node
 
 Policy = xo.RestartPolicy
 
@@ -32,11 +32,13 @@ class Changed(Echo):
 
     def __init__(self, path, *other):
         super().__init__()
+        self.path = path
         self.changed = os.path.exists(path)
         self.other = other
 
     async def __post_create__(self):
         if self.changed:
+            open(f"{self.path}.begun", "w").close()
             await self.do()
 
 
@@ -59,6 +61,18 @@ class Stubborn(Changed):
                 pass
 
 
+class Reluctant(Changed):
+    """Cannot be cancelled as long as the file is there, and is not created."""
+
+    async def do(self):
+        while os.path.exists(self.path):
+            try:
+                await asyncio.sleep(0.01)
+            except asyncio.CancelledError:
+                pass
+        raise LookupError("it has been there")
+
+
 async def events(main, kind):
     found = await xo.ActorRef(main, "xo.broker").events("$-1000", 1000)
     return [event for event in found if event["type"] == kind]
@@ -70,8 +84,11 @@ async def die_at_once(*refs):
         os.kill(pid, signal.SIGKILL)
 
 
-def is_back(pools):
-    return [pool for pool in pools if pool.get("generation") == 2]
+
+async def is_begun(path):
+    """Waits for its creation."""
+    while not os.path.exists(f"{path}.begun"):
+        await asyncio.sleep(0.01)
 
 
 async def call(ref):
@@ -177,20 +194,58 @@ async def test_one_that_cannot_be_cancelled_goes_with_its_process(main, one, two
 
 
 @on_node
-async def test_nor_does_one_whose_group_is_stopped(main, one, two, tmp_path):
+async def test_one_whose_group_is_stopped_is_cancelled(main, one, two, tmp_path):
+    path = tmp_path / "changed"
+    group = await xo.create_group("g", "one_for_all", address=main)
+    ref = await xo.create_actor(
+        Endless, path, uid="e", address=one, group=group, shutdown_timeout=60
+    )
+    behind = await xo.create_actor(Echo, address=two, group=group)
+    path.touch()
+    await die_at_once(ref)
+    await is_begun(path)
+    calls = [asyncio.ensure_future(call(who)) for who in (ref, behind)]
+    await group.stop()
+    for calling in calls:
+        with pytest.raises(xo.ActorNotExist, match="its group was stopped"):
+            await calling
+    assert len(await events(main, "pool.down")) == 1, "its pool goes on"
+
+
+@on_node
+async def test_its_process_goes_with_one_that_cannot_be_cancelled(main, one, two, tmp_path):
     path = tmp_path / "changed"
     broker = xo.ActorRef(main, "xo.broker")
     group = await xo.create_group("g", address=main)
-    policy = Policy(create_timeout=1)
     ref = await xo.create_actor(
-        Stubborn, path, uid="s", address=one, group=group, shutdown_timeout=1, restart_policy=policy
+        Stubborn, path, uid="s", address=one, group=group, shutdown_timeout=0.2
     )
     before = (await broker.status())["pid"]
     path.touch()
     await die_at_once(ref)
-    await until(broker.pools, is_back)
+    await is_begun(path)
     await group.stop()
+    downs = [event["reason"] for event in await events(main, "pool.down")]
+    assert 'signal 9 (Killed): actor "s" did not stop in time' in downs
     assert (await broker.status())["pid"] == before
+
+
+@on_node
+async def test_a_main_pool_goes_on_with_one_that_cannot_be_cancelled(main, one, two, tmp_path):
+    path = tmp_path / "changed"
+    group = await xo.create_group("g", "one_for_all", address=main)
+    ref = await xo.create_actor(
+        Reluctant, path, uid="r", address=main, group=group, shutdown_timeout=0.2
+    )
+    behind = await xo.create_actor(Echo, address=one, group=group)
+    path.touch()
+    await die_at_once(behind)
+    await is_begun(path)
+    calling = asyncio.ensure_future(call(ref))
+    await group.stop()
+    path.unlink()
+    with pytest.raises(xo.ActorNotExist):
+        await calling
 
 
 async def test_of_a_group_it_is_no_setting():
