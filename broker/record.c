@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "libxo/msg.h"
+#include "libxo/utf8.h"
+#include "registry/text.h"
 
 /* Fields of the registry's records that are numbers on the wire. */
 static const char *const number_names[] = {
@@ -133,39 +135,19 @@ void xo_rec_endpoint(xo_rec_t *rec, const char *name, uint64_t id)
 
 /* ---- writing ---- */
 
-/* Length of the UTF-8 sequence that begins with `lead`, 0 if none does (RFC 3629). */
-static size_t sequence_length(unsigned char lead)
+static bool is_control(unsigned char c, bool lines)
 {
-    if (lead < 0x80)
-        return lead >= 0x20 && lead != 0x7f ? 1 : 0;
-    if (lead >= 0xc2 && lead < 0xe0)
-        return 2;
-    if (lead >= 0xe0 && lead < 0xf0)
-        return 3;
-    return lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
-}
-
-static bool well_formed(const unsigned char *at, size_t length)
-{
-    for (size_t i = 1; i < length; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return false;
-    }
-    if (length == 3 && ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] >= 0xa0)))
-        return false;
-    return !(length == 4 && ((at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] >= 0x90)));
+    return (c < 0x20 && !(lines && (c == '\n' || c == '\t'))) || c == 0x7f;
 }
 
 /* Printable UTF-8: what a person can read; `lines`: may be several. */
 static bool is_text(xo_slice_t bytes, bool lines)
 {
-    const unsigned char *at = (const unsigned char *)bytes.data;
-    const unsigned char *end = at + bytes.size;
-    while (at < end) {
-        size_t length = lines && (*at == '\n' || *at == '\t') ? 1 : sequence_length(*at);
-        if (length == 0 || length > (size_t)(end - at) || !well_formed(at, length))
+    size_t length;
+    for (size_t at = 0; at < bytes.size; at += length) {
+        length = xo_utf8_length(bytes.data + at, bytes.size - at);
+        if (length == 0 || is_control((unsigned char)bytes.data[at], lines))
             return false;
-        at += length;
     }
     return true;
 }
@@ -178,11 +160,24 @@ static void pack_bytes(xo_slice_t value, bool lines, xo_buf_t *out)
         xo_pack_bin(out, value.data, value.size);
 }
 
+/* A sentence may quote a name that is no text, what a process has printed, or have been cut within
+ * a character. What reads it as a str gets it as the registry has it. */
+static void pack_text(xo_slice_t value, xo_buf_t *out)
+{
+    xo_buf_t text = XO_BUF_INIT;
+    if (!is_text(value, true)) {
+        xoi_encode(&text, value, false);
+        value = xo_buf_slice(&text);
+    }
+    xo_pack_str(out, value.data, value.size);
+    xo_buf_free(&text);
+}
+
 static void pack_field(const struct xo_rec_field *field, xo_buf_t *out)
 {
     switch (field->kind) {
     case XO_REC_TEXT:
-        xo_pack_str(out, field->value.data, field->value.size);
+        pack_text(field->value, out);
         break;
     case XO_REC_BYTES:
         pack_bytes(field->value, false, out);

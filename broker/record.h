@@ -32,7 +32,8 @@ typedef struct xo_rec {
     } fields[XO_RECORD_FIELDS];
 } xo_rec_t;
 
-/* Texts and bytes are not copied: they must outlive the record. */
+/* Texts and bytes are not copied: they must outlive the record. What is no UTF-8 in a text is
+ * written as %XX. */
 void xo_rec_text(xo_rec_t *rec, const char *name, const char *value);
 void xo_rec_set_text(xo_rec_t *rec, const char *name, const char *value); /* the same, once */
 void xo_rec_slice(xo_rec_t *rec, const char *name, xo_slice_t text);

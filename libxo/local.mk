@@ -160,6 +160,8 @@ libxo_libxo_core_la_SOURCES = \
 	libxo/unix_socket.c \
 	libxo/unix_socket.h \
 	libxo/unpack_format.c \
+	libxo/utf8.c \
+	libxo/utf8.h \
 	libxo/way.c \
 	libxo/why.c \
 	libxo/zap.c

@@ -8,6 +8,7 @@
 
 #include "libxo/bytes.h"
 #include "libxo/pack.h"
+#include "libxo/utf8.h"
 
 typedef struct dump {
     xo_buf_t *out;
@@ -54,27 +55,10 @@ static int malformed(dump_t *d)
 
 /* ---- strings ---- */
 
-/* How many bytes the UTF-8 character at `at` has (RFC 3629); 0: it is none. */
-static size_t utf8_length(const uint8_t *at, size_t left)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t length = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-    if (length < 2 || length > left || at[0] > 0xf4)
-        return length == 1;
-    uint32_t point = at[0] & (0x7f >> length);
-    for (size_t i = 1; i < length; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-        point = point << 6 | (at[i] & 0x3f);
-    }
-    bool surrogate = point >= 0xd800 && point < 0xe000;
-    return point < least[length] || point > 0x10ffff || surrogate ? 0 : length;
-}
-
 /* One character, escaped where it would end the string or steer a terminal. */
 static size_t put_char(dump_t *d, const uint8_t *at, size_t left)
 {
-    size_t length = utf8_length(at, left);
+    size_t length = xo_utf8_length((const char *)at, left);
     if (length == 0) {
         puts_to(d, "\\ufffd");
         return 1;

@@ -4,31 +4,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "libxo/utf8.h"
 #include "pool/pool_impl.h"
-
-/* Bytes of the UTF-8 sequence that `lead` begins; 0: it begins none. */
-static size_t sequence_bytes(unsigned char lead)
-{
-    if (lead < 0x80)
-        return 1;
-    if (lead >= 0xc2 && lead < 0xe0)
-        return 2;
-    if (lead >= 0xe0 && lead < 0xf0)
-        return 3;
-    return lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
-}
 
 /* The printable sequence at the front of `at`, in bytes; 0: none. */
 static size_t printable(const char *at, size_t left)
 {
     unsigned char lead = (unsigned char)at[0];
-    size_t size = sequence_bytes(lead);
-    if (size > left || lead < 0x20 || lead == 0x7f || lead == '"' || lead == '\\')
-        return 0;
-    for (size_t i = 1; i < size; i++)
-        if (((unsigned char)at[i] & 0xc0) != 0x80)
-            return 0;
-    return size;
+    bool plain = lead >= 0x20 && lead != 0x7f && lead != '"' && lead != '\\';
+    return plain ? xo_utf8_length(at, left) : 0;
 }
 
 /* A uid or a name for people: text as it is, other bytes as \xNN, cut to fit. */
@@ -55,7 +39,8 @@ void xoi_text_trim(char *text)
     size_t start = size;
     while (start && size - start < 4 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
         start--;
-    if (start && sequence_bytes((unsigned char)text[start - 1]) != size - start + 1)
+    size_t left = size - start + 1;
+    if (start && xo_utf8_length(text + start - 1, left) != left)
         text[start - 1] = '\0';
 }
 

@@ -7,9 +7,6 @@
 
 #include "libxo/pack.h"
 
-/* How many bytes the UTF-8 sequence at `at` takes (RFC 3629: no surrogates, no overlong forms); 0:
- * it is none. */
-size_t xoi_utf8_length(const char *at, size_t left);
 /* UTF-8 without controls and blanks: fit for a key. */
 bool xoi_is_key(const char *id);
 

@@ -156,6 +156,19 @@ static void uids_that_are_no_text_are_bin(void **state)
     }
 }
 
+/* Who reads a str may take it for UTF-8. */
+static void texts_that_are_none_are_encoded(void **state)
+{
+    xo_rec_t rec = {0};
+    char text[256];
+    (void)state;
+    xo_rec_text(&rec, "reason", "actor \"\xff\" did not stop: gr\xc3\xbc\xc3");
+    xo_rec_text(&rec, "traceback", "two\n\tlines");
+    dump(&rec, text, sizeof text);
+    assert_string_equal(text, "{\"reason\": \"actor \\\"%FF\\\" did not stop: gr\xc3\xbc%C3\", "
+                              "\"traceback\": \"two\\n\\u0009lines\"}");
+}
+
 static void what_the_registry_holds_gets_its_types_back(void **state)
 {
     static const xo_field_t fields[] = {{"uid", {"a%00b", 5}},
@@ -225,6 +238,7 @@ int main(void)
         TEST(many_come_and_go),
         TEST(an_actors_record),
         TEST(uids_that_are_no_text_are_bin),
+        TEST(texts_that_are_none_are_encoded),
         TEST(what_the_registry_holds_gets_its_types_back),
         TEST(ids_are_sixteen_digits),
         TEST(pools_are_found_by_name),

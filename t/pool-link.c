@@ -30,6 +30,19 @@ static void test_either_ends_with_the_other(void **state)
         check_both_end(*state, i & 1, i & 2);
 }
 
+/* Its surrogate looks like UTF-8, and is none. */
+static void test_a_uid_that_is_no_text(void **state)
+{
+    static const char uid[] = "a\xed\xa0\x80";
+    two_t *two = *state;
+    make(two, 0, uid);
+    make(two, 1, "b");
+    link_actors(two, 0, uid, 1, "b");
+    xo_future_t *watched = watch(two, 1, "b");
+    end(two, 0, uid);
+    expect_reason(two, watched, "\"a\\xed\\xa0\\x80\" at ");
+}
+
 static void test_a_ring_of_links(void **state)
 {
     static const char *const uids[] = {"a", "b", "c", "d"};
@@ -374,6 +387,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LINK_TEST(test_either_ends_with_the_other),
+        LINK_TEST(test_a_uid_that_is_no_text),
         LINK_TEST(test_a_ring_of_links),
         LINK_TEST(test_it_ends_in_its_turn),
         LINK_TEST(test_told_once),

@@ -90,6 +90,26 @@ def test_an_actor_that_could_not_be_created_again(tmp_path):
     asyncio.run(asyncio.wait_for(one_that_could_not_be_created_again(str(path)), DEADLINE_S))
 
 
+async def one_whose_uid_is_no_text(path):
+    pool, one, _ = await start()
+    async with pool:
+        policy = xo.RestartPolicy(intensity=0)
+        address = pool.external_address
+        group = await xo.create_group("g", address=address, restart_policy=policy)
+        ref = await xo.create_actor(Picky, path, uid=b"\xff", address=one, group=group)
+        os.unlink(path)
+        await xo.kill_actor(ref)
+        while (info := await group.info())["state"] != "failed":
+            pass
+        assert 'actor "%FF" could not be created again: ' in info["reason"]
+
+
+def test_one_whose_uid_is_no_text(tmp_path):
+    path = tmp_path / "condition"
+    path.write_text("")
+    asyncio.run(asyncio.wait_for(one_whose_uid_is_no_text(str(path)), DEADLINE_S))
+
+
 async def one_that_comes_back_in_the_end(path):
     pool, one, two = await start()
     async with pool:
