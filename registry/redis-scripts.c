@@ -24,6 +24,18 @@
     "  if #watchers > 0 then redis.call('DEL', prefix .. 'watch:' .. uid) end\n"                   \
     "end\n"
 
+/* Of each node, `movable:NODE` has those of its actors whose records have a placement, and
+ * `movable` the nodes of which there is such a set. unlist: one is no more, or not that node's any
+ * more, or may not move any more. */
+#define UNLIST                                                                                     \
+    "local function unlist(prefix, node, id)\n"                                                    \
+    "  local set = prefix .. 'movable:' .. node\n"                                                 \
+    "  redis.call('SREM', set, id)\n"                                                              \
+    "  if redis.call('EXISTS', set) == 0 then\n"                                                   \
+    "    redis.call('SREM', prefix .. 'movable', node)\n"                                          \
+    "  end\n"                                                                                      \
+    "end\n"
+
 /* Redis does not hold all that it should, and who lives is writing it again. */
 #define REFILLING                                                                                  \
     "local function is_refilling(prefix)\n"                                                        \
@@ -53,9 +65,9 @@ static const char begin[] =
  */
 static const char put[] =
     "-- KEYS thing, epoch, index, [uid's set]   ARGV id, owner, ttl_ms, pool or 'take', name, "
-    "value, ...\n" NOTE REFILLING "local prefix = KEYS[2]:sub(1, -6)\n"
+    "value, ...\n" NOTE UNLIST REFILLING "local prefix = KEYS[2]:sub(1, -6)\n"
     "local is_name = KEYS[3] == prefix .. 'names'\n"
-    "local held = redis.call('HMGET', KEYS[1], 'owner', 'lease_ms', 'epoch')\n"
+    "local held = redis.call('HMGET', KEYS[1], 'owner', 'lease_ms', 'epoch', 'placement')\n"
     "local fresh = {}\n"
     "for i = 5, #ARGV - 1, 2 do fresh[ARGV[i]] = ARGV[i + 1] end\n"
     "local is_others = held[2] and held[1] ~= ARGV[2]\n"
@@ -69,18 +81,21 @@ static const char put[] =
     "  local name = prefix .. 'name:' .. ARGV[1]:match('^(.*)@')\n"
     "  local since = redis.call('HMGET', name, 'owner', 'epoch')\n"
     "  local epoch = tonumber(since[2]) or 0\n"
+    "  if epoch > (tonumber(fresh.epoch) or 0) then\n"
     /* Of an actor that somebody who lives has got since, the deletion was lost. */
-    "  if held[1] and held[1] ~= since[1] and epoch > (tonumber(held[3]) or 0) and\n"
-    "    epoch > (tonumber(fresh.epoch) or 0) and\n"
-    "    redis.call('EXISTS', prefix .. 'node:' .. since[1]) == 1 then\n"
-    "    redis.call('DEL', KEYS[1], prefix .. 'spec:' .. ARGV[1])\n"
-    "    redis.call('SREM', KEYS[3], ARGV[1])\n"
-    "    redis.call('SREM', KEYS[3] .. ':' .. held[1], ARGV[1])\n"
-    "    redis.call('SREM', KEYS[4], ARGV[4])\n"
-    "    redis.call('SREM', prefix .. 'movable:' .. held[1], ARGV[1])\n"
-    "    note(prefix, ARGV[1])\n"
+    "    if held[1] and held[1] ~= since[1] and epoch > (tonumber(held[3]) or 0) and\n"
+    "      redis.call('EXISTS', prefix .. 'node:' .. since[1]) == 1 then\n"
+    "      redis.call('DEL', KEYS[1])\n"
+    "      redis.call('SREM', KEYS[3], ARGV[1])\n"
+    "      redis.call('SREM', KEYS[3] .. ':' .. held[1], ARGV[1])\n"
+    "      redis.call('SREM', KEYS[4], ARGV[4])\n"
+    "      unlist(prefix, held[1], ARGV[1])\n"
+    "      note(prefix, ARGV[1])\n"
+    "      held[1] = nil\n"
+    "    end\n"
+    "    if not held[1] then redis.call('DEL', prefix .. 'spec:' .. ARGV[1]) end\n"
+    "    return since[1] or ''\n"
     "  end\n"
-    "  if epoch > (tonumber(fresh.epoch) or 0) then return since[1] or '' end\n"
     "end\n"
     "if ARGV[4] == 'take' and not (held[2] and held[1] == ARGV[2]) and\n"
     "  (is_refilling(prefix) or redis.call('GET', KEYS[2]) ~= ARGV[#ARGV]) then\n"
@@ -106,10 +121,10 @@ static const char put[] =
     "if KEYS[4] then\n"
     "  redis.call('SADD', KEYS[4], ARGV[4])\n"
     "  note(prefix, ARGV[1])\n"
-    "  if held[1] and held[1] ~= ARGV[2] then\n"
-    "    redis.call('SREM', prefix .. 'movable:' .. held[1], ARGV[1])\n"
+    "  if held[4] and (held[1] ~= ARGV[2] or not fresh.placement) then\n"
+    "    unlist(prefix, held[1] or '', ARGV[1])\n"
     "  end\n"
-    "  if redis.call('HEXISTS', KEYS[1], 'placement') == 1 then\n"
+    "  if fresh.placement then\n"
     "    redis.call('SADD', prefix .. 'movable:' .. ARGV[2], ARGV[1])\n"
     "    redis.call('SADD', prefix .. 'movable', ARGV[2])\n"
     "  end\n"
@@ -138,21 +153,16 @@ static const char renew[] =
     "return same and 1 or 2\n";
 
 static const char del[] =
-    "-- KEYS thing, epoch, index, [uid's set, spec]   ARGV id, owner or '', pool\n" NOTE
-    "local owner = redis.call('HGET', KEYS[1], 'owner')\n"
+    "-- KEYS thing, epoch, index, [uid's set, spec]   ARGV id, owner or '', pool\n" NOTE UNLIST
+    "local prefix = KEYS[2]:sub(1, -6)\n"
+    "local held = redis.call('HMGET', KEYS[1], 'owner', 'placement')\n"
+    "local owner = held[1]\n"
     "if ARGV[2] ~= '' and owner and owner ~= ARGV[2] then return owner end\n"
-    "if KEYS[5] and owner and redis.call('HEXISTS', KEYS[1], 'placement') == 1 then\n"
-    "  local movable = KEYS[2]:sub(1, -6) .. 'movable'\n"
-    "  redis.call('SREM', movable .. ':' .. owner, ARGV[1])\n"
-    "  if redis.call('EXISTS', movable .. ':' .. owner) == 0 then\n"
-    "    redis.call('SREM', movable, owner)\n"
-    "  end\n"
-    "end\n"
     "redis.call('DEL', KEYS[1])\n"
     "if KEYS[5] then redis.call('DEL', KEYS[5]) end\n"
     "redis.call('SREM', KEYS[3], ARGV[1])\n"
     "if owner then redis.call('SREM', KEYS[3] .. ':' .. owner, ARGV[1]) end\n"
-    "local prefix = KEYS[2]:sub(1, -6)\n"
+    "if KEYS[5] and held[2] then unlist(prefix, owner or '', ARGV[1]) end\n"
     "if KEYS[3] == prefix .. 'nodes' then\n" /* what it has left is reaped at once */
     "  redis.call('SREM', prefix .. 'alive', ARGV[1])\n"
     "  redis.call('HDEL', prefix .. 'hosts', ARGV[1])\n"
@@ -163,7 +173,7 @@ static const char del[] =
     "end\n"
     "if KEYS[4] then\n"
     "  redis.call('SREM', KEYS[4], ARGV[3])\n"
-    "  note(KEYS[2]:sub(1, -6), ARGV[1])\n"
+    "  note(prefix, ARGV[1])\n"
     "end\n"
     "return redis.call('GET', KEYS[2]) == ARGV[#ARGV] and 1 or 2\n";
 
@@ -245,7 +255,7 @@ static const char news[] = "-- KEYS reader's news\n"
  * a fence. Who puts or claims it again keeps it. Each time some are looked at: in the end all. */
 #define STALE_MS "3600000" /* for longer no node is expected to stand still */
 static const char lapsed[] =
-    "-- KEYS nodes, fence   ARGV prefix, max, epoch   answers {thing, ...}\n" READ REFILLING
+    "-- KEYS nodes, fence   ARGV prefix, max, epoch   answers {thing, ...}\n" READ UNLIST REFILLING
     "if (tonumber(redis.call('GET', KEYS[2])) or 0) < tonumber(ARGV[3]) then\n"
     "  redis.call('SET', KEYS[2], ARGV[3])\n"
     "end\n"
@@ -265,12 +275,11 @@ static const char lapsed[] =
     "for _, node in ipairs(redis.call('SRANDMEMBER', KEYS[1], 32)) do\n"
     "  local left = tonumber(ARGV[2]) - #things\n"
     "  if left > 0 and not is_live(ARGV[1] .. 'node:' .. node) then\n"
-    "    local set = ARGV[1] .. 'movable:' .. node\n"
-    "    local ids = redis.call('SRANDMEMBER', set, left)\n"
+    "    local ids = redis.call('SRANDMEMBER', ARGV[1] .. 'movable:' .. node, left)\n"
     "    if #ids == 0 then redis.call('SREM', KEYS[1], node) end\n"
     "    for _, id in ipairs(ids) do\n"
     "      local thing = read(ARGV[1], 'actor', id)\n"
-    "      if thing then things[#things + 1] = thing else redis.call('SREM', set, id) end\n"
+    "      if thing then things[#things + 1] = thing else unlist(ARGV[1], node, id) end\n"
     "    end\n"
     "  end\n"
     "end\n"
@@ -283,18 +292,22 @@ static const char claim[] =
     "-- KEYS actor, epoch, actors, uid's set, new actor, name, names, spec, new spec, fence, "
     "nodes\n"
     "-- ARGV prefix, id, pool, new id, new pool, name's id, owner, ttl_ms, epoch, number of the\n"
-    "--      actor's fields, name, value, ..., those of the name\n" NOTE REFILLING
+    "--      actor's fields, name, value, ..., those of the name\n" NOTE UNLIST REFILLING
     "local dead = redis.call('HGET', KEYS[1], 'owner')\n"
     "if not dead then return 0 end\n"
     "if is_refilling(ARGV[1]) then return refilling end\n"
     "if redis.call('EXISTS', ARGV[1] .. 'node:' .. ARGV[7]) == 0 then return ARGV[7] end\n"
     "if redis.call('EXISTS', ARGV[1] .. 'node:' .. dead) == 1 then return dead end\n"
+    "local function drop(key, id, owner)\n"
+    "  redis.call('DEL', key)\n"
+    "  redis.call('SREM', KEYS[3] .. ':' .. owner, id)\n"
+    "  unlist(ARGV[1], owner, id)\n"
+    "end\n"
     "local function leave()\n"
-    "  redis.call('DEL', KEYS[1], KEYS[8])\n"
+    "  drop(KEYS[1], ARGV[2], dead)\n"
+    "  redis.call('DEL', KEYS[8])\n"
     "  redis.call('SREM', KEYS[3], ARGV[2])\n"
-    "  redis.call('SREM', KEYS[3] .. ':' .. dead, ARGV[2])\n"
     "  redis.call('SREM', KEYS[4], ARGV[3])\n"
-    "  redis.call('SREM', ARGV[1] .. 'movable:' .. dead, ARGV[2])\n"
     "end\n"
     "local name = redis.call('HMGET', KEYS[6], 'owner', 'epoch')\n"
     "local held = name[1]\n"
@@ -313,11 +326,8 @@ static const char claim[] =
     "  unpack(ARGV, last + 1, #ARGV - 1))\n"
     "redis.call('PERSIST', KEYS[6])\n"
     "redis.call('SADD', KEYS[7], ARGV[6])\n"
-    "if KEYS[5] == KEYS[1] then\n"
-    "  redis.call('DEL', KEYS[5])\n"
-    "  redis.call('SREM', KEYS[3] .. ':' .. dead, ARGV[2])\n"
-    "  redis.call('SREM', ARGV[1] .. 'movable:' .. dead, ARGV[2])\n"
-    "else\n"
+    "drop(KEYS[5], ARGV[4], redis.call('HGET', KEYS[5], 'owner') or '')\n"
+    "if KEYS[5] ~= KEYS[1] then\n"
     "  if redis.call('EXISTS', KEYS[8]) == 1 then redis.call('RENAME', KEYS[8], KEYS[9]) end\n"
     "  leave()\n"
     "end\n"
