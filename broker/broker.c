@@ -185,6 +185,7 @@ static void on_tick(xo_timer_t *timer, void *arg)
     check_lease(broker);
     xo_broker_places_tick(broker);
     xo_broker_publish_node(broker);
+    xo_broker_reload_specs(broker);
     xo_publish_refresh(broker->publish, broker);
     xo_broker_save_specs(broker);
     xo_names_publish(broker);

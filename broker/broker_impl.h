@@ -269,8 +269,12 @@ bool xo_depends_is_for(const xo_actor_entry_t *entry, const xo_member_t *member)
 /* Adds the actors of all pools to the directory, with their specs, as the registry knows them.
  * Calls `done` once, unless the broker ends before. -1: ENOMEM. */
 int xo_broker_reload(xo_broker_t *broker, void (*done)(xo_broker_t *broker), xo_error_t *err);
-/* The registry is there (again): asks for the specs that it could not give before. */
+/* Asks for the specs that the registry could not give before, if it is there. */
 void xo_broker_reload_specs(xo_broker_t *broker);
+/* Not all specs that the registry has have been read yet. */
+bool xo_broker_awaits_specs(const xo_broker_t *broker);
+/* The same, and this actor's may be one of them. */
+bool xo_broker_awaits_spec(const xo_broker_t *broker, const xo_actor_entry_t *entry);
 
 /* ---- barrier.c ---- */
 /* What a pool tells is under way for a moment: a pool that does not answer for longer than this is

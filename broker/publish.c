@@ -273,9 +273,12 @@ void xo_publish_put_actor(xo_publish_t *publish, const xo_actor_entry_t *entry, 
     xo_registry_put(publish->registry, XO_REG_ACTOR, &record, publish->owner, 0, done, arg);
 }
 
-void xo_publish_actor(xo_publish_t *publish, const xo_actor_entry_t *entry)
+void xo_publish_actor(xo_publish_t *publish, xo_actor_entry_t *entry)
 {
-    if (publish->is_up)
+    xo_broker_t *broker = publish->broker;
+    if (publish->is_up && broker != NULL && xo_broker_awaits_spec(broker, entry))
+        xo_directory_set_stale(&broker->directory, entry, true);
+    else if (publish->is_up)
         xo_publish_put_actor(publish, entry, xo_publish_written, publish);
 }
 

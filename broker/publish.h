@@ -58,7 +58,9 @@ void xo_publish_explain(xo_publish_t *publish, const char *why);
 void xo_publish_record(xo_publish_t *publish, xo_reg_kind_t kind, uint64_t id, const xo_rec_t *rec);
 void xo_publish_renew(xo_publish_t *publish, xo_reg_kind_t kind, uint64_t id);
 void xo_publish_remove(xo_publish_t *publish, xo_reg_kind_t kind, uint64_t id);
-void xo_publish_actor(xo_publish_t *publish, const xo_actor_entry_t *entry);
+/* One of which it is not known what creates it again: later, since the registry's record says more.
+ */
+void xo_publish_actor(xo_publish_t *publish, xo_actor_entry_t *entry);
 void xo_publish_remove_actor(xo_publish_t *publish, const xo_actor_entry_t *entry);
 void xo_publish_group(xo_publish_t *publish, const xo_group_t *group);
 void xo_publish_remove_group(xo_publish_t *publish, const xo_group_t *group);

@@ -307,7 +307,7 @@ static void do_without(xo_broker_t *broker, xo_actor_entry_t *entry, const char 
 void xo_broker_check_spec(xo_broker_t *broker, xo_actor_entry_t *entry)
 {
     if (entry->spec == NULL && entry->member->recovers && broker->options.take_over &&
-        !broker->lacks_specs)
+        !xo_broker_awaits_specs(broker))
         do_without(broker, entry, "what creates it was lost with its node's last broker");
 }
 

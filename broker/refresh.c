@@ -74,6 +74,8 @@ static void refresh_one(xo_publish_t *publish, xo_actor_entry_t *entry)
 
 static void refresh_more(xo_publish_t *publish)
 {
+    if (xo_broker_awaits_specs(publish->broker))
+        return;
     while (publish->is_up && publish->broker->directory.stale != NULL &&
            publish->refreshing < RECORDS_UNDER_WAY)
         refresh_one(publish, publish->broker->directory.stale);
@@ -96,7 +98,7 @@ void xo_publish_refresh(xo_publish_t *publish, xo_broker_t *broker)
 static void set_unwritten(xo_broker_t *broker, xo_actor_entry_t *entry)
 {
     xo_directory_set_stale(&broker->directory, entry, true);
-    if ((entry->member->recovers && !broker->lacks_specs) || entry->spec != NULL)
+    if ((entry->member->recovers && !xo_broker_awaits_specs(broker)) || entry->spec != NULL)
         xo_directory_set_unsaved(&broker->directory, entry, true);
 }
 

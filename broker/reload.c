@@ -2,8 +2,8 @@
  * that was killed: which there are, and what creates them again.
  *
  * It is read before anybody is let in. Then the pools name their actors, as after each lost link,
- * and what they do not name is dropped as ever. Where the registry was away, what creates those
- * that live is read when it is there.
+ * and what they do not name is dropped as ever. Where the registry was away, all that is read when
+ * it is there, and until then what it says of them is left alone: it says more than is known here.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -254,28 +254,65 @@ int xo_broker_reload(xo_broker_t *broker, void (*done)(xo_broker_t *broker), xo_
 
 /* ---- later ---- */
 
+bool xo_broker_awaits_specs(const xo_broker_t *broker)
+{
+    return broker->reloading || broker->lacks_specs;
+}
+
+bool xo_broker_awaits_spec(const xo_broker_t *broker, const xo_actor_entry_t *entry)
+{
+    return xo_broker_awaits_specs(broker) && entry->spec == NULL && keeps_specs(entry->member);
+}
+
 static void on_later(xo_broker_t *broker, bool failed)
 {
     broker->asks_specs = false;
     broker->lacks_specs = failed;
     if (failed)
-        return; /* until it is there again */
+        return; /* the next tick tries again */
     for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
         for (xo_actor_entry_t *entry = m->entries; entry != NULL; entry = entry->next)
             xo_broker_check_spec(broker, entry);
     }
+    xo_publish_refresh(broker->publish, broker);
     xo_publish_reconcile(broker->publish, broker);
+}
+
+/* What its pool does not say of an actor. */
+static void learn(const xo_broker_t *broker, const xo_record_t *record)
+{
+    uint64_t incarnation = 0;
+    xo_actor_entry_t *entry = find_entry(broker, record->id);
+    xo_rec_number(record, "incarnation", &incarnation);
+    if (entry == NULL || entry->incarnation != incarnation)
+        return;
+    if (entry->epoch == 0)
+        xo_rec_number(record, "epoch", &entry->epoch);
+    if (entry->recent == NULL)
+        set_recent(entry, record);
+}
+
+static void on_known(int errnum, const char *text, const xo_record_t *records, size_t count,
+                     void *arg)
+{
+    xo_reload_t *reload = arg;
+    if (!is_answered(reload, errnum, text, "what was said of actors is not known yet"))
+        return;
+    for (size_t i = 0; errnum == 0 && i < count; i++)
+        learn(reload->broker, &records[i]);
+    if (errnum == 0)
+        collect(reload);
+    ask_more(reload);
 }
 
 void xo_broker_reload_specs(xo_broker_t *broker)
 {
-    if (!broker->lacks_specs || broker->asks_specs)
+    if (!broker->lacks_specs || broker->asks_specs || xo_publish_why_down(broker->publish) != NULL)
         return;
     xo_reload_t *reload = calloc(1, sizeof(*reload));
     if (reload == NULL)
-        return; /* when it is there again */
+        return; /* the next tick tries again */
     *reload = (xo_reload_t){.broker = broker, .done = on_later, .ids = XO_BUF_INIT};
     broker->asks_specs = true;
-    collect(reload);
-    ask_more(reload);
+    list_own(broker, XO_REG_ACTOR, on_known, reload);
 }

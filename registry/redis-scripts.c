@@ -103,6 +103,7 @@ static const char put[] =
     "end\n"
     "local stale = redis.call('HKEYS', KEYS[1])\n"
     "redis.call('HSET', KEYS[1], unpack(ARGV, 5, #ARGV - 1))\n"
+    "if is_name and held[1] == ARGV[2] then fresh.epoch = fresh.epoch or held[3] end\n"
     "for _, name in ipairs(stale) do\n"
     "  if not fresh[name] then redis.call('HDEL', KEYS[1], name) end\n"
     "end\n"

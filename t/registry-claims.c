@@ -224,6 +224,18 @@ static void while_it_is_refilling_nobody_gets_it(void **state)
     outcome_free(&found);
 }
 
+static void a_name_keeps_its_epoch(void **state)
+{
+    probe_t *probe = *state;
+    outcome_t found = {0};
+    assert_int_equal(put_name(probe, "a", "7"), 0);
+    assert_int_equal(put(probe, XO_REG_NAME, "xo:x", "a", LEASE_MS, FIELDS("m", "1")), 0);
+    assert_int_equal(get(probe, XO_REG_NAME, "xo:x", &found), 0);
+    assert_string_equal(outcome_field(&found, 0, "epoch"), "7");
+    assert_string_equal(outcome_field(&found, 0, "n"), "");
+    outcome_free(&found);
+}
+
 /* ---- what is listed is what there is ---- */
 
 static void only_who_has_such_actors_is_listed(void **state)
@@ -378,6 +390,7 @@ int main(void)
         TEST(what_nobody_who_lives_has_is_not_forgotten),
         TEST(what_a_dead_node_had_goes_unless_it_is_taken),
         TEST(while_it_is_refilling_nobody_gets_it),
+        TEST(a_name_keeps_its_epoch),
         TEST(only_who_has_such_actors_is_listed),
         TEST(sets_say_what_records_say),
     };
