@@ -166,6 +166,8 @@ void xo_publish_reconcile(xo_publish_t *publish, xo_broker_t *broker)
 {
     if (!publish->was_up || broker->reloading) /* nothing of this node is in it, or is known, yet */
         return;
+    if (xo_timer_active(&broker->reconcile)) /* it does this then */
+        return;
     publish->broker = broker;
     xo_registry_list_of(publish->registry, XO_REG_ACTOR, publish->owner, on_actors, publish);
     xo_registry_list_of(publish->registry, XO_REG_GROUP, publish->owner, on_groups, publish);

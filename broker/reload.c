@@ -278,11 +278,15 @@ static void on_later(xo_broker_t *broker, bool failed)
     xo_publish_reconcile(broker->publish, broker);
 }
 
-/* What its pool does not say of an actor. */
-static void learn(const xo_broker_t *broker, const xo_record_t *record)
+/* Of an actor whose pool has named it: what that does not say. Of one whose pool has no link
+ * yet: all. */
+static void learn(xo_broker_t *broker, const xo_record_t *record)
 {
     uint64_t incarnation = 0;
     xo_actor_entry_t *entry = find_entry(broker, record->id);
+    const xo_member_t *member = find_pool(broker, record->id);
+    if (entry == NULL && member != NULL && member->link == NULL)
+        add_actor(broker, record);
     xo_rec_number(record, "incarnation", &incarnation);
     if (entry == NULL || entry->incarnation != incarnation)
         return;

@@ -266,6 +266,24 @@ def started_while_it_is_away(place):
     server.stop()
 
 
+def linked_after_it_was_away(place):
+    """nor is what creates them lost if their pool links only when it is back"""
+    server = Server(place).start()
+    one, actor = with_actor(place, server, "stays", {})
+    (pool,) = one.pools()
+    os.kill(pool["pid"], signal.SIGSTOP)
+    one = start_without(place, server, one)
+    admit(server)
+    until(lambda: "1 can be created again" in one.log(), "what creates it")
+    os.kill(pool["pid"], signal.SIGCONT)
+    one.wait_pools(1)
+    assert redis(server.socket, "exists", f"xo:{{default}}:spec:{actor}") == ["1"]
+    kill_pool(one, 2)
+    assert one.call("status")["actors"] == 1 and not one.events("actor.nospec")
+    one.stop()
+    server.stop()
+
+
 def private_server_dies(place):
     """a private redis-server that dies is started again, and filled again"""
     node = Node(place, config=POOL)
@@ -384,7 +402,7 @@ def loopback_is_warned_of(place):
 
 if shutil.which("redis-server") and shutil.which("redis-cli"):
     run(keys, long_types, leases_renewed, lease_of_one_that_stops, two_nodes, comes_and_goes,
-        emptied, specs, started_while_it_is_away, private_server_dies,
+        emptied, specs, started_while_it_is_away, linked_after_it_was_away, private_server_dies,
         private_server_cannot_start, wrong_password, hidden_password, password_file,
         loopback_is_warned_of, bad_url, no_redis)
 else:
