@@ -159,6 +159,21 @@ like "$(cat "$work/node.log")" "groups have not ended in time: actor \"c\" of gr
 ok "and ends them ($ms ms)" [ "$ms" -lt 2000 ]
 is "$(leftovers)" "" "nothing is left"
 
+# A broker that is killed meanwhile: the next one was not told to stop.
+slow_node 300
+kill -TERM "$node"
+ok "a group ends with its node" until_true holds b
+kill -KILL "$node"
+wait "$node"
+start_node --config "$work/slow.ini"
+has_no_groups() { xo groups 2>&1 | grep -q "no groups"; }
+ok "if the broker is killed then, the next one ends it" until_true has_no_groups
+is "$(diary)" "?c -c ?b ?a -a" "from where it was"
+are_ready() { [ "$(pools slow state | paste -sd ' ')" = "ready ready ready" ]; }
+ok "and goes on with the rest" until_true are_ready
+stop_node
+is "$(leftovers)" "" "nothing is left"
+
 run env XO_STOP_TIMEOUT_MS=soon timeout 60 xo-broker
 is "$status" 2 "it is a number"
 like "$errors" "XO_STOP_TIMEOUT_MS may be 0 to 2147483647, not 'soon'" "which is said"
