@@ -270,7 +270,7 @@ static const struct xo_broker_method {
     {"node.drain", xo_broker_node_drain, 0, 0, ""},
     {"node.stop", node_stop, 0, 1, "[KEEP_POOLS]"},
     {"events", xo_broker_list_events, 0, 3, "[AFTER[, MAX[, WAIT_MS]]]"},
-    {"relay", xo_broker_relay, 5, 5, "ADDRESS, KIND, UID, METHOD, BODY"},
+    {"relay", xo_broker_relay, 5, 6, "ADDRESS, KIND, UID, METHOD, BODY[, FOLLOW]"},
     {"port.lend", xo_broker_port_lend, 1, 1, "FIRST"},
     {"port.fetch", xo_broker_port_fetch, 2, 2, "NUMBER, TOKEN"},
     {"actor.up", actor_up, 4, 5, "UID, INCARNATION, CLASS, STATELESS[, SPEC]"},

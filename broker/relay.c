@@ -69,7 +69,8 @@ static xo_msg_t *make_request(xo_ask_t *ask, int64_t kind, xo_slice_t uid, xo_sl
     return msg;
 }
 
-static void pass_on(xo_broker_t *broker, xo_ask_t *ask, xo_link_t *link, xo_msg_t **msg)
+static void pass_on(xo_broker_t *broker, xo_ask_t *ask, xo_link_t *link, xo_msg_t **msg,
+                    bool follow)
 {
     xo_error_t err;
     uint64_t deadline_ms = xo_msg_header(*msg)->deadline_ms;
@@ -80,8 +81,9 @@ static void pass_on(xo_broker_t *broker, xo_ask_t *ask, xo_link_t *link, xo_msg_
         return;
     }
     passed->ask = ask;
-    passed->call = xo_endpoint_call(broker->endpoint, link, msg, XO_SEND_QUEUE, deadline_ns,
-                                    on_answer, passed, &err);
+    passed->call =
+        xo_endpoint_call(broker->endpoint, link, msg, XO_SEND_QUEUE | (follow ? 0 : XO_SEND_THERE),
+                         deadline_ns, on_answer, passed, &err);
     if (passed->call == NULL) {
         free(passed);
         xo_broker_refuse(ask, "%s", err.text);
@@ -131,6 +133,12 @@ static void pass_on_tell(xo_broker_t *broker, xo_ask_t *ask, xo_link_t *link, xo
     }
 }
 
+/* One with a name, which has left this node, if it ever was there. */
+static bool may_be_elsewhere(const xo_broker_t *broker, xo_slice_t uid)
+{
+    return xo_uid_is_name(uid) && xo_directory_find(&broker->directory, uid) == NULL;
+}
+
 /* One of ours that is not there: nobody needs to dial it to know why. */
 static bool is_absent(const xo_broker_t *broker, xo_ask_t *ask, xo_slice_t address)
 {
@@ -155,16 +163,18 @@ void xo_broker_relay(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
     xo_error_t err;
     xo_slice_t address, uid, method, body;
     int64_t kind;
+    bool follow = false;
     char text[XO_ADDRESS_BYTES];
-    if (xo_unpack(args, &err, "[s I s s V]", &address, &kind, &uid, &method, &body) < 0) {
+    if (xo_unpack(args, &err, "[s I s s V *]", &address, &kind, &uid, &method, &body) < 0) {
         xo_broker_refuse(ask, "%s", err.text);
         return;
     }
+    xo_unpack(args, NULL, "[_ _ _ _ _ ?]", &follow);
     if (!may_be_relayed(kind) || address.size >= sizeof(text)) {
         xo_broker_refuse(ask, "kind must be a request's, and address a host:port");
         return;
     }
-    if (is_absent(broker, ask, address))
+    if (!(follow && may_be_elsewhere(broker, uid)) && is_absent(broker, ask, address))
         return;
     xo_reader_t reader = xo_reader(body);
     if (xo_read_type(&reader) == XO_T_NIL) /* ref, has and destroy have none */
@@ -175,7 +185,7 @@ void xo_broker_relay(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
     if (msg != NULL && kind == XO_TELL)
         pass_on_tell(broker, ask, link, &msg);
     else if (msg != NULL)
-        pass_on(broker, ask, link, &msg);
+        pass_on(broker, ask, link, &msg, follow);
     else
         xo_broker_refuse(ask, "%s", link ? "a request that cannot be encoded" : err.text);
     xo_msg_destroy(&msg);

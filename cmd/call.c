@@ -14,6 +14,7 @@ typedef struct call {
     const xoi_args_t *args;
     xoi_node_t *node;
     char address[XO_ADDRESS_BYTES]; /* "": to be looked up */
+    bool found;                     /* it was */
     xo_slice_t uid;
     const char *method;
     xo_buf_t body;
@@ -132,6 +133,7 @@ static int look_up(call_t *call)
     xo_buf_free(&args);
     if (status == XOI_OK)
         status = choose(call, actors);
+    call->found = status == XOI_OK;
     json_object_put(actors);
     return status;
 }
@@ -161,11 +163,13 @@ static int ask(call_t *call, const char *method, xo_slice_t args)
     return status;
 }
 
+/* Who is called by its uid alone is followed; else the one at the address is meant. */
 static int relay(call_t *call)
 {
     xo_buf_t args = XO_BUF_INIT;
-    xo_pack_format(&args, "[s i B s V]", call->address, (int)(call->args->tell ? XO_TELL : XO_CALL),
-                   call->uid, call->method, xo_buf_slice(&call->body));
+    xo_pack_format(&args, "[s i B s V ?]", call->address,
+                   (int)(call->args->tell ? XO_TELL : XO_CALL), call->uid, call->method,
+                   xo_buf_slice(&call->body), call->found);
     int status = ask(call, "relay", xo_buf_slice(&args));
     xo_buf_free(&args);
     return status;
@@ -244,7 +248,9 @@ const xoi_command_t xoi_command_call = {
             "  {\"$pickle\": \"8005...\"}          a result that only Python can read\n"
             "Options go before the UID. HOST:PORT is needed where several pools have an actor\n"
             "with this uid, and for a pool that stands alone (xo-pool --broker none), which\n"
-            "is then dialled itself. The uid xo.broker is the node's broker itself.\n"
+            "is then dialled itself. Without it, an actor that is on its way from a node\n"
+            "that has died to another is waited for.\n"
+            "The uid xo.broker is the node's broker itself.\n"
             "\n"
             "exit status: 4 the method raised an error, 5 no such actor (or several), 6 no\n"
             "answer in time, 130 interrupted by Ctrl-C, which cancels the call\n"

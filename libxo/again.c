@@ -42,6 +42,11 @@ static const char *address_of(const xo_link_t *link)
     return link->address[0] ? link->address : link->peer.address;
 }
 
+static bool joins_line(const xo_call_t *call, const xo_header_t *header)
+{
+    return !call->there && xo_joins_line(header);
+}
+
 /* What is for another endpoint is its sender's to send again. What goes to this endpoint itself
  * need not be, but that its actor may have moved; objects of this process cannot follow it. */
 bool xoi_again_wants(const xo_call_t *call, const xo_msg_t *msg)
@@ -49,8 +54,8 @@ bool xoi_again_wants(const xo_call_t *call, const xo_msg_t *msg)
     const xo_link_t *link = call->link;
     const xo_header_t *header = xo_msg_header(msg);
     if (!link)
-        return call->endpoint->self.address[0] && xo_joins_line(header) && !xo_msg_payload(msg);
-    bool wants = (header->flags & XO_F_IDEMPOTENT) || xo_joins_line(header);
+        return call->endpoint->self.address[0] && joins_line(call, header) && !xo_msg_payload(msg);
+    bool wants = (header->flags & XO_F_IDEMPOTENT) || joins_line(call, header);
     return wants && xoi_wants_answer(header) && !header->target_id && address_of(link)[0];
 }
 
@@ -68,12 +73,13 @@ int xoi_again_keep(xo_call_t *call, const xo_msg_t *msg)
     }
     again->call = call;
     again->idempotent = header.flags & XO_F_IDEMPOTENT;
+    again->asks = header.kind == XO_REF;
     again->begun_ns = again->hope_ns = xo_loop_now(call->endpoint->loop);
     again->backoff_ns = XOI_AGAIN_FIRST_NS;
     snprintf(again->address, sizeof again->address, "%s",
              call->link ? address_of(call->link) : call->endpoint->self.address);
     xo_timer_init(&again->timer, call->endpoint->loop, send_again, again);
-    if (xo_joins_line(&header) && xoi_line_join(again) < 0) {
+    if (joins_line(call, &header) && xoi_line_join(again) < 0) {
         xo_msg_destroy(&again->msg);
         xoi_cache_free(again, sizeof *again);
         return -1;
@@ -196,7 +202,8 @@ bool xoi_again_later(xo_call_t *call)
         return false;
     bool may_come = may_come_back(again, link);
     bool may_run = xoi_call_may_have_run(call);
-    bool may_seek = again->line && (again->idempotent || !may_run) && xoi_seek_may(again, link);
+    bool harmless = again->idempotent || again->asks || !may_run;
+    bool may_seek = again->line && harmless && xoi_seek_may(again, link);
     if (!may_seek && !(again->idempotent && may_come))
         return false;
     if (may_seek) { /* in vain: then that is the answer */

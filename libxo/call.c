@@ -333,6 +333,7 @@ xo_call_t *xo_endpoint_call(xo_endpoint_t *endpoint, xo_link_t *link, xo_msg_t *
     if (!call)
         return NULL;
     call->target_id = xo_msg_header(*msg)->target_id;
+    call->there = flags & XO_SEND_THERE;
     xo_msg_set_seq(*msg, call->seq);
     xo_msg_set_sender_id(*msg, endpoint->self.id);
     if (xoi_again_wants(call, *msg) && xoi_again_keep(call, *msg) < 0) {

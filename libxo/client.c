@@ -1,4 +1,5 @@
 /* client.c - a process that hosts no actors: finds its node, connects, resolves names. */
+#include <errno.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "libxo/msg_impl.h"
 
 #define CONNECT_MS 5000
+#define FOLLOW_MS 40000 /* seek.c looks for 30 s, and the last try takes a while */
 
 struct xo_client {
     xo_ctx_t *ctx;
@@ -306,22 +308,39 @@ static xo_ref_t *look_up(xo_client_t *client, const char *uid, bool refused, xo_
     return ref;
 }
 
-/* Is it there? What the broker remembers may be out of date. */
+/* Is it there? One that may have moved is looked for (seek.c). */
 static bool is_there(xo_ref_t *ref, xo_error_t *err)
 {
     xo_future_t *future = xoi_ref_ask(ref, err);
-    bool answered = future && xo_future_wait(future, CONNECT_MS, err) == 0 &&
+    int limit_ms = xo_uid_is_name(xo_ref_uid(ref)) ? FOLLOW_MS : CONNECT_MS;
+    bool answered = future && xo_future_wait(future, limit_ms, err) == 0 &&
                     xo_future_get(future, err, NULL) == 0;
     xo_future_destroy(future);
     return answered;
+}
+
+/* What the broker remembers may be out of date. NULL also where one is said to be that has been
+ * looked for already. */
+static xo_ref_t *look_up_again(xo_client_t *client, const char *uid, const xo_ref_t *before,
+                               xo_error_t *err)
+{
+    int saved = errno;
+    xo_ref_t *ref = look_up(client, uid, true, err);
+    if (!ref || !xo_uid_is_name(xo_ref_uid(ref)) ||
+        strcmp(xo_ref_address(ref), xo_ref_address(before)) != 0)
+        return ref;
+    xo_ref_destroy(ref);
+    errno = saved;
+    return NULL;
 }
 
 xo_ref_t *xo_ref_lookup(xo_client_t *client, const char *uid, xo_error_t *err)
 {
     xo_ref_t *ref = look_up(client, uid, false, err);
     for (bool again = true; ref && !is_there(ref, err); again = false) {
+        xo_ref_t *next = again ? look_up_again(client, uid, ref, err) : NULL;
         xo_ref_destroy(ref);
-        ref = again ? look_up(client, uid, true, err) : NULL;
+        ref = next;
     }
     return ref;
 }

@@ -39,8 +39,8 @@ xo_ref_t *xo_ref_create(xo_endpoint_t *endpoint, const char *address, const char
 xo_ref_t *xo_ref_create_bytes(xo_endpoint_t *endpoint, const char *address, xo_slice_t uid,
                               xo_error_t *err);
 /* Resolves a uid through the broker and registry, and asks the actor's pool whether it is there:
- * ENOENT; ENOTUNIQ lists the candidates. Blocks (runs the loop), each step at most 5 s; not for use
- * inside an actor. */
+ * ENOENT; ENOTUNIQ lists the candidates. Blocks (runs the loop), each step at most 5 s, but up to
+ * 40 s for an actor that is on its way to another node; not for use inside an actor. */
 xo_ref_t *xo_ref_lookup(xo_client_t *client, const char *uid, xo_error_t *err);
 void xo_ref_destroy(xo_ref_t *ref);
 const char *xo_ref_address(const xo_ref_t *ref);

@@ -187,10 +187,12 @@ typedef void (*xo_answer_f)(xo_call_t *call, xo_msg_t **answer, void *arg);
 enum {
     XO_SEND_QUEUE = 1 << 0, /* without credit, wait in the link's queue instead of EAGAIN. The
                                caller bounds how much it has waiting. */
-    XO_SEND_NEWS = 1 << 1   /* an event that may be lost, if the peer takes nothing for long */
+    XO_SEND_NEWS = 1 << 1,  /* an event that may be lost, if the peer takes nothing for long */
+    XO_SEND_THERE = 1 << 2  /* a call of a name goes where it is sent, wherever its actor is */
 };
 
-/* A call of an actor by its name alone: those reach it in their order, wherever it is (line.c). */
+/* A call of an actor by its name alone, or whether it is there: those reach it in their order,
+ * wherever it is (line.c). */
 bool xo_joins_line(const xo_header_t *header);
 
 /* Sends a request that gets an answer (call, batch, create, destroy, ref, has). Takes *msg over

@@ -172,6 +172,7 @@ struct xo_call {
     bool in_flight_local;          /* its request, or its cancel, is being delivered right now */
     bool answered;                 /* out of the table; its answer waits to be delivered */
     bool limited;                  /* it has a deadline: `timer` is set */
+    bool there;                    /* XO_SEND_THERE */
     xoi_own_cancel_f own_cancel;   /* of own_call.h: it is in no table and list */
     xo_call_t **asked;             /* in its request, while that is there */
     xo_msg_t *reply;
@@ -430,6 +431,7 @@ typedef struct xoi_again {
     int64_t hope_ns; /* when there was a sign of it last */
     int64_t backoff_ns;
     bool idempotent;
+    bool asks;      /* only whether its actor is there: once more does no harm */
     bool seeks;     /* its actor is looked for before it is sent again */
     bool waits;     /* the call has no link */
     bool has_left;  /* it was sent: it may have run */

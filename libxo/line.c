@@ -50,8 +50,8 @@ static void drop_if_empty(xoi_line_t *line)
 bool xo_joins_line(const xo_header_t *header)
 {
     bool own = xo_slice_starts(header->method, XO_METHOD_PREFIX);
-    return (header->kind == XO_CALL || header->kind == XO_BATCH) && !own && !header->incarnation &&
-           xo_uid_is_name(header->target_uid);
+    bool fits = header->kind == XO_CALL || header->kind == XO_BATCH || header->kind == XO_REF;
+    return fits && !own && !header->incarnation && xo_uid_is_name(header->target_uid);
 }
 
 int xoi_line_join(xoi_again_t *again)

@@ -16,9 +16,11 @@
 
 typedef enum { HERE, MOVING, NOWHERE } xoi_found_t;
 
-/* A pool joins the next broker of its node. */
+/* A pool joins the next broker of its node; a broker asks itself. */
 static bool has_broker(const xo_endpoint_t *endpoint, const xo_link_t *link)
 {
+    if (endpoint->self.role == XO_ROLE_BROKER)
+        return true;
     if (endpoint->broker)
         return endpoint->broker != link && xo_link_up(endpoint->broker);
     return endpoint->has_had_broker && endpoint->self.role == XO_ROLE_POOL;
@@ -66,7 +68,7 @@ static bool has_text(xo_slice_t record, const char *key, const char *text)
     return xo_map_get_str(record, key, value, sizeof value) == 0 && !strcmp(value, text);
 }
 
-/* What one record says; `address`: where it is. */
+/* What one record says; `address`: where it is, or has failed, as who is there can say. */
 static xoi_found_t judge(const xoi_again_t *again, xo_slice_t record,
                          char address[XO_ADDRESS_BYTES])
 {
@@ -74,12 +76,13 @@ static xoi_found_t judge(const xoi_again_t *again, xo_slice_t record,
     bool is_there = has_text(record, "state", "running") || has_text(record, "state", "recovering");
     if (xo_map_get_str(record, "address", address, XO_ADDRESS_BYTES) < 0)
         return NOWHERE;
-    if (is_there && strcmp(address, again->address) != 0)
+    bool failed = has_text(record, "state", "failed");
+    if ((is_there || failed) && strcmp(address, again->address) != 0)
         return HERE;
     /* Its pool may be about to come back, or its node to have its lease again. */
     if (is_there && (moves || again->idempotent))
         return HERE;
-    return moves && !has_text(record, "state", "failed") ? MOVING : NOWHERE;
+    return moves && !failed ? MOVING : NOWHERE;
 }
 
 /* -1: it is nowhere. */
@@ -172,7 +175,8 @@ static void ask(xo_timer_t *timer, void *arg)
                           .target_uid = xo_slice_str(XO_BROKER_UID),
                           .method = xo_slice_str("lookup")};
     xo_pack_format(&body, "[[B ?] {}]", xo_slice(line->uid, line->size), true);
-    xo_msg_t *msg = endpoint->broker ? xoi_msg_of(&header, &body) : NULL;
+    bool is_broker = endpoint->self.role == XO_ROLE_BROKER;
+    xo_msg_t *msg = endpoint->broker || is_broker ? xoi_msg_of(&header, &body) : NULL;
     xo_buf_free(&body);
     line->lookup = msg ? xo_endpoint_call(endpoint, endpoint->broker, &msg, XO_SEND_QUEUE,
                                           LOOKUP_NS, on_found, line, NULL)

@@ -79,6 +79,7 @@ xoscar_PYTHON = \
 	python/xoscar/_glue.py \
 	python/xoscar/_group.py \
 	python/xoscar/_lean.py \
+	python/xoscar/_lookup.py \
 	python/xoscar/_monitor.py \
 	python/xoscar/_node.py \
 	python/xoscar/_pickle.py \

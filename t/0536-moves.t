@@ -14,12 +14,12 @@ import threading
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
 from brokers import CALL, Node, Server, redis, run, until  # noqa: E402
-from movers import ANY, CALL_KIND, CONFIG, MODULE, SLOW, Mover, moves, record  # noqa: E402
+from movers import (ANY, BAD, CALL_KIND, CONFIG, GOOD, MODULE, SLOW, Mover, edit_spec,  # noqa: E402
+                    moves, record)
 
 OTHER = CONFIG.replace("counter.so", "keeper.so")
 PAIR = CONFIG + "count = 2\nbackoff_ms = 60000\nbackoff_max_ms = 60000\n"
 LATER = dict(ANY, backoff_ms=60000, backoff_max_ms=60000)
-GOOD, BAD = r"'\147\145\005'", r"'\147\145\192'"  # creation's arguments: 5, nil
 DESTROY = 11  # a kind
 
 
@@ -189,14 +189,6 @@ def leaves_nothing(place):
         one.stop()
         left = {key.partition("}:")[2] for key in redis(server.socket, "keys", "*")}
         assert left <= {"schema", "epoch", "lineage", "events", "reaper"}, left
-
-
-def edit_spec(server, uid, pool, old, new):
-    """In what creates it again."""
-    key = f"xo:{{default}}:spec:{uid}@{pool['id']}"
-    until(lambda: redis(server.socket, "exists", key) == ["1"], "its spec")
-    redis(server.socket, "eval", f"return redis.call('SET', KEYS[1], "
-          f"(redis.call('GET', KEYS[1]):gsub({old}, {new})))", "1", key)
 
 
 def moves_while_it_is_tried_again(place):

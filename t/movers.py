@@ -18,6 +18,7 @@ recover = actors
 """
 SLOW = CONFIG.replace("400", "2000")
 CALL_KIND, CREATE = 3, 10
+GOOD, BAD = r"'\147\145\005'", r"'\147\145\192'"  # creation's arguments: 5, nil
 ANY = {"restart": "permanent", "placement": "any"}
 
 
@@ -48,12 +49,15 @@ class Mover(Machine):
             found = []
         return [record["address"] for record in found if record["state"] == "running"]
 
+    def begin_add(self, uid):
+        # pylint: disable=consider-using-with
+        return subprocess.Popen(["xo", "call", "--node", self.endpoint, uid, "add", "1"], text=True,
+                                env=dict(self.place.env, **self.env), stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE)
+
     def add(self, uid):
         """What it counts then; or the error."""
-        done = subprocess.run(["xo", "call", "--node", self.endpoint, uid, "add", "1"], text=True,
-                              env=dict(self.place.env, **self.env), capture_output=True,
-                              check=False)
-        return int(done.stdout) if done.returncode == 0 else done.stderr
+        return added(self.begin_add(uid))
 
     def pids(self):
         return [self.process.pid] + [p["pid"] for p in self.pools() if p["node"] == self.id]
@@ -63,6 +67,20 @@ class Mover(Machine):
         for pid in self.pids():
             os.kill(pid, signal.SIGKILL)
         self.process.wait()
+
+
+def added(process):
+    """What came of begin_add."""
+    output, error = process.communicate()
+    return int(output) if process.returncode == 0 else error
+
+
+def edit_spec(server, uid, pool, old, new):
+    """In what creates it again."""
+    key = f"xo:{{default}}:spec:{uid}@{pool['id']}"
+    until(lambda: redis(server.socket, "exists", key) == ["1"], "its spec")
+    redis(server.socket, "eval", f"return redis.call('SET', KEYS[1], "
+          f"(redis.call('GET', KEYS[1]):gsub({old}, {new})))", "1", key)
 
 
 def record(server, kind, id_):

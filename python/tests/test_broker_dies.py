@@ -11,7 +11,7 @@ import textwrap
 import pytest
 
 import xoscar as xo
-from xoscar import _node, api
+from xoscar import _lookup, _node
 from actors import DEADLINE_S, Echo, children, node_files
 
 
@@ -185,7 +185,7 @@ async def test_who_looks_an_actor_up_does_not_wait_for_one_that_stands_still(mon
             for wait_for in (asyncio.wait_for, xo.wait_for):
                 with pytest.raises(asyncio.TimeoutError):
                     await wait_for(xo.actor_ref("counter"), 0.1)
-            monkeypatch.setattr(api, "_ANSWER_S", 0.1)
+            monkeypatch.setattr(_lookup, "_ANSWER_S", 0.1)
             with pytest.raises(xo.errors.XoscarError, match=r"broker .* stands still"):
                 await xo.actor_ref("counter")
         finally:

@@ -85,6 +85,70 @@ async def test_references_follow(other):
     await node.stop()
 
 
+class Fragile(Counter):
+    """Cannot be created again once there is a file."""
+
+    def __init__(self, path):
+        if os.path.exists(path):
+            raise ValueError("there is a file")
+
+
+async def test_who_looks_for_it_waits_too(other):
+    """Whose node has died, or which waits: however it is looked for."""
+    process, there = other
+    node = await xo.create_actor_pool("127.0.0.1", n_process=1)
+    ref = await xo.create_actor(Counter, uid="xo:job", address=there, restart_policy=ANY)
+    assert await ref.add(1) == 1
+    await known(b"xo:job", there)
+    process.kill()
+    process.wait()
+    finds = [
+        xo.actor_ref("xo:job"),
+        xo.actor_ref(uid="xo:job", address=there),
+        xo.actor_ref("xo:job", address=node.external_address),
+    ]
+    found = await asyncio.gather(*finds)
+    (home,) = node.sub_processes
+    assert [each.address for each in found] == [home] * 3
+    assert [await each.add(1) for each in found] == [1, 2, 3]
+    await node.stop()
+
+
+async def test_what_does_not_exist_is_not_waited_for(other, monkeypatch):
+    process, there = other
+    node = await xo.create_actor_pool("127.0.0.1", n_process=1)
+    await xo.create_actor(Counter, uid="xo:stays", address=there)
+    await known(b"xo:stays", there)
+    process.kill()
+    process.wait()
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    for address in (None, node.external_address):
+        with pytest.raises(xo.ActorNotExist, match="xo:none"):
+            await xo.actor_ref("xo:none", address=address)
+    for uid in ("xo:none", "xo:stays"):
+        with pytest.raises(xo.ServerClosed, match=there):
+            await xo.actor_ref(uid, address=there)
+    assert loop.time() - begin < 30  # as long as an actor that moves is looked for
+    await node.stop()
+
+
+async def test_what_is_given_up_says_why(other, tmp_path):
+    process, there = other
+    node = await xo.create_actor_pool("127.0.0.1", n_process=1)
+    path = tmp_path / "file"
+    policy = xo.RestartPolicy(placement="any", intensity=0)
+    await xo.create_actor(Fragile, str(path), uid="xo:job", address=there, restart_policy=policy)
+    await known(b"xo:job", there)
+    path.touch()
+    process.kill()
+    process.wait()
+    finds = [xo.actor_ref("xo:job"), xo.actor_ref(uid="xo:job", address=there)]
+    for error in await asyncio.gather(*finds, return_exceptions=True):
+        assert isinstance(error, xo.ActorNotExist) and "there is a file" in str(error), error
+    await node.stop()
+
+
 CLIENT = """
 import asyncio, sys
 import xoscar as xo

@@ -9,6 +9,7 @@ from ._cluster import setup_cluster
 from ._create_pool import create_actor_pool
 from ._generator import IteratorWrapper, generator
 from ._group import Group, create_group, shutdown_ms
+from ._lookup import NAME, abandon, find
 from ._monitor import link, monitor, unlink
 from ._restart import RestartPolicy
 from ._shown import shown
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
 
 _NAME_BYTES = 1024  # of a class, at most (libxo/msg.h)
 _SYSTEM = b"xo."
-_NAME = b"xo:"
-_BROKER = b"xo.broker"  # the uid under which every node's broker answers (doc/wire.md)
-_ANSWER_S = 3  # which is 3 heartbeats: a broker that is silent for so long is no help
 
 
 def _uid_bytes(uid):
@@ -107,7 +105,7 @@ def _check_placement(options, uid):
     """Others find an actor that has moved by its name."""
     if options.get("placement") != "any":
         return
-    if not uid.startswith(_NAME):
+    if not uid.startswith(NAME):
         raise ValueError(f'with the placement any a uid begins with "xo:", unlike {uid!r}')
     if "group" in options:
         raise ValueError("a group is of one node: its members cannot have the placement any")
@@ -200,46 +198,6 @@ async def _in_any_case(coroutine):
     await asyncio.wait([asyncio.ensure_future(coroutine)])
 
 
-async def _answer(question, where):
-    """What the broker answers. A question changes nothing: whoever is cancelled, or has waited for
-    as long as it may take, does not wait for what becomes of it."""
-    import asyncio
-
-    future = asyncio.ensure_future(question)
-    try:
-        await asyncio.wait({future}, timeout=_ANSWER_S)
-        if future.done():
-            return future.result()
-    finally:
-        if not future.done():
-            _abandon(future)
-    raise errors.XoscarError(
-        f"the broker of the node at {where} has not answered for {_ANSWER_S} s: it stands still, "
-        "or the registry that it asks does"
-    )
-
-
-async def _lookup(uid, refused=False):
-    """The address for a uid alone: the node's broker and the registry know where it lives. What the
-    broker remembers may be out of date: `refused` says that it was."""
-    pool = _xo.home()
-    where = pool.address if pool is not None else _xo.find_node()
-    found = await _answer(ActorRef(where, _BROKER).lookup(uid, refused), where)
-    if not found:
-        raise errors.ActorNotExist(f"Actor {uid!r} does not exist in the cluster")
-    if len(found) > 1:
-        addresses = ", ".join(record["address"] for record in found)
-        raise errors.XoscarError(f"Actor {uid!r} exists more than once: at {addresses}")
-    return found[0]["address"]
-
-
-async def _find(uid):
-    try:
-        return await _xo.ref(await _lookup(uid), uid)
-    except (errors.ActorNotExist, errors.ServerClosed):
-        return await _xo.ref(await _lookup(uid, True), uid)
-
-
 def _ref_arguments(args, address, uid):
     """(address or None, uid) from the ways to write them."""
     if len(args) == 2 and address is None and uid is None:
@@ -276,7 +234,8 @@ async def actor_ref(
     Returns
     -------
     ActorRef
-        A LocalActorRef if the actor lives in a pool of this process.
+        A LocalActorRef if the actor lives in a pool of this process. One with the placement "any"
+        whose node has died, or that waits for another one, is waited for, as its calls wait.
 
     Raises
     ------
@@ -291,7 +250,7 @@ async def actor_ref(
     address, uid = _ref_arguments(args, address, uid)
     uid = _uid_bytes(uid)
     if address is None:
-        return await _find(uid)
+        return await find(uid)
     address = _xo.check_address(address)
     try:
         return await _xo.ref(address, uid)
@@ -399,7 +358,7 @@ async def wait_for(awaitable: Awaitable[_R], timeout: float | None = None) -> _R
     future = asyncio.ensure_future(awaitable)
     await until_done(future, timeout)
     if not future.done():
-        _abandon(future)
+        abandon(future)
         raise asyncio.TimeoutError
     return future.result()
 
@@ -435,14 +394,6 @@ async def _until_woken(future, waiter):
         except asyncio.CancelledError:
             if waiter.done() or not future.cancel():
                 raise
-
-
-def _abandon(future):
-    if isinstance(future, _xo.Call):
-        future.abandon()
-    else:
-        future.cancel()
-        future.add_done_callback(lambda f: f.cancelled() or f.exception())  # nobody else looks
 
 
 async def get_pool_config(address: str) -> ActorPoolConfig:
