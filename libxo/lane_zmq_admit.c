@@ -145,23 +145,61 @@ static void say_key(const char *key, bool revoked, xo_error_t *why)
 {
     char digits[XO_FINGERPRINT_BYTES];
 
+    if (!key[0]) {
+        xo_error_set(why, EACCES, "its key is no member's");
+        return;
+    }
     xo_key_fingerprint(key, digits);
     xo_error_set(why, EACCES, revoked ? "its key %.*s was revoked" : "its key %.*s is no member's",
                  XO_FINGERPRINT_SHOWN, digits);
 }
 
-void xoi_listener_refuse_key(xoi_listener_t *listener)
+static void refuse_key(xoi_listener_t *listener, const xoi_refused_t *refused, const char *from)
 {
-    xoi_refused_t refused;
     xo_error_t why = {0};
 
-    if (xoi_admission_take_refused(&listener->ctx->admission, &refused)) {
-        say_key(refused.key, refused.revoked, &why);
-        xoi_listener_refuse(listener, refused.host[0] ? refused.host : NULL, &why);
+    say_key(refused->key, refused->revoked, &why);
+    xoi_listener_refuse(listener, from, &why);
+}
+
+/* Of who comes through the node's port ZAP knows the broker ("localhost:uid:gid:pid") and no host;
+ * libzmq says by which descriptor it came when that has ended. */
+void xoi_listener_deny(xoi_listener_t *listener)
+{
+    xoi_refused_t refused = {0};
+    bool is_inner = listener->scheme == XOI_PORT;
+    xoi_denial_t *denial = is_inner ? malloc(sizeof *denial) : NULL;
+
+    listener->denied++;
+    xoi_admission_take_refused(&listener->ctx->admission, &refused);
+    if (!denial) {
+        refuse_key(listener, &refused, refused.host[0] && !is_inner ? refused.host : NULL);
         return;
     }
-    xo_error_set(&why, EACCES, "its key is no member's");
-    xoi_listener_refuse(listener, NULL, &why);
+    denial->refused = refused;
+    DL_APPEND(listener->denials, denial);
+}
+
+void xoi_listener_end_denied(xoi_listener_t *listener, int fd)
+{
+    xoi_denial_t *denial = listener->denials;
+
+    listener->denied--;
+    if (!denial)
+        return;
+    DL_DELETE(listener->denials, denial);
+    refuse_key(listener, &denial->refused, xoi_listener_from(listener, fd));
+    free(denial);
+}
+
+void xoi_listener_drop_denials(xoi_listener_t *listener)
+{
+    while (listener->denials) {
+        xoi_denial_t *denial = listener->denials;
+
+        DL_DELETE(listener->denials, denial);
+        free(denial);
+    }
 }
 
 static bool is_admitted(const xoi_peer_t *peer)

@@ -26,6 +26,7 @@ void xoi_listener_free(xoi_listener_t *listener)
 {
     close_sockets(listener);
     xoi_frames_free(&listener->frames);
+    xoi_listener_drop_denials(listener);
     free(listener->strays);
     free(listener->froms);
     free(listener);

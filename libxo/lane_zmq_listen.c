@@ -93,22 +93,16 @@ static void end_failed(xoi_listener_t *listener, int fd)
                                                     : "the handshake failed");
 }
 
-static void note_denied(xoi_listener_t *listener)
-{
-    listener->denied++;
-    xoi_listener_refuse_key(listener);
-}
-
 /* It ended before any of its messages was read. Who breaks a rule has been told of just before. */
 static void note_unknown(xoi_listener_t *listener, int fd)
 {
     set_stray(listener, fd, true);
     if (listener->failed > 0)
         end_failed(listener, fd);
+    else if (listener->denied > 0)
+        xoi_listener_end_denied(listener, fd);
     else if (listener->greeted > 0)
         listener->greeted--;
-    else if (listener->denied > 0)
-        listener->denied--;
     else
         say_refused(listener, xoi_listener_from(listener, fd),
                     xoi_listener_why_refused(listener, fd));
@@ -156,7 +150,7 @@ void xoi_listener_read_monitor(xoi_listener_t *listener)
         else if (event == ZMQ_EVENT_ACCEPTED)
             xoi_listener_note_from(listener, value);
         else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
-            note_denied(listener);
+            xoi_listener_deny(listener);
         else if (event != ZMQ_EVENT_CLOSED)
             listener->failed++;
     }

@@ -52,6 +52,12 @@ typedef struct xoi_from {
     bool flooded;              /* and it sent too much before that was */
 } xoi_from_t;
 
+/* Somebody whom ZAP refused, and whose host is not known yet. */
+typedef struct xoi_denial {
+    xoi_refused_t refused;
+    struct xoi_denial *prev, *next;
+} xoi_denial_t;
+
 typedef struct xoi_listener {
     xo_listener_t base; /* first */
     xo_ctx_t *ctx;
@@ -73,9 +79,10 @@ typedef struct xoi_listener {
     size_t stray_count;
     xoi_from_t *froms; /* by descriptor: the host it leads to; over tcp only */
     size_t from_count;
-    unsigned greeted; /* connections whose handshake succeeded, and that no peer is known by */
-    unsigned failed;  /* handshakes that broke a rule, and whose connection has not ended */
-    unsigned denied;  /* the same of those that ZAP refused */
+    unsigned greeted;      /* connections whose handshake succeeded, and that no peer is known by */
+    unsigned failed;       /* handshakes that broke a rule, and whose connection has not ended */
+    unsigned denied;       /* the same of those that ZAP refused */
+    xoi_denial_t *denials; /* of these who have not been told of, in their order */
     xoi_frames_t frames;
 } xoi_listener_t;
 
@@ -116,6 +123,9 @@ const char *xoi_listener_from(const xoi_listener_t *listener, int fd); /* NULL: 
 const char *xoi_listener_why_refused(const xoi_listener_t *listener, int fd);
 void xoi_listener_refuse(xoi_listener_t *listener, const char *from, const xo_error_t *why);
 /* ZAP refused somebody, for a reason that the handler has left. */
-void xoi_listener_refuse_key(xoi_listener_t *listener);
+void xoi_listener_deny(xoi_listener_t *listener);
+/* The connection of the first of them has ended, which says where it came from. */
+void xoi_listener_end_denied(xoi_listener_t *listener, int fd);
+void xoi_listener_drop_denials(xoi_listener_t *listener);
 
 #endif

@@ -61,8 +61,8 @@ static void take_host(const zap_request_t *request, char host[XOI_HOST_BYTES])
 {
     size_t size = request->count == FRAMES ? request->sizes[ADDRESS] : 0;
 
-    if (size >= XOI_HOST_BYTES || (size > 0 && request->frames[ADDRESS][0] == ':'))
-        size = 0; /* ":uid:gid:pid" of who came by a unix socket is the broker's */
+    if (size >= XOI_HOST_BYTES)
+        size = 0;
     memcpy(host, request->frames[ADDRESS], size);
     host[size] = 0;
 }

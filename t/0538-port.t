@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """One port for a whole node: all that goes between nodes goes through it, and no other is open."""
 
+import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
@@ -360,6 +363,50 @@ def refusals(place):
     node.stop()
 
 
+def pass_on(one, other):
+    with contextlib.suppress(OSError):
+        while data := one.recv(1 << 16):
+            other.sendall(data)
+    for each in (one, other):
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+
+
+def come_from(host, door, port):
+    """Who connects to the door reaches the port from that address of the loopback."""
+    while True:
+        try:
+            here = door.accept()[0]
+        except OSError:
+            return
+        there = socket.create_connection((LOOPBACK, port), source_address=(host, 0))
+        for ends in ((here, there), (there, here)):
+            threading.Thread(target=pass_on, args=ends, daemon=True).start()
+
+
+def revoked(place):
+    """whose key was revoked is told of by the address that it comes from, not by the broker's"""
+    port = free_port()
+    host = "127.0.0.3"
+    node = Node(place, config=pools_config(port))
+    other = dict(elsewhere(place, "far"), XO_CONFIG_DIR=os.path.join(place.path, "gpu1"))
+    keys = xo(dict(place.env), "keys", "export", "gpu1").stdout
+    subprocess.run(["xo", "keys", "import"], input=keys, text=True, env=other, check=True,
+                   capture_output=True)
+    with socket.create_server((LOOPBACK, 0)) as door:
+        threading.Thread(target=come_from, args=(host, door, port), daemon=True).start()
+        ask = ("pools", "--node", f"port://{LOOPBACK}:{door.getsockname()[1]}/broker:0")
+        until(lambda: xo(other, *ask).returncode == 0, "it to be admitted")
+        assert "refused" not in node.log(), node.log()
+        assert xo(place.env, "keys", "revoke", "gpu1").returncode == 0
+        done = xo(other, *ask)
+        assert done.returncode != 0, done
+        line = rf"refused {host} at port://.*: its key [0-9a-f]+ was revoked"
+        until(lambda: re.search(line, node.log()), node.log)
+        door.shutdown(socket.SHUT_RDWR)
+    node.stop()
+
+
 def silence(place):
     """a machine that falls silent ends the calls that wait for it"""
     reason = netns.why_not()
@@ -391,7 +438,8 @@ if not os.path.exists(MODULE):
 elif not shutil.which("redis-server"):
     print("1..0 # SKIP redis-server is needed")
 elif not has_python():
-    run(only_one_is_open, own_port_is_shut, keeps_its_place, taken, borrowed, doctor, refusals)
+    run(only_one_is_open, own_port_is_shut, keeps_its_place, taken, borrowed, doctor, refusals,
+        revoked)
 else:
     run(only_one_is_open, own_port_is_shut, keeps_its_place, taken, borrowed, doctor, refusals,
-        all_of_it, own_address, firewalls, dial_out, silence)
+        revoked, all_of_it, own_address, firewalls, dial_out, silence)
