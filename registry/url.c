@@ -17,6 +17,7 @@
 
 /* hiredis copies a path with strncpy into sun_path and needs the NUL. */
 #define PATH_MAX_BYTES 106
+#define SHOWN_BYTES 256 /* of a URL, in an error */
 
 static const char *after_scheme(const char *text)
 {
@@ -51,7 +52,7 @@ static void redact(const char *text, char *out, size_t size)
 
 static int wrong(const char *text, xo_error_t *err, const char *why)
 {
-    char shown[256];
+    char shown[SHOWN_BYTES];
     redact(text, shown, sizeof(shown));
     return xo_error_set(
         err, EINVAL,
@@ -224,10 +225,9 @@ static int find_passwords(const char *text, xo_url_t *url, xo_error_t *err)
         return wrong(text, err, "sentinel_user without sentinel_password_file");
     if (xo_login_read(&url->login, &why) == 0 && xo_login_read(&url->sentinel_login, &why) == 0)
         return 0;
-    wrong(text, err, why.text);
-    if (err)
-        err->errnum = why.errnum;
-    return errno = why.errnum, -1;
+    char shown[SHOWN_BYTES]; /* its grammar is not what is wrong */
+    redact(text, shown, sizeof(shown));
+    return xo_error_set(err, why.errnum, "registry URL '%s': %s", shown, why.text);
 }
 
 /* ---- the whole ---- */

@@ -255,6 +255,8 @@ static void a_bad_password_file_is_named(void **state)
         assert_int_equal(err.errnum, bad[i].errnum);
         if (!strstr(err.text, path) || strstr(err.text, "SECRET"))
             fail_msg("%s", err.text);
+        if (strstr(err.text, "HOST")) /* how a URL is written */
+            fail_msg("%s", err.text);
     }
     snprintf(text, sizeof(text), "redis://a:SECRET@h?password_file=%s", path);
     xo_url_t url;
