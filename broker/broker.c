@@ -365,6 +365,7 @@ xo_broker_t *xo_broker_create(xo_ctx_t *ctx, xo_loop_t *loop, const xo_broker_op
     xo_timer_init(&broker->reconcile, loop, on_reconcile, broker);
     xo_stop_init(broker);
     xo_reap_init(broker);
+    xo_twins_init(broker);
     broker->known = xo_known_create(loop, broker->options.node_id);
     broker->moves = xo_moves_create(broker);
     if (broker->known == NULL || broker->moves == NULL)
@@ -391,6 +392,7 @@ void xo_broker_destroy(xo_broker_t *broker)
     xo_timer_stop(&broker->reconcile);
     xo_stop_end(broker);
     xo_reap_stop(broker);
+    xo_twins_stop(broker);
     xo_asks_fail(&broker->asks, "the node has stopped");
     xo_broker_close_port(broker);
     xo_supervisor_destroy(broker->supervisor);

@@ -15,6 +15,7 @@
  * moves.c     actors that come from other nodes   placement.c  which pool takes one
  * entrance.c  the node's port                     outlet.c   a node behind another's
  * doors.c     other ways to pools whose own port is shut
+ * twins.c     other nodes at the same address
  * insist.c    what the registry is told until it has heard
  * stop.c      how the node stops
  * leave.c     actors that leave for other nodes  depends.c  whom an actor's creation waits for
@@ -48,6 +49,12 @@ typedef struct xo_reap_state {
     char after[24];   /* as the registry counts them: the last one that has been told */
     xo_timer_t timer; /* until more of them is removed */
 } xo_reap_state_t;
+
+/* twins.c */
+typedef struct xo_twins {
+    char address[XO_ADDRESS_BYTES]; /* that others are, or were, looked for; "": none yet */
+    xo_timer_t timer;
+} xo_twins_t;
 
 /* stop.c */
 typedef struct xo_stop_state {
@@ -87,6 +94,7 @@ struct xo_broker {
     xo_insist_t *insists_names, *insists_actors;
     xo_moves_t *moves;
     xo_reap_state_t reap;
+    xo_twins_t twins;
     xo_astray_t *astray;
     xo_known_t *known;
     xo_group_t *groups; /* in the order in which they came */
@@ -346,6 +354,13 @@ void xo_leave_stray(xo_broker_t *broker, const xo_record_t *record);
 void xo_reap_init(xo_broker_t *broker);
 void xo_reap_tick(xo_broker_t *broker);
 void xo_reap_stop(xo_broker_t *broker);
+
+/* ---- twins.c ---- */
+void xo_twins_init(xo_broker_t *broker);
+/* The node's record says this address ("": none). If another's does, that is said, a little later.
+ */
+void xo_twins_published(xo_broker_t *broker, const char *address);
+void xo_twins_stop(xo_broker_t *broker);
 
 /* ---- astray.c ---- */
 /* Whether the registry goes on saying that the actor with this record ("UID@POOL") is here is

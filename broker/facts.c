@@ -101,6 +101,7 @@ void xo_broker_publish_node(xo_broker_t *broker)
         return;
     xo_broker_node_record(broker, &rec);
     xo_publish_record(broker->publish, XO_REG_NODE, broker->options.node_id, &rec);
+    xo_twins_published(broker, node_address(broker));
 }
 
 void xo_broker_publish_pool(xo_broker_t *broker, xo_member_t *member)

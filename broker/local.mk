@@ -108,6 +108,7 @@ broker_libxo_broker_la_SOURCES = \
 	broker/strategy.h \
 	broker/sweep.c \
 	broker/sweep.h \
+	broker/twins.c \
 	broker/starts.c \
 	broker/supervisor.c \
 	broker/supervisor.h \

@@ -11,6 +11,7 @@
 #include "cmd/doctor.h"
 #include "libxo/loop.h"
 #include "registry/private.h"
+#include "registry/records.h"
 #include "registry/registry.h"
 #include "registry/url.h"
 
@@ -20,7 +21,11 @@
 /* ---- can it be used? ---- */
 
 typedef struct probe {
+    xoi_doctor_t *doctor;
+    xo_loop_t *loop;
+    xo_registry_t *registry;
     bool is_up, is_down, is_late;
+    bool has_listed; /* the nodes */
     xo_error_t why;
 } probe_t;
 
@@ -55,31 +60,79 @@ static bool has_sentinels(const char *registry)
 }
 
 /* As a broker does it: connects, and sees whether it may read and write. */
-static int try_registry(const xoi_doctor_t *doctor, xo_error_t *err)
+static int connect_to(probe_t *probe, xo_error_t *err)
 {
     static const xo_registry_events_t events = {.up = on_up, .down = on_down};
-    probe_t probe = {0};
+    const xoi_doctor_t *doctor = probe->doctor;
     xo_timer_t late;
-    xo_loop_t *loop = xo_loop_create(err);
-    if (!loop)
+    probe->loop = xo_loop_create(err);
+    if (!probe->loop)
         return -1;
-    xo_registry_t *registry =
-        xo_registry_open(loop, doctor->registry, doctor->cluster, &events, &probe, err);
-    xo_timer_init(&late, loop, on_late, &probe);
+    probe->registry =
+        xo_registry_open(probe->loop, doctor->registry, doctor->cluster, &events, probe, err);
+    if (!probe->registry)
+        return -1;
+    xo_timer_init(&late, probe->loop, on_late, probe);
     xo_timer_start(&late, PATIENCE_MS * XO_MS);
     bool is_patient = has_sentinels(doctor->registry);
-    while (registry && !probe.is_up && !probe.is_late && (!probe.is_down || is_patient))
-        xo_loop_once(loop, -1);
-    if (registry && !probe.is_up && err)
-        *err = probe.why;
-    if (registry && !probe.is_up && !probe.is_down)
-        xo_error_set(err, ETIMEDOUT, "%s does not answer within %d s", xo_registry_url(registry),
-                     PATIENCE_MS / 1000);
-    bool good = registry && probe.is_up;
+    while (!probe->is_up && !probe->is_late && (!probe->is_down || is_patient))
+        xo_loop_once(probe->loop, -1);
     xo_timer_stop(&late);
-    xo_registry_close(registry);
-    xo_loop_destroy(loop);
-    return good ? 0 : -1;
+    if (probe->is_up)
+        return 0;
+    if (!probe->is_down)
+        return xo_error_set(err, ETIMEDOUT, "%s does not answer within %d s",
+                            xo_registry_url(probe->registry), PATIENCE_MS / 1000);
+    *err = probe->why;
+    return -1;
+}
+
+static void disconnect(probe_t *probe)
+{
+    xo_registry_close(probe->registry);
+    xo_loop_destroy(probe->loop);
+}
+
+/* ---- who is in it? ---- */
+
+static void say_twins(xoi_doctor_t *doctor, const xo_record_t *one, const xo_record_t *other)
+{
+    xo_slice_t address = xoi_record_field(one, "address");
+    xo_slice_t host = xoi_record_field(one, "host"), other_host = xoi_record_field(other, "host");
+    xoi_doctor_say(doctor, XOI_ERROR, "nodes",
+                   "node %s on %.*s and node %s on %.*s both advertise %.*s: who dials it finds "
+                   "either. Give each an address of its own (port =, address =)",
+                   one->id, (int)host.size, host.data, other->id, (int)other_host.size,
+                   other_host.data, (int)address.size, address.data);
+}
+
+static void on_nodes(int errnum, const char *text, const xo_record_t *records, size_t count,
+                     void *arg)
+{
+    probe_t *probe = arg;
+    bool are_twins = false;
+    probe->has_listed = true;
+    if (errnum != 0)
+        xoi_doctor_say(probe->doctor, XOI_ERROR, "nodes", "%s", text);
+    for (size_t i = 0; errnum == 0 && i < count; i++) {
+        xo_slice_t address = xoi_record_field(&records[i], "address");
+        for (size_t j = 0; address.size > 0 && j < i; j++) {
+            if (!xo_slice_eq(xoi_record_field(&records[j], "address"), address))
+                continue;
+            say_twins(probe->doctor, &records[j], &records[i]);
+            are_twins = true;
+        }
+    }
+    if (errnum == 0 && !are_twins)
+        xoi_doctor_say(probe->doctor, XOI_FINE, "nodes", "%zu, each at an address of its own",
+                       count);
+}
+
+static void check_nodes(probe_t *probe)
+{
+    xo_registry_list(probe->registry, XO_REG_NODE, on_nodes, probe);
+    while (!probe->has_listed)
+        xo_loop_once(probe->loop, -1);
 }
 
 /* ---- the clock ---- */
@@ -164,13 +217,14 @@ void xoi_check_registry(xoi_doctor_t *doctor)
         check_own(doctor);
         return;
     }
-    if (try_registry(doctor, &err) < 0) {
+    probe_t probe = {.doctor = doctor};
+    if (connect_to(&probe, &err) < 0) {
         xoi_doctor_say(doctor, XOI_ERROR, "registry", "%s", err.text);
-        return;
+    } else {
+        xoi_doctor_say(doctor, XOI_FINE, "registry", "%s can be read and written",
+                       xo_registry_url(probe.registry));
+        check_clock(doctor);
+        check_nodes(&probe);
     }
-    xo_url_t url;
-    xo_url_parse(doctor->registry, &url, NULL);
-    xoi_doctor_say(doctor, XOI_FINE, "registry", "%s can be read and written", url.display);
-    explicit_bzero(&url, sizeof(url));
-    check_clock(doctor);
+    disconnect(&probe);
 }

@@ -179,6 +179,7 @@ system_tests = \
 	t/0542-slurm.t \
 	t/0543-kubernetes.t \
 	t/0544-found-again.t \
+	t/0545-twins.t \
 	t/0551-garbage.t \
 	t/0600-wordcount.t \
 	t/0610-client.t \

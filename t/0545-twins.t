@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Two nodes that advertise one address: the later one says so, and xo doctor names both."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
+from brokers import Node, Server, run, until  # noqa: E402
+
+HOST = "127.0.0.1"
+
+
+def free_ports(count):
+    """That were free a moment ago."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind((HOST, 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def make(place, server, name, port, bound):
+    config = f"[node]\nheartbeat_ms = 100\nport = {HOST}:{port}\nbind = {HOST}:{bound}\n"
+    env = {"XO_RUN_DIR": os.path.join(place.path, name)}
+    os.mkdir(env["XO_RUN_DIR"], 0o700)
+    node = Node(place, "--registry", f"unix://{server.socket}", config=config, env=env)
+    node.id = node.call("status")["id"]
+    return node
+
+
+def doctor(place, server):
+    done = subprocess.run(["xo", "doctor", "--registry", f"unix://{server.socket}"], text=True,
+                          env=place.env, capture_output=True, check=False)
+    return [line for line in done.stdout.splitlines() if " nodes: " in line]
+
+
+def told(node):
+    return [line for line in node.log().splitlines() if "advertises" in line]
+
+
+def twins(place):
+    """two nodes that live and advertise one address are named, in the log, by an event and xo doctor"""
+    server = Server(place).start()
+    shown, *bound = free_ports(4)
+    assert doctor(place, server) == ["ok nodes: 0, each at an address of its own"]
+    one = make(place, server, "one", shown, bound[0])
+    other = make(place, server, "other", bound[1], bound[1])
+    two = make(place, server, "two", shown, bound[2])
+    event = until(lambda: two.events("node.twin"), "an event")[0]
+    for text in (event["reason"], until(lambda: told(two), "a line of its log")[0]):
+        assert f"{HOST}:{shown}" in text and one.id in text and two.id in text, text
+    assert event["node"] in (one.id, two.id), event
+    (line,) = doctor(place, server)
+    assert line.startswith("error nodes: ") and f"{HOST}:{shown}" in line, line
+    assert one.id in line and two.id in line and other.id not in line, line
+    one.stop()
+    assert doctor(place, server) == ["ok nodes: 2, each at an address of its own"]
+    assert not told(other)
+    for node in (two, other):
+        node.stop()
+    server.stop()
+
+
+def killed(place):
+    """one that was killed, and whose place another has taken, is not named"""
+    server = Server(place).start()
+    shown, bound = free_ports(2)
+    one = make(place, server, "one", shown, bound)
+    one.process.kill()
+    one.process.wait()
+    two = make(place, server, "two", shown, bound)
+    three = make(place, server, "three", shown, *free_ports(1))
+    until(lambda: [e for e in two.events("node.twin") if three.id in e["reason"]], "an event")
+    assert not [e for e in two.events("node.twin") if one.id in e["reason"]]
+    for node in (two, three):
+        node.stop()
+    server.stop()
+
+
+if shutil.which("redis-server") and shutil.which("redis-cli"):
+    run(twins, killed)
+else:
+    print("1..0 # SKIP redis-server and redis-cli are needed")
