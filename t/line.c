@@ -33,16 +33,22 @@ static xo_link_t *setup_link(fixture_t *f)
     return link;
 }
 
-static void call_name(fixture_t *f, xo_link_t *link, int64_t value, outcome_t *outcome)
+static void request_name(fixture_t *f, xo_link_t *link, xo_kind_t kind, unsigned flags,
+                         int64_t value, outcome_t *outcome)
 {
     xo_buf_t body = XO_BUF_INIT;
     xo_header_t header = {
-        .kind = XO_CALL, .target_uid = xo_slice_str("xo:name"), .method = xo_slice_str("method")};
+        .kind = kind, .target_uid = xo_slice_str("xo:name"), .method = xo_slice_str("method")};
     xo_pack_format(&body, "[[I]{}]", value);
     xo_msg_t *msg = xo_msg_create(&header, xo_buf_slice(&body));
     xo_buf_free(&body);
-    assert_non_null(xo_endpoint_call(f->a->endpoint, link, &msg, XO_SEND_QUEUE, 0, outcome_answer,
-                                     outcome, NULL));
+    assert_non_null(xo_endpoint_call(f->a->endpoint, link, &msg, XO_SEND_QUEUE | flags, 0,
+                                     outcome_answer, outcome, NULL));
+}
+
+static void call_name(fixture_t *f, xo_link_t *link, int64_t value, outcome_t *outcome)
+{
+    request_name(f, link, XO_CALL, 0, value, outcome);
 }
 
 /* The oldest request that b has. */
@@ -54,17 +60,25 @@ static void refuse(node_t *b)
     node_swallow(b);
 }
 
-static void tell_record(fixture_t *f, const char *address, const char *state, const char *placement)
+/* To who asks this node. */
+static void answer_record(fixture_t *f, node_t *broker, const char *address, const char *state,
+                          const char *placement)
 {
     xo_buf_t body = XO_BUF_INIT;
-    UNTIL(f->c->first < f->c->count);
-    xo_return_t to = xo_return_of(f->c->inbox[f->c->first].from, f->c->inbox[f->c->first].msg);
+    UNTIL(broker->first < broker->count);
+    xo_return_t to =
+        xo_return_of(broker->inbox[broker->first].from, broker->inbox[broker->first].msg);
     xo_pack_format(&body, "[{s s s s s s}]", "address", address, "state", state, "placement",
                    placement);
     xo_msg_t *msg = xo_msg_create(&(xo_header_t){.kind = XO_RESULT}, xo_buf_slice(&body));
     xo_buf_free(&body);
-    xo_endpoint_answer(f->c->endpoint, &to, &msg);
-    node_swallow(f->c);
+    xo_endpoint_answer(broker->endpoint, &to, &msg);
+    node_swallow(broker);
+}
+
+static void tell_record(fixture_t *f, const char *address, const char *state, const char *placement)
+{
+    answer_record(f, f->c, address, state, placement);
 }
 
 static void tell_place(fixture_t *f, const char *address, const char *state)
@@ -235,6 +249,66 @@ static void test_the_answer_is_why_it_cannot_be_reached_where_it_is_now(void **s
     assert_non_null(strstr(outcome.text, "mem://nobody"));
 }
 
+/* It was given up there, as who is there can say. */
+static void test_one_that_has_failed_elsewhere_is_asked_there_why(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t outcome = {0};
+    call_name(f, setup_link(f), 1, &outcome);
+    UNTIL(f->b->count == 1);
+    refuse(f->b);
+    tell_record(f, "mem://nobody", "failed", "any");
+    tell_record(f, "mem://nobody", "failed", "any");
+    UNTIL(outcome.answers);
+    assert_non_null(strstr(outcome.text, "mem://nobody"));
+}
+
+/* Unlike a call, which may have run. */
+static void test_who_asks_only_whether_it_is_there_may_ask_again(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t call = {0}, ask = {0};
+    xo_error_t why = {ECONNRESET, "gone"};
+    xo_link_t *link = setup_link(f);
+    call_name(f, link, 1, &call);
+    request_name(f, link, XO_REF, 0, 2, &ask);
+    UNTIL(f->b->count == 2);
+    xo_link_close(link, &why);
+    UNTIL(call.answers);
+    assert_string_equal(call.executed, "maybe");
+    tell_where(f, "waiting");
+    tell_where(f, "running");
+    UNTIL(f->b->count == 3);
+    node_swallow(f->b);
+    node_swallow(f->b);
+    node_answer(f->b);
+    UNTIL(ask.answers);
+    assert_int_equal(ask.value, 2);
+}
+
+static void test_a_broker_asks_itself(void **state)
+{
+    fixture_t *f = *state;
+    outcome_t there = {0}, outcome = {0};
+    xo_identity_t self = {.role = XO_ROLE_BROKER, .index = -1};
+    xo_link_t *link = link_ab(f, NULL);
+    xo_endpoint_set_self(f->a->endpoint, &self);
+    request_name(f, link, XO_CALL, XO_SEND_THERE, 1, &there);
+    UNTIL(f->b->count == 1);
+    refuse(f->b);
+    UNTIL(there.answers);
+    assert_string_equal(there.code, XO_CODE_ACTOR_NOT_EXIST);
+    call_name(f, link, 2, &outcome);
+    UNTIL(f->b->count == 2);
+    refuse(f->b);
+    answer_record(f, f->a, "mem://b", "running", "any");
+    UNTIL(f->b->count == 3);
+    node_answer(f->b);
+    UNTIL(outcome.answers);
+    assert_int_equal(outcome.value, 2);
+    assert_int_equal(f->a->count, 1);
+}
+
 /* Those sent before are not searched for each that follows them. */
 static void test_many_that_wait_are_each_looked_at_a_few_times(void **state)
 {
@@ -281,6 +355,9 @@ int main(void)
         TEST(test_one_that_was_here_is_looked_for),
         TEST(test_a_broker_that_is_away_is_waited_for),
         TEST(test_the_answer_is_why_it_cannot_be_reached_where_it_is_now),
+        TEST(test_one_that_has_failed_elsewhere_is_asked_there_why),
+        TEST(test_who_asks_only_whether_it_is_there_may_ask_again),
+        TEST(test_a_broker_asks_itself),
         TEST(test_many_that_wait_are_each_looked_at_a_few_times),
         TEST(test_the_callers_own_end),
     };

@@ -126,7 +126,7 @@ void node_answer(node_t *node)
 {
     xo_link_t *from;
     xo_msg_t *msg = take(node, &from);
-    if (xo_msg_header(msg)->kind == XO_CALL)
+    if (xo_msg_header(msg)->kind == XO_CALL || xo_msg_header(msg)->kind == XO_REF)
         answer_with(node, from, msg, node_argument(msg));
     xo_msg_destroy(&msg);
     xo_link_decref(from);
