@@ -330,7 +330,7 @@ static void hold_half_open(fixture_t *f)
     int fds[2], count = 0;
 
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-    f->child = fork();
+    f->child = fork_at_rest();
     if (f->child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -310,6 +311,37 @@ int fixture_open(void **state)
     return 0;
 }
 
+static bool is_at_rest(const char *task)
+{
+    char path[320], state = 'R';
+    snprintf(path, sizeof path, "/proc/self/task/%s/stat", task);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return true; /* it has ended */
+    int read = fscanf(file, "%*d (%*[^)]) %c", &state);
+    fclose(file);
+    return read == 1 && state == 'S';
+}
+
+static bool others_are_at_rest(void)
+{
+    bool at_rest = true;
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    for (const struct dirent *task; at_rest && (task = readdir(tasks));)
+        at_rest =
+            task->d_name[0] == '.' || atoi(task->d_name) == gettid() || is_at_rest(task->d_name);
+    closedir(tasks);
+    return at_rest;
+}
+
+pid_t fork_at_rest(void)
+{
+    while (!others_are_at_rest())
+        sched_yield();
+    return fork();
+}
+
 void fixture_end_child(fixture_t *f)
 {
     if (f->child <= 0)
@@ -323,7 +355,7 @@ end_t *fixture_join(fixture_t *f, void (*dial)(fixture_t *f, void *arg), void *a
 {
     end_t *end = expect_end(&f->rig, f->endpoint);
 
-    f->child = fork();
+    f->child = fork_at_rest();
     if (f->child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         dial(f, arg);
@@ -338,7 +370,7 @@ void fixture_serve(fixture_t *f, void (*serve)(int fd))
     int fds[2];
 
     assert_int_equal(pipe(fds), 0);
-    f->child = fork();
+    f->child = fork_at_rest();
     if (f->child == 0)
         serve(fds[1]);
     close(fds[1]);

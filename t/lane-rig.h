@@ -97,6 +97,10 @@ typedef struct fixture {
 
 int fixture_open(void **state);
 int fixture_close(void **state);
+/* fork(2), once no other thread of this process runs. AddressSanitizer's allocator is not made
+ * ready for a fork, as glibc's is: what one of ZeroMQ's threads holds of it then, the child waits
+ * for. */
+pid_t fork_at_rest(void);
 void fixture_end_child(fixture_t *f);
 /* Listens, and starts the child, which runs `dial` and ends with it or with this process. Returns
  * the end that came in, when it has had a message. */

@@ -415,7 +415,7 @@ static void a_fork_does_not_end_the_lane(void **state)
 {
     fixture_t *f = *state;
     end_t *end = join_child(f, XOI_SHM_RING_BYTES, false);
-    pid_t fork_of_us = fork();
+    pid_t fork_of_us = fork_at_rest();
     int status;
 
     if (fork_of_us == 0) {

@@ -24,7 +24,7 @@ static void spawn(fixture_t *f, const char *role, const char *endpoint, int *out
 
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     assert_true(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
-    f->child = fork();
+    f->child = fork_at_rest();
     if (f->child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
