@@ -1,3 +1,4 @@
+/* utf8.c - see utf8.h. */
 #include "libxo/utf8.h"
 
 #include <stdbool.h>

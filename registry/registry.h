@@ -115,8 +115,8 @@ int xo_registry_actor_uid(const char *id, char *uid, size_t size, size_t *uid_si
  * `owner`; 0: it stays. EPERM if another owner holds a lease on it. An actor put also adds it to
  * its uid's set. A name is not renewed: it lasts as long as the lease of the node that owns it, and
  * if another put it with a larger `epoch`, that is EPERM, too, whoever lives; what its owner puts
- * without one keeps that. What is no text in a
- * value is percent-encoded. done may be NULL. EINVAL: no fields or above 1000, a bad id. */
+ * without one keeps that. What is no text in a value is percent-encoded. done may be NULL. EINVAL:
+ * no fields or above 1000, a bad id. */
 void xo_registry_put(xo_registry_t *registry, xo_reg_kind_t kind, const xo_record_t *record,
                      const char *owner, int64_t ttl_ms, xo_reg_done_f done, void *arg);
 /* The same for a name that `owner` does not have yet. EAGAIN: the registry is refilling, so it may
