@@ -11,8 +11,8 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
-from brokers import CALL, Server, redis, refusal, run, until  # noqa: E402
-from movers import CALL_KIND, CONFIG, MODULE, Mover  # noqa: E402
+from brokers import CALL, redis, refusal, run, until  # noqa: E402
+from movers import CALL_KIND, CONFIG, MODULE, Mover, nodes  # noqa: E402
 
 OTHER = CONFIG.replace("counter.so", "keeper.so")
 KEEP_MS = 60 * 5 * 400  # 60 leases of 5 heartbeats
@@ -44,18 +44,6 @@ redis.call('HSET', 'xo:{default}:group:g@' .. node, 'owner', node, 'name', 'g', 
 redis.call('SADD', 'xo:{default}:groups', 'g@' .. node)
 redis.call('SADD', 'xo:{default}:groups:' .. node, 'g@' .. node)
 """
-
-
-@contextlib.contextmanager
-def nodes(place, *configs):
-    server = Server(place).start()
-    url = f"unix://{server.socket}"
-    made = [Mover(place, url, f"node{i}", config) for i, config in enumerate(configs)]
-    yield server, *made
-    for node in made:
-        if node.process.poll() is None:
-            node.stop()
-    server.stop()
 
 
 def key(name):

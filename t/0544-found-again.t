@@ -1,30 +1,17 @@
 #!/usr/bin/env python3
 """xo call finds an actor that is on its way to another node, as references that are held do."""
 
-import contextlib
 import os
 import shutil
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
-from brokers import Server, redis, run, until  # noqa: E402
-from movers import ANY, BAD, CONFIG, GOOD, MODULE, Mover, added, edit_spec  # noqa: E402
+from brokers import redis, run, until  # noqa: E402
+from movers import ANY, BAD, CONFIG, GOOD, MODULE, Mover, added, edit_spec, nodes  # noqa: E402
 
 OTHER = CONFIG.replace("counter.so", "keeper.so")
 ONCE = dict(ANY, intensity=0)
-
-
-@contextlib.contextmanager
-def nodes(place, *configs):
-    server = Server(place).start()
-    url = f"unix://{server.socket}"
-    made = [Mover(place, url, f"node{i}", config) for i, config in enumerate(configs)]
-    yield server, *made
-    for node in made:
-        if node.process.poll() is None:
-            node.stop()
-    server.stop()
 
 
 def is_looked_for(node):

@@ -1,11 +1,12 @@
 """Nodes whose actors may move to others."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 
-from brokers import BUILD, CALL, Machine, Refused, redis, until
+from brokers import BUILD, CALL, Machine, Refused, Server, redis, until
 
 MODULE = os.path.join(BUILD, "examples", ".libs", "counter.so")
 # Leases last 2 s: a busy machine may hold up a node that lives for a second.
@@ -67,6 +68,19 @@ class Mover(Machine):
         for pid in self.pids():
             os.kill(pid, signal.SIGKILL)
         self.process.wait()
+
+
+@contextlib.contextmanager
+def nodes(place, *configs):
+    """A Redis, and nodes that share it, one with each of these settings."""
+    server = Server(place).start()
+    url = f"unix://{server.socket}"
+    made = [Mover(place, url, f"node{i}", config) for i, config in enumerate(configs)]
+    yield server, *made
+    for node in made:
+        if node.process.poll() is None:
+            node.stop()
+    server.stop()
 
 
 def added(process):
