@@ -278,14 +278,14 @@ static void on_later(xo_broker_t *broker, bool failed)
     xo_publish_reconcile(broker->publish, broker);
 }
 
-/* Of an actor whose pool has named it: what that does not say. Of one whose pool has no link
- * yet: all. */
+/* Of an actor whose pool has named it: what that does not say. Of one whose pool lives, and has yet
+ * to link: all. */
 static void learn(xo_broker_t *broker, const xo_record_t *record)
 {
     uint64_t incarnation = 0;
     xo_actor_entry_t *entry = find_entry(broker, record->id);
     const xo_member_t *member = find_pool(broker, record->id);
-    if (entry == NULL && member != NULL && member->link == NULL)
+    if (entry == NULL && member != NULL && member->link == NULL && !member->away)
         add_actor(broker, record);
     xo_rec_number(record, "incarnation", &incarnation);
     if (entry == NULL || entry->incarnation != incarnation)
