@@ -9,16 +9,10 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
-from brokers import DEADLINE_S, FAKE_POOL, Node, run, until  # noqa: E402
+from brokers import DEADLINE_S, FAKE_POOL, Node, free_port, run, until  # noqa: E402
 
 POOL = f"[pool work]\ncommand = {FAKE_POOL} actor=alice\n"
 DOWN_MS = 300  # after which the sentinel takes the master for dead
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def ask(port, *command):

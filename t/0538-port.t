@@ -13,29 +13,13 @@ import time
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
 import netns  # noqa: E402
-from brokers import BUILD, DEADLINE_S, Node, Server, redis, run, until  # noqa: E402
+from brokers import BUILD, DEADLINE_S, Node, Server, free_port, redis, run, until  # noqa: E402
 
 JOB = os.path.join(os.environ.get("XO_SRCDIR", "."), "t", "port-job.py")
 PYTHON = os.environ.get("PYTHON", "python3")
 MODULE = os.path.join(BUILD, "examples", ".libs", "counter.so")
 JOB_S = 120  # a safety net
 LOOPBACK = "127.0.0.1"
-
-
-def free_port(*taken_by_us):
-    """One of the loopback's that was free a moment ago, and that nobody else is given."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="utf-8") as file:
-        low = int(file.read().split()[0])
-    for port in range(low - 1 - os.getpid() % 2000, 1024, -1):
-        if port in taken_by_us:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind((LOOPBACK, port))
-                return port
-            except OSError:
-                pass
-    raise AssertionError("no port is free")
 
 
 def elsewhere(place, name):

@@ -3,24 +3,19 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
-from brokers import Node, Server, run, until  # noqa: E402
+from brokers import Node, Server, free_port, run, until  # noqa: E402
 
 HOST = "127.0.0.1"
 
 
 def free_ports(count):
-    """That were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind((HOST, 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
+    ports = []
+    for _ in range(count):
+        ports.append(free_port(*ports))
     return ports
 
 
@@ -74,7 +69,7 @@ def killed(place):
     one.process.kill()
     one.process.wait()
     two = make(place, server, "two", shown, bound)
-    three = make(place, server, "three", shown, *free_ports(1))
+    three = make(place, server, "three", shown, free_port(shown, bound))
     until(lambda: [e for e in two.events("node.twin") if three.id in e["reason"]], "an event")
     assert not [e for e in two.events("node.twin") if one.id in e["reason"]]
     for node in (two, three):

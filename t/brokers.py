@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,22 @@ class Refused(Exception):
 
 
 NAP_S = 0.01
+
+
+def free_port(*taken_by_us):
+    """One of the loopback's that was free a moment ago, and that nobody else is given."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="utf-8") as file:
+        low = int(file.read().split()[0])
+    for port in range(low - 1 - os.getpid() % 2000, 1024, -1):
+        if port in taken_by_us:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+    raise AssertionError("no port is free")
 
 
 def until(condition, what):
@@ -217,8 +234,8 @@ class Server:
         self.process.wait()
 
 
-def redis(socket, *command):
-    done = subprocess.run(["redis-cli", "-s", socket, *command], stdout=subprocess.PIPE,
+def redis(path, *command):
+    done = subprocess.run(["redis-cli", "-s", path, *command], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, check=False)
     return done.stdout.splitlines()
 

@@ -84,7 +84,6 @@ async def die_at_once(*refs):
         os.kill(pid, signal.SIGKILL)
 
 
-
 async def is_begun(path):
     """Waits for its creation."""
     while not os.path.exists(f"{path}.begun"):
