@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -33,13 +34,14 @@ class Counter(xo.Actor):
 async def serve():
     """Another node, in a process of its own."""
     node = await xo.create_actor_pool("127.0.0.1", n_process=1)
-    print(*node.sub_processes, flush=True)
+    ((address, sub_pool),) = node.sub_processes.items()
+    print(address, sub_pool.pid, flush=True)
     await asyncio.Event().wait()  # until it is killed
 
 
 @pytest.fixture
 def other(redis):
-    """A process with a node; and the address of its sub pool."""
+    """A process with a node; the address of its sub pool, and a pidfd of that."""
     script = "import asyncio, test_moves; asyncio.run(test_moves.serve())"
     path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
     with subprocess.Popen(
@@ -48,11 +50,22 @@ def other(redis):
         text=True,
         env={**os.environ, "PYTHONPATH": path},
     ) as process:
-        yield process, process.stdout.readline().strip()
+        there, pid = process.stdout.readline().split()
+        sub_pool = os.pidfd_open(int(pid))
+        yield process, there, sub_pool
+        os.close(sub_pool)
         process.kill()
         end = time.monotonic() + DEADLINE_S
         while node_files() and time.monotonic() < end:  # what it leaves others remove
             time.sleep(0.01)
+
+
+async def kill(process, sub_pool):
+    """Kills the node's main process. Its pool answers until the broker has seen that."""
+    process.kill()
+    process.wait()
+    ended, _, _ = await asyncio.to_thread(select.select, [sub_pool], [], [], DEADLINE_S)
+    assert ended == [sub_pool]
 
 
 async def known(uid, address):
@@ -63,7 +76,7 @@ async def known(uid, address):
 
 
 async def test_references_follow(other):
-    process, there = other
+    process, there, _ = other
     node = await xo.create_actor_pool("127.0.0.1", n_process=1)
     ref = await xo.create_actor(Counter, uid="xo:job", address=there, restart_policy=ANY)
     again = await xo.create_actor(Counter, uid="xo:again", address=there, restart_policy=ANY)
@@ -95,13 +108,12 @@ class Fragile(Counter):
 
 async def test_who_looks_for_it_waits_too(other):
     """Whose node has died, or which waits: however it is looked for."""
-    process, there = other
+    process, there, sub_pool = other
     node = await xo.create_actor_pool("127.0.0.1", n_process=1)
     ref = await xo.create_actor(Counter, uid="xo:job", address=there, restart_policy=ANY)
     assert await ref.add(1) == 1
     await known(b"xo:job", there)
-    process.kill()
-    process.wait()
+    await kill(process, sub_pool)
     finds = [
         xo.actor_ref("xo:job"),
         xo.actor_ref(uid="xo:job", address=there),
@@ -114,13 +126,12 @@ async def test_who_looks_for_it_waits_too(other):
     await node.stop()
 
 
-async def test_what_does_not_exist_is_not_waited_for(other, monkeypatch):
-    process, there = other
+async def test_what_does_not_exist_is_not_waited_for(other):
+    process, there, sub_pool = other
     node = await xo.create_actor_pool("127.0.0.1", n_process=1)
     await xo.create_actor(Counter, uid="xo:stays", address=there)
     await known(b"xo:stays", there)
-    process.kill()
-    process.wait()
+    await kill(process, sub_pool)
     loop = asyncio.get_running_loop()
     begin = loop.time()
     for address in (None, node.external_address):
@@ -134,15 +145,14 @@ async def test_what_does_not_exist_is_not_waited_for(other, monkeypatch):
 
 
 async def test_what_is_given_up_says_why(other, tmp_path):
-    process, there = other
+    process, there, sub_pool = other
     node = await xo.create_actor_pool("127.0.0.1", n_process=1)
     path = tmp_path / "file"
     policy = xo.RestartPolicy(placement="any", intensity=0)
     await xo.create_actor(Fragile, str(path), uid="xo:job", address=there, restart_policy=policy)
     await known(b"xo:job", there)
     path.touch()
-    process.kill()
-    process.wait()
+    await kill(process, sub_pool)
     finds = [xo.actor_ref("xo:job"), xo.actor_ref(uid="xo:job", address=there)]
     for error in await asyncio.gather(*finds, return_exceptions=True):
         assert isinstance(error, xo.ActorNotExist) and "there is a file" in str(error), error
@@ -168,7 +178,7 @@ def brokers():
 
 async def test_references_of_a_client_follow(other):
     """A program without pools, which has asked the node here where the actor is."""
-    process, there = other
+    process, there, sub_pool = other
     others = brokers()
     node = await xo.create_actor_pool("127.0.0.1", n_process=1)
     (broker,) = brokers() - others
@@ -189,8 +199,7 @@ async def test_references_of_a_client_follow(other):
 
     try:
         assert [await add(), await add()] == [b"1\n", b"2\n"]
-        process.kill()
-        process.wait()
+        await kill(process, sub_pool)
         assert await add() == b"1\n"  # it waits until the actor is there
         assert await add() == b"2\n"
     finally:
@@ -218,7 +227,7 @@ async def test_a_lease_that_is_had_again(redis):
 
 
 async def test_destroyed_is_gone(other):
-    _, there = other
+    _, there, _ = other
     node = await xo.create_actor_pool("127.0.0.1", n_process=1)
     ref = await xo.create_actor(Counter, uid="xo:job", address=there, restart_policy=ANY)
     await xo.destroy_actor(ref)
@@ -228,7 +237,7 @@ async def test_destroyed_is_gone(other):
 
 
 async def test_what_cannot_be(other):
-    _, there = other
+    _, there, _ = other
     node = await xo.create_actor_pool("127.0.0.1", n_process=1)
     with pytest.raises(ValueError, match="xo:"):
         await xo.create_actor(Counter, uid="job", address=there, restart_policy=ANY)
