@@ -61,8 +61,9 @@ python__xo_la_SOURCES = \
 	python/_xo/watch.h
 
 all-local: python/_xo.so
+# Each make finds the library older than its .la; a link that is there stays, since programs use it.
 python/_xo.so: python/_xo.la
-	$(AM_V_GEN)rm -f $@ && $(LN_S) .libs/_xo.so $@
+	$(AM_V_GEN)test -L $@ || $(LN_S) .libs/_xo.so $@
 CLEANFILES += python/_xo.so
 
 xoscardir = $(pyexecdir)/xoscar

@@ -24,6 +24,12 @@ gives() {
 
 second_run() { timeout 5 "$clone/quickstart" exec true; }
 
+# Programs that run may load it at any time.
+second_run_keeps_extension() {
+    local link=$clone/build/python/_xo.so before
+    before=$(stat -c '%i %z' "$link") && second_run && [ "$(stat -c '%i %z' "$link")" = "$before" ]
+}
+
 prints_arguments() {
     [ "$("$clone/quickstart" exec sh -c 'pwd; printf "<%s>" "$@"' sh 'a  b' '' "*")" = "$PWD
 <a  b><><*>" ]
@@ -37,6 +43,7 @@ try "a PYTHON that is not there is refused" \
 try "exec builds, and passes the exit status on" gives 42 "$clone/quickstart" exec sh -c 'exit 42' ||
     finish
 try "a second run starts within 5 s" second_run
+try "and leaves the extension where it is" second_run_keeps_extension
 try "exec leaves arguments and directory alone" prints_arguments
 try "exec finds the chosen Python" "$clone/quickstart" exec python3 -c \
     'import os, sys; assert os.path.samefile(sys.executable, os.environ["PYTHON"])'
