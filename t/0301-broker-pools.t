@@ -145,6 +145,11 @@ def output_file(place):
         assert file.read().count("its last words") == 2
 
 
+def has_python():
+    return not subprocess.run([PYTHON, "-c", "import xoscar"], capture_output=True,
+                              check=False).returncode
+
+
 def last_words(place):
     """without such a file its last words go where the node's do, and into the reason"""
     node = Node(place)
@@ -153,7 +158,7 @@ def last_words(place):
         ("xo-pool", "--nonsense"): "exit status 2 .*: option --nonsense: not known",
         ("/dev/null",): "/dev/null: Permission denied",
     }
-    if not subprocess.run([PYTHON, "-c", "import xoscar"], capture_output=True, check=False).returncode:
+    if has_python():
         says[PYTHON, "-m", "xoscar.pool", "--module", "none"] = (
             "exit status 1 .*: ImportError: cannot import none.* No module named 'none'")
         says[PYTHON, "-m", "xoscar.pool", "--none"] = "exit status 1 .*: not understood: --none"
@@ -341,6 +346,21 @@ def impostor(place):
     assert [one["pid"] for one in node.pools("ready")] == [pool["pid"]]
 
 
+def refused(place):
+    """a Python pool that is refused, as by a node that stops, says so in one line"""
+    if not has_python():
+        return "there is no package xoscar"
+    node = Node(place)
+    env = environment(node.call("pool.start", start_pool())["pid"])
+    env.update(XO_POOL_GENERATION="2", XO_POOL_ADDRESS="127.0.0.1:0")
+    done = subprocess.run([PYTHON, "-m", "xoscar.pool"], env=env, stderr=subprocess.PIPE,
+                          text=True, check=False)
+    assert done.returncode == 1, done
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("xoscar.pool: ") and "another process took its place" in line, line
+    return None
+
+
 def silent(place):
     """a pool that is silent for three heartbeats is suspect until it is heard again"""
     node = Node(place, config="[node]\nheartbeat_ms = 50\n")
@@ -386,4 +406,4 @@ def death_answers(place):
 
 run(death_answers, configured, killed, drops, lookups, on_request, failing_starts, never_ready,
     output_file, last_words, gives_up, revived, recovering, created_again, temporary, family,
-    families, stubborn, by_itself, impostor, silent, relayed)
+    families, stubborn, by_itself, impostor, refused, silent, relayed)

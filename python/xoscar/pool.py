@@ -178,10 +178,12 @@ def main(argv):
     except BaseException as e:
         _say_why(e)
         report = os.environ.get("XO_POOL_REPORT")
-        if not isinstance(e, Exception) or not report or os.environ["XO_POOL_GENERATION"] != "1":
-            raise
-        _report(report, e)
-        sys.exit(1)
+        if isinstance(e, Exception) and report and os.environ["XO_POOL_GENERATION"] == "1":
+            _report(report, e)
+            sys.exit(1)
+        if isinstance(e, OSError):  # something was refused: no line of code is at fault
+            sys.exit(f"xoscar.pool: {e}")
+        raise
 
 
 if __name__ == "__main__":
