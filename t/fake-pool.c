@@ -20,6 +20,8 @@
 #include "libxo/xo.h"
 
 #define RELINK_MS 20
+#define FIRST_PORT 12000
+#define PORTS 16000
 
 typedef struct {
     const char *actor;
@@ -199,6 +201,27 @@ static xo_identity_t identity(void)
     return self;
 }
 
+/* Below those that the kernel gives to whoever connects to anything: such a one may have the port
+ * of a pool that was killed before the next process listens there. */
+static int listen_anywhere(xo_endpoint_t *endpoint, xo_error_t *err)
+{
+    char address[32];
+    for (int i = 0; i < PORTS; i++) {
+        snprintf(address, sizeof address, "127.0.0.1:%d", FIRST_PORT + (getpid() + i) % PORTS);
+        if (xo_endpoint_listen(endpoint, address, NULL, err) == 0)
+            return 0;
+    }
+    return -1;
+}
+
+static int start_listening(xo_endpoint_t *endpoint, xo_error_t *err)
+{
+    const char *address = need("XO_POOL_ADDRESS");
+    if (strcmp(address, "127.0.0.1:0") == 0)
+        return listen_anywhere(endpoint, err);
+    return xo_endpoint_listen(endpoint, address, NULL, err);
+}
+
 static int join(fake_t *fake, xo_ctx_t *ctx, xo_error_t *err)
 {
     xo_endpoint_ops_t ops = {
@@ -207,8 +230,7 @@ static int join(fake_t *fake, xo_ctx_t *ctx, xo_error_t *err)
     xo_timer_init(&fake->heartbeat, fake->loop, on_heartbeat, fake);
     xo_timer_init(&fake->relink, fake->loop, on_relink, fake);
     fake->endpoint = xo_endpoint_create(ctx, fake->loop, &self, &ops, fake, NULL, err);
-    if (fake->endpoint == NULL ||
-        xo_endpoint_listen(fake->endpoint, need("XO_POOL_ADDRESS"), NULL, err) < 0)
+    if (fake->endpoint == NULL || start_listening(fake->endpoint, err) < 0)
         return -1;
     if (fake->mute)
         return 0;
