@@ -175,8 +175,10 @@ class Node:
         return [pool for pool in self.call("pools") if state in (None, pool["state"])]
 
     def wait_pools(self, count, state="ready"):
-        until(lambda: len(self.pools(state)) == count, f"{count} pools to be {state}")
-        return self.pools(state)
+        def are_there():
+            pools = self.pools(state)
+            return pools if len(pools) == count else None
+        return until(are_there, f"{count} pools to be {state}")
 
     def events(self, kind):
         return [event for event in self.call("events", "0", 1000) if event["type"] == kind]
