@@ -27,11 +27,14 @@ class TapReporter:
             print("# " + line, file=self.out)
         self.out.flush()
 
+    def skip(self, report, name):
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        self.line(True, name, f" # SKIP {why}".replace("\n", " "))
+
     def pytest_runtest_logreport(self, report):
         name = report.nodeid.replace("#", "_")
         if report.skipped:
-            why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-            self.line(True, name, f" # SKIP {why}".replace("\n", " "))
+            self.skip(report, name)
         elif report.failed:
             self.line(False, name if report.when == "call" else f"{name} ({report.when})")
             self.details(report.longreprtext)
@@ -41,6 +44,8 @@ class TapReporter:
             self.line(True, name)
 
     def pytest_collectreport(self, report):
+        if report.skipped:
+            self.skip(report, report.nodeid)
         if report.failed:
             self.line(False, f"{report.nodeid} (collection)")
             self.details(report.longreprtext)
