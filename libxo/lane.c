@@ -127,6 +127,11 @@ const char *xo_lane_scheme(const xo_lane_t *lane)
     return lane->scheme;
 }
 
+const char *xo_lane_from(const xo_lane_t *lane)
+{
+    return lane->from;
+}
+
 /* The transport of tests stands in for tcp. */
 bool xo_lane_is_far(const xo_lane_t *lane)
 {

@@ -96,6 +96,9 @@ void xo_lane_set_peer_left(xo_lane_t *lane);
 void xo_lane_set_bundles(xo_lane_t *lane);
 
 const char *xo_lane_scheme(const xo_lane_t *lane); /* "inproc", "shm", ... */
+/* The host that it came from, in digits. NULL: it was dialled, or is not from another machine, or
+ * nobody knows. Valid as long as the lane. */
+const char *xo_lane_from(const xo_lane_t *lane);
 /* Does it lead to another machine, as far as anybody knows? Only such lanes are slow. */
 bool xo_lane_is_far(const xo_lane_t *lane);
 const xo_lane_stats_t *xo_lane_stats(const xo_lane_t *lane);
@@ -129,6 +132,7 @@ extern const xo_transport_t xo_transport_fake;
 struct xo_lane {
     const xo_transport_t *transport;
     const char *scheme;
+    const char *from; /* see xo_lane_from */
     xo_loop_t *loop;
     xo_lane_events_t events;
     void *arg;

@@ -214,7 +214,7 @@ static void revoke_peer(xoi_peer_t *peer)
 
     say_key(peer->key, true, &why);
     xoi_peer_shut(peer, EACCES, REVOKED);
-    xoi_listener_refuse(listener, xoi_listener_from(listener, peer->fd), &why);
+    xoi_listener_refuse(listener, peer->lane.base.from, &why);
 }
 
 static bool is_foreign(const xoi_peer_t *peer)

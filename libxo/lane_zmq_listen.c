@@ -204,7 +204,7 @@ static void refuse(xoi_listener_t *listener, xoi_peer_t *peer, const xo_error_t 
 
     xoi_peer_shut(peer, EBADMSG, "the peer sent what is no message: %s", why->text);
     if (unknown)
-        xoi_listener_refuse(listener, xoi_listener_from(listener, peer->fd), why);
+        xoi_listener_refuse(listener, peer->lane.base.from, why);
 }
 
 static void take_goodbye(xoi_listener_t *listener, xoi_peer_t *peer)

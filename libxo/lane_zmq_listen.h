@@ -42,6 +42,7 @@ typedef struct xoi_peer {
     struct xoi_peer *next; /* of those whose end is not XOI_ALIVE */
     struct xoi_peer *prev;
     char key[XO_KEY_TEXT_BYTES]; /* by which ZAP admitted it; "": none */
+    char from[XOI_HOST_BYTES];   /* the host, which its descriptor may not lead to for ever */
     size_t id_size;
     unsigned char id[];
 } xoi_peer_t;

@@ -130,6 +130,16 @@ static void peer_destroy(xo_lane_t *lane)
     free_unused(peer);
 }
 
+static void note_from(xoi_peer_t *peer)
+{
+    const char *from = xoi_listener_from(peer->listener, peer->fd);
+
+    if (!from)
+        return;
+    snprintf(peer->from, sizeof peer->from, "%s", from);
+    peer->lane.base.from = peer->from;
+}
+
 static const xoi_lane_side_t side = {peer_send, peer_pause, peer_destroy};
 
 xoi_peer_t *xoi_peer_create(xoi_listener_t *listener, zmq_msg_t *id)
@@ -143,6 +153,7 @@ xoi_peer_t *xoi_peer_create(xoi_listener_t *listener, zmq_msg_t *id)
     peer->listener = listener;
     peer->released = true;
     peer->fd = listener->monitor ? xoi_frames_fd(&listener->frames) : -1;
+    note_from(peer);
     xoi_frames_user(&listener->frames, peer->key, sizeof peer->key);
     peer->id_size = size;
     memcpy(peer->id, zmq_msg_data(id), size);

@@ -66,9 +66,26 @@ void xo_endpoint_refused(xo_endpoint_t *endpoint, xo_drop_t reason, const char *
     xoi_refused(endpoint, reason, who, why);
 }
 
+/* The source is the host, from which any number of processes may come. */
+static void refuse_far(xo_link_t *link, const xo_identity_t *peer, xo_drop_t reason,
+                       const char *why)
+{
+    char who[XOI_REFUSAL_WHO_BYTES];
+    char text[XO_ERROR_TEXT_BYTES];
+    snprintf(who, sizeof who, "%s, who came by %s", xo_lane_from(link->lane), link->scheme);
+    if (peer->role)
+        snprintf(text, sizeof text, "%.256s (process %lld%s%.200s)", why, (long long)peer->pid,
+                 peer->address[0] ? " of " : "", peer->address);
+    xoi_refused(link->endpoint, reason, who, peer->role ? text : why);
+}
+
 void xoi_link_refused(xo_link_t *link, const xo_identity_t *peer, xo_drop_t reason, const char *why)
 {
     char who[XOI_REFUSAL_WHO_BYTES];
+    if (!link->dialled && link->lane && xo_lane_from(link->lane)) {
+        refuse_far(link, peer, reason, why);
+        return;
+    }
     if (link->dialled)
         snprintf(who, sizeof who, "%.120s", link->address);
     else if (peer->role)

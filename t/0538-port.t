@@ -368,6 +368,15 @@ def come_from(host, door, port):
             threading.Thread(target=pass_on, args=ends, daemon=True).start()
 
 
+@contextlib.contextmanager
+def a_way_from(host, port):
+    """What to say to xo for its connections to reach the port from that address."""
+    with socket.create_server((LOOPBACK, 0)) as door:
+        threading.Thread(target=come_from, args=(host, door, port), daemon=True).start()
+        yield "--node", f"port://{LOOPBACK}:{door.getsockname()[1]}/broker:0"
+        door.shutdown(socket.SHUT_RDWR)
+
+
 def revoked(place):
     """whose key was revoked is told of by the address that it comes from, not by the broker's"""
     port = free_port()
@@ -377,17 +386,33 @@ def revoked(place):
     keys = xo(dict(place.env), "keys", "export", "gpu1").stdout
     subprocess.run(["xo", "keys", "import"], input=keys, text=True, env=other, check=True,
                    capture_output=True)
-    with socket.create_server((LOOPBACK, 0)) as door:
-        threading.Thread(target=come_from, args=(host, door, port), daemon=True).start()
-        ask = ("pools", "--node", f"port://{LOOPBACK}:{door.getsockname()[1]}/broker:0")
-        until(lambda: xo(other, *ask).returncode == 0, "it to be admitted")
+    with a_way_from(host, port) as way:
+        until(lambda: xo(other, "pools", *way).returncode == 0, "it to be admitted")
         assert "refused" not in node.log(), node.log()
         assert xo(place.env, "keys", "revoke", "gpu1").returncode == 0
-        done = xo(other, *ask)
+        done = xo(other, "pools", *way)
         assert done.returncode != 0, done
         line = rf"refused {host} at port://.*: its key [0-9a-f]+ was revoked"
         until(lambda: re.search(line, node.log()), node.log)
-        door.shutdown(socket.SHUT_RDWR)
+    node.stop()
+
+
+def another_cluster(place):
+    """who has the key, but another name for the cluster, is told of by the host, once a minute"""
+    port = free_port()
+    host = "127.0.0.3"
+    node = Node(place, config=pools_config(port))
+    other = dict(elsewhere(place, "far"), XO_CONFIG_DIR=os.path.join(place.path, "other"))
+    shutil.copytree(place.env["XO_CONFIG_DIR"], other["XO_CONFIG_DIR"])
+    os.rename(f"{other['XO_CONFIG_DIR']}/default.key", f"{other['XO_CONFIG_DIR']}/else.key")
+    with a_way_from(host, port) as way:
+        for _ in range(2):
+            done = xo(other, "pools", "--cluster", "else", *way)
+            assert done.returncode != 0 and "this is cluster 'default'" in done.stderr, done
+        line = (f"refused {host}, who came by port: "
+                r"this is cluster 'default', not 'else' \(process \d+\)")
+        assert len(re.findall(line, node.log())) == 1, node.log()
+        assert node.log().count("refused") == 1, node.log()
     node.stop()
 
 
@@ -423,7 +448,7 @@ elif not shutil.which("redis-server"):
     print("1..0 # SKIP redis-server is needed")
 elif not has_python():
     run(only_one_is_open, own_port_is_shut, keeps_its_place, taken, borrowed, doctor, refusals,
-        revoked)
+        revoked, another_cluster)
 else:
     run(only_one_is_open, own_port_is_shut, keeps_its_place, taken, borrowed, doctor, refusals,
-        revoked, all_of_it, own_address, firewalls, dial_out, silence)
+        revoked, another_cluster, all_of_it, own_address, firewalls, dial_out, silence)

@@ -214,6 +214,8 @@ static void test_who_knows_no_chunks_gets_none(void **state)
     assert_null(link->bulk);
 }
 
+#define STRAY_LANE "a lane for chunks that belongs to no link"
+
 /* Nobody else can attach a lane to the link; then chunks go over its own. */
 static void test_a_wrong_token_is_refused(void **state)
 {
@@ -226,6 +228,9 @@ static void test_a_wrong_token_is_refused(void **state)
     UNTIL(outcome.answers);
     assert_int_equal(outcome.value, 5);
     assert_int_equal(xo_endpoint_drops(f->b->endpoint)[XO_DROP_REFUSED], 1);
+    assert_string_equal(f->b->refusal, strcmp(xo_link_scheme(link), "tcp") == 0
+                                           ? "refused 127.0.0.1, who came by tcp: " STRAY_LANE
+                                           : "refused somebody who came by mem: " STRAY_LANE);
     assert_int_equal(link->bulk->state, XOI_BULK_MAIN);
     assert_int_equal(bulk_far_link(f)->bulk->state, XOI_BULK_MAIN);
     assert_int_equal(f->a->unlinked, 0);

@@ -20,6 +20,11 @@ static void exchanges_both_ways(void **state)
     assert_int_equal(accepted->last_bytes, 12);
     assert_string_equal(xo_lane_scheme(dialled.lane), f->scheme);
     assert_string_equal(xo_lane_scheme(accepted->lane), f->scheme);
+    assert_null(xo_lane_from(dialled.lane));
+    if (strcmp(f->scheme, "tcp") == 0 || strcmp(f->scheme, "port") == 0)
+        assert_string_equal(xo_lane_from(accepted->lane), "127.0.0.1");
+    else
+        assert_null(xo_lane_from(accepted->lane));
     assert_int_equal(xo_lane_stats(dialled.lane)->messages_out, 1);
     assert_int_equal(xo_lane_stats(dialled.lane)->messages_in, 1);
     assert_int_equal(xo_lane_stats(accepted->lane)->messages_in, 1);

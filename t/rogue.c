@@ -30,11 +30,16 @@ static void rogue_closed(xo_lane_t *lane, const xo_error_t *why, void *arg)
 
 static const xo_lane_events_t rogue_events = {rogue_message, rogue_writable, rogue_closed};
 
-static void rogue_dial(fixture_t *f, rogue_t *rogue)
+static void rogue_dial_at(fixture_t *f, rogue_t *rogue, const char *door)
 {
     *rogue = (rogue_t){0};
-    rogue->lane = xo_dial(f->ctx, f->loop, "mem://b", &rogue_events, rogue, NULL);
+    rogue->lane = xo_dial(f->ctx, f->loop, door, &rogue_events, rogue, NULL);
     assert_non_null(rogue->lane);
+}
+
+static void rogue_dial(fixture_t *f, rogue_t *rogue)
+{
+    rogue_dial_at(f, rogue, "mem://b");
 }
 
 #define ROGUE_ID 77
@@ -58,12 +63,18 @@ static void rogue_send(rogue_t *rogue, xo_kind_t kind, const char *format, ...)
     xo_buf_free(&body);
 }
 
-static void rogue_hello_as(rogue_t *rogue, const char *cluster, uint64_t id)
+static void rogue_hello_of(rogue_t *rogue, const char *cluster, uint64_t id, int pid,
+                           const char *address)
 {
     rogue_send(rogue, XO_HELLO, "{s s s s s s s s s s s s s U s i s i s i s i s i s [i i]}", "role",
-               "client", "cluster", cluster, "machine", "m", "label", "", "address", "", "expect",
-               "", "id", id, "node", 0, "pool", 0, "generation", 0, "pid", 0, "index", -1, "window",
-               10, 10000);
+               "client", "cluster", cluster, "machine", "m", "label", "", "address", address,
+               "expect", "", "id", id, "node", 0, "pool", 0, "generation", 0, "pid", pid, "index",
+               -1, "window", 10, 10000);
+}
+
+static void rogue_hello_as(rogue_t *rogue, const char *cluster, uint64_t id)
+{
+    rogue_hello_of(rogue, cluster, id, 0, "");
 }
 
 static void rogue_hello(rogue_t *rogue, const char *cluster)
@@ -270,16 +281,33 @@ static void test_many_sources_do_not_flood_the_log(void **state)
         rogue_t rogue;
         rogue_dial(f, &rogue);
         snprintf(cluster, sizeof cluster, "c\n%d", i);
-        rogue_send(&rogue, XO_HELLO, "{s s s s s s s s s s s s s U s i s i s i s i s i s [i i]}",
-                   "role", "client", "cluster", cluster, "machine", "m", "label", "", "address", "",
-                   "expect", "", "id", ROGUE_ID, "node", 0, "pool", 0, "generation", 0, "pid",
-                   i + 1, "index", -1, "window", 10, 10000);
+        rogue_hello_of(&rogue, cluster, ROGUE_ID, i + 1, "");
         UNTIL(rogue.closed);
         xo_lane_destroy(rogue.lane);
     }
     assert_in_range(f->b->refusals, 2, 20);
     assert_null(strchr(f->b->refusal, '\n'));
     assert_int_equal(xo_endpoint_drops(f->b->endpoint)[XO_DROP_REFUSED], 100);
+}
+
+/* Of another machine a pid alone says nothing, and each of its processes has another one. */
+static void test_who_comes_from_elsewhere_is_named_by_the_host(void **state)
+{
+    fixture_t *f = *state;
+    f->b = node_create(f, XO_ROLE_POOL, "tcp://127.0.0.1:0", NULL);
+    const char *door = xo_listener_endpoint(f->b->endpoint->doors->listener);
+    for (int pid = 1; pid <= 3; pid++) {
+        rogue_t rogue;
+        rogue_dial_at(f, &rogue, door);
+        rogue_hello_of(&rogue, "another", ROGUE_ID, pid, "far:7100");
+        UNTIL(rogue.closed);
+        xo_lane_destroy(rogue.lane);
+    }
+    assert_int_equal(f->b->refusals, 1);
+    assert_string_equal(f->b->refusal,
+                        "refused 127.0.0.1, who came by tcp: this is cluster 'test', not 'another' "
+                        "(process 1 of far:7100)");
+    assert_int_equal(xo_endpoint_drops(f->b->endpoint)[XO_DROP_REFUSED], 3);
 }
 
 /* Bundles go to who has said that it understands them. */
@@ -326,6 +354,7 @@ int main(void)
         T(bundles_are_true_or_false),
         T(who_is_refused_again_and_again_is_logged_once_a_minute),
         T(many_sources_do_not_flood_the_log),
+        T(who_comes_from_elsewhere_is_named_by_the_host),
         T(sending_without_credit_closes_the_lane),
         T(credit_never_used_and_second_hello_close_the_lane),
         T(answer_that_nobody_waits_for_is_counted),
