@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "libxo/utf8.h"
+
 #define NS_PER_S 1e9
 
 typedef struct xoi_letter {
@@ -31,12 +33,20 @@ static xo_slice_t cut(xo_slice_t text, size_t max)
     return xo_slice(text.data, text.size < max ? text.size : max);
 }
 
-static void move_in(xo_slice_t *text, char **at)
+static void move_in(xo_slice_t *bytes, char **at)
 {
-    if (text->size)
-        memcpy(*at, text->data, text->size);
-    text->data = *at;
-    *at += text->size;
+    if (bytes->size)
+        memcpy(*at, bytes->data, bytes->size);
+    bytes->data = *at;
+    *at += bytes->size;
+}
+
+/* For a str of the record. Nobody has looked at what a peer says, and it may be cut. */
+static void move_in_text(xo_slice_t *text, char **at)
+{
+    char *own = *at;
+    move_in(text, at);
+    xo_utf8_repair(own, text->size);
 }
 
 /* NULL: no memory, and one letter less to look at. */
@@ -64,11 +74,11 @@ static xoi_letter_t *letter_create(const xo_msg_t *msg, const char *from, const 
     *kept = letter;
     char *at = kept->text;
     move_in(&kept->uid, &at);
-    move_in(&kept->method, &at);
+    move_in_text(&kept->method, &at);
     move_in(&kept->sender, &at);
-    move_in(&kept->from, &at);
+    move_in_text(&kept->from, &at);
     move_in(&kept->body, &at);
-    move_in(&kept->to, &at);
+    move_in_text(&kept->to, &at);
     return kept;
 }
 

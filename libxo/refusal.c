@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "libxo/endpoint_impl.h"
+#include "libxo/utf8.h"
 
 #define QUIET_NS ((int64_t)60 * 1000 * XO_MS)
 
@@ -27,9 +28,10 @@ static xoi_refusals_t *find(xo_endpoint_t *endpoint, const char *who, int64_t no
     return found ? found : &endpoint->refusals[XOI_REFUSAL_SOURCES - 1];
 }
 
-/* Some of it comes off the wire, and a line of the log is one line. */
-static void replace_controls(char *text)
+/* Some of it comes off the wire, and a line of the log is one line of text. */
+static void make_line(char *text)
 {
+    xo_utf8_repair(text, strlen(text));
     for (; *text; text++)
         if ((unsigned char)*text < ' ' || *text == 0x7f)
             *text = '?';
@@ -56,7 +58,7 @@ void xoi_refused(xo_endpoint_t *endpoint, xo_drop_t reason, const char *who, con
         snprintf(text, sizeof text, "refused %s: %s", source, why);
     *refusals = (xoi_refusals_t){.told_ns = now};
     memcpy(refusals->who, source, sizeof source);
-    replace_controls(text);
+    make_line(text);
     endpoint->ops.refused(endpoint, text, endpoint->arg);
 }
 

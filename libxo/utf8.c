@@ -32,3 +32,15 @@ size_t xo_utf8_length(const char *at, size_t left)
     bool surrogate = code >= 0xd800 && code < 0xe000;
     return code < least || surrogate || code > 0x10ffff ? 0 : length;
 }
+
+void xo_utf8_repair(char *text, size_t size)
+{
+    size_t length;
+    for (size_t at = 0; at < size; at += length) {
+        length = xo_utf8_length(text + at, size - at);
+        if (length > 0)
+            continue;
+        text[at] = '?';
+        length = 1;
+    }
+}

@@ -113,6 +113,24 @@ static void test_who_and_why(void **state)
     close_asker(&asker);
 }
 
+/* A str of a record is UTF-8, whatever a peer has called the method, and wherever it is cut. */
+static void test_methods_that_are_no_text(void **state)
+{
+    char name[200];
+    asker_t asker;
+    world_t *world = *state;
+    open_asker(&asker, world);
+    memset(name, 'a', sizeof name);
+    memcpy(name + 127, "\u00e9", sizeof "\u00e9"); /* one byte is kept */
+    peer_send(&asker.peer, tell_header("nobody", "caf\xe9 \u00e9"), "[[] {}]");
+    peer_send(&asker.peer, tell_header("nobody", name), "[[] {}]");
+    xo_reader_t reader = ask(&asker, 10, false, 2);
+    expect(next(&reader), "method", "caf? \u00e9");
+    memcpy(name + 127, "?", sizeof "?");
+    expect(next(&reader), "method", name);
+    close_asker(&asker);
+}
+
 static void test_the_last_ones(void **state)
 {
     char uid[16];
@@ -206,6 +224,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WORLD_TEST(test_who_and_why),
+        WORLD_TEST(test_methods_that_are_no_text),
         WORLD_TEST(test_the_last_ones),
         WORLD_TEST(test_answers_are_letters_calls_are_answered),
         BARE_TEST(test_bodies_only_where_they_are_asked_for),

@@ -280,13 +280,14 @@ static void test_many_sources_do_not_flood_the_log(void **state)
     for (int i = 0; i < 100; i++) {
         rogue_t rogue;
         rogue_dial(f, &rogue);
-        snprintf(cluster, sizeof cluster, "c\n%d", i);
+        snprintf(cluster, sizeof cluster, "c\n\xff%d", i);
         rogue_hello_of(&rogue, cluster, ROGUE_ID, i + 1, "");
         UNTIL(rogue.closed);
         xo_lane_destroy(rogue.lane);
     }
     assert_in_range(f->b->refusals, 2, 20);
     assert_null(strchr(f->b->refusal, '\n'));
+    assert_null(strchr(f->b->refusal, '\xff'));
     assert_int_equal(xo_endpoint_drops(f->b->endpoint)[XO_DROP_REFUSED], 100);
 }
 
