@@ -9,6 +9,8 @@
 #include <time.h>
 
 #include "cmd/doctor.h"
+#include "cmd/text.h"
+#include "libxo/address.h"
 #include "libxo/loop.h"
 #include "registry/private.h"
 #include "registry/records.h"
@@ -25,7 +27,8 @@ typedef struct probe {
     xo_loop_t *loop;
     xo_registry_t *registry;
     bool is_up, is_down, is_late;
-    bool has_listed; /* the nodes */
+    const char *check; /* of these addresses */
+    bool has_listed;
     xo_error_t why;
 } probe_t;
 
@@ -95,42 +98,101 @@ static void disconnect(probe_t *probe)
 
 /* ---- who is in it? ---- */
 
-static void say_twins(xoi_doctor_t *doctor, const xo_record_t *one, const xo_record_t *other)
+static xo_slice_t address_of(const xo_record_t *record)
 {
-    xo_slice_t address = xoi_record_field(one, "address");
-    xo_slice_t host = xoi_record_field(one, "host"), other_host = xoi_record_field(other, "host");
-    xoi_doctor_say(doctor, XOI_ERROR, "nodes",
-                   "node %s on %.*s and node %s on %.*s both advertise %.*s: who dials it finds "
-                   "either. Give each an address of its own (port =, address =)",
-                   one->id, (int)host.size, host.data, other->id, (int)other_host.size,
-                   other_host.data, (int)address.size, address.data);
+    return xoi_record_field(record, "address");
 }
 
-static void on_nodes(int errnum, const char *text, const xo_record_t *records, size_t count,
-                     void *arg)
+static int by_address(const void *a, const void *b)
+{
+    xo_slice_t one = address_of(*(const xo_record_t *const *)a);
+    xo_slice_t other = address_of(*(const xo_record_t *const *)b);
+    size_t least = one.size < other.size ? one.size : other.size;
+    int order = least > 0 ? memcmp(one.data, other.data, least) : 0;
+    return order != 0 ? order : (one.size > other.size) - (one.size < other.size);
+}
+
+/* Of a pool; a node's is empty. */
+static xo_slice_t node_of(const xo_record_t *record)
+{
+    return xoi_record_field(record, "node");
+}
+
+static bool is_behind(xo_slice_t address)
+{
+    char text[XO_ADDRESS_BYTES];
+    xo_address_t parsed;
+    snprintf(text, sizeof(text), "%.*s", (int)address.size, address.data);
+    return xo_address_parse(text, &parsed, NULL) == 0 && xo_address_is_behind(&parsed);
+}
+
+/* Pools behind a port have the address of their node, which is looked at itself. */
+static bool are_twins(const xo_record_t *one, const xo_record_t *other)
+{
+    xo_slice_t address = address_of(one);
+    if (address.size == 0 || !xo_slice_eq(address, address_of(other)))
+        return false;
+    return node_of(one).size == 0 ||
+           (!xo_slice_eq(node_of(one), node_of(other)) && !is_behind(address));
+}
+
+static void name_record(const xo_record_t *record, char *text, size_t size)
+{
+    xo_slice_t node = node_of(record), host = xoi_record_field(record, "host");
+    if (node.size > 0)
+        snprintf(text, size, "pool %s of node %.*s", record->id, (int)node.size, node.data);
+    else
+        snprintf(text, size, "node %s on %.*s", record->id, (int)host.size, host.data);
+}
+
+static void say_twins(const probe_t *probe, const xo_record_t *one, const xo_record_t *other)
+{
+    char names[2][XO_ERROR_TEXT_BYTES / 4];
+    xo_slice_t address = address_of(one);
+    name_record(one, names[0], sizeof(names[0]));
+    name_record(other, names[1], sizeof(names[1]));
+    xoi_doctor_say(probe->doctor, XOI_ERROR, probe->check,
+                   "%s and %s both advertise %.*s: who dials it finds either. Give each an address "
+                   "of its own (%s)",
+                   names[0], names[1], (int)address.size, address.data,
+                   node_of(one).size > 0 ? "address = of [pool NAME]" : "port =, address =");
+}
+
+static void say_all_twins(const probe_t *probe, const xo_record_t *records, size_t count)
+{
+    const xo_record_t **sorted = xoi_need(calloc(count + 1, sizeof(*sorted)));
+    size_t twins = 0;
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &records[i];
+    qsort(sorted, count, sizeof(*sorted), by_address);
+    for (size_t i = 1; i < count; i++) {
+        if (!are_twins(sorted[i - 1], sorted[i]))
+            continue;
+        say_twins(probe, sorted[i - 1], sorted[i]);
+        twins++;
+    }
+    if (twins == 0)
+        xoi_doctor_say(probe->doctor, XOI_FINE, probe->check, "%zu, each at an address of its own",
+                       count);
+    free(sorted);
+}
+
+static void on_records(int errnum, const char *text, const xo_record_t *records, size_t count,
+                       void *arg)
 {
     probe_t *probe = arg;
-    bool are_twins = false;
     probe->has_listed = true;
     if (errnum != 0)
-        xoi_doctor_say(probe->doctor, XOI_ERROR, "nodes", "%s", text);
-    for (size_t i = 0; errnum == 0 && i < count; i++) {
-        xo_slice_t address = xoi_record_field(&records[i], "address");
-        for (size_t j = 0; address.size > 0 && j < i; j++) {
-            if (!xo_slice_eq(xoi_record_field(&records[j], "address"), address))
-                continue;
-            say_twins(probe->doctor, &records[j], &records[i]);
-            are_twins = true;
-        }
-    }
-    if (errnum == 0 && !are_twins)
-        xoi_doctor_say(probe->doctor, XOI_FINE, "nodes", "%zu, each at an address of its own",
-                       count);
+        xoi_doctor_say(probe->doctor, XOI_ERROR, probe->check, "%s", text);
+    else
+        say_all_twins(probe, records, count);
 }
 
-static void check_nodes(probe_t *probe)
+static void check_addresses(probe_t *probe, xo_reg_kind_t kind, const char *check)
 {
-    xo_registry_list(probe->registry, XO_REG_NODE, on_nodes, probe);
+    probe->check = check;
+    probe->has_listed = false;
+    xo_registry_list(probe->registry, kind, on_records, probe);
     while (!probe->has_listed)
         xo_loop_once(probe->loop, -1);
 }
@@ -224,7 +286,8 @@ void xoi_check_registry(xoi_doctor_t *doctor)
         xoi_doctor_say(doctor, XOI_FINE, "registry", "%s can be read and written",
                        xo_registry_url(probe.registry));
         check_clock(doctor);
-        check_nodes(&probe);
+        check_addresses(&probe, XO_REG_NODE, "nodes");
+        check_addresses(&probe, XO_REG_POOL, "pools");
     }
     disconnect(&probe);
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Two nodes that advertise one address: the later one says so, and xo doctor names both."""
+"""Two nodes, or their pools, that advertise one address: xo doctor names both, and the later node."""
 
 import os
 import shutil
@@ -7,9 +7,10 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
-from brokers import Node, Server, free_port, run, until  # noqa: E402
+from brokers import BUILD, Node, Server, free_port, run, until  # noqa: E402
 
 HOST = "127.0.0.1"
+MODULE = os.path.join(BUILD, "examples", ".libs", "counter.so")
 
 
 def free_ports(count):
@@ -19,8 +20,8 @@ def free_ports(count):
     return ports
 
 
-def make(place, server, name, port, bound):
-    config = f"[node]\nheartbeat_ms = 100\nport = {HOST}:{port}\nbind = {HOST}:{bound}\n"
+def make(place, server, name, port, bound, more=""):
+    config = f"[node]\nheartbeat_ms = 100\nport = {HOST}:{port}\nbind = {HOST}:{bound}\n{more}"
     env = {"XO_RUN_DIR": os.path.join(place.path, name)}
     os.mkdir(env["XO_RUN_DIR"], 0o700)
     node = Node(place, "--registry", f"unix://{server.socket}", config=config, env=env)
@@ -28,10 +29,10 @@ def make(place, server, name, port, bound):
     return node
 
 
-def doctor(place, server):
+def doctor(place, server, check="nodes"):
     done = subprocess.run(["xo", "doctor", "--registry", f"unix://{server.socket}"], text=True,
                           env=place.env, capture_output=True, check=False)
-    return [line for line in done.stdout.splitlines() if " nodes: " in line]
+    return [line for line in done.stdout.splitlines() if f" {check}: " in line]
 
 
 def told(node):
@@ -77,7 +78,31 @@ def killed(place):
     server.stop()
 
 
-if shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(twins, killed)
+def pools(place):
+    """two nodes whose pools advertise one address are named by xo doctor, and no others are"""
+    server = Server(place).start()
+    shown, *bound = free_ports(6)
+    assert doctor(place, server, "pools") == ["ok pools: 0, each at an address of its own"]
+    nodes = [make(place, server, name, bound[i], bound[i],
+                  f"[pool fixed]\ncommand = xo-pool\nmodules = '{MODULE}'\n"
+                  f"address = {HOST}:{shown}\nbind = {HOST}:{bound[i + 2]}\n"
+                  f"[pool behind]\ncommand = xo-pool\nmodules = '{MODULE}'\n")
+             for i, name in enumerate(("one", "two"))]
+    nodes[0].wait_pools(4)
+    (line,) = until(lambda: [line for line in doctor(place, server, "pools") if "error" in line],
+                    "both to be in the registry")
+    assert f" {HOST}:{shown}: " in line, line
+    assert all(f"of node {node.id}" in line for node in nodes), line
+    assert doctor(place, server) == ["ok nodes: 2, each at an address of its own"]
+    nodes[0].stop()
+    assert doctor(place, server, "pools") == ["ok pools: 2, each at an address of its own"]
+    nodes[1].stop()
+    server.stop()
+
+
+if not os.path.exists(MODULE):
+    print("1..0 # SKIP counter.so is not built")
+elif shutil.which("redis-server") and shutil.which("redis-cli"):
+    run(twins, killed, pools)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
