@@ -33,6 +33,13 @@ static xo_link_t *setup_link(fixture_t *f)
     return link;
 }
 
+static void be_at(node_t *node, xo_role_t role, const char *address)
+{
+    xo_identity_t self = {.role = role, .index = -1};
+    snprintf(self.address, sizeof self.address, "%s", address);
+    xo_endpoint_set_self(node->endpoint, &self);
+}
+
 static void request_name(fixture_t *f, xo_link_t *link, xo_kind_t kind, unsigned flags,
                          int64_t value, outcome_t *outcome)
 {
@@ -58,6 +65,14 @@ static void refuse(node_t *b)
     xo_msg_t *msg = xo_failure_msg(0, XO_CODE_ACTOR_NOT_EXIST, "no", NULL, "not yet");
     xo_endpoint_answer(b->endpoint, &to, &msg);
     node_swallow(b);
+}
+
+/* The actor is not at b any more. */
+static void call_in_vain(fixture_t *f, xo_link_t *link, outcome_t *outcome)
+{
+    call_name(f, link, 1, outcome);
+    UNTIL(f->b->count == 1);
+    refuse(f->b);
 }
 
 /* To who asks this node. */
@@ -111,9 +126,7 @@ static void test_what_is_made_after_one_that_waits_waits_too(void **state)
     fixture_t *f = *state;
     outcome_t first = {0}, second = {0};
     xo_link_t *link = setup_link(f);
-    call_name(f, link, 1, &first);
-    UNTIL(f->b->count == 1);
-    refuse(f->b);
+    call_in_vain(f, link, &first);
     UNTIL(f->c->count == 1); /* it is looked for */
     call_name(f, link, 2, &second);
     tell_where(f, "waiting");
@@ -153,9 +166,7 @@ static void test_one_that_is_cancelled_leaves(void **state)
     fixture_t *f = *state;
     outcome_t first = {0}, second = {0};
     xo_link_t *link = setup_link(f);
-    call_name(f, link, 1, &first);
-    UNTIL(f->b->count == 1);
-    refuse(f->b);
+    call_in_vain(f, link, &first);
     UNTIL(f->c->count == 1);
     xo_header_t header = {.kind = XO_CALL, .target_uid = xo_slice_str("xo:name")};
     xo_msg_t *msg = xo_msg_create(&header, xo_slice("\x92\x90\x80", 3));
@@ -176,12 +187,9 @@ static void test_one_that_is_refused_at_once_is_looked_for_again(void **state)
 {
     fixture_t *f = *state;
     outcome_t outcome = {0};
-    xo_identity_t self = {.role = XO_ROLE_CLIENT, .index = -1, .address = "here:1"};
     xo_link_t *link = setup_link(f);
-    xo_endpoint_set_self(f->a->endpoint, &self);
-    call_name(f, link, 1, &outcome);
-    UNTIL(f->b->count == 1);
-    refuse(f->b);
+    be_at(f->a, XO_ROLE_CLIENT, "here:1");
+    call_in_vain(f, link, &outcome);
     f->a->absent = true;
     tell_place(f, "here:1", "recovering");
     UNTIL(f->c->count == 2);
@@ -197,9 +205,8 @@ static void test_one_that_was_here_is_looked_for(void **state)
 {
     fixture_t *f = *state;
     outcome_t first = {0}, second = {0};
-    xo_identity_t self = {.role = XO_ROLE_CLIENT, .index = -1, .address = "here:1"};
     setup_link(f);
-    xo_endpoint_set_self(f->a->endpoint, &self);
+    be_at(f->a, XO_ROLE_CLIENT, "here:1");
     f->a->absent = true;
     call_name(f, NULL, 1, &first);
     call_name(f, NULL, 2, &second);
@@ -215,9 +222,8 @@ static void test_a_broker_that_is_away_is_waited_for(void **state)
 {
     fixture_t *f = *state;
     outcome_t outcome = {0};
-    xo_identity_t self = {.role = XO_ROLE_POOL, .index = -1, .address = "here:1"};
     xo_link_t *link = setup_link(f);
-    xo_endpoint_set_self(f->a->endpoint, &self);
+    be_at(f->a, XO_ROLE_POOL, "here:1");
     call_name(f, link, 1, &outcome);
     UNTIL(f->b->count == 1);
     node_destroy(f->c);
@@ -237,9 +243,7 @@ static void test_the_answer_is_why_it_cannot_be_reached_where_it_is_now(void **s
 {
     fixture_t *f = *state;
     outcome_t outcome = {0};
-    call_name(f, setup_link(f), 1, &outcome);
-    UNTIL(f->b->count == 1);
-    refuse(f->b);
+    call_in_vain(f, setup_link(f), &outcome);
     tell_record(f, "mem://nobody", "running", "node");
     tell_record(f, "mem://nobody", "running", "node");
     UNTIL(outcome.answers);
@@ -254,9 +258,7 @@ static void test_one_that_has_failed_elsewhere_is_asked_there_why(void **state)
 {
     fixture_t *f = *state;
     outcome_t outcome = {0};
-    call_name(f, setup_link(f), 1, &outcome);
-    UNTIL(f->b->count == 1);
-    refuse(f->b);
+    call_in_vain(f, setup_link(f), &outcome);
     tell_record(f, "mem://nobody", "failed", "any");
     tell_record(f, "mem://nobody", "failed", "any");
     UNTIL(outcome.answers);
@@ -290,9 +292,8 @@ static void test_a_broker_asks_itself(void **state)
 {
     fixture_t *f = *state;
     outcome_t there = {0}, outcome = {0};
-    xo_identity_t self = {.role = XO_ROLE_BROKER, .index = -1};
     xo_link_t *link = link_ab(f, NULL);
-    xo_endpoint_set_self(f->a->endpoint, &self);
+    be_at(f->a, XO_ROLE_BROKER, "");
     request_name(f, link, XO_CALL, XO_SEND_THERE, 1, &there);
     UNTIL(f->b->count == 1);
     refuse(f->b);
@@ -316,9 +317,7 @@ static void test_many_that_wait_are_each_looked_at_a_few_times(void **state)
     fixture_t *f = *state;
     outcome_t outcome = {0};
     xo_link_t *link = setup_link(f);
-    call_name(f, link, 1, &outcome);
-    UNTIL(f->b->count == 1);
-    refuse(f->b);
+    call_in_vain(f, link, &outcome);
     UNTIL(f->c->count == 1);
     f->b->echo = true;
     looks = 0;
@@ -334,9 +333,7 @@ static void test_the_callers_own_end(void **state)
 {
     fixture_t *f = *state;
     outcome_t outcome = {0};
-    call_name(f, setup_link(f), 1, &outcome);
-    UNTIL(f->b->count == 1);
-    refuse(f->b);
+    call_in_vain(f, setup_link(f), &outcome);
     UNTIL(f->c->count == 1);
     node_destroy(f->a);
     f->a = NULL;
