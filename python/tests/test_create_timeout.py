@@ -38,7 +38,8 @@ class Changed(Echo):
 
     async def __post_create__(self):
         if self.changed:
-            open(f"{self.path}.begun", "w").close()
+            with open(f"{self.path}.begun", "w", encoding="utf-8") as begun:
+                begun.write("x")
             await self.do()
 
 
@@ -84,10 +85,19 @@ async def die_at_once(*refs):
         os.kill(pid, signal.SIGKILL)
 
 
-async def is_begun(path):
-    """Waits for its creation."""
-    while not os.path.exists(f"{path}.begun"):
-        await asyncio.sleep(0.01)
+async def die_and_begin(path, ref):
+    """Ends a process, and waits until the creation that the path changes has begun."""
+    fifo = f"{path}.begun"
+    os.mkfifo(fifo)
+    fd = os.open(fifo, os.O_RDWR)  # who writes need not wait for who reads
+    begun = asyncio.Event()
+    asyncio.get_running_loop().add_reader(fd, begun.set)
+    path.touch()
+    await die_at_once(ref)
+    await begun.wait()
+    asyncio.get_running_loop().remove_reader(fd)
+    os.close(fd)
+    os.unlink(fifo)
 
 
 async def call(ref):
@@ -200,9 +210,7 @@ async def test_one_whose_group_is_stopped_is_cancelled(main, one, two, tmp_path)
         Endless, path, uid="e", address=one, group=group, shutdown_timeout=60
     )
     behind = await xo.create_actor(Echo, address=two, group=group)
-    path.touch()
-    await die_at_once(ref)
-    await is_begun(path)
+    await die_and_begin(path, ref)
     calls = [asyncio.ensure_future(call(who)) for who in (ref, behind)]
     await group.stop()
     for calling in calls:
@@ -220,9 +228,7 @@ async def test_its_process_goes_with_one_that_cannot_be_cancelled(main, one, two
         Stubborn, path, uid="s", address=one, group=group, shutdown_timeout=0.2
     )
     before = (await broker.status())["pid"]
-    path.touch()
-    await die_at_once(ref)
-    await is_begun(path)
+    await die_and_begin(path, ref)
     await group.stop()
     downs = [event["reason"] for event in await events(main, "pool.down")]
     assert 'signal 9 (Killed): actor "s" did not stop in time' in downs
@@ -237,9 +243,7 @@ async def test_a_main_pool_goes_on_with_one_that_cannot_be_cancelled(main, one, 
         Reluctant, path, uid="r", address=main, group=group, shutdown_timeout=0.2
     )
     behind = await xo.create_actor(Echo, address=one, group=group)
-    path.touch()
-    await die_at_once(behind)
-    await is_begun(path)
+    await die_and_begin(path, behind)
     calling = asyncio.ensure_future(call(ref))
     await group.stop()
     path.unlink()
