@@ -326,7 +326,8 @@ void xo_moves_tick(xo_broker_t *broker)
         return;
     xo_astray_tick(broker);
     if (broker->drain != XO_DRAIN_NOT || broker->stopping || broker->reloading || moves->asking ||
-        moves->under_way >= UNDER_WAY_MAX || xo_publish_has_just_come_up(broker->publish))
+        moves->under_way >= UNDER_WAY_MAX || xo_publish_has_just_come_up(broker->publish) ||
+        xo_revocations_has_own(broker->revocations))
         return;
     moves->asking = true;
     xo_registry_lapsed(xo_publish_registry(broker->publish), UNDER_WAY_MAX - moves->under_way,

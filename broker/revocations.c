@@ -157,11 +157,17 @@ static void refuse(xo_revocations_t *r, const char *id)
     xo_broker_broadcast(r->broker, "key.refused", &rec);
 }
 
+bool xo_revocations_has_own(const xo_revocations_t *r)
+{
+    return is_revoked(&r->members, r->keys->own_public);
+}
+
 static void say_taken(const xo_revocations_t *r, const xo_key_member_t *member)
 {
     bool is_own = strcmp(member->key, r->keys->own_public) == 0;
     xo_log(r->broker->options.log, is_own ? XO_LOG_ERROR : XO_LOG_INFO, COMPONENT,
-           is_own ? "this machine's own key, %s, was revoked on another one: it can dial nobody"
+           is_own ? "this machine's own key, %s, was revoked on another one: it can dial nobody, "
+                    "and takes no actors that move"
                   : "%s was revoked on another machine",
            member->name);
 }
@@ -318,8 +324,12 @@ xo_revocations_t *xo_revocations_create(xo_broker_t *broker, xo_ctx_t *ctx, xo_e
         .broker = broker, .keys = xo_ctx_keys(ctx), .cluster = xo_ctx_cluster(ctx)};
     xo_timer_init(&r->look, broker->loop, on_look, r);
     watch_list(r);
-    if (xo_members_load(r->cluster, &r->members, err) == 0)
+    if (xo_members_load(r->cluster, &r->members, err) == 0) {
+        const xo_key_member_t *own = xo_members_find(&r->members, r->keys->own_public);
+        if (own != NULL && own->revoked != 0)
+            say_taken(r, own);
         return r;
+    }
     int saved = errno;
     xo_revocations_destroy(r);
     errno = saved;

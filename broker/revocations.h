@@ -18,5 +18,7 @@ void xo_revocations_destroy(xo_revocations_t *revocations); /* takes NULL */
 
 /* The registry is there (again): tells it all that are known, and looks what it knows. */
 void xo_revocations_publish(xo_revocations_t *revocations);
+/* Is this machine's own key revoked? */
+bool xo_revocations_has_own(const xo_revocations_t *revocations);
 
 #endif

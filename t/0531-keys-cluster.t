@@ -2,6 +2,7 @@
 """Keys that are revoked on one machine, on the others: two brokers, each with keys of its own, on one
 Redis."""
 
+import copy
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
 from brokers import BUILD, Node, Server, redis, run, seconds_until, until  # noqa: E402
+from movers import Mover, finds  # noqa: E402
 
 MODULE = os.path.join(BUILD, "examples", ".libs", "counter.so")
 POOL = f"[pool c]\ncommand = xo-pool\nmodules = {MODULE}\n"
@@ -187,9 +189,35 @@ def own(place):
     server.stop()
 
 
+def takes_nothing(place):
+    """a node whose machine's key was revoked says so, and takes no actors that move"""
+    server = Server(place).start()
+    here, there = machines(place, "here", "there")
+
+    def start(machine, name):
+        own = copy.copy(place)
+        own.env = dict(place.env, **machine.env)
+        return Mover(own, f"unix://{server.socket}", name)
+    one, two = start(here, "one"), start(there, "two")
+    assert one.create("xo:job") is None
+    here.keys("revoke", "there")
+    until(lambda: "takes no actors that move" in two.log(), "it to know")
+    two.stop()
+    two = start(there, "two")
+    assert "takes no actors that move" in two.log(), two.log()
+    one.call("node.drain")
+    # It begins to look for actors when the other has done so for long.
+    three = start(here, "three")
+    until(lambda: finds(three, "xo:job"), "the actor to be somewhere")
+    assert finds(three, "xo:job") == [three.own_pool()["address"]], three.call("lookup", "xo:job")
+    for node in (one, two, three):
+        node.stop()
+    server.stop()
+
+
 if not os.path.exists(MODULE):
     print("1..0 # SKIP counter.so is not built")
 elif shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(reaches_the_others, later, forged, unread, own)
+    run(reaches_the_others, later, forged, unread, own, takes_nothing)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
