@@ -146,6 +146,14 @@ static int read_line(int fd, char *line, size_t size)
     return 0;
 }
 
+/* What else is wrong with it than that it cannot be read; NULL: nothing. */
+static const char *mistake_of(const struct stat *info)
+{
+    if (!S_ISREG(info->st_mode)) /* it is read again for each connection, and nobody waits */
+        return "this is no regular file";
+    return info->st_mode & (S_IRWXO | S_IWGRP) ? "others may read or write it" : NULL;
+}
+
 int xo_login_read(xo_login_t *login, xo_error_t *err)
 {
     struct stat info;
@@ -153,23 +161,22 @@ int xo_login_read(xo_login_t *login, xo_error_t *err)
     const char *path = login->file;
     if (!path[0])
         return 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &info) < 0) {
         int errnum = errno;
         if (fd >= 0)
             close(fd);
         return xo_error_set(err, errnum, "password file %s: %s", path, strerror(errnum));
     }
-    bool open_to_others = info.st_mode & (S_IRWXO | S_IWGRP);
-    int rc = open_to_others ? -1 : read_line(fd, line, sizeof(line));
-    int errnum = open_to_others ? EACCES : errno;
+    const char *mistake = mistake_of(&info);
+    int rc = mistake ? -1 : read_line(fd, line, sizeof(line));
+    int errnum = mistake ? EACCES : errno;
     close(fd);
     if (rc == 0)
         memcpy(login->password, line, sizeof(line));
     explicit_bzero(line, sizeof(line));
-    if (open_to_others)
-        return xo_error_set(err, errnum,
-                            "password file %s: others may read or write it (mode %04o)", path,
+    if (mistake)
+        return xo_error_set(err, errnum, "password file %s: %s (mode %04o)", path, mistake,
                             info.st_mode & 07777);
     return rc < 0 ? xo_error_set(err, errnum, "password file %s: its first line is no password: %s",
                                  path, strerror(errnum))

@@ -266,6 +266,25 @@ static void a_bad_password_file_is_named(void **state)
     rmdir(dir);
 }
 
+static void a_pipe_for_a_password_is_not_waited_for(void **state)
+{
+    char dir[] = "/tmp/xo-t-url-XXXXXX", path[64], text[160];
+    xo_url_t url;
+    xo_error_t err = {0};
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/password", dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    snprintf(text, sizeof(text), "redis://h?password_file=%s", path);
+    alarm(60); /* nobody writes */
+    assert_int_equal(xo_url_parse(text, &url, &err), -1);
+    alarm(0);
+    if (!strstr(err.text, "no regular file"))
+        fail_msg("%s", err.text);
+    unlink(path);
+    rmdir(dir);
+}
+
 /* ---- text ---- */
 
 static const char *encoded(const char *bytes, size_t size, bool key)
@@ -414,6 +433,7 @@ int main(void)
         cmocka_unit_test(what_other_machines_may_be_in),
         cmocka_unit_test(the_password_may_be_in_a_file),
         cmocka_unit_test(a_bad_password_file_is_named),
+        cmocka_unit_test(a_pipe_for_a_password_is_not_waited_for),
         cmocka_unit_test(encoding),
         cmocka_unit_test(decoding),
         cmocka_unit_test(actor_ids),
