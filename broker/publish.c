@@ -427,9 +427,27 @@ void xo_publish_spec(xo_publish_t *publish, xo_directory_t *directory, xo_actor_
     xo_directory_set_unsaved(directory, entry, false);
 }
 
+/* As the actor's record has it: an event is read in the same way. */
+static void encode_event_uid(const xo_rec_t *rec, xo_field_t *fields, size_t count,
+                             char id[XO_RECORD_ID_BYTES])
+{
+    const struct xo_rec_field *uid = NULL;
+    for (size_t i = 0; i < rec->count; i++)
+        if (rec->fields[i].kind == XO_REC_BYTES && strcmp(rec->fields[i].name, "uid") == 0)
+            uid = &rec->fields[i];
+    if (uid == NULL || xo_registry_name_id(uid->value, id, XO_RECORD_ID_BYTES) < 0)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (fields[i].name == uid->name)
+            fields[i].value = xo_slice_str(id);
+}
+
 void xo_publish_event(xo_publish_t *publish, const char *type, const xo_rec_t *rec)
 {
+    char id[XO_RECORD_ID_BYTES];
     xo_field_t fields[XO_RECORD_FIELDS];
+    size_t count = xo_rec_fields(rec, fields);
+    encode_event_uid(rec, fields, count, id);
     if (publish->is_up || !publish->was_up) /* before it is up for the first time, they wait */
-        xo_registry_event(publish->registry, type, fields, xo_rec_fields(rec, fields));
+        xo_registry_event(publish->registry, type, fields, count);
 }

@@ -140,6 +140,15 @@ def two_nodes(place):
     server.stop()
 
 
+def odd_uids(place):
+    """an event tells an actor's uid as it is, whatever is in that"""
+    node = Node(place, config=POOL.replace("alice", "a%41@b"))
+    node.wait_pools(1)
+    node.wait_registry()
+    (up,) = until(lambda: node.events("actor.up"), "the actor")
+    assert up["uid"] == "a%41@b", up
+
+
 def found(node, uid):
     """None while the registry is being refilled."""
     try:
@@ -401,9 +410,9 @@ def loopback_is_warned_of(place):
 
 
 if shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(keys, long_types, leases_renewed, lease_of_one_that_stops, two_nodes, comes_and_goes,
-        emptied, specs, started_while_it_is_away, linked_after_it_was_away, private_server_dies,
-        private_server_cannot_start, wrong_password, hidden_password, password_file,
-        loopback_is_warned_of, bad_url, no_redis)
+    run(keys, long_types, odd_uids, leases_renewed, lease_of_one_that_stops, two_nodes,
+        comes_and_goes, emptied, specs, started_while_it_is_away,
+        linked_after_it_was_away, private_server_dies, private_server_cannot_start,
+        wrong_password, hidden_password, password_file, loopback_is_warned_of, bad_url, no_redis)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")
