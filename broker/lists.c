@@ -109,9 +109,12 @@ static void on_records(int errnum, const char *text, const xo_record_t *records,
                        void *arg)
 {
     xo_listing_t *listing = arg;
-    (void)text;
-    if (listing->ask != NULL)
-        answer(listing->broker, listing->ask, listing->kind, records, errnum == 0 ? count : 0);
+    xo_ask_t *ask = listing->ask;
+    xo_broker_t *broker = listing->broker;
+    if (ask != NULL && errnum != 0 && xo_registry_is_up(xo_publish_registry(broker->publish)))
+        xo_ask_fail(ask, XO_CODE_UNAVAILABLE, "%s", text);
+    else if (ask != NULL)
+        answer(broker, ask, listing->kind, records, errnum == 0 ? count : 0);
     free(listing);
 }
 

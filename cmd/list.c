@@ -1,6 +1,7 @@
 /* list.c - what nodes, pools and actors have in common. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cmd/json.h"
 #include "cmd/node.h"
@@ -41,6 +42,20 @@ static void print(const xoi_args_t *args, json_object *records, const xoi_column
         fprintf(stderr, "%s\n", empty);
 }
 
+/* Of the other nodes only the registry tells. */
+static void say_what_lacks(const xoi_args_t *args, xoi_node_t *node, const char *method)
+{
+    json_object *record = xoi_node_look(node, "status", args->timeout_ms);
+    json_object *state = xoi_json_get(record, "registry_state");
+    if (state && strcmp(json_object_get_string(state), "up") != 0) {
+        char *why = xoi_cell_text(state);
+        xoi_complain(XOI_OK, "%s: only those of one node, which does not reach its registry: %s",
+                     method, why);
+        free(why);
+    }
+    json_object_put(record);
+}
+
 int xoi_list(const xoi_args_t *args, const char *method, xoi_keep_f keep,
              const xoi_column_t *columns, size_t count, const char *empty)
 {
@@ -55,6 +70,7 @@ int xoi_list(const xoi_args_t *args, const char *method, xoi_keep_f keep,
         json_object *kept = filter(records, keep, args);
         print(args, kept, columns, count, empty);
         json_object_put(kept);
+        say_what_lacks(args, node, method);
     }
     json_object_put(records);
     xoi_node_close(node);

@@ -149,6 +149,32 @@ def odd_uids(place):
     assert up["uid"] == "a%41@b", up
 
 
+def lists_of_less(place):
+    """who lists what nodes have hears it when the registry does not tell what the others have"""
+    server = Server(place).start()
+    url = f"unix://{server.socket}"
+    one, two = Node(place, "--registry", url, config=POOL), Node(place, "--registry", url)
+
+    def xo():
+        return subprocess.run(["xo", "actors", "--node", two.endpoint], env=place.env, text=True,
+                              capture_output=True, check=False)
+    until(lambda: len(two.call("actors")) == 1, "the other's actor")
+    assert xo().stderr == "", xo()
+    key = "xo:{default}:actors"
+    for command in (("rename", key, "kept"), ("set", key, "no set")):
+        assert redis(server.socket, *command) == ["OK"]
+    refused = refusal(two.call, "actors")
+    assert refused.code == "Unavailable" and "WRONGTYPE" in str(refused), refused.answer
+    assert xo().returncode == 1 and "WRONGTYPE" in xo().stderr, xo()
+    server.stop()
+    until(lambda: two.call("status")["registry_state"] != "up", "it to be seen")
+    assert two.call("actors") == []
+    assert xo().returncode == 0 and "no actors" in xo().stderr, xo()
+    assert "does not reach its registry" in xo().stderr and url in xo().stderr, xo()
+    one.stop()
+    two.stop()
+
+
 def found(node, uid):
     """None while the registry is being refilled."""
     try:
@@ -411,7 +437,7 @@ def loopback_is_warned_of(place):
 
 if shutil.which("redis-server") and shutil.which("redis-cli"):
     run(keys, long_types, odd_uids, leases_renewed, lease_of_one_that_stops, two_nodes,
-        comes_and_goes, emptied, specs, started_while_it_is_away,
+        lists_of_less, comes_and_goes, emptied, specs, started_while_it_is_away,
         linked_after_it_was_away, private_server_dies, private_server_cannot_start,
         wrong_password, hidden_password, password_file, loopback_is_warned_of, bad_url, no_redis)
 else:
