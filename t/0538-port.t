@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -298,6 +299,34 @@ def borrowed(place):
     lender.stop()
 
 
+def ask_port(port, name=None):
+    """Connects to a port and greets it, and says whom it wants."""
+    asked = socket.create_connection((LOOPBACK, port))
+    asked.sendall(b"\5\1\0")
+    assert asked.recv(2, socket.MSG_WAITALL) == b"\5\0"
+    if name:
+        asked.sendall(b"\5\1\0\3" + bytes([len(name)]) + name.encode() + bytes(2))
+    return asked
+
+
+def stops_while_it_asks(place):
+    """a node stops in order while another, which can only dial out, has been asked to come"""
+    port = free_port()
+    lender = Node(place, config=pools_config(port))
+    far = elsewhere(place, "far")
+    borrower = Node(place, "--port", f"{LOOPBACK}:{port}5000", config=BORROWER % MODULE,
+                    env={"XO_RUN_DIR": far["XO_RUN_DIR"]})
+    until(lambda: "is reached through" in borrower.log(), "it to be lent places")
+    borrower.process.send_signal(signal.SIGSTOP)
+    waits = ask_port(port, f"p{port}5000.{LOOPBACK}")
+    for _ in range(2):  # whoever comes later is answered when it has been read
+        ask_port(port).close()
+    assert lender.stop()[0] == 0, lender.log()
+    waits.close()
+    borrower.process.send_signal(signal.SIGCONT)
+    borrower.stop()
+
+
 def doctor(place):
     """xo doctor says what is between this machine and the port of another"""
     port = free_port()
@@ -447,8 +476,9 @@ if not os.path.exists(MODULE):
 elif not shutil.which("redis-server"):
     print("1..0 # SKIP redis-server is needed")
 elif not has_python():
-    run(only_one_is_open, own_port_is_shut, keeps_its_place, taken, borrowed, doctor, refusals,
-        revoked, another_cluster)
+    run(only_one_is_open, own_port_is_shut, keeps_its_place, taken, borrowed, stops_while_it_asks,
+        doctor, refusals, revoked, another_cluster)
 else:
-    run(only_one_is_open, own_port_is_shut, keeps_its_place, taken, borrowed, doctor, refusals,
-        revoked, another_cluster, all_of_it, own_address, firewalls, dial_out, silence)
+    run(only_one_is_open, own_port_is_shut, keeps_its_place, taken, borrowed, stops_while_it_asks,
+        doctor, refusals, revoked, another_cluster, all_of_it, own_address, firewalls,
+        dial_out, silence)
