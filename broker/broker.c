@@ -83,7 +83,7 @@ static void on_unlinked(xo_endpoint_t *endpoint, xo_link_t *link, const xo_error
     xo_link_t *other = xo_endpoint_link_by_id(endpoint, xo_link_peer(link)->id);
     if (broker->supervisor != NULL)
         xo_supervisor_unlinked(broker->supervisor, link, other, why);
-    xo_broker_loan_unlinked(broker, link);
+    xo_broker_loan_unlinked(broker, link, why);
     xo_outlet_unlinked(broker->outlet, link, why);
 }
 

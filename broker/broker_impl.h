@@ -188,7 +188,7 @@ void xo_broker_close_port(xo_broker_t *broker);
 /* Where the inner socket of a pool of this machine lies; false: nobody has this address. */
 bool xo_broker_find_inner(const xo_broker_t *broker, const char *address, char path[XO_PATH_BYTES]);
 /* What was lent over this link is free again. */
-void xo_broker_loan_unlinked(xo_broker_t *broker, const xo_link_t *link);
+void xo_broker_loan_unlinked(xo_broker_t *broker, const xo_link_t *link, const xo_error_t *why);
 
 /* ---- doors.c ---- */
 /* The pool's record is written, or removed: with it the way through the node's port, if it has a

@@ -11,7 +11,9 @@
 
 #include "broker/broker_impl.h"
 
+#define COMPONENT "node"
 #define FETCH_MS 5000
+#define NODE_BYTES (XO_ID_TEXT_BYTES + sizeof " on " + XO_LABEL_BYTES)
 
 /* Places behind the port that are another node's, for as long as it is linked. */
 struct xo_loan {
@@ -80,16 +82,30 @@ static struct xo_loan *find_loan(const xo_broker_t *broker, int place)
 typedef struct xo_asked {
     xo_broker_t *broker;
     uint64_t token;
+    char node[NODE_BYTES];
 } xo_asked_t;
+
+/* A node by its id and the host that it runs on. */
+static void name_node(const xo_link_t *link, char *text, size_t size)
+{
+    const xo_identity_t *peer = xo_link_peer(link);
+    snprintf(text, size, "%016" PRIx64 " on %s", peer->node_id, peer->label);
+}
 
 static void on_fetching(xo_call_t *call, xo_msg_t **answer, void *arg)
 {
     xo_asked_t *asked = arg;
+    xo_failure_t failure = {.message = xo_slice_str("no answer")};
+    char why[XO_ERROR_TEXT_BYTES];
     (void)call;
     bool comes = *answer != NULL && xo_msg_header(*answer)->kind == XO_RESULT;
-    if (!comes && asked->broker->port != NULL) /* it closes before the calls end */
-        xo_port_give_up(asked->broker->port, asked->token,
-                        "the node that it is behind does not come for it");
+    if (!comes && asked->broker->port != NULL) { /* it closes before the calls end */
+        if (*answer != NULL)
+            xo_failure_read(xo_msg_body(*answer), &failure);
+        snprintf(why, sizeof(why), "node %s, which has it, does not come: %.*s", asked->node,
+                 (int)failure.message.size, failure.message.size > 0 ? failure.message.data : "");
+        xo_port_give_up(asked->broker->port, asked->token, why);
+    }
     free(asked);
 }
 
@@ -105,7 +121,8 @@ static bool on_away(xo_port_t *port, const xo_address_t *address, uint64_t token
     xo_asked_t *asked = loan != NULL ? calloc(1, sizeof(*asked)) : NULL;
     if (asked == NULL)
         return false;
-    *asked = (xo_asked_t){broker, token};
+    *asked = (xo_asked_t){.broker = broker, .token = token};
+    name_node(loan->link, asked->node, sizeof(asked->node));
     xo_pack_format(&body, "[[I U] {}]", (int64_t)address->port, token);
     xo_msg_t *msg = xo_buf_ok(&body) == 0 ? xo_msg_create(&header, xo_buf_slice(&body)) : NULL;
     xo_buf_free(&body);
@@ -125,12 +142,17 @@ static void end_loan(xo_broker_t *broker, struct xo_loan *loan)
     free(loan);
 }
 
-void xo_broker_loan_unlinked(xo_broker_t *broker, const xo_link_t *link)
+void xo_broker_loan_unlinked(xo_broker_t *broker, const xo_link_t *link, const xo_error_t *why)
 {
+    char node[NODE_BYTES];
     struct xo_loan *loan, *next;
     DL_FOREACH_SAFE(broker->loans, loan, next)
-    if (loan->link == link)
+    if (loan->link == link) {
+        name_node(link, node, sizeof(node));
+        xo_log(broker->options.log, XO_LOG_INFO, COMPONENT,
+               "node %s is not reached through this one's port any more: %s", node, why->text);
         end_loan(broker, loan);
+    }
 }
 
 /* The same node links anew before the end of its last link is known. */
@@ -147,6 +169,7 @@ static bool may_borrow(xo_broker_t *broker, xo_link_t *link, int first)
 
 static void lend(xo_broker_t *broker, xo_ask_t *ask, int first)
 {
+    char node[NODE_BYTES];
     struct xo_loan *loan = calloc(1, sizeof(*loan));
     if (loan == NULL) {
         xo_broker_refuse(ask, "out of memory");
@@ -154,10 +177,17 @@ static void lend(xo_broker_t *broker, xo_ask_t *ask, int first)
     }
     *loan = (struct xo_loan){.first = first, .link = xo_link_incref(xo_ask_from(ask))};
     DL_APPEND(broker->loans, loan);
-    xo_log(broker->options.log, XO_LOG_INFO, "node",
-           "node %016" PRIx64 " is reached through this one's port, at places from %d",
-           xo_link_peer(loan->link)->node_id, first);
+    name_node(loan->link, node, sizeof(node));
+    xo_log(broker->options.log, XO_LOG_INFO, COMPONENT,
+           "node %s is reached through this one's port, at places from %d", node, first);
     xo_ask_reply(ask, "n");
+}
+
+static void refuse_taken(xo_ask_t *ask, const struct xo_loan *loan, int first)
+{
+    char node[NODE_BYTES];
+    name_node(loan->link, node, sizeof(node));
+    xo_broker_refuse(ask, "the places from %d are those of node %s: choose others", first, node);
 }
 
 void xo_broker_port_lend(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
@@ -173,7 +203,7 @@ void xo_broker_port_lend(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
     else if (from == NULL || xo_link_peer(from)->role != XO_ROLE_BROKER)
         xo_broker_refuse(ask, "only a node's broker can be lent places");
     else if (!may_borrow(broker, from, (int)first))
-        xo_broker_refuse(ask, "the places from %d are another node's: choose others", (int)first);
+        refuse_taken(ask, find_loan(broker, (int)first), (int)first);
     else
         lend(broker, ask, (int)first);
 }

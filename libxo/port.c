@@ -27,7 +27,8 @@ typedef struct guest {
     xo_port_t *port;
     int fd; /* -1: the splice's */
     bool greeted;
-    uint64_t token; /* who comes for it will say this; 0: nobody does */
+    uint64_t token;      /* who comes for it will say this; 0: nobody does */
+    xo_address_t wanted; /* ... to lead it to this */
     char host[HOST_BYTES];
     xo_io_t io;
     xo_timer_t limit;
@@ -79,7 +80,7 @@ static void on_limit(xo_timer_t *timer, void *arg)
     (void)timer;
     guest_t *guest = arg;
     if (guest->token)
-        xo_port_give_up(guest->port, guest->token, "nobody came for it in time");
+        xo_port_give_up(guest->port, guest->token, "the node that has it did not come in time");
     else
         refuse(guest, XO_DROP_REFUSED, "it did not say in time whom it wants");
 }
@@ -96,6 +97,13 @@ static void reply_and_refuse(guest_t *guest, int code, xo_drop_t reason, const c
     xoi_socks_reply(code, reply);
     answer(guest, reply, sizeof reply);
     refuse(guest, reason, why);
+}
+
+static void refuse_route(guest_t *guest, const xo_address_t *wanted, const char *why)
+{
+    char text[XO_ERROR_TEXT_BYTES];
+    snprintf(text, sizeof text, "it asked for %s:%d, and %.200s", wanted->host, wanted->port, why);
+    reply_and_refuse(guest, XOI_SOCKS_NOBODY, XO_DROP_NO_ROUTE, text);
 }
 
 /* ---- leading on ---- */
@@ -182,7 +190,7 @@ void xo_port_give_up(xo_port_t *port, uint64_t token, const char *why)
 {
     guest_t *guest = find_waiting(port, token);
     if (guest)
-        reply_and_refuse(guest, XOI_SOCKS_NOBODY, XO_DROP_NO_ROUTE, why);
+        refuse_route(guest, &guest->wanted, why);
 }
 
 /* A pool of a node that can only dial out: that has been asked to come for it. */
@@ -193,6 +201,7 @@ static bool waits(guest_t *guest, const xo_address_t *address)
     if (!port->events.away || !port->events.away(port, address, token, port->arg))
         return false;
     guest->token = token;
+    guest->wanted = *address;
     xo_io_stop(&guest->io); /* it says nothing until it is answered */
     xo_timer_start(&guest->limit, GREETING_MS * XO_MS);
     return true;
@@ -215,7 +224,6 @@ static int read_name(const char *name, xo_address_t *address)
 static void lead_on(guest_t *guest, const char *name)
 {
     xo_address_t address;
-    char why[XO_ERROR_TEXT_BYTES];
     if (name[0] == 't') {
         meet(guest, name);
         return;
@@ -230,11 +238,8 @@ static void lead_on(guest_t *guest, const char *name)
         give_way(guest, XOI_SOCKS_DONE, inner);
         return;
     }
-    if (waits(guest, &address))
-        return;
-    snprintf(why, sizeof why, "it asked for %s:%d, and no pool of this node is there", address.host,
-             address.port);
-    reply_and_refuse(guest, XOI_SOCKS_NOBODY, XO_DROP_NO_ROUTE, why);
+    if (!waits(guest, &address))
+        refuse_route(guest, &address, "no pool of this node is there");
 }
 
 /* ---- what they say ---- */

@@ -46,7 +46,8 @@ xo_port_t *xo_port_create(xo_loop_t *loop, const char *advertised, const char *b
                           const xo_port_events_t *events, void *arg, xo_error_t *err);
 /* Ends what goes through. Takes NULL. */
 void xo_port_destroy(xo_port_t *port);
-/* Who waits under the token is told that nobody comes. */
+/* Who waits under the token is told that nobody comes; `why` goes on after "it asked for ADDRESS,
+ * and". */
 void xo_port_give_up(xo_port_t *port, uint64_t token, const char *why);
 const xo_port_stats_t *xo_port_stats(const xo_port_t *port);
 

@@ -284,9 +284,15 @@ def borrowed(place):
     assert xo(far, "pools", "--node", pool["address"]).returncode == 0
     done = xo(far, "pools", "--node", f"{LOOPBACK}:{port}5001")
     assert done.returncode != 0 and "no pool of that node is there" in done.stderr, done.stderr
+    turned_away = (f"asked for {LOOPBACK}:{port}5001, and node {first.call('status')['id']} on "
+                   f"{socket.gethostname()}, which has it, does not come: this node has no pool")
+    assert turned_away in lender.log(), lender.log()
     second = borrower("second")
-    until(lambda: "are another node's" in second.log(), "it to be refused")
+    taken_by = f"those of node {first.call('status')['id']} on {socket.gethostname()}: choose others"
+    until(lambda: taken_by in second.log(), second.log)
     first.stop()
+    until(lambda: re.search("on .* is not reached through this one's port any more", lender.log()),
+          lender.log)
     until(lambda: "is reached through" in second.log(), "the other to have them")
     assert xo(far, "pools", "--node", pool["address"]).returncode == 0
     lender.process.kill()
