@@ -481,6 +481,7 @@ async def killed_in_the_middle(diary):
         with pytest.raises(xo.ServerClosed):
             await refs[0].exit()
         await diary.holds("c")
+        await events(addresses[0])  # then it is written that the other one has failed
         await another_broker(pool, addresses)
         os.unlink(f"{diary.path}.slow")
         await all_answer(refs, ["a", "b", "c"])

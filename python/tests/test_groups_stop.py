@@ -54,7 +54,7 @@ async def test_who_takes_longer_than_it_may_holds_up_nobody(tmp_path):
     one, two = pool.sub_processes
     group = await xo.create_group("g", "one_for_all")
     await of(Member, diary, "a", one, group)
-    await of(Stubborn, diary, "b", two, group, shutdown_timeout=0.1)
+    await of(Stubborn, diary, "b", two, group, shutdown_timeout=1)  # by then it has begun
     await of(Member, diary, "c", pool.external_address, group)
     diary.take()
     await pool.stop()
