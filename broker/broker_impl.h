@@ -212,6 +212,8 @@ void xo_broker_event_written(xo_broker_t *broker); /* who waits for one looks */
 /* ---- recover.c ---- */
 /* A pool's process has ended: those of its actors that have a spec recover, the others are gone. */
 void xo_broker_actors_away(xo_broker_t *broker, xo_member_t *member, const char *reason);
+/* The same where that was put off, until it was known what creates them. */
+void xo_broker_decide_away(xo_broker_t *broker, xo_member_t *member);
 /* A pool has joined (again): creates its actors again if it was away, and drops those that are not
  * there when that is done. */
 void xo_broker_recover(xo_broker_t *broker, xo_member_t *member);
@@ -283,6 +285,8 @@ void xo_broker_reload_specs(xo_broker_t *broker);
 bool xo_broker_awaits_specs(const xo_broker_t *broker);
 /* The same, and this actor's may be one of them. */
 bool xo_broker_awaits_spec(const xo_broker_t *broker, const xo_actor_entry_t *entry);
+/* The same, and it is being asked for: within a bound it is known. */
+bool xo_broker_asks_spec(const xo_broker_t *broker, const xo_actor_entry_t *entry);
 
 /* ---- barrier.c ---- */
 /* What a pool tells is under way for a moment: a pool that does not answer for longer than this is

@@ -92,8 +92,9 @@ static void destroy(xo_broker_t *broker, xo_actor_entry_t *entry)
 static void end_actor(xo_broker_t *broker, xo_actor_entry_t *entry)
 {
     bool moves = xo_leave_may(broker, entry);
-    if (moves && !xo_leave_may_now(broker, entry))
-        return; /* when the registry is back */
+    bool may_move = xo_publish_is_shared(broker->publish) && xo_broker_awaits_spec(broker, entry);
+    if (may_move || (moves && !xo_leave_may_now(broker, entry)))
+        return; /* when the registry is back, and has said what creates it */
     if (moves && entry->state == XO_ACTOR_FAILED)
         xo_leave_actor(broker, entry, why_ends);
     else if (entry->state == XO_ACTOR_FAILED)

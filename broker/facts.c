@@ -296,6 +296,14 @@ void xo_broker_actor_down(xo_broker_t *broker, xo_actor_entry_t *entry, const ch
     xo_directory_remove(&broker->directory, entry);
 }
 
+/* What it is the registry says, too: refresh.c does what is right when all has been read. */
+static void forget(xo_broker_t *broker, xo_actor_entry_t *entry)
+{
+    xo_slots_free(&broker->slots, entry->member, xo_actor_entry_uid(entry));
+    xo_names_drop(broker, entry->member, xo_actor_entry_uid(entry));
+    xo_directory_remove(&broker->directory, entry);
+}
+
 /* One of a process that the broker did not start, and that has died, goes on elsewhere if it may.
  */
 static void drop_actors(xo_broker_t *broker, xo_member_t *member, const char *reason)
@@ -304,6 +312,8 @@ static void drop_actors(xo_broker_t *broker, xo_member_t *member, const char *re
     while (member->entries != NULL) {
         if (died && xo_leave_may(broker, member->entries))
             xo_leave_actor(broker, member->entries, reason);
+        else if (died && xo_broker_asks_spec(broker, member->entries))
+            forget(broker, member->entries);
         else
             xo_broker_actor_down(broker, member->entries, reason);
     }

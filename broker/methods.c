@@ -212,11 +212,13 @@ static void is_down(xo_broker_t *broker, xo_actor_entry_t *entry, xo_slice_t rea
 
 /* Nobody has asked its pool to end: it failed while it started, or somebody sent it SIGTERM. What
  * becomes of the actor is up to its policy, as with any other end of its process, which comes. */
-static bool goes_with_pool(const xo_actor_entry_t *entry, xo_slice_t reason)
+static bool goes_with_pool(const xo_broker_t *broker, const xo_actor_entry_t *entry,
+                           xo_slice_t reason)
 {
     const xo_member_t *member = entry->member;
-    return entry->seat == NULL && entry->spec != NULL && member->run != NULL &&
-           member->state != XO_POOL_STOPPING && xo_slice_eq_str(reason, XO_WHY_POOL_STOPPED);
+    return entry->seat == NULL && member->run != NULL && member->state != XO_POOL_STOPPING &&
+           (entry->spec != NULL || xo_broker_awaits_spec(broker, entry)) &&
+           xo_slice_eq_str(reason, XO_WHY_POOL_STOPPED);
 }
 
 static void actor_down(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
@@ -234,7 +236,8 @@ static void actor_down(xo_broker_t *broker, xo_ask_t *ask, xo_slice_t args)
     }
     snprintf(text, sizeof(text), "%.*s", (int)reason.size, reason.size ? reason.data : "");
     xo_actor_entry_t *entry = xo_directory_get(&broker->directory, member, uid);
-    if (entry != NULL && entry->incarnation <= incarnation && !goes_with_pool(entry, reason))
+    if (entry != NULL && entry->incarnation <= incarnation &&
+        !goes_with_pool(broker, entry, reason))
         is_down(broker, entry, reason, text);
     xo_ask_reply(ask, "n");
 }

@@ -84,6 +84,7 @@ typedef struct xo_member {
     /* recover.c's. */
     bool recovers;           /* its actors are to be created again */
     bool away;               /* since its process ended, until all is as it was */
+    bool undecided;          /* its actors' end: what creates them is being read (reload.c) */
     xo_recovery_t *recovery; /* under way; NULL: none */
 
     /* The supervisor's. */

@@ -22,6 +22,7 @@ struct xo_recovery {
     size_t left;         /* answers under way */
     size_t all, created;
     int64_t moved_ns; /* when the last one came */
+    bool late;        /* it was put off: what runs is the next process' already */
 };
 
 /* ---- the end ---- */
@@ -152,6 +153,8 @@ static void begin_all(xo_recovery_t *recovery)
     DL_FOREACH_SAFE(member->entries, entry, next)
     {
         bool waits = waits_for_a_try(entry);
+        if (entry->state == XO_ACTOR_RUNNING && recovery->late)
+            continue;
         if (entry->state == XO_ACTOR_RUNNING)
             entry->state = XO_ACTOR_RECOVERING;
         if (member->away && entry->seat != NULL && entry->seat->phase == XO_SEAT_UP)
@@ -170,9 +173,8 @@ static void begin_all(xo_recovery_t *recovery)
     xo_broker_recovery_one_less(recovery, false);
 }
 
-void xo_broker_recover(xo_broker_t *broker, xo_member_t *member)
+static void recover(xo_broker_t *broker, xo_member_t *member, bool late)
 {
-    xo_broker_recovery_detach(member);
     xo_groups_tell_turns(broker, member);
     if (member->entries == NULL) {
         if (member->away)
@@ -187,9 +189,16 @@ void xo_broker_recover(xo_broker_t *broker, xo_member_t *member)
             xo_supervisor_recovered(broker->supervisor, member);
         return;
     }
-    *recovery = (xo_recovery_t){.broker = broker, .member = member, .left = 1};
+    *recovery = (xo_recovery_t){.broker = broker, .member = member, .left = 1, .late = late};
     member->recovery = recovery;
     begin_all(recovery);
+}
+
+void xo_broker_recover(xo_broker_t *broker, xo_member_t *member)
+{
+    xo_broker_recovery_detach(member);
+    if (!member->undecided) /* else xo_broker_decide_away comes back to it */
+        recover(broker, member, false);
 }
 
 /* Of a group's policies only `restart` is a member's own. */
@@ -236,16 +245,52 @@ static void away(xo_broker_t *broker, xo_actor_entry_t *entry, const char *reaso
     }
 }
 
+/* What creates some of them may be known soon. True: what becomes of all waits for that. */
+static bool put_off(xo_broker_t *broker, xo_member_t *member)
+{
+    xo_actor_entry_t *entry = member->entries;
+    while (entry != NULL && !xo_broker_asks_spec(broker, entry))
+        entry = entry->next;
+    member->undecided = entry != NULL;
+    if (!member->undecided)
+        return false;
+    DL_FOREACH(member->entries, entry)
+    {
+        if (entry->state == XO_ACTOR_RUNNING)
+            entry->state = XO_ACTOR_RECOVERING;
+    }
+    return true;
+}
+
 void xo_broker_actors_away(xo_broker_t *broker, xo_member_t *member, const char *reason)
 {
     xo_actor_entry_t *entry, *next;
     xo_broker_recovery_detach(member);
+    if (put_off(broker, member))
+        return;
     DL_FOREACH_SAFE(member->entries, entry, next)
     {
         if (entry->state != XO_ACTOR_FAILED) /* that stays so until it is revived or created */
             away(broker, entry, reason);
     }
     xo_groups_decide(broker, member->end, reason);
+}
+
+void xo_broker_decide_away(xo_broker_t *broker, xo_member_t *member)
+{
+    xo_actor_entry_t *entry, *next;
+    if (!member->undecided)
+        return;
+    member->undecided = false;
+    DL_FOREACH_SAFE(member->entries, entry, next)
+    {
+        if (entry->state == XO_ACTOR_RECOVERING) /* else it is the next process' already */
+            away(broker, entry, member->last_reason);
+    }
+    xo_groups_decide(broker, member->end, member->last_reason);
+    bool is_back = member->state == XO_POOL_RECOVERING || member->state == XO_POOL_SUSPECT;
+    if (is_back && member->link != NULL)
+        recover(broker, member, true);
 }
 
 /* ---- what is remembered ---- */

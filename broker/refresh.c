@@ -164,8 +164,8 @@ static void on_groups(int errnum, const char *text, const xo_record_t *records, 
 
 void xo_publish_reconcile(xo_publish_t *publish, xo_broker_t *broker)
 {
-    if (!publish->was_up || broker->reloading) /* nothing of this node is in it, or is known, yet */
-        return;
+    if (!publish->was_up || xo_broker_awaits_specs(broker))
+        return; /* nothing of this node is in it, or not all of it is known, yet */
     if (xo_timer_active(&broker->reconcile)) /* it does this then */
         return;
     publish->broker = broker;

@@ -264,10 +264,17 @@ bool xo_broker_awaits_spec(const xo_broker_t *broker, const xo_actor_entry_t *en
     return xo_broker_awaits_specs(broker) && entry->spec == NULL && keeps_specs(entry->member);
 }
 
+bool xo_broker_asks_spec(const xo_broker_t *broker, const xo_actor_entry_t *entry)
+{
+    return broker->asks_specs && xo_broker_awaits_spec(broker, entry);
+}
+
 static void on_later(xo_broker_t *broker, bool failed)
 {
     broker->asks_specs = false;
     broker->lacks_specs = failed;
+    for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m))
+        xo_broker_decide_away(broker, m);
     if (failed)
         return; /* the next tick tries again */
     for (xo_member_t *m = xo_pools_first(&broker->pools); m != NULL; m = xo_pools_next(m)) {
@@ -276,6 +283,7 @@ static void on_later(xo_broker_t *broker, bool failed)
     }
     xo_publish_refresh(broker->publish, broker);
     xo_publish_reconcile(broker->publish, broker);
+    xo_drain_go_on(broker);
 }
 
 /* Of an actor whose pool has named it: what that does not say. Of one whose pool lives, and has yet

@@ -3,7 +3,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -11,7 +10,6 @@ import time
 sys.path.insert(0, os.path.join(os.environ.get("XO_SRCDIR", "."), "t"))
 from brokers import BUILD, FAKE_POOL, Node, Refused, Server, redis, refusal  # noqa: E402
 from brokers import run, seconds_until, start_pool, until  # noqa: E402
-from movers import ANY, SLOW, Mover, record  # noqa: E402
 
 WHOLE_S = 5  # within which the registry is whole again once Redis is there
 POOL = f"[pool work]\ncommand = {FAKE_POOL} actor=alice\n"
@@ -240,85 +238,6 @@ def specs(place):
     until(lambda: node.redis("keys", "*alice*") in ([], [""]), "it to go with the actor")
 
 
-def admit(server):
-    redis(server.socket, "acl", "setuser", "one", "on", ">secret", "~*", "&*", "+@all")
-    return f"unix://one:secret@{server.socket}"
-
-
-def start_without(place, server, node):
-    """The node's next broker, which cannot reach the registry."""
-    redis(server.socket, "acl", "setuser", "one", "off")
-    redis(server.socket, "client", "kill", "user", "one")
-    node.process.kill()
-    node.process.wait()
-    return Node(place, "--registry", f"unix://one:secret@{server.socket}", config=SLOW,
-                env=node.env)
-
-
-def runs_since(server, actor, incarnation):
-    """It runs in a later one."""
-    found = record(server, "actor", actor)
-    return found["state"] == "running" and int(found["incarnation"]) > int(incarnation)
-
-
-def with_actor(place, server, uid, options):
-    """A node with an actor, whose pool has not what creates it, and that one's id."""
-    one = Mover(place, admit(server), "one", SLOW)
-    actor = f"{uid}@{one.own_pool()['id']}"
-    assert one.create(uid, options=options) is None
-    until(lambda: redis(server.socket, "exists", f"xo:{{default}}:spec:{actor}") == ["1"],
-          "what creates it")
-    first = record(server, "actor", actor)["incarnation"]
-    kill_pool(one, 1)
-    until(lambda: runs_since(server, actor, first), "the registry to know it")
-    return one, actor
-
-
-def kill_pool(node, generation):
-    """It comes back, with its actor."""
-    (pool,) = node.pools()
-    os.kill(pool["pid"], signal.SIGKILL)
-    until(lambda: [p["generation"] for p in node.pools("ready")] == [generation + 1], "its pool")
-
-
-def started_while_it_is_away(place):
-    """what it says of actors stays if a node's broker is started again while it is away"""
-    server = Server(place).start()
-    one, actor = with_actor(place, server, "xo:job", ANY)
-    for kind, name in (("actor", actor), ("name", "xo:job")):  # as of one that has moved
-        redis(server.socket, "hset", f"xo:{{default}}:{kind}:{name}", "epoch", "7")
-    before = record(server, "actor", actor), record(server, "name", "xo:job")
-    one = start_without(place, server, one)
-    until(lambda: one.call("status")["actors"] == 1, "its pool to say what it has")
-    admit(server)
-    until(lambda: "1 can be created again" in one.log(), "what creates it")
-    one.wait_registry()
-    after = record(server, "actor", actor), record(server, "name", "xo:job")
-    assert after == before, (before, after)
-    one.stop()
-    left = {key.partition("}:")[2] for key in redis(server.socket, "keys", "*")}
-    assert left <= {"schema", "epoch", "lineage", "events", "fence", "reaper"}, left
-    server.stop()
-
-
-def linked_after_it_was_away(place):
-    """nor is what creates them lost if their pool links only when it is back"""
-    server = Server(place).start()
-    one, actor = with_actor(place, server, "stays", {})
-    (pool,) = one.pools()
-    os.kill(pool["pid"], signal.SIGSTOP)
-    one = start_without(place, server, one)
-    admit(server)
-    until(lambda: "1 can be created again" in one.log(), "what creates it")
-    os.kill(pool["pid"], signal.SIGCONT)
-    one.wait_pools(1)
-    assert redis(server.socket, "exists", f"xo:{{default}}:spec:{actor}") == ["1"]
-    kill_pool(one, 2)
-    assert one.call("status")["actors"] == 1 and not one.events("actor.nospec")
-    one.stop()
-    server.stop()
-
-
 def private_server_dies(place):
     """a private redis-server that dies is started again, and filled again"""
     node = Node(place, config=POOL)
@@ -437,8 +356,8 @@ def loopback_is_warned_of(place):
 
 if shutil.which("redis-server") and shutil.which("redis-cli"):
     run(keys, long_types, odd_uids, leases_renewed, lease_of_one_that_stops, two_nodes,
-        lists_of_less, comes_and_goes, emptied, specs, started_while_it_is_away,
-        linked_after_it_was_away, private_server_dies, private_server_cannot_start,
-        wrong_password, hidden_password, password_file, loopback_is_warned_of, bad_url, no_redis)
+        lists_of_less, comes_and_goes, emptied, specs, private_server_dies,
+        private_server_cannot_start, wrong_password, hidden_password, password_file,
+        loopback_is_warned_of, bad_url, no_redis)
 else:
     print("1..0 # SKIP redis-server and redis-cli are needed")

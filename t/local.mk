@@ -15,6 +15,7 @@ unit_tests = \
 	t/broker-group \
 	t/broker-late \
 	t/broker-recover \
+	t/broker-specs \
 	t/bulk \
 	t/bulk-hostile \
 	t/bundle \
@@ -161,6 +162,7 @@ system_tests = \
 	t/0308-groups.t \
 	t/0309-broker-gpus.t \
 	t/0310-broker-room.t \
+	t/0311-broker-asks.t \
 	t/0500-xo-usage.t \
 	t/0510-xo-node.t \
 	t/0520-dead-letters.t \
@@ -346,6 +348,8 @@ t_broker_late_LDADD = $(broker_test_libs)
 t_broker_late_SOURCES = t/broker-late.c t/broker-rig.c t/node.c t/recover-world.c
 t_broker_recover_LDADD = $(broker_test_libs)
 t_broker_recover_SOURCES = t/broker-recover.c t/broker-rig.c t/node.c t/recover-world.c
+t_broker_specs_LDADD = $(broker_test_libs)
+t_broker_specs_SOURCES = t/broker-specs.c t/broker-rig.c t/node.c t/recover-world.c
 t_cgroup_LDADD = $(broker_test_libs)
 t_directory_LDADD = $(broker_test_libs)
 t_process_LDADD = $(broker_test_libs)
