@@ -205,6 +205,8 @@ void xo_policy_read(const xo_policy_t *policy, xo_policy_state_t *state, int64_t
 
 void xo_policy_explain(const xo_policy_t *policy, const char *reason, char *text, size_t size)
 {
-    snprintf(text, size, "%.256s; given up after %u restarts within %" PRId64 " s", reason,
-             policy->intensity, policy->period_ns / second_ns);
+    bool whole = policy->period_ns % second_ns == 0;
+    snprintf(text, size, "%.256s; given up after %u restarts within %" PRId64 " %s", reason,
+             policy->intensity, policy->period_ns / (whole ? second_ns : ms_ns),
+             whole ? "s" : "ms");
 }

@@ -58,7 +58,7 @@ static void one_that_takes_too_long_is_cancelled(void **state)
     assert_int_equal(entry_of(w, "slow")->state, XO_ACTOR_FAILED);
     assert_string_equal(entry_of(w, "slow")->reason,
                         "it was not there within 400 ms (create_timeout_ms), and was cancelled: "
-                        "stopped in it; given up after 2 restarts within 0 s");
+                        "stopped in it; given up after 2 restarts within 100 ms");
 }
 
 /* It was done before it had heard of it. */
