@@ -165,11 +165,13 @@ bool xo_revocations_has_own(const xo_revocations_t *r)
 static void say_taken(const xo_revocations_t *r, const xo_key_member_t *member)
 {
     bool is_own = strcmp(member->key, r->keys->own_public) == 0;
+    char digits[XO_FINGERPRINT_BYTES];
+    xo_key_fingerprint(member->key, digits);
     xo_log(r->broker->options.log, is_own ? XO_LOG_ERROR : XO_LOG_INFO, COMPONENT,
-           is_own ? "this machine's own key, %s, was revoked on another one: it can dial nobody, "
-                    "and takes no actors that move"
-                  : "%s was revoked on another machine",
-           member->name);
+           is_own ? "this machine's own key, %s (%.*s), was revoked on another one: it can dial "
+                    "nobody, and takes no actors that move; xo doctor says how it gets another"
+                  : "%s (%.*s) was revoked on another machine",
+           member->name, XO_FINGERPRINT_SHOWN, digits);
 }
 
 /* Into the list, where the other processes of this machine look, too. False: it cannot be. */

@@ -75,9 +75,10 @@ void xoi_check_keys(xoi_doctor_t *doctor)
     const xo_key_member_t *own = xo_members_find(&members, keys.own_public);
     if (own && own->revoked)
         xoi_doctor_say(doctor, XOI_ERROR, "keys",
-                       "this machine's key, '%s', was revoked: remove CLUSTER.key (" KEY_FILES
-                       ") and import what a member exports anew",
-                       keys.own_name);
+                       "this machine's key, '%s', was revoked: remove %s.key (" KEY_FILES
+                       ") and import (xo keys import) what a member exports under a name that no "
+                       "machine has",
+                       keys.own_name, doctor->cluster);
     else
         xoi_doctor_say(doctor, XOI_FINE, "keys", "this machine's is '%s'; the list has %zu others",
                        keys.own_name, members.count - (own ? 1 : 0));

@@ -85,6 +85,7 @@ def reaches_the_others(place):
     here.keys("revoke", "lost")
     seconds = seconds_until(lambda: there.state("lost") == "revoked", "the other machine's list")
     assert seconds < LATEST_S, seconds
+    until(lambda: f" lost ({digits[:16]}) was revoked on another machine" in two.log(), two.log)
     until(lambda: dial().returncode != 0, "it to be refused there")
     record = redis(server.socket, "hgetall", key_of(digits))
     record = dict(zip(record[::2], record[1::2]))
@@ -183,7 +184,7 @@ def own(place):
     one, two = here.node(server), there.node(server)
     here.keys("revoke", "there")
     until(lambda: there.state("there") == "revoked", "its own list")
-    until(lambda: "own key, there, was revoked" in two.log(), "a line of its log")
+    until(lambda: f"own key, there ({here.digits('there')[:16]}), was revoked" in two.log(), two.log)
     one.stop()
     two.stop()
     server.stop()

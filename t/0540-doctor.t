@@ -52,7 +52,7 @@ xo keys export gpu1 | XO_CONFIG_DIR=$work/away xo keys import >/dev/null
 xo keys revoke gpu1 >/dev/null
 xo keys export gpu2 | XO_CONFIG_DIR=$work/away xo keys import >/dev/null
 XO_CONFIG_DIR=$work/away run xo doctor
-says error keys "'gpu1', was revoked" "a key that was revoked"
+says error keys "'gpu1', was revoked: remove default.key" "a key that was revoked"
 
 # ---- the run directory, memory, limits ---------------------------------------------------------
 
