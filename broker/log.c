@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libxo/utf8.h"
+
 #define LINE_BYTES 1024
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
@@ -33,9 +35,10 @@ static size_t write_time(char *line, size_t size)
     return used + (size_t)snprintf(line + used, size - used, ".%03ldZ", now.tv_nsec / 1000000);
 }
 
-/* A line is one line, whatever the text holds. */
+/* A line is one line, and text, whatever it quotes: journald shows any other as a blob. */
 static void flatten(char *text)
 {
+    xo_utf8_repair(text, strlen(text));
     for (char *at = text; (at = strpbrk(at, "\r\n")) != NULL; at++)
         *at = ' ';
 }

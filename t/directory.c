@@ -1,7 +1,9 @@
 /* The directory: which actors live where; and how records are written. */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "broker/directory.h"
+#include "broker/log.h"
 #include "t/unit.h"
 
 typedef struct {
@@ -169,6 +171,21 @@ static void texts_that_are_none_are_encoded(void **state)
                               "\"traceback\": \"two\\n\\u0009lines\"}");
 }
 
+/* The same of the log. */
+static void a_line_of_the_log_is_text(void **state)
+{
+    char line[128] = {0};
+    int fds[2];
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    const xo_log_t log = {fds[1], XO_LOG_INFO};
+    xo_log(&log, XO_LOG_INFO, "test", "actor \"%s\" ends", "\xff gr\xc3\xbc\xc3\n");
+    assert_true(read(fds[0], line, sizeof line - 1) > 0);
+    assert_non_null(strstr(line, " info test: actor \"? gr\xc3\xbc? \" ends\n"));
+    close(fds[0]);
+    close(fds[1]);
+}
+
 static void what_the_registry_holds_gets_its_types_back(void **state)
 {
     static const xo_field_t fields[] = {{"uid", {"a%00b", 5}},
@@ -239,6 +256,7 @@ int main(void)
         TEST(an_actors_record),
         TEST(uids_that_are_no_text_are_bin),
         TEST(texts_that_are_none_are_encoded),
+        TEST(a_line_of_the_log_is_text),
         TEST(what_the_registry_holds_gets_its_types_back),
         TEST(ids_are_sixteen_digits),
         TEST(pools_are_found_by_name),
