@@ -68,31 +68,39 @@ void xo_endpoint_refused(xo_endpoint_t *endpoint, xo_drop_t reason, const char *
     xoi_refused(endpoint, reason, who, why);
 }
 
+/* By its number, and the address that it says it has. */
+static void name_process(const xo_identity_t *peer, char *text, size_t size)
+{
+    snprintf(text, size, "process %lld%s%.90s", (long long)peer->pid,
+             peer->address[0] ? " of " : "", peer->address);
+}
+
 /* The source is the host, from which any number of processes may come. */
 static void refuse_far(xo_link_t *link, const xo_identity_t *peer, xo_drop_t reason,
                        const char *why)
 {
     char who[XOI_REFUSAL_WHO_BYTES];
+    char process[XOI_REFUSAL_WHO_BYTES];
     char text[XO_ERROR_TEXT_BYTES];
     snprintf(who, sizeof who, "%s, who came by %s", xo_lane_from(link->lane), link->scheme);
-    if (peer->role)
-        snprintf(text, sizeof text, "%.256s (process %lld%s%.200s)", why, (long long)peer->pid,
-                 peer->address[0] ? " of " : "", peer->address);
+    name_process(peer, process, sizeof process);
+    snprintf(text, sizeof text, "%.256s (%s)", why, process);
     xoi_refused(link->endpoint, reason, who, peer->role ? text : why);
 }
 
 void xoi_link_refused(xo_link_t *link, const xo_identity_t *peer, xo_drop_t reason, const char *why)
 {
-    char who[XOI_REFUSAL_WHO_BYTES];
+    char who[XOI_REFUSAL_WHO_BYTES + 32];
+    char process[XOI_REFUSAL_WHO_BYTES];
     if (!link->dialled && link->lane && xo_lane_from(link->lane)) {
         refuse_far(link, peer, reason, why);
         return;
     }
+    name_process(peer, process, sizeof process);
     if (link->dialled)
         snprintf(who, sizeof who, "%.120s", link->address);
     else if (peer->role)
-        snprintf(who, sizeof who, "process %lld, who came by %s", (long long)peer->pid,
-                 link->scheme);
+        snprintf(who, sizeof who, "%s, who came by %s", process, link->scheme);
     else
         snprintf(who, sizeof who, "somebody who came by %s", link->scheme);
     xoi_refused(link->endpoint, reason, who, why);

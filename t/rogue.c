@@ -291,6 +291,19 @@ static void test_many_sources_do_not_flood_the_log(void **state)
     assert_int_equal(xo_endpoint_drops(f->b->endpoint)[XO_DROP_REFUSED], 100);
 }
 
+static void test_a_pool_is_named_by_its_address(void **state)
+{
+    fixture_t *f = *state;
+    rogue_t rogue;
+    f->b = node_create(f, XO_ROLE_POOL, "mem://b", NULL);
+    rogue_dial(f, &rogue);
+    rogue_hello_of(&rogue, "another", ROGUE_ID, 7, "127.0.0.1:7100");
+    UNTIL(rogue.closed);
+    assert_string_equal(f->b->refusal, "refused process 7 of 127.0.0.1:7100, who came by mem: "
+                                       "this is cluster 'test', not 'another'");
+    xo_lane_destroy(rogue.lane);
+}
+
 /* Of another machine a pid alone says nothing, and each of its processes has another one. */
 static void test_who_comes_from_elsewhere_is_named_by_the_host(void **state)
 {
@@ -355,6 +368,7 @@ int main(void)
         T(bundles_are_true_or_false),
         T(who_is_refused_again_and_again_is_logged_once_a_minute),
         T(many_sources_do_not_flood_the_log),
+        T(a_pool_is_named_by_its_address),
         T(who_comes_from_elsewhere_is_named_by_the_host),
         T(sending_without_credit_closes_the_lane),
         T(credit_never_used_and_second_hello_close_the_lane),
