@@ -1,6 +1,7 @@
 """Actors with the placement "any": callers find them where they are, when their node is gone."""
 
 import asyncio
+import contextlib
 import os
 import select
 import shutil
@@ -68,6 +69,39 @@ async def kill(process, sub_pool):
     assert ended == [sub_pool]
 
 
+def brokers():
+    return {path for path in node_files() if path.endswith("broker.sock")}
+
+
+async def drained(broker):
+    command = ["xo", "drain", "--node", f"ipc://{broker}"]
+    process = await asyncio.create_subprocess_exec(*command)
+    assert await process.wait() == 0
+
+
+@contextlib.asynccontextmanager
+async def client_of(broker, script):
+    """A program without pools. What is yielded has it do something, and returns what it says."""
+    client = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        script,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "XO_NODE": f"ipc://{broker}"},
+    )
+
+    async def ask():
+        client.stdin.write(b"\n")
+        return await asyncio.wait_for(client.stdout.readline(), DEADLINE_S)
+
+    try:
+        yield ask
+    finally:
+        client.stdin.close()
+        await client.wait()
+
+
 async def known(uid, address):
     def is_there(actors):
         return (uid, address) in [(actor.uid, actor.address) for actor in actors]
@@ -95,6 +129,53 @@ async def test_references_follow(other):
     await ref.add.tell(1)
     assert await ref.add(1) == 4
     assert (await xo.actor_ref("xo:job")).address == list(node.sub_processes)[0]
+    await node.stop()
+
+
+CLIENT_ASKS = """
+import asyncio, sys
+import xoscar as xo
+
+async def main():
+    ref = await xo.actor_ref("xo:job")
+    for line in sys.stdin:
+        print(await xo.has_actor(ref), flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("way", ["drained", "killed"])
+async def test_one_that_moves_exists(other, way):
+    """Whoever asks, and wherever it was last; one that is nowhere does not."""
+    process, there, sub_pool = other
+    others = brokers()
+    node = await xo.create_actor_pool("127.0.0.1", n_process=1)
+    (broker,) = brokers() - others
+    ref = await xo.create_actor(Counter, uid="xo:job", address=there, restart_policy=ANY)
+    await known(b"xo:job", there)
+    asks = [
+        ref,
+        xo.create_actor_ref(node.external_address, "xo:job"),
+        xo.create_actor_ref(list(node.sub_processes)[0], "xo:job"),
+    ]
+    async with client_of(broker, CLIENT_ASKS) as ask:
+        assert await ask() == b"True\n"
+        if way == "killed":
+            await kill(process, sub_pool)
+        else:
+            (left,) = others
+            await drained(left)
+        answers = await asyncio.gather(*map(xo.has_actor, asks), ask(), return_exceptions=True)
+        assert answers == [True] * 3 + [b"True\n"]
+        assert await ref.add(1) == 1
+        nobody = xo.create_actor_ref(node.external_address, "xo:nobody")
+        assert not await xo.has_actor(nobody)
+        await xo.destroy_actor(await xo.actor_ref("xo:job"))
+        assert not await xo.has_actor(asks[2])
+        if way == "drained":
+            assert not await xo.has_actor(ref)
+            assert await ask() == b"False\n"
     await node.stop()
 
 
@@ -172,10 +253,6 @@ asyncio.run(main())
 """
 
 
-def brokers():
-    return {path for path in node_files() if path.endswith("broker.sock")}
-
-
 async def test_references_of_a_client_follow(other):
     """A program without pools, which has asked the node here where the actor is."""
     process, there, sub_pool = other
@@ -184,27 +261,11 @@ async def test_references_of_a_client_follow(other):
     (broker,) = brokers() - others
     await xo.create_actor(Counter, uid="xo:job", address=there, restart_policy=ANY)
     await known(b"xo:job", there)
-    client = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        CLIENT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "XO_NODE": f"ipc://{broker}"},
-    )
-
-    async def add():
-        client.stdin.write(b"\n")
-        return await asyncio.wait_for(client.stdout.readline(), DEADLINE_S)
-
-    try:
+    async with client_of(broker, CLIENT) as add:
         assert [await add(), await add()] == [b"1\n", b"2\n"]
         await kill(process, sub_pool)
         assert await add() == b"1\n"  # it waits until the actor is there
         assert await add() == b"2\n"
-    finally:
-        client.stdin.close()
-        await client.wait()
     await node.stop()
 
 

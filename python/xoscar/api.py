@@ -293,7 +293,7 @@ def create_actor_ref(
 
 
 async def has_actor(ref: ActorRef[Any]) -> bool:
-    """Ask whether an actor exists.
+    """Ask whether an actor exists. One that is on its way to another node does: it is waited for.
 
     Parameters
     ----------
@@ -309,7 +309,13 @@ async def has_actor(ref: ActorRef[Any]) -> bool:
         If its pool cannot be reached.
     """
     _check_ref(ref)
-    return await _xo.has(ref.address, ref.uid)
+    if not ref.uid.startswith(NAME):
+        return await _xo.has(ref.address, ref.uid)
+    try:  # what asks for it follows it, as calls do
+        await _xo.ref(ref.address, ref.uid)
+    except errors.ActorNotExist:
+        return False
+    return True
 
 
 async def destroy_actor(ref: ActorRef[Any]) -> None:
