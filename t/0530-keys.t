@@ -149,10 +149,13 @@ like "$errors" "too many: 'more'" "a word too many"
 
 complete_line() {
     # shellcheck source=/dev/null
-    (. "$XO_SRCDIR/etc/completion/xo" && COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) && _xo && echo "${COMPREPLY[@]}")
+    (. "$XO_SRCDIR/etc/completion/xo" && COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) && _xo "$1" && echo "${COMPREPLY[@]}")
 }
 xo keys export gpu2 >/dev/null
 is "$(complete_line xo keys re)" "revoke" "completion knows the words"
 is "$(complete_line xo keys revoke gp)" "gpu2" "and the names"
+is "$(complete_line xo call --b)" "" "of options only the command's own"
+is "$(complete_line xo nodes --j)" "--json" "those with a letter, too"
+is "$(complete_line xo start --bi)" "--bind" "and those of xo-broker"
 
 done_testing
