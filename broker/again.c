@@ -199,7 +199,9 @@ static void seat_answered(const xo_creation_t *creation, xo_seat_t *seat, const 
     xo_failure_t failure;
     char text[XO_ERROR_TEXT_BYTES];
     bool made = answer != NULL && xo_msg_header(answer)->kind == XO_RESULT;
-    if (made || seat->group->state == XO_GROUP_STOPPING) {
+    if (made || seat->phase == XO_SEAT_STOP) {
+        if (!made) /* it comes when its group creates it, unless that says something else */
+            xo_broker_say_waiting(creation->broker, seat->entry);
         xo_group_end_step(seat);
         return;
     }
@@ -419,9 +421,10 @@ xo_creation_t *xo_broker_create_seat(xo_broker_t *broker, const xo_actor_entry_t
     return NULL;
 }
 
-void xo_broker_cancel_seat(xo_creation_t *creation)
+void xo_broker_cancel_seat(xo_creation_t *creation, bool limits)
 {
-    xo_timer_stop(&creation->limit);
+    if (limits)
+        xo_timer_stop(&creation->limit);
     xo_call_cancel(creation->call);
 }
 

@@ -251,8 +251,8 @@ void xo_broker_create_moved(xo_broker_t *broker, xo_actor_entry_t *entry);
  * still waits for this step; until then it is as returned. NULL: none has begun. */
 xo_creation_t *xo_broker_create_seat(xo_broker_t *broker, const xo_actor_entry_t *entry,
                                      uint64_t step, uint64_t mark);
-/* Its group has no use for it any more, and limits how long that takes. */
-void xo_broker_cancel_seat(xo_creation_t *creation);
+/* Its group has no use for it any more; `limits`: and limits how long that takes. */
+void xo_broker_cancel_seat(xo_creation_t *creation, bool limits);
 /* Tries once to create an actor that has failed, in a pool with a link, and answers `ask`. */
 void xo_broker_revive_actor(xo_broker_t *broker, xo_ask_t *ask, xo_actor_entry_t *entry);
 /* Nothing of it is on its way to its pool. */

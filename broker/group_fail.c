@@ -62,6 +62,8 @@ void xo_seat_mark(xo_seat_t *seat)
 {
     xo_group_t *child = seat->child;
     bool begun = child ? !child->held : seat->group->stepping == seat;
+    if (child == NULL && begun && seat->phase == XO_SEAT_DOWN)
+        xo_group_cancel_creation(seat->group);
     if (seat->phase == XO_SEAT_UP || begun)
         seat->phase = XO_SEAT_STOP;
     if (child == NULL)

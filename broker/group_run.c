@@ -85,11 +85,17 @@ void xo_group_end_step(xo_seat_t *seat)
     xo_group_wake(group);
 }
 
+void xo_group_cancel_creation(xo_group_t *group)
+{
+    if (group->creation != NULL)
+        xo_broker_cancel_seat(group->creation, false);
+}
+
 void xo_group_cut_creation(xo_group_t *group)
 {
     if (group->creation == NULL || xo_timer_active(&group->limit))
         return;
-    xo_broker_cancel_seat(group->creation);
+    xo_broker_cancel_seat(group->creation, true);
     xo_timer_start(&group->limit, xo_actor_spec_shutdown_ms(group->stepping->entry->spec) * XO_MS);
 }
 

@@ -158,7 +158,10 @@ void xo_groups_tell_turns(const xo_broker_t *broker, const xo_member_t *to);
 /* The seat to which the step of this number is under way. NULL: it has come to nothing. */
 xo_seat_t *xo_group_step(const xo_broker_t *broker, uint64_t step);
 void xo_group_end_step(xo_seat_t *seat); /* its answer is there, or does not matter any more */
-/* A creation under way is not wanted any more: it has as long as its actor would have to stop. */
+/* A creation under way is not wanted any more, and cancelled. It has as long as it would have had:
+ * it may be busy with what it begins with. */
+void xo_group_cancel_creation(xo_group_t *group);
+/* The same for good: it has as long as its actor would have to stop. */
 void xo_group_cut_creation(xo_group_t *group);
 void xo_group_try_later(xo_seat_t *seat, int64_t delay_ns); /* 0: after a moment */
 /* A pool is there (again), or has failed: members that wait for it are tried at once. */

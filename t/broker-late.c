@@ -131,12 +131,19 @@ static void without_a_limit_none_is_late(void **state)
 
 /* ---- in a group that is stopped ---- */
 
-static void stop_group_in_the_middle(world_t *w)
+static xo_group_t *make_group(world_t *w)
 {
     xo_loop_freeze(w->f->loop, xo_loop_now(w->f->loop));
     xo_group_t *group = xo_group_create(w->broker, xo_slice_str("g"), NULL);
+    group->strategy = XO_ONE_FOR_ALL;
     group->policy.backoff_ns = 0;
     xo_group_created(group);
+    return group;
+}
+
+static void stop_group_in_the_middle(world_t *w)
+{
+    xo_group_t *group = make_group(w);
     up_in_group(w, "slow", "g");
     die_and_come_back(w);
     next_creation(w);
@@ -170,6 +177,94 @@ static void its_group_does_not_wait_for_one_that_is_not_cancelled(void **state)
     wait_ms(w, 0);
 }
 
+/* ---- in a group that begins anew ---- */
+
+static xo_kind_t next_request(world_t *w, const char **uid)
+{
+    static char text[32];
+    fixture_t *f = w->f;
+    UNTIL(f->b->first < f->b->count);
+    const xo_header_t *header = xo_msg_header(f->b->inbox[f->b->first].msg);
+    snprintf(text, sizeof(text), "%.*s", (int)header->target_uid.size, header->target_uid.data);
+    *uid = text;
+    return header->kind;
+}
+
+/* It is asked for, and comes. */
+static void expect_creation(world_t *w, const char *uid, uint64_t incarnation)
+{
+    const char *asked;
+    next_creation(w);
+    next_request(w, &asked);
+    assert_string_equal(asked, uid);
+    up(w, uid, incarnation, NULL);
+    answer(w, NULL);
+    wait_ms(w, 0);
+}
+
+/* "one" is lost once more while "slow", behind it, is being created again. */
+static xo_group_t *begin_anew_in_the_middle(world_t *w)
+{
+    xo_group_t *group = make_group(w);
+    up_in_group(w, "one", "g");
+    up_in_group(w, "slow", "g");
+    die_and_come_back(w);
+    expect_creation(w, "one", 10);
+    next_creation(w);
+    entry_of(w, "one")->state = XO_ACTOR_RECOVERING;
+    xo_seat_is_lost(entry_of(w, "one")->seat);
+    xo_groups_decide(w->broker, XO_END_FAILED, "it died");
+    assert_int_equal(group->restarts, 2);
+    wait_ms(w, 0);
+    return group;
+}
+
+static void one_whose_group_begins_anew_is_cancelled(void **state)
+{
+    world_t *w = *state;
+    const xo_group_t *group = begin_anew_in_the_middle(w);
+    assert_true(is_cancelled(w));
+    answer_with(w, xo_failure_msg(0, XO_CODE_CANCELLED, "ran", NULL, "stopped in it"));
+    node_swallow(w->f->b); /* the cancel */
+    wait_ms(w, 0);
+    expect_creation(w, "one", 11);
+    expect_creation(w, "slow", 12);
+    assert_int_equal(group->state, XO_GROUP_RUNNING);
+    assert_int_equal(group->restarts, 2); /* it has not failed */
+}
+
+/* For longer than it may take to end: it may be busy with what it begins with. */
+static void one_that_is_not_cancelled_is_waited_for(void **state)
+{
+    const char *uid;
+    world_t *w = *state;
+    const xo_group_t *group = begin_anew_in_the_middle(w);
+    wait_ms(w, xo_actor_spec_shutdown_ms(entry_of(w, "slow")->spec) + 1);
+    assert_ptr_equal(group->stepping, entry_of(w, "slow")->seat);
+    assert_int_equal(group->state, XO_GROUP_RESTARTING);
+    up(w, "slow", 11, NULL);
+    answer(w, NULL);
+    node_swallow(w->f->b); /* the cancel */
+    assert_int_equal(next_request(w, &uid), XO_DESTROY);
+    assert_string_equal(uid, "slow");
+}
+
+static void one_whose_group_fails_is_cancelled(void **state)
+{
+    world_t *w = *state;
+    xo_group_t *group = make_group(w);
+    up_in_group(w, "slow", "g");
+    die_and_come_back(w);
+    next_creation(w);
+    xo_group_fail(group, "it was given up");
+    wait_ms(w, 0);
+    assert_true(is_cancelled(w));
+    answer_with(w, xo_failure_msg(0, XO_CODE_CANCELLED, "ran", NULL, "stopped in it"));
+    wait_ms(w, 0);
+    assert_int_equal(entry_of(w, "slow")->state, XO_ACTOR_FAILED);
+    assert_string_equal(entry_of(w, "slow")->reason, "it was given up");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, recover_setup, recover_teardown)
 
 int main(void)
@@ -182,6 +277,9 @@ int main(void)
         TEST(without_a_limit_none_is_late),
         TEST(one_whose_group_is_stopped_is_cancelled),
         TEST(its_group_does_not_wait_for_one_that_is_not_cancelled),
+        TEST(one_whose_group_begins_anew_is_cancelled),
+        TEST(one_that_is_not_cancelled_is_waited_for),
+        TEST(one_whose_group_fails_is_cancelled),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -220,6 +220,21 @@ async def test_one_whose_group_is_stopped_is_cancelled(main, one, two, tmp_path)
 
 
 @on_node
+async def test_one_whose_group_begins_anew_is_cancelled(main, one, two, tmp_path):
+    path = tmp_path / "changed"
+    group = await xo.create_group("g", "one_for_all", address=main)
+    front = await xo.create_actor(Echo, address=two, group=group)
+    ref = await xo.create_actor(Endless, path, uid="e", address=one, group=group)
+    await die_and_begin(path, ref)
+    path.unlink()
+    calling = asyncio.ensure_future(call(ref))
+    await die_at_once(front)
+    await calling
+    await call(front)
+    assert len(await events(main, "pool.down")) == 2, "its pool goes on"
+
+
+@on_node
 async def test_its_process_goes_with_one_that_cannot_be_cancelled(main, one, two, tmp_path):
     path = tmp_path / "changed"
     broker = xo.ActorRef(main, "xo.broker")
