@@ -406,6 +406,7 @@ void xo_node_dir_destroy(xo_node_dir_t *dir)
     if (dir->lock_fd >= 0) {
         xo_remove_tree(dir->path);
         close(dir->lock_fd);
+        clean(dir->run_dir); /* its owner may have been killed, and others go on */
     }
     free(dir);
 }

@@ -3,6 +3,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -50,6 +51,22 @@ def owner_is_gone_already(place):
                           stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1 and f"--owner {owner.pid}" in done.stderr, done.stderr
     place.assert_clean()
+
+
+def sockets_go(place):
+    """a node that ends leaves no sockets of processes that were killed, though others live there"""
+    other, node = Node(place), Node(place)
+    path = os.path.join(place.run_dir, "default", "127.0.0.1:1.shm")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        os.utime(path, (0, 0))
+        Node(place).stop()
+        assert os.path.exists(path)  # somebody listens
+    node.stop()
+    assert not os.path.exists(path)
+    assert os.path.exists(other.endpoint[len("ipc://"):])
+    other.stop()
 
 
 def broker_killed(place):
@@ -190,6 +207,6 @@ def not_default(place):
     place.assert_clean()
 
 
-run(owner_killed, owner_ends, owner_is_gone_already, broker_killed, broker_stopped,
+run(owner_killed, owner_ends, owner_is_gone_already, sockets_go, broker_killed, broker_stopped,
     broker_stopped_elsewhere, both_killed_elsewhere, adopted_elsewhere, pools_know,
     real_pools_follow, groups, not_default)
