@@ -47,10 +47,10 @@ xo_member_t *xo_placement_choose(const xo_pools_t *pools, const xo_unfits_t *unf
     return best;
 }
 
-/* What pickle.find_class raises. */
+/* The types are what pickle.find_class raises. */
 bool xo_placement_is_unfit(xo_slice_t code, xo_slice_t type, xo_slice_t message)
 {
-    return xo_slice_eq_str(code, XO_CODE_NO_CLASS) ||
+    return xo_slice_eq_str(code, XO_CODE_NO_CLASS) || xo_slice_eq_str(code, XO_CODE_PICKLE) ||
            xo_slice_eq_str(type, "builtins.ModuleNotFoundError") ||
            xo_slice_eq_str(type, "builtins.ImportError") ||
            (xo_slice_eq_str(type, "builtins.AttributeError") &&

@@ -28,8 +28,8 @@ void xo_unfits_add(xo_unfits_t *unfits, const xo_member_t *member, xo_slice_t cl
  * cannot. NULL: none. */
 xo_member_t *xo_placement_choose(const xo_pools_t *pools, const xo_unfits_t *unfits,
                                  xo_slice_t language, xo_slice_t class_name);
-/* Does a creation that failed so say that the process does not know the class? Any other failure is
- * the actor's own, and would be the same elsewhere. */
+/* Does a creation that failed so say that the process does not know the class, or takes no pickles?
+ * Any other failure is the actor's own, and would be the same elsewhere. */
 bool xo_placement_is_unfit(xo_slice_t code, xo_slice_t type, xo_slice_t message);
 
 #endif

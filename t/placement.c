@@ -112,6 +112,7 @@ static void what_a_process_lacks(void **state)
 {
     (void)state;
     assert_true(is_unfit(XO_CODE_NO_CLASS, "", "no class Counter"));
+    assert_true(is_unfit(XO_CODE_PICKLE, "", "the request holds a pickle"));
     assert_true(is_unfit(XO_CODE_METHOD, "builtins.ModuleNotFoundError", "No module named 'x'"));
     assert_true(is_unfit(XO_CODE_METHOD, "builtins.AttributeError",
                          "Can't get attribute 'A' on <module '__main__'>"));

@@ -40,25 +40,36 @@ async def serve():
     await asyncio.Event().wait()  # until it is killed
 
 
-@pytest.fixture
-def other(redis):
-    """A process with a node; the address of its sub pool, and a pidfd of that."""
+@contextlib.contextmanager
+def serving(*envs):
+    """For each a process with a node, the address of its sub pool, and a pidfd of that."""
     script = "import asyncio, test_moves; asyncio.run(test_moves.serve())"
     path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
-    with subprocess.Popen(
-        [sys.executable, "-c", script],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path},
-    ) as process:
-        there, pid = process.stdout.readline().split()
-        sub_pool = os.pidfd_open(int(pid))
-        yield process, there, sub_pool
-        os.close(sub_pool)
-        process.kill()
-        end = time.monotonic() + DEADLINE_S
-        while node_files() and time.monotonic() < end:  # what it leaves others remove
-            time.sleep(0.01)
+    nodes = []
+    with contextlib.ExitStack() as stack:
+        for env in envs:
+            process = subprocess.Popen(
+                [sys.executable, "-c", script],
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": path, **env},
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            there, pid = process.stdout.readline().split()
+            sub_pool = os.pidfd_open(int(pid))
+            stack.callback(os.close, sub_pool)
+            nodes.append((process, there, sub_pool))
+        yield nodes
+    end = time.monotonic() + DEADLINE_S
+    while node_files() and time.monotonic() < end:  # what it leaves others remove
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def other(redis):
+    with serving({}) as (one,):
+        yield one
 
 
 async def kill(process, sub_pool):
@@ -238,6 +249,22 @@ async def test_what_is_given_up_says_why(other, tmp_path):
     for error in await asyncio.gather(*finds, return_exceptions=True):
         assert isinstance(error, xo.ActorNotExist) and "there is a file" in str(error), error
     await node.stop()
+
+
+async def test_where_pickles_are_refused_it_does_not_stay(redis):
+    with serving({"XO_CODEC": "msgpack"}, {}) as ((_, refusing, _), (process, there, sub_pool)):
+        await xo.create_actor(Counter, uid="xo:job", address=there, restart_policy=ANY)
+
+        def is_at(address, state):
+            return lambda actors: [(one.address, one.state) for one in actors] == [(address, state)]
+
+        await kill(process, sub_pool)
+        await until(lambda: xo.list_actors(refusing), is_at(refusing, "waiting"))
+        node = await xo.create_actor_pool("127.0.0.1", n_process=1)
+        (home,) = node.sub_processes
+        await until(xo.list_actors, is_at(home, "running"))
+        assert await (await xo.actor_ref("xo:job", address=home)).add(1) == 1
+        await node.stop()
 
 
 CLIENT = """
