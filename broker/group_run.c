@@ -138,6 +138,8 @@ void xo_groups_wake_pool(const xo_member_t *member)
 
 /* ---- stopping ---- */
 
+#define STOP_FLAGS (XO_SEND_QUEUE | XO_SEND_THERE) /* members do not move */
+
 static xo_msg_t *stop_msg(const xo_seat_t *seat)
 {
     bool ends = seat->group->state == XO_GROUP_STOPPING;
@@ -156,7 +158,7 @@ static void leave_stuck(xo_seat_t *seat)
     const xo_member_t *member = seat->entry->member;
     xo_msg_t *msg = member->link ? stop_msg(seat) : NULL;
     if (msg != NULL)
-        xo_endpoint_call(seat->group->broker->endpoint, member->link, &msg, XO_SEND_QUEUE, 0, NULL,
+        xo_endpoint_call(seat->group->broker->endpoint, member->link, &msg, STOP_FLAGS, 0, NULL,
                          NULL, NULL);
     xo_msg_destroy(&msg);
     xo_seat_is_stuck(seat);
@@ -208,7 +210,7 @@ static int request_stop(xo_seat_t *seat)
     xo_msg_t *msg = step ? stop_msg(seat) : NULL;
     if (step != NULL)
         *step = (xo_step_t){broker, begin_step(seat, 0)};
-    if (msg != NULL && xo_endpoint_call(broker->endpoint, entry->member->link, &msg, XO_SEND_QUEUE,
+    if (msg != NULL && xo_endpoint_call(broker->endpoint, entry->member->link, &msg, STOP_FLAGS,
                                         xo_actor_spec_shutdown_ms(entry->spec) * XO_MS, on_stopped,
                                         step, NULL) != NULL)
         return 0;

@@ -105,6 +105,7 @@ int xo_create_options_add(xo_buf_t *body, const xo_actor_options_t *options, xo_
 xo_future_t *xo_create_actor_with(xo_endpoint_t *endpoint, xo_error_t *err, const char *address,
                                   const char *class_name, const char *uid,
                                   const xo_actor_options_t *options, const char *format, ...);
+/* Its result is nil, or ActorNotExist. As a call it follows an actor that has moved. */
 xo_future_t *xo_ref_destroy_actor(xo_ref_t *ref, xo_error_t *err);
 
 /* How the names of methods begin that every actor has; no actor's own do. */

@@ -191,8 +191,8 @@ enum {
     XO_SEND_THERE = 1 << 2  /* a call of a name goes where it is sent, wherever its actor is */
 };
 
-/* A call of an actor by its name alone, or whether it is there: those reach it in their order,
- * wherever it is (line.c). */
+/* A call of an actor by its name alone, or its end, or whether it is there: those reach it in their
+ * order, wherever it is (line.c). */
 bool xo_joins_line(const xo_header_t *header);
 
 /* Sends a request that gets an answer (call, batch, create, destroy, ref, has). Takes *msg over

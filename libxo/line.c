@@ -50,7 +50,8 @@ static void drop_if_empty(xoi_line_t *line)
 bool xo_joins_line(const xo_header_t *header)
 {
     bool own = xo_slice_starts(header->method, XO_METHOD_PREFIX);
-    bool fits = header->kind == XO_CALL || header->kind == XO_BATCH || header->kind == XO_REF;
+    xo_kind_t kind = header->kind;
+    bool fits = kind == XO_CALL || kind == XO_BATCH || kind == XO_REF || kind == XO_DESTROY;
     return fits && !own && !header->incarnation && xo_uid_is_name(header->target_uid);
 }
 

@@ -249,8 +249,9 @@ static int send_near(xopy_call_t *call, const xopy_target_t *target, const xopy_
 /* It is not here, but may have moved: then what it is sent has to follow it. */
 static bool may_be_elsewhere(const xopy_target_t *target, const xo_header_t *header)
 {
-    bool call = header->kind == XO_CALL || header->kind == XO_BATCH || header->kind == XO_REF;
-    return call && !target->actor && xo_uid_is_name(header->target_uid) && wants_answer(header);
+    xo_kind_t kind = header->kind;
+    bool fits = kind == XO_CALL || kind == XO_BATCH || kind == XO_REF || kind == XO_DESTROY;
+    return fits && !target->actor && xo_uid_is_name(header->target_uid) && wants_answer(header);
 }
 
 static int send_to(xopy_call_t *call, const xopy_target_t *target, xopy_letter_t *letter)

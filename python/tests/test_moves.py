@@ -314,6 +314,28 @@ async def test_a_lease_that_is_had_again(redis):
     await node.stop()
 
 
+@pytest.mark.parametrize("way", ["drained", "killed"])
+async def test_one_that_moves_can_be_destroyed(other, way):
+    """By a reference to where it was: its end follows it, as calls do."""
+    process, there, sub_pool = other
+    (left,) = brokers()
+    node = await xo.create_actor_pool("127.0.0.1", n_process=1)
+    ref = await xo.create_actor(Counter, uid="xo:job", address=there, restart_policy=ANY)
+    near = xo.create_actor_ref(node.external_address, "xo:job")
+    await known(b"xo:job", there)
+    if way == "killed":
+        await kill(process, sub_pool)
+    else:
+        await drained(left)
+    await xo.destroy_actor(ref)
+    for each in (near, ref):
+        with pytest.raises((xo.ActorNotExist, xo.ServerClosed)):
+            await xo.destroy_actor(each)
+    with pytest.raises(xo.ActorNotExist, match="xo:job"):
+        await xo.actor_ref("xo:job")
+    await node.stop()
+
+
 async def test_destroyed_is_gone(other):
     _, there, _ = other
     node = await xo.create_actor_pool("127.0.0.1", n_process=1)

@@ -319,7 +319,7 @@ async def has_actor(ref: ActorRef[Any]) -> bool:
 
 
 async def destroy_actor(ref: ActorRef[Any]) -> None:
-    """Run an actor's ``__pre_destroy__`` and end it.
+    """Run an actor's ``__pre_destroy__`` and end it. One that moves to another node is waited for.
 
     Parameters
     ----------
