@@ -89,6 +89,7 @@ static int open_pool(xopy_pool_t *self, const xo_pool_options_t *options)
         return -1;
     }
     enlist(self->runtime, self);
+    xopy_runtime_join(self->runtime, options->broker);
     Py_INCREF(self); /* it lives until it is closed */
     self->address = PyUnicode_FromString(xo_pool_address(self->xo));
     return self->address ? 0 : -1;

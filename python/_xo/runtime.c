@@ -65,6 +65,13 @@ xo_endpoint_t *xopy_runtime_sender(xopy_runtime_t *runtime)
     return runtime->sender;
 }
 
+void xopy_runtime_join(xopy_runtime_t *runtime, const char *broker)
+{
+    xo_error_t err;
+    if (runtime->client && broker && !xo_endpoint_broker(runtime->client))
+        xo_endpoint_link(runtime->client, broker, &err); /* client_linked does the rest */
+}
+
 xopy_pool_t *xopy_runtime_local(xopy_runtime_t *runtime, PyObject *address)
 {
     xopy_pool_t *pool = runtime->pools;

@@ -44,6 +44,9 @@ xopy_runtime_t *xopy_runtime_current(xopy_state_t *state);
 /* The endpoint from which code of this loop sends; a client is made when there is none. NULL with
  * an exception. */
 xo_endpoint_t *xopy_runtime_sender(xopy_runtime_t *runtime);
+/* There is a pool with this broker (NULL: none): a client from before goes on sending, and asks it
+ * where actors are that have moved. Without success it does not. */
+void xopy_runtime_join(xopy_runtime_t *runtime, const char *broker);
 /* Its callbacks are to run in this pass or soon. */
 void xopy_runtime_ready(xopy_runtime_t *runtime, xopy_call_t *call);
 /* Has asyncio call the pump in its next round. */

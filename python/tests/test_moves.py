@@ -190,6 +190,19 @@ async def test_one_that_moves_exists(other, way):
     await node.stop()
 
 
+async def test_who_has_sent_before_it_has_a_node_follows(other):
+    """What it sends goes on coming from the same sender, for the order's sake."""
+    process, there, sub_pool = other
+    ref = await xo.create_actor(Counter, uid="xo:job", address=there, restart_policy=ANY)
+    node = await xo.create_actor_pool("127.0.0.1", n_process=1)
+    assert await ref.add(1) == 1
+    await known(b"xo:job", there)
+    await kill(process, sub_pool)
+    assert await ref.add(1) == 1
+    assert await (await xo.actor_ref("xo:job")).add(1) == 2
+    await node.stop()
+
+
 class Fragile(Counter):
     """Cannot be created again once there is a file."""
 
