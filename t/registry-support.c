@@ -78,7 +78,7 @@ static void remove_dir(const char *path)
     DIR *dir = opendir(path);
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
         snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
-        unlink(name); /* fails for . and .. */
+        remove(name); /* fails for . and .. */
     }
     if (dir)
         closedir(dir);
