@@ -131,8 +131,8 @@ bool xo_address_is_any(const xo_address_t *address)
 {
     struct in_addr v4;
     struct in6_addr v6;
-    if (inet_pton(AF_INET, address->host, &v4) == 1)
-        return v4.s_addr == INADDR_ANY;
+    if (inet_aton(address->host, &v4) != 0) /* as who binds reads it: "0" and "0x0", too */
+        return v4.s_addr == htonl(INADDR_ANY);
     if (inet_pton(AF_INET6, address->host, &v6) != 1)
         return false;
     return IN6_IS_ADDR_UNSPECIFIED(&v6) ||

@@ -32,7 +32,7 @@ typedef struct xo_address {
 int xo_address_parse(const char *text, xo_address_t *address, xo_error_t *err);
 /* "host:port" or "[v6]:port" into text[size]; ENOBUFS. */
 int xo_address_format(const xo_address_t *address, char *text, size_t size);
-bool xo_address_is_any(const xo_address_t *address); /* 0.0.0.0 or :: */
+bool xo_address_is_any(const xo_address_t *address); /* 0.0.0.0 or ::, in any spelling */
 bool xo_address_is_v6(const xo_address_t *address);
 /* Of the machine itself: 127.0.0.0/8, ::1, localhost. Other names are not looked up. */
 bool xo_address_is_loopback(const xo_address_t *address);

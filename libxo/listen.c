@@ -211,9 +211,26 @@ static int take_place(xo_endpoint_t *endpoint, xo_error_t *err)
                         door.host);
 }
 
+/* Behind another node's port nobody would find it. */
+static int check_door(const xo_endpoint_t *endpoint, const xo_address_t *shown, xo_error_t *err)
+{
+    char text[XO_ADDRESS_BYTES];
+    xo_address_t door = xo_address_door(&endpoint->ctx->port);
+    if (shown->port == 0 || xo_address_door(shown).port == door.port)
+        return 0;
+    if (!door.port || xo_address_format(&door, text, sizeof text) < 0)
+        return xo_error_set(err, EINVAL,
+                            "%s:%d is a place behind a node's port, and this node has none",
+                            shown->host, shown->port);
+    return xo_error_set(err, EINVAL, "%s:%d is no place behind this node's port, which is %s",
+                        shown->host, shown->port, text);
+}
+
 static int listen_behind(xo_endpoint_t *endpoint, const xo_address_t *shown, xo_error_t *err)
 {
     xo_error_t why = {0};
+    if (check_door(endpoint, shown, err) < 0)
+        return -1;
     char *text = endpoint->self.address;
     int rc;
     if (shown->port == 0)

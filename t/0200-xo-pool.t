@@ -111,6 +111,10 @@ refused "1\.2\.3\.4" --module "$modules/counter.so" --broker none --address 1.2.
 refused "class Counter: .*str" --module "$modules/counter.so" --broker none \
     --create 'Counter:c:["text"]'
 refused "no class \"Nothing\"" --module "$modules/counter.so" --broker none --create Nothing
+refused "73010001 is a place behind a node's port.* none" --module "$modules/counter.so" \
+    --broker none --address 127.0.0.1:73010001
+XO_PORT=127.0.0.1:7400 refused "73010001 is no place .*127\.0\.0\.1:7400" \
+    --module "$modules/counter.so" --broker none --address 127.0.0.1:73010001
 XO_POOL_INDEX=first refused "XO_POOL_INDEX=first" --module "$modules/counter.so" --broker none
 is "$(leftovers)" "" "nothing is left of what did not start"
 

@@ -118,8 +118,10 @@ static void formats_into_what_fits(void **state)
 
 static void knows_any(void **state)
 {
-    static const char *const any[] = {"0.0.0.0", "::", "0::0", "0:0:0:0:0:0:0:0", "::ffff:0.0.0.0"};
-    static const char *const some[] = {"127.0.0.1", "::1", "host", "0", "::ffff:127.0.0.1"};
+    static const char *const any[] = {
+        "0.0.0.0", "0", "0x0.0", "::", "0::0", "::0", "0:0:0:0:0:0:0:0", "::ffff:0.0.0.0"};
+    static const char *const some[] = {"127.0.0.1", "1",  "0x7f.1",           "::1",
+                                       "host",      "0a", "::ffff:127.0.0.1", "0.0.0.1"};
     (void)state;
     for (size_t i = 0; i < sizeof any / sizeof any[0]; i++) {
         xo_address_t address = {.port = 1};
