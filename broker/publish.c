@@ -9,6 +9,8 @@
 #include "broker/publish_impl.h"
 
 #define COMPONENT "registry"
+#define QUIET_NS (60 * 1000 * XO_MS)
+#define TOLD_MAX 5 /* in this time */
 /* Specs on their way at a time: well below what may wait for Redis. */
 #define SPEC_BYTES_UNDER_WAY ((size_t)8 << 20)
 #define SPECS_UNDER_WAY 256 /* see refresh.c */
@@ -157,13 +159,21 @@ const xo_error_t *xo_publish_why_down(const xo_publish_t *publish)
 
 /* ---- leases ---- */
 
-/* That it is away has been said. */
+/* That it is away has been said. What is refused is written again and again. */
 void xo_publish_written(int errnum, const char *text, void *arg)
 {
     xo_publish_t *publish = arg;
+    int64_t now = xo_loop_now(publish->loop);
     if (errnum == 0 || errnum == ECANCELED || !publish->is_up)
         return;
-    xo_log(publish->options.log, XO_LOG_WARN, COMPONENT, "%s", text);
+    if (publish->told == 0 || now - publish->told_ns > QUIET_NS) {
+        publish->told_ns = now;
+        publish->told = 0;
+    }
+    publish->told++;
+    if (publish->told <= TOLD_MAX)
+        xo_log(publish->options.log, XO_LOG_WARN, COMPONENT, "%s%s", text,
+               publish->told == TOLD_MAX ? "; no more of these is logged within this minute" : "");
 }
 
 /* The node's own record. If it comes too late, others may have taken this node for dead. */

@@ -18,6 +18,8 @@ struct xo_publish {
     bool explained; /* the cause is known, not only what it looks like from here */
     xo_error_t why_down;
     int64_t up_ns, down_ns;    /* since when it has been */
+    int64_t told_ns;           /* since when refused writes are counted */
+    uint64_t told;             /* those */
     uint64_t dropped;          /* events, until it was last told */
     xo_defer_t lapsed;         /* a lease has */
     xo_broker_t *broker;       /* what refresh.c compares with, and writes */

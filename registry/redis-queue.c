@@ -244,10 +244,32 @@ static bool is_limit(int errnum, const char *said)
            (errnum == EIO && (strstr(said, "MISCONF") || strstr(said, "NOREPLICAS")));
 }
 
+/* Redis does not say which key it was: adds those that it was given, of which most have one. */
+static void add_keys(const redis_op_t *op, char *text, size_t size)
+{
+    const char *before = " (one of these, or of what they list: ";
+    for (size_t at = 0; at < op->args.size;) {
+        char *end; /* "$LENGTH\r\n", the bytes, "\r\n" */
+        size_t length = strtoul(op->args.data + at + 1, &end, 10);
+        const char *data = end + 2;
+        size_t used = strlen(text);
+        if (length > 4 && memcmp(data, "xo:{", 4) == 0) {
+            snprintf(text + used, size - used, "%s%.*s", before, (int)length, data);
+            before = ", ";
+        }
+        at = (size_t)(data - op->args.data) + length + 2;
+    }
+    size_t used = strlen(text);
+    if (before[0] == ',')
+        snprintf(text + used, size - used, ")");
+}
+
 static void refused(redis_t *redis, redis_op_t *op, const char *said)
 {
     char text[XO_ERROR_TEXT_BYTES];
     int errnum = xoi_redis_error(redis, said, text, sizeof(text));
+    if (strstr(said, "WRONGTYPE"))
+        add_keys(op, text, sizeof(text));
     if (is_limit(errnum, said))
         xoi_redis_limited(redis, errnum, text);
     xoi_redis_end(redis, op, errnum, text);

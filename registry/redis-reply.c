@@ -28,6 +28,8 @@ static const meaning_t meanings[] = {
     {"CLUSTERDOWN", EIO, "mend the Redis Cluster"},
     {"MOVED", EINVAL, "it belongs to a Redis Cluster: name the node that the answer names"},
     {"ASK", EINVAL, "it belongs to a Redis Cluster: name the node that the answer names"},
+    {"WRONGTYPE", EIO,
+     "somebody has written a key of xo's with another type than doc/registry.md says: remove it"},
     {"REFILLING", EAGAIN, "the nodes write that again: try later"},
     {"LOADING", EBUSY, "it is still reading its data; xo waits"},
     {"BUSY", EBUSY, "a script keeps it busy (SCRIPT KILL ends it)"},

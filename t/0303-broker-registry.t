@@ -2,6 +2,7 @@
 """The broker and Redis: what is written, and what is said when it is away."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -105,6 +106,27 @@ def lease_of_one_that_stops(place):
     key = f"xo:{{default}}:node:{pool['node']}"
     until_renewed(server, key, 8)
     assert redis(server.socket, "hget", key, "state") == ["stopping"]
+    node.stop()
+    server.stop()
+
+
+def wrong_type(place):
+    """a key that somebody has written with another type is named, but not over and over"""
+    server = Server(place).start()
+    node = Node(place, "--registry", f"unix://{server.socket}", config="[node]\nheartbeat_ms = 50\n")
+    node.wait_registry()
+    (key,) = redis(server.socket, "keys", "*:node:*")
+    redis(server.socket, "config", "resetstat")
+    redis(server.socket, "set", key, "not of the right type")
+
+    def refused():
+        stats = str(redis(server.socket, "info", "errorstats"))
+        return int((re.findall(r"WRONGTYPE:count=(\d+)", stats) or ["0"])[0])
+    until(lambda: refused() > 20, "it to be refused often")
+    lines = [line for line in node.log().splitlines() if "WRONGTYPE" in line]
+    assert 1 <= len(lines) <= 5 and key in lines[0] and "remove it" in lines[0], lines
+    redis(server.socket, "del", key)
+    until(lambda: redis(server.socket, "type", key) == ["hash"], "it to be written again")
     node.stop()
     server.stop()
 
@@ -355,7 +377,8 @@ def loopback_is_warned_of(place):
 
 
 if shutil.which("redis-server") and shutil.which("redis-cli"):
-    run(keys, long_types, odd_uids, leases_renewed, lease_of_one_that_stops, two_nodes,
+    run(keys, long_types, odd_uids, leases_renewed, lease_of_one_that_stops,
+        wrong_type, two_nodes,
         lists_of_less, comes_and_goes, emptied, specs, private_server_dies,
         private_server_cannot_start, wrong_password, hidden_password, password_file,
         loopback_is_warned_of, bad_url, no_redis)
