@@ -192,13 +192,18 @@ static void test_join_without_a_broker(void **state)
     assert_int_equal(broker->why.errnum, 0);
 }
 
+static bool told_of_a(void *arg)
+{
+    return !strcmp(((broker_t *)arg)->told, "actor.up:a ");
+}
+
 static void test_heartbeats(void **state)
 {
     broker_t *broker = *state;
     world_t *world = broker->world;
     create(world, "a");
     join(broker);
-    run_until(world, has_beaten, broker);
+    run_until(world, told_of_a, broker);
     assert_int_equal(broker->beat_actors, 1);
     xo_loop_freeze(world->loop, xo_loop_now(world->loop));
     for (int i = 0; i < 3; i++) {
