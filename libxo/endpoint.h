@@ -194,6 +194,7 @@ enum {
 /* A call of an actor by its name alone, or its end, or whether it is there: those reach it in their
  * order, wherever it is (line.c). */
 bool xo_joins_line(const xo_header_t *header);
+bool xo_kind_joins_line(xo_kind_t kind); /* may it be such a one? */
 
 /* Sends a request that gets an answer (call, batch, create, destroy, ref, has). Takes *msg over
  * when it succeeds. `link` NULL: to this endpoint itself. deadline_ns: 0 none, else from now: the

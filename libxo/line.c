@@ -47,12 +47,16 @@ static void drop_if_empty(xoi_line_t *line)
     free(line);
 }
 
+bool xo_kind_joins_line(xo_kind_t kind)
+{
+    return kind == XO_CALL || kind == XO_BATCH || kind == XO_REF || kind == XO_DESTROY;
+}
+
 bool xo_joins_line(const xo_header_t *header)
 {
     bool own = xo_slice_starts(header->method, XO_METHOD_PREFIX);
-    xo_kind_t kind = header->kind;
-    bool fits = kind == XO_CALL || kind == XO_BATCH || kind == XO_REF || kind == XO_DESTROY;
-    return fits && !own && !header->incarnation && xo_uid_is_name(header->target_uid);
+    return xo_kind_joins_line(header->kind) && !own && !header->incarnation &&
+           xo_uid_is_name(header->target_uid);
 }
 
 int xoi_line_join(xoi_again_t *again)

@@ -249,9 +249,8 @@ static int send_near(xopy_call_t *call, const xopy_target_t *target, const xopy_
 /* It is not here, but may have moved: then what it is sent has to follow it. */
 static bool may_be_elsewhere(const xopy_target_t *target, const xo_header_t *header)
 {
-    xo_kind_t kind = header->kind;
-    bool fits = kind == XO_CALL || kind == XO_BATCH || kind == XO_REF || kind == XO_DESTROY;
-    return fits && !target->actor && xo_uid_is_name(header->target_uid) && wants_answer(header);
+    return xo_kind_joins_line(header->kind) && !target->actor &&
+           xo_uid_is_name(header->target_uid) && wants_answer(header);
 }
 
 static int send_to(xopy_call_t *call, const xopy_target_t *target, xopy_letter_t *letter)
